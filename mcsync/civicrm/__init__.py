@@ -1,0 +1,1 @@
+"""The adapter that speaks CiviCRM's APIv4 over HTTP."""

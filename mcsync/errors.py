@@ -1,0 +1,112 @@
+"""Every error mcsync foresees, and every exit code it can end with.
+
+An error carries facts and one next step; `cli` words it for people and scripts in one place.
+The numbers from 64 up are those of sysexits.h; a code never changes its meaning.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process tells the shell; README.md says what a script should do about each."""
+
+    OK = 0
+    USAGE = 2
+    PARTIAL = 3
+    GUARDED = 4
+    DIFFERENT = 10
+    UNAVAILABLE = 69
+    BUG = 70
+    CACHE = 74
+    LOCKED = 75
+    PROTOCOL = 76
+    REFUSED = 77
+    CONFIG = 78
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class McsyncError(Exception):
+    """A failure we foresaw: one sentence for the operator and, if any, what to try next."""
+
+    kind: ClassVar[str]
+    exit_code: ClassVar[ExitCode]
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class PartialFailure(McsyncError):
+    """The run went to its end, but an audience, or something that no rule refused, failed."""
+
+    kind = "partial-failure"
+    exit_code = ExitCode.PARTIAL
+
+
+class GuardTripped(McsyncError):
+    """A plan was larger than the configured limits; nothing of it was written."""
+
+    kind = "guard-tripped"
+    exit_code = ExitCode.GUARDED
+
+
+class RemoteUnavailable(McsyncError):
+    """A remote did not answer, after all retries; the next run tries again."""
+
+    kind = "remote-unavailable"
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class ProtocolError(McsyncError):
+    """A remote answered something we do not understand, so we believe none of it."""
+
+    kind = "protocol-error"
+    exit_code = ExitCode.PROTOCOL
+
+
+class RemoteRefused(McsyncError):
+    """A remote refused our key, or the key lacks a permission; repeating it would not help."""
+
+    kind = "remote-refused"
+    exit_code = ExitCode.REFUSED
+
+
+class CacheError(McsyncError):
+    """The cache file cannot be opened, read or migrated."""
+
+    kind = "cache-error"
+    exit_code = ExitCode.CACHE
+
+
+class LockHeld(McsyncError):
+    """Another run is at work on the same cache."""
+
+    kind = "lock-held"
+    exit_code = ExitCode.LOCKED
+
+
+class ConfigError(McsyncError):
+    """The config is wrong; `problems` lists every one as (JSON path, what is wrong)."""
+
+    kind = "config-error"
+    exit_code = ExitCode.CONFIG
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        problems: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+class UsageError(McsyncError):
+    """The options cannot be followed, for a reason that Click itself cannot see."""
+
+    kind = "usage-error"
+    exit_code = ExitCode.USAGE

@@ -1,0 +1,1 @@
+"""The adapter that speaks Mailchimp's Marketing API v3."""

@@ -1,0 +1,570 @@
+"""What crosses from room to room: frozen dataclasses and enums, in the field's own words.
+
+Everything here is a value. Times are aware UTC; addresses are as their service spelled them,
+and `email_key` is how two of them are compared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+SUBSCRIPTION = "subscription"  # the key of the subscription beside interest ids (config blob)
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)  # older than anything that anybody said
+
+
+class Side(StrEnum):
+    """One of the two services."""
+
+    MAILCHIMP = "mailchimp"
+    CIVICRM = "civicrm"
+
+
+class MemberStatus(StrEnum):
+    """A member's status, as Mailchimp names it."""
+
+    SUBSCRIBED = "subscribed"
+    UNSUBSCRIBED = "unsubscribed"
+    CLEANED = "cleaned"
+    PENDING = "pending"
+    TRANSACTIONAL = "transactional"
+    ARCHIVED = "archived"
+
+    @property
+    def is_in(self) -> bool:
+        """Whether the member gets the audience's mail, or will once they confirm."""
+        return self in _IN
+
+
+_IN = frozenset((MemberStatus.SUBSCRIBED, MemberStatus.PENDING))
+
+
+class GroupStatus(StrEnum):
+    """One contact's place in a group; `DELETED` occurs only in the subscription history."""
+
+    ADDED = "Added"
+    REMOVED = "Removed"
+    PENDING = "Pending"
+    DELETED = "Deleted"
+
+
+class SyncStatus(StrEnum):
+    """How a cache row stands, as in the documents' table reference."""
+
+    OK = "ok"
+    TODO = "todo"
+    LIVE = "live"
+    REDO = "redo"
+    FAIL = "fail"
+
+
+def email_key(email: str) -> str:
+    """The form in which two addresses are the same: case does not count, anything else does."""
+    return email.lower()
+
+
+# --- what was said ----------------------------------------------------------------------------
+
+V = TypeVar("V", bool, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Generic[V]):
+    """What a human last said at one side about one thing, and when.
+
+    For a subscription or an interest `value` is whether they are in; for a name it is the name.
+    """
+
+    value: V
+    at: datetime
+
+
+# --- Mailchimp --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member as Mailchimp showed it.
+
+    `member_id` is the id that Mailchimp gave, which for old members is not always the hash of
+    the address. `merge_fields` holds text values only; `interests` may be empty although the
+    audience has some, when the answer left them out.
+    """
+
+    member_id: str
+    email: str
+    status: MemberStatus
+    last_changed: datetime
+    unique_contact: str = ""
+    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    interests: Mapping[str, bool] = field(default_factory=dict)
+    unsubscribe_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """Some members of a fetch; no member comes twice in one fetch unless it changed meanwhile.
+
+    `served_at` is Mailchimp's own clock when it answered.
+    """
+
+    members: tuple[Member, ...]
+    served_at: datetime
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """An audience, called a list by Mailchimp's API."""
+
+    list_id: str
+    name: str
+    is_double_optin: bool
+    member_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MergeField:
+    """One merge field of an audience; `type` is Mailchimp's word (text, number, date ...)."""
+
+    tag: str
+    name: str
+    type: str
+    is_required: bool
+    date_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """What one update asks of one member; what is None or empty stays as it is.
+
+    `member_id` is None for somebody who is not a member yet. `email` is the address the member
+    has, or shall have when created; `new_email` changes the address of an existing member.
+    `is_archiving` removes the member by archiving and excludes everything else.
+    """
+
+    email: str
+    member_id: str | None = None
+    status: MemberStatus | None = None
+    new_email: str | None = None
+    is_archiving: bool = False
+    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    interests: Mapping[str, bool] = field(default_factory=dict)
+    tags: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One change inside a batch under our own key."""
+
+    operation_id: str
+    list_id: str
+    change: MemberChange
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as Mailchimp reports it; `finished` includes operations that failed."""
+
+    batch_id: str
+    status: str
+    total_operations: int
+    finished_operations: int
+    errored_operations: int
+    submitted_at: datetime
+    completed_at: datetime | None = None
+    results_url: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every operation has been tried."""
+        return self.status == "finished"
+
+
+class Refusal(StrEnum):
+    """Why Mailchimp would not do what an operation asked."""
+
+    COMPLIANCE = "compliance-state"
+    FORGOTTEN = "forgotten-email"
+    CLEANED = "cleaned"
+    FAKE = "fake-address"
+    EXISTS = "member-exists"
+    NOT_FOUND = "not-found"
+    TEMPORARY = "temporary"
+    INVALID = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one operation.
+
+    `member` is the member as the answer showed it, None where the answer had no body;
+    `refusal` and `error` (Mailchimp's own words) are set when `is_success` is False.
+    """
+
+    operation_id: str
+    is_success: bool
+    http_status: int
+    member: Member | None = None
+    refusal: Refusal | None = None
+    error: str = ""
+
+
+# --- CiviCRM ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact; `modified_at` is when CiviCRM last touched it or one of its addresses."""
+
+    contact_id: int
+    first_name: str = ""
+    last_name: str = ""
+    is_deleted: bool = False
+    is_deceased: bool = False
+    is_opt_out: bool = False
+    do_not_email: bool = False
+    modified_at: datetime = LONG_AGO
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """One address of a contact; `on_hold` is true for both of CiviCRM's kinds of hold."""
+
+    email_id: int
+    contact_id: int
+    email: str
+    is_primary: bool = False
+    is_bulkmail: bool = False
+    on_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPage:
+    """Contacts, and every address of each of them."""
+
+    contacts: tuple[Contact, ...]
+    emails: tuple[Email, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupContact:
+    """One contact's place in one group."""
+
+    group_contact_id: int
+    group_id: int
+    contact_id: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One row of the subscription history; `is_ours` when its tracking says that we wrote it."""
+
+    history_id: int
+    group_id: int
+    contact_id: int
+    status: str
+    at: datetime
+    is_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One CiviCRM group."""
+
+    group_id: int
+    title: str
+    is_active: bool
+    is_smart: bool
+    is_mailing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSnapshot:
+    """What CiviCRM says at the start of a run, everything checked that emptiness could hide.
+
+    `utc_offset_s` is the site's offset of this moment, in seconds east of UTC; `now` is its
+    clock. `counts` are the group contacts per (group id, status), trashed contacts included.
+    `history` are the rows after the cursor that was asked for, oldest first; when
+    `has_more_history` the rest is to be fetched after the last id.
+    """
+
+    contact_id: int
+    now: datetime
+    utc_offset_s: int
+    groups: Mapping[int, Group]
+    counts: Mapping[tuple[int, str], int]
+    history: tuple[HistoryRow, ...]
+    has_more_history: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A contact to be created; `row_id` is the cache row it is for.
+
+    `group_ids` are the groups it is added to when it exists.
+    """
+
+    row_id: int
+    email: str
+    first_name: str
+    last_name: str
+    group_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a write to CiviCRM of several records, by the caller's own key.
+
+    `done` maps a key to the contact id concerned; `failed` maps a key to CiviCRM's words.
+    """
+
+    done: Mapping[int, int] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+
+
+# --- a person in an audience, as the pure room sees it -----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member of a person, from the cache.
+
+    `status` is None when a full fetch no longer returned the member. `subscription` is what a
+    human last said, which a status that we wrote because of the mail gate does not change.
+    """
+
+    row_id: int
+    email: str
+    member_id: str | None
+    status: MemberStatus | None
+    subscription: Statement[bool]
+    interests: Mapping[str, Statement[bool]] = field(default_factory=dict)
+    first_name: str = ""
+    last_name: str = ""
+
+    @property
+    def is_in(self) -> bool:
+        """Whether the member gets mail now, as far as we know."""
+        return self.status is not None and self.status.is_in
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One cache row of a person: a member, a contact, or a member linked to a contact.
+
+    `refused_at` and `reconfirmed_at` are the times of the human statements for which Mailchimp
+    refused the subscription (`refusal` says why), and for which it was asked to mail for
+    confirmation. `lost_contact`: the row's contact was trashed or purged.
+    """
+
+    row_id: int
+    contact_id: int | None = None
+    member: MemberView | None = None
+    refused_at: datetime | None = None
+    refusal: "Reason | None" = None
+    reconfirmed_at: datetime | None = None
+    lost_contact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A contact's place in one group: what is there now, and what a human last said."""
+
+    is_added: bool = False
+    said: Statement[bool] | None = None
+
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """One contact of a person, from the cache; `places` by group id.
+
+    `gate_closed_at`: since when, at the latest, the contact may not be mailed.
+    """
+
+    contact: Contact
+    emails: tuple[Email, ...] = ()
+    places: Mapping[int, Place] = field(default_factory=dict)
+    gate_closed_at: datetime | None = None
+
+    @property
+    def contact_id(self) -> int:
+        """CiviCRM's id of the contact."""
+        return self.contact.contact_id
+
+    def place(self, group_id: int) -> Place:
+        """Where the contact stands in a group."""
+        return self.places.get(group_id, NOWHERE)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The members and contacts that belong together in one audience.
+
+    `rivals` are contacts that own the address when nobody could be chosen among them.
+    """
+
+    rows: tuple[RowView, ...]
+    contacts: tuple[ContactView, ...] = ()
+    rivals: tuple[int, ...] = ()
+
+    @property
+    def members(self) -> tuple[MemberView, ...]:
+        """The members among the rows."""
+        return tuple(row.member for row in self.rows if row.member is not None)
+
+
+# --- decisions --------------------------------------------------------------------------------
+
+
+class Reason(StrEnum):
+    """The rule that decided about a person; `REASONS` has a sentence for each."""
+
+    IN_AGREEMENT = "in-agreement"
+    CIVICRM_ADDED = "added-in-civicrm"
+    CIVICRM_REMOVED = "removed-in-civicrm"
+    MAILCHIMP_SUBSCRIBED = "subscribed-at-mailchimp"
+    MAILCHIMP_LEFT = "left-at-mailchimp"
+    MAILCHIMP_CLEANED = "cleaned-at-mailchimp"
+    MAILCHIMP_ARCHIVED = "archived-at-mailchimp"
+    MAILCHIMP_VANISHED = "vanished-from-mailchimp"
+    TRUST_MAILCHIMP = "trust-mailchimp"
+    TRUST_CIVICRM = "trust-civicrm"
+    GATE_OPENED = "may-be-mailed-again"
+    INTEREST = "interest-changed"
+    DATA = "data-changed"
+    NEW_CONTACT = "new-contact"
+    DECEASED = "deceased"
+    OPT_OUT = "opt-out"
+    DO_NOT_EMAIL = "do-not-email"
+    NO_EMAIL = "no-usable-address"
+    SIGNED_UP_AFTER_GATE = "signed-up-despite-opt-out"
+    OTHER_ADDRESS = "other-address-subscribed"
+    AMBIGUOUS = "ambiguous-contact"
+    UNKNOWN_AND_OUT = "unknown-and-not-subscribed"
+    CONTACT_DELETED = "contact-deleted"
+    COMPLIANCE = "compliance-state"
+    FORGOTTEN = "forgotten-email"
+    CLEANED = "cleaned-address"
+    ON_HOLD = "address-on-hold"
+    REFUSED = "refused-by-mailchimp"
+    CIVICRM_REFUSED = "refused-by-civicrm"
+    ABORTED = "aborted"
+
+
+REASONS: Mapping[Reason, str] = {
+    Reason.IN_AGREEMENT: "both sides agree",
+    Reason.CIVICRM_ADDED: "added to the group, later than anything said at Mailchimp",
+    Reason.CIVICRM_REMOVED: "removed from the group, later than anything said at Mailchimp",
+    Reason.MAILCHIMP_SUBSCRIBED: "subscribed, later than anything said in CiviCRM",
+    Reason.MAILCHIMP_LEFT: "unsubscribed, later than anything said in CiviCRM",
+    Reason.MAILCHIMP_CLEANED: "the address bounced, and Mailchimp cleaned it",
+    Reason.MAILCHIMP_ARCHIVED: "archived, later than anything said in CiviCRM",
+    Reason.MAILCHIMP_VANISHED: "no longer in the audience at Mailchimp",
+    Reason.TRUST_MAILCHIMP: "Mailchimp was to be trusted in this run",
+    Reason.TRUST_CIVICRM: "CiviCRM was to be trusted in this run",
+    Reason.GATE_OPENED: "the contact may be mailed again",
+    Reason.INTEREST: "an interest or its group was changed",
+    Reason.DATA: "names or other data were changed",
+    Reason.NEW_CONTACT: "subscribed, and no contact owns the address",
+    Reason.DECEASED: "the contact is deceased",
+    Reason.OPT_OUT: "the contact has opted out of bulk mail in CiviCRM",
+    Reason.DO_NOT_EMAIL: "the contact is marked do-not-email in CiviCRM",
+    Reason.NO_EMAIL: "the contact has no address, or all are on hold",
+    Reason.SIGNED_UP_AFTER_GATE: "signed up at Mailchimp although opted out in CiviCRM; left alone",
+    Reason.OTHER_ADDRESS: "this address left, but another one of the contact is subscribed",
+    Reason.AMBIGUOUS: "several contacts own the address and nothing tells them apart",
+    Reason.UNKNOWN_AND_OUT: "not subscribed at Mailchimp and unknown to CiviCRM",
+    Reason.CONTACT_DELETED: "the contact was deleted in CiviCRM",
+    Reason.COMPLIANCE: "left by themselves before; Mailchimp asks them to confirm first",
+    Reason.FORGOTTEN: "permanently deleted at Mailchimp; only a sign-up form brings them back",
+    Reason.CLEANED: "the address was cleaned at Mailchimp and can never be subscribed again",
+    Reason.ON_HOLD: "the address is on hold in CiviCRM",
+    Reason.REFUSED: "Mailchimp refused the change",
+    Reason.CIVICRM_REFUSED: "CiviCRM refused the change",
+    Reason.ABORTED: "the update was aborted by hand",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InterestPolicy:
+    """A mapped interest: its group, and whether Mailchimp may change that group."""
+
+    group_id: int
+    is_push_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the rules need to know of one audience's configuration."""
+
+    list_id: str
+    group_id: int
+    interests: Mapping[str, InterestPolicy] = field(default_factory=dict)
+    trust: Mapping[str, Side] = field(default_factory=dict)
+    skips_duplicates: bool = False
+    may_reconfirm: bool = True
+    removes_by_archiving: bool = False
+    deleted_contacts: str = "recreate"
+    pushes_email_changes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GroupWrite:
+    """One group contact to be made Added or Removed.
+
+    `is_inferred`: nobody explicitly asked for this removal at Mailchimp (guards count it).
+    """
+
+    contact_id: int
+    group_id: int
+    status: GroupStatus
+    reason: Reason
+    is_inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """One update to be queued.
+
+    `row_id` is the cache row it belongs to, or None when `contact_id` needs a row of its own.
+    `caused_at` tells, for each field that is written ("status", "interest-ID", "first_name"),
+    when a human caused it. `is_gate`: written because of the mail gate, so that the member's
+    own statement stands.
+    """
+
+    row_id: int | None
+    contact_id: int | None
+    change: MemberChange
+    reason: Reason
+    caused_at: Mapping[str, datetime] = field(default_factory=dict)
+    is_gate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowVerdict:
+    """What one cache row is marked with when the decision has been carried out."""
+
+    row_id: int
+    sync_status: SyncStatus
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict about one person: what is written where, and how their rows are marked."""
+
+    verdicts: tuple[RowVerdict, ...]
+    group_writes: tuple[GroupWrite, ...] = ()
+    changes: tuple[PlannedChange, ...] = ()
+    new_contact: NewContact | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written at either side."""
+        return not (self.group_writes or self.changes or self.new_contact)
