@@ -1,0 +1,536 @@
+"""The config as JSON: its text parsed, `${NAME}` filled in, its objects read key by key.
+
+Python's own parser does the reading. Only when it gives up is the text walked a second time, to
+say in plain words what was mistyped, where, and how to mend it. What is wrong with the values is
+noted, not raised, so that all of it is told at once. Any part of a config may be a key (API key),
+so nothing is quoted from it before `Notes.masked` has looked at it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NoReturn, TypeGuard, TypeVar
+
+MAX_DEPTH = 64  # the documents' blob is 7 deep; the walks below recurse
+
+# What looks like a Mailchimp API key, wherever it stands: letters and digits, then a data centre.
+KEY_SHAPE = re.compile(r"[0-9A-Za-z]{4,}-[a-z]{2,}[0-9]{1,3}\b")
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+# Patterns of slips are compiled when there is one: that keeps the start quick.
+_SPACE = r"[ \t\r\n]*"
+_STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+'  # no last quote
+_NUMBER = r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.+-])"
+_LITERAL = r"(?:true|false|null)(?!\w)"
+_WORD = r"[\w.+-]*"
+_COMMENTS = ("//", "/*", "#")
+_CURLY_QUOTES = "“”„‟‘’‚‛«»"
+_SMALL = {"true": "true", "false": "false", "null": "null"}
+_SMALL |= {"none": "null", "nil": "null", "undefined": "null", "nan": "null"}
+
+
+class JsonSlip(Exception):
+    """What was mistyped at `line` and `column` (from 1, in characters), and how to mend it."""
+
+    def __init__(self, text: str, position: int, what: str, mend: str) -> None:
+        self.line = text.count("\n", 0, position) + 1
+        self.column = position - text.rfind("\n", 0, position)
+        self.what = what
+        place = f"line {self.line}, column {self.column}"
+        self.mend = mend.replace("{place}", place).replace("{line}", str(self.line))
+        super().__init__(f"line {self.line}, column {self.column}: {what}")
+
+
+def parse_json(text: str) -> object:
+    """Return the value of a JSON text, refusing what RFC 8259 leaves open.
+
+    Refused: a key twice in one object, NaN and Infinity, more than MAX_DEPTH levels.
+    Raises: JsonSlip at the first slip.
+    """
+    position = 0
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        if not _is_too_deep(value):
+            return value
+    except json.JSONDecodeError as error:
+        position = error.pos
+    except (ValueError, RecursionError):
+        pass
+    # Outside the except blocks: JSONDecodeError carries the whole text, keys included.
+    _Walker(text).walk()
+    raise JsonSlip(text, position, "this is no JSON", "check the text around {place}")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError
+    return values
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+class _Walker:
+    """Walks a text as JSON, keeping only its place; raises JsonSlip at the first slip."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.end = 0  # where the last token ended
+        self.last_string: tuple[int, str] | None = None  # its start and content, if it was one
+        self.opened: list[int] = []  # brackets not closed yet
+        self.keys: list[str] = []  # the path
+
+    def walk(self) -> None:
+        """Walk the whole text."""
+        self.value()
+        if self.peek():
+            self.refuse_quotes()
+            mend = "remove what stands there, or check the brackets before it"
+            self.slip(self.at, "the JSON has ended before this", mend)
+
+    def match(self, pattern: str) -> re.Match[str] | None:
+        return re.compile(pattern).match(self.text, self.at)
+
+    def slip(self, position: int, what: str, mend: str) -> NoReturn:
+        raise JsonSlip(self.text, position, what, mend)
+
+    def peek(self) -> str:
+        """Skip white space and return the next character, "" at the end of the text."""
+        space = self.match(_SPACE)
+        self.at = space.end() if space else self.at
+        if self.text.startswith(_COMMENTS, self.at):
+            self.slip(self.at, "JSON knows no comments", "remove the comment at {place}")
+        return self.text[self.at : self.at + 1]
+
+    def token(self, end: int) -> None:
+        self.at = self.end = end
+        self.last_string = None
+
+    def value(self) -> None:
+        char = self.peek()
+        if len(self.opened) > MAX_DEPTH:
+            self.slip(self.at, f"more than {MAX_DEPTH} levels of brackets", "mend the brackets")
+        if char == "{":
+            self.object()
+        elif char == "[":
+            for _ in self.items("]"):
+                self.value()
+        elif char == '"':
+            self.string(is_key=False)
+        elif match := self.match(_NUMBER) or self.match(_LITERAL):
+            self.token(match.end())
+        else:
+            self.no_value(char)
+
+    def object(self) -> None:
+        lines: dict[str, int] = {}
+        for _ in self.items("}"):
+            start, key = self.key()
+            if key in lines:
+                self.twice(start, key, lines[key])
+            lines[key] = self.text.count("\n", 0, start) + 1
+            self.colon()
+            self.keys.append(key)
+            self.value()
+            self.keys.pop()
+
+    def items(self, close: str) -> Iterator[None]:
+        """Yield at the start of each item between this bracket and its closing one."""
+        self.opened.append(self.at)
+        self.token(self.at + 1)
+        if self.peek() != close:
+            yield
+            while self.has_more(close):
+                yield
+        self.opened.pop()
+        self.token(self.at + 1)
+
+    def has_more(self, close: str) -> bool:
+        char = self.peek()
+        if char == close:
+            return False
+        if char != ",":
+            self.no_comma(char, close)
+        comma = self.at
+        self.token(comma + 1)
+        following = self.peek()
+        if following == close:
+            mend = "remove the comma at {place}"
+            self.slip(comma, f'a comma stands before the closing "{close}"', mend)
+        if following == ",":
+            self.slip(self.at, "a second comma", "remove the comma at {place}")
+        return True
+
+    def key(self) -> tuple[int, str]:
+        if (char := self.peek()) != '"':
+            self.no_key(char)
+        start = self.at
+        return start, self.string(is_key=True)
+
+    def no_key(self, char: str) -> NoReturn:
+        if not char:
+            self.unclosed()
+        self.refuse_wrong_quotes(char)
+        if char in ",]":
+            self.slip(self.at, f'a key is missing before "{char}"', "remove what is at {place}")
+        mend = "put double quotes around the key at {place}"
+        self.slip(self.at, "a key without double quotes", mend)
+
+    def string(self, *, is_key: bool) -> str:
+        start = self.at
+        match = self.match(_STRING)
+        end = match.end() if match else start
+        if self.text[end : end + 1] != '"':
+            self.bad_string(start, end, is_key=is_key)
+        following = self.text[end + 1 : end + 2]
+        if end == start + 1 and following and following not in ' \t\r\n,:}]"/#':
+            mend = "remove the quote at {place}"
+            self.slip(start, "a quote too many at the start of a string", mend)
+        self.token(end + 1)
+        content = str(json.loads(self.text[start : end + 1]))
+        self.last_string = (start, content)
+        return content
+
+    def bad_string(self, start: int, end: int, *, is_key: bool) -> NoReturn:
+        char = self.text[end : end + 1]
+        if char == "\\":
+            mend = "write two backslashes at {place}"
+            self.slip(end, "a backslash that JSON does not know", mend)
+        if char not in ("", "\n", "\r"):
+            mend = "remove the character at {place}; a tab is written \\t"
+            self.slip(end, "a control character inside a string", mend)
+        rest = self.text[start:end].rstrip()
+        if is_key and ":" in rest:
+            mend = "put a quote before the colon in line {line}"
+        elif rest.endswith(","):
+            mend = "put a quote before the comma at the end of line {line}"
+        elif rest.endswith(("}", "]")):
+            mend = "put a quote in line {line}, before the closing bracket"
+        else:
+            mend = "put a quote at the end of line {line}"
+        self.slip(start, "the string that starts here has no closing quote", mend)
+
+    def colon(self) -> None:
+        char = self.peek()
+        if char == ":":
+            self.token(self.at + 1)
+            return
+        self.refuse_quotes()
+        if char == "=":
+            mend = "put a colon in place of what is at {place}"
+            self.slip(self.at, '"=" stands between key and value', mend)
+        self.slip(self.end, "a colon is missing after a key", "put a colon at {place}")
+
+    def no_comma(self, char: str, close: str) -> NoReturn:
+        if not char:
+            self.unclosed()
+        self.refuse_quotes()
+        if char in "}]":
+            mend = f'put a "{close}" at {{place}}, or check the brackets before it'
+            self.slip(self.at, f'"{char}" stands where "{close}" is due', mend)
+        if char in ";:":
+            mend = "put a comma in place of what is at {place}"
+            self.slip(self.at, f'"{char}" stands between two items', mend)
+        self.slip(self.end, "a comma is missing between two items", "put a comma at {place}")
+
+    def no_value(self, char: str) -> NoReturn:
+        if not char and not self.opened:
+            self.slip(self.at, "the file is empty", 'write a config with "mcsync init"')
+        if not char:
+            self.unclosed()
+        self.refuse_wrong_quotes(char)
+        if char == "$":
+            mend = 'put double quotes around the variable at {place}: "${NAME}"'
+            self.slip(self.at, "a variable without double quotes", mend)
+        if char in ",:}]":
+            self.slip(self.at, "a value is missing", 'write it at {place}; null or "" for none')
+        match = self.match(_WORD)
+        word = match.group() if match else ""
+        if word.lower() in _SMALL:
+            mend = f"write {_SMALL[word.lower()]} at {{place}}"
+            self.slip(self.at, "a word that JSON does not know", mend)
+        mend = "put double quotes around the text at {place}"
+        if word[:1].isdecimal() or char in "+-.":
+            self.slip(self.at, "a number that JSON does not know", mend)
+        self.slip(self.at, "a text without double quotes", mend)
+
+    def refuse_wrong_quotes(self, char: str) -> None:
+        mend = 'put double quotes (") in place of those around the text at {place}'
+        if char in ("'", "`"):
+            self.slip(self.at, "single quotes", mend)
+        if char in _CURLY_QUOTES:
+            self.slip(self.at, "typographic quotes", mend)
+
+    def refuse_quotes(self) -> None:
+        """Raise the slip if the last string has a quote too many or too few at its end."""
+        if self.last_string is None:
+            return
+        start, content = self.last_string
+        char = self.text[self.at : self.at + 1]
+        following = self.text[self.at + 1 :].lstrip(" \t")[:1]
+        if char == '"' and self.at == self.end and following in ("", *":,}]\r\n"):
+            mend = "remove the quote at {place}"
+            self.slip(self.at, "a second quote follows the end of a string", mend)
+        last = content.rstrip()[-1:]
+        if char not in ('"', "}", "]") and last in (":", ","):
+            mark = "colon" if last == ":" else "comma"
+            mend = f"put a quote before the {mark} that follows the text at {{place}}"
+            self.slip(start, "the string that starts here has no closing quote", mend)
+
+    def twice(self, start: int, key: str, first_line: int) -> NoReturn:
+        is_secret = self.keys == ["accounts"] or KEY_SHAPE.search(key) or len(key) > 40
+        name = "an account" if is_secret else json.dumps(key)
+        what = f"{name} stands twice in one object, first in line {first_line}"
+        self.slip(start, what, "keep one of the two")
+
+    def unclosed(self) -> NoReturn:
+        bracket = self.text[self.opened[-1]]
+        close = "}" if bracket == "{" else "]"
+        mend = f'the file ends before its "{close}"; put one where it belongs'
+        self.slip(self.opened[-1], f'the "{bracket}" that stands here is never closed', mend)
+
+
+BROKEN: Final = object()  # stands for a text whose variable is missing; that is noted already
+HIDDEN = "***"
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET_NAME = re.compile(r"key|secret|password", re.IGNORECASE)
+_PLAIN_SEGMENT = re.compile(r"[\w-]+")
+MAX_NUMBER = 10**9
+_MAX_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED
+
+
+class Notes:
+    """What is wrong with a config, or may be, as (JSON path, text); never with a key in it."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.problems: list[tuple[str, str]] = []
+        self.warnings: list[str] = []
+        self.environ = environ
+        self._hidden: set[str] = set()
+
+    def add(self, path: str, text: str) -> None:
+        self.problems.append((path, text))
+
+    def hide(self, text: str) -> None:
+        """Keep a text out of every message from now on."""
+        self._hidden.add(text)
+
+    def hide_secrets(self, value: object, name: str = "") -> None:
+        """Find, before anything is said, what may never be shown: keys, and all variables."""
+        if isinstance(value, dict):
+            for key, child in value.items():
+                self.hide_secrets(child, key)
+                self.hide_secrets(key, "accountKey" if name == "accounts" else "")
+        elif isinstance(value, list):
+            for child in value:
+                self.hide_secrets(child, name)
+        elif isinstance(value, str):
+            if _SECRET_NAME.search(name) and "${" not in value:
+                self.hide(value)
+            for variable in _VARIABLE.findall(value):
+                self.hide(self.environ.get(variable, ""))
+
+    def masked(self, text: str) -> str:
+        """Return a text from the config as a message may show it: in one piece, or not at all."""
+        is_hidden = any(text == key or (len(key) > 3 and key in text) for key in self._hidden)
+        return HIDDEN if text and (is_hidden or KEY_SHAPE.search(text)) else text
+
+    def unhidden(self, texts: Iterable[str]) -> list[str]:
+        """Return the texts that a message may show."""
+        return [text for text in texts if self.masked(text) == text]
+
+    def segment(self, key: str) -> str:
+        """Return one step of a JSON path, quoted where it could be misread."""
+        shown = self.masked(key)
+        return shown if shown == HIDDEN or _PLAIN_SEGMENT.fullmatch(shown) else json.dumps(shown)
+
+    def shown(self, value: object) -> str:
+        """Return what was found: a short value itself, else its kind."""
+        if isinstance(value, dict | list):
+            return "an array" if isinstance(value, list) else "an object"
+        if isinstance(value, str):
+            value = self.masked(value)
+        is_plain = isinstance(value, str) and value.isprintable()
+        text = json.dumps(value, ensure_ascii=not is_plain)
+        return text if len(text) <= 40 else f"{text[:36]}…"
+
+    def expand(self, value: object, path: str) -> object:
+        """Return the value with every `${NAME}` filled in; BROKEN for a text that lacks one."""
+        if isinstance(value, str):
+            return self._expand_text(value, path)
+        if isinstance(value, list):
+            return [self.expand(child, f"{path}[{i}]") for i, child in enumerate(value)]
+        if isinstance(value, dict):
+            steps = {key: join(path, self.segment(key)) for key in value}
+            return {key: self.expand(child, steps[key]) for key, child in value.items()}
+        return value
+
+    def _expand_text(self, text: str, path: str) -> object:
+        names = _VARIABLE.findall(text)
+        missing = [name for name in dict.fromkeys(names) if name not in self.environ]
+        for name in missing:
+            self.add(path, f"${{{name}}} is not set in the environment")
+        if "${" in _VARIABLE.sub("", text):
+            self.add(path, 'expected a variable as "${NAME}", of letters, digits and "_"')
+            return BROKEN
+        return BROKEN if missing else _VARIABLE.sub(lambda found: self.environ[found[1]], text)
+
+
+def join(path: str, segment: str) -> str:
+    """Return a JSON path one step longer; the path of the whole file is ""."""
+    return f"{path}.{segment}" if path else segment
+
+
+def parse_id(value: object) -> int | None:
+    """Return a CiviCRM id given as number or digits; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_ID:
+        return value
+    return None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a JSON value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Section:
+    """One JSON object of the config; each reader notes what is wrong and returns None for it.
+
+    A value that is absent, null or "" reads as None without a note. `names` replaces the JSON
+    path in notes, for values that came from elsewhere.
+    """
+
+    def __init__(self, value: object, path: str, notes: Notes) -> None:
+        # PHP writes an empty object as [], and the documents' blob was written by PHP.
+        self.is_wrong = not isinstance(value, dict) and value not in (None, [], BROKEN)
+        self.values: dict[str, object] = value if isinstance(value, dict) else {}
+        self.path = path
+        self.notes = notes
+        self.names: dict[str, str] = {}
+        if self.is_wrong:
+            kind = "an array" if isinstance(value, list) else "a single value"
+            notes.add(path, f"expected an object, got {kind}")
+
+    def path_of(self, key: str) -> str:
+        return self.names.get(key) or join(self.path, self.notes.segment(key))
+
+    def get(self, key: str) -> object:
+        value = self.values.get(key)
+        return None if value is BROKEN or value == "" else value
+
+    def is_missing(self, key: str) -> bool:
+        return self.values.get(key) in (None, "")
+
+    def note(self, key: str, text: str) -> None:
+        self.notes.add(self.path_of(key), text)
+
+    def expected(self, key: str, what: str) -> None:
+        """Note that a value, which is no secret, is not what it should be."""
+        self.note(key, f"expected {what}, got {self.notes.shown(self.values.get(key))}")
+
+    def section(self, key: str) -> "Section":
+        """Return the object under a key, an empty one where there is none."""
+        return Section(self.values.get(key), self.path_of(key), self.notes)
+
+    def refuse_unknown(self, known: Sequence[str]) -> None:
+        for key in self.values:
+            if key not in known:
+                self.note(key, f"unknown key{did_you_mean(key, known)}")
+
+    def items(self, key: str) -> list[object]:
+        value = self.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.note(key, "expected an array")
+            return []
+        return [item for item in value if item is not BROKEN]
+
+    def text(self, key: str) -> str | None:
+        value = self.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str) and value.isprintable():
+            return value.strip() or None
+        self.note(key, "expected a text without control characters")
+        return None
+
+    def secret(self, key: str) -> str | None:
+        """Return a key as it goes into a header or URL; a problem with it never shows it."""
+        value = self.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not is_header_safe(value):
+            self.note(key, "expected a text of ASCII letters, digits and signs, without spaces")
+            return None
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        value = self.get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        self.expected(key, "true or false")
+        return None
+
+    def number(self, key: str, minimum: float, what: str) -> float | None:
+        value = self.get(key)
+        if value is None:
+            return None
+        if is_number(value) and minimum <= value <= MAX_NUMBER:
+            return value
+        self.expected(key, what)
+        return None
+
+    def choice(self, key: str, options: type[_Choice], what: str = "") -> _Choice | None:
+        value = self.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str) and value.lower() in list(options):
+            return options(value.lower())
+        self.expected(key, what or " or ".join(options))
+        return None
+
+    def group_id(self, key: str) -> int | None:
+        """Return the CiviCRM group under a key; "" is a mistake here, not an absence."""
+        value = self.values.get(key)
+        group_id = parse_id(value)
+        if group_id is None and value is not BROKEN:
+            self.expected(key, "a group id")
+        return group_id
+
+
+def is_header_safe(text: str) -> bool:
+    """Whether a text is of visible ASCII only, as HTTP headers want it."""
+    return text.isascii() and text.isprintable() and " " not in text and text != ""
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return '; did you mean "…"?' for the known word nearest to one, "" if none is near."""
+    from difflib import get_close_matches  # only for mistakes: keeps the start quick
+
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), lowered, n=1)
+    return f'; did you mean "{lowered[near[0]]}"?' if near else ""
