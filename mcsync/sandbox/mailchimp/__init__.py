@@ -1,0 +1,20 @@
+"""A truthful, stateful Mailchimp Marketing API v3 for tests, benchmarks and the demo."""
+
+from mcsync.sandbox.mailchimp.batches import Oddities
+from mcsync.sandbox.mailchimp.simulator import MailchimpSimulator
+from mcsync.sandbox.mailchimp.state import Operation, subscriber_hash
+from mcsync.sandbox.mailchimp.webhooks import Delivery
+from mcsync.sandbox.mailchimp.wire import Problem
+from mcsync.sandbox.mailchimp.world import ConfirmationMail, LoggedOperation, Settings
+
+__all__ = [
+    "ConfirmationMail",
+    "Delivery",
+    "LoggedOperation",
+    "MailchimpSimulator",
+    "Oddities",
+    "Operation",
+    "Problem",
+    "Settings",
+    "subscriber_hash",
+]
