@@ -5,7 +5,7 @@ and `email_key` is how two of them are compared.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -344,6 +344,8 @@ class MemberView:
     interests: Mapping[str, Statement[bool]] = field(default_factory=dict)
     first_name: str = ""
     last_name: str = ""
+    first_name_at: datetime = LONG_AGO
+    last_name_at: datetime = LONG_AGO
 
     @property
     def is_in(self) -> bool:
@@ -357,7 +359,10 @@ class RowView:
 
     `refused_at` and `reconfirmed_at` are the times of the human statements for which Mailchimp
     refused the subscription (`refusal` says why), and for which it was asked to mail for
-    confirmation. `lost_contact`: the row's contact was trashed or purged.
+    confirmation. `lost_contact`: the row's contact was trashed or purged. `is_shared`: the contact
+    was chosen among several owners of the address by something else than their name.
+    `moved_from` is the address that the member had before they changed it at Mailchimp;
+    `owned_by` the contact that was last seen to own the member's address.
     """
 
     row_id: int
@@ -367,6 +372,9 @@ class RowView:
     refusal: "Reason | None" = None
     reconfirmed_at: datetime | None = None
     lost_contact: bool = False
+    is_shared: bool = False
+    moved_from: str | None = None
+    owned_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,13 +392,16 @@ NOWHERE = Place()
 class ContactView:
     """One contact of a person, from the cache; `places` by group id.
 
-    `gate_closed_at`: since when, at the latest, the contact may not be mailed.
+    `gate_closed_at`: since when, at the latest, the contact may not be mailed. The names' times
+    are when CiviCRM last touched the contact as the name changed.
     """
 
     contact: Contact
     emails: tuple[Email, ...] = ()
     places: Mapping[int, Place] = field(default_factory=dict)
     gate_closed_at: datetime | None = None
+    first_name_at: datetime = LONG_AGO
+    last_name_at: datetime = LONG_AGO
 
     @property
     def contact_id(self) -> int:
@@ -436,6 +447,7 @@ class Reason(StrEnum):
     TRUST_MAILCHIMP = "trust-mailchimp"
     TRUST_CIVICRM = "trust-civicrm"
     GATE_OPENED = "may-be-mailed-again"
+    ADDRESS = "address-changed"
     INTEREST = "interest-changed"
     DATA = "data-changed"
     NEW_CONTACT = "new-contact"
@@ -469,6 +481,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.TRUST_MAILCHIMP: "Mailchimp was to be trusted in this run",
     Reason.TRUST_CIVICRM: "CiviCRM was to be trusted in this run",
     Reason.GATE_OPENED: "the contact may be mailed again",
+    Reason.ADDRESS: "the address was changed",
     Reason.INTEREST: "an interest or its group was changed",
     Reason.DATA: "names or other data were changed",
     Reason.NEW_CONTACT: "subscribed, and no contact owns the address",
@@ -501,7 +514,11 @@ class InterestPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the rules need to know of one audience's configuration."""
+    """What the rules need to know of one audience's configuration.
+
+    `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
+    synced.
+    """
 
     list_id: str
     group_id: int
@@ -512,6 +529,8 @@ class Policy:
     removes_by_archiving: bool = False
     deleted_contacts: str = "recreate"
     pushes_email_changes: bool = True
+    syncs_names: bool = False
+    name_tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +545,25 @@ class GroupWrite:
     status: GroupStatus
     reason: Reason
     is_inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NameWrite:
+    """A contact's names to be written; None leaves one as it is. Times: who caused them."""
+
+    contact_id: int
+    first_name: str | None
+    last_name: str | None
+    first_name_at: datetime
+    last_name_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EmailWrite:
+    """A bulk address to be added to a contact, because its member moved there."""
+
+    contact_id: int
+    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -563,8 +601,31 @@ class Decision:
     group_writes: tuple[GroupWrite, ...] = ()
     changes: tuple[PlannedChange, ...] = ()
     new_contact: NewContact | None = None
+    name_writes: tuple[NameWrite, ...] = ()
+    email_writes: tuple[EmailWrite, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be written at either side."""
-        return not (self.group_writes or self.changes or self.new_contact)
+        return not (
+            self.group_writes
+            or self.changes
+            or self.new_contact
+            or self.name_writes
+            or self.email_writes
+        )
+
+    def find_change(self, row_id: int | None) -> PlannedChange | None:
+        """The one change planned for a row, if there is one."""
+        return next((change for change in self.changes if change.row_id == row_id), None)
+
+    def with_change(self, planned: PlannedChange) -> "Decision":
+        """The decision with this change in place of the row's own; the row waits for its result."""
+        others = tuple(change for change in self.changes if change.row_id != planned.row_id)
+        verdicts = tuple(
+            replace(verdict, sync_status=SyncStatus.LIVE)
+            if verdict.row_id == planned.row_id
+            else verdict
+            for verdict in self.verdicts
+        )
+        return replace(self, changes=(*others, planned), verdicts=verdicts)

@@ -1,0 +1,28 @@
+"""One CiviCRM site: what `pipeline.ports.CivicrmPort` asks for, over HTTP."""
+
+from mcsync.civicrm.addresses import AddressWriter
+from mcsync.civicrm.reading import Reader
+from mcsync.civicrm.transport import Transport
+from mcsync.civicrm.writing import Writer
+from mcsync.http import HttpClient
+
+MAX_CONNECTIONS = 4
+
+
+class CivicrmClient(Reader, Writer, AddressWriter):
+    """One site, found and logged in to at the first call.
+
+    `url` is the site's base address or its full APIv4 endpoint. Safe to use from several
+    threads. `http` is for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        site_key: str | None = None,
+        *,
+        http: HttpClient | None = None,
+    ) -> None:
+        http = http or HttpClient(max_connections=MAX_CONNECTIONS)
+        super().__init__(Transport(url, api_key, site_key, http))

@@ -1,0 +1,280 @@
+"""APIv4 over HTTP: requests out, checked answers in.
+
+HTTP 200 is not success here, and an error may hide in one element of an answer (facts, "The ten
+facts"). So every answer goes through this module, which believes only JSON with `values`.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from mcsync.civicrm.endpoint import call_url, endpoint, url_templates, whoami_url
+from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.http import NEXT_RUN, HttpClient, NoAnswer, Reply, decode_json, without_addresses
+
+log = logging.getLogger("mcsync.civicrm")
+
+TIMEOUT_S = 130.0
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_URL_HINT = "check civicrm.url in the config: the site's base URL, or its full APIv4 endpoint"
+_PERMISSIONS = {  # measured (facts, "Permissions")
+    ("Contact", "save"): "add contacts",
+    ("Contact", "create"): "add contacts",
+    ("Contact", "update"): "edit all contacts",
+    ("Contact", "get"): "view all contacts",
+    ("GroupContact", "save"): "edit all contacts",
+    ("Email", "create"): "edit all contacts",
+    ("Email", "update"): "edit all contacts",
+}
+
+
+class WireAnswer(msgspec.Struct, Generic[T]):
+    """An answer, or one element of an answer to several calls; an error has no `values`."""
+
+    values: list[T] | None = None
+    error_message: str = ""
+    error_code: int | str | None = None
+    status: int | str | None = None
+
+
+class WireTrouble(msgspec.Struct):
+    """What stands in an error; maintenance mode uses other keys than the rest."""
+
+    error_message: str = ""
+    error_id: str = ""
+    status_message: str = ""
+
+
+class WireWhoami(msgspec.Struct):
+    """Who a credential belongs to."""
+
+    contact_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """One action with its parameters, and the shape of each of its `values`."""
+
+    entity: str
+    action: str
+    params: Mapping[str, object]
+    shape: type[T_co]
+
+
+class CallFailed(ProtocolError):
+    """CiviCRM carried out a call and says that it failed; the request is over there."""
+
+
+class TooLarge(ProtocolError):
+    """The web server takes no body of that size."""
+
+
+class Transport:
+    """Sends calls to one site, which it finds and logs in to at the first one.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, url: str, api_key: str, site_key: str | None, http: HttpClient) -> None:
+        self._templates = url_templates(url)
+        self.host = urlsplit(url).hostname or url
+        self._http = http
+        self._headers = {
+            "X-Civi-Auth": f"Bearer {api_key}",
+            "X-Requested-With": "XMLHttpRequest",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+        }
+        if site_key:
+            self._headers["X-Civi-Key"] = site_key
+        self._connecting = threading.Lock()
+        self._template: str | None = None
+        self._contact_id = 0
+
+    def connect(self, *, is_forced: bool = False) -> int:
+        """Find the form of address that works, log in, and tell our own contact id.
+
+        Raises: ProtocolError when nothing there is CiviCRM, RemoteRefused, RemoteUnavailable.
+        """
+        with self._connecting:
+            if self._template is None or is_forced:
+                self._contact_id = self._log_in()
+            return self._contact_id
+
+    def call(self, call: Call[T], *, is_repeatable: bool) -> list[T]:
+        """Make one call and return its values.
+
+        Raises: CallFailed when CiviCRM says that it failed; NoAnswer when that is not known.
+        """
+        reply = self._post(call.entity, call.action, {"params": call.params}, is_repeatable)
+        return self._values(reply.decode(WireAnswer[call.shape]), call)  # type: ignore[name-defined]
+
+    def call_all(
+        self, calls: Sequence[Call[object]], *, is_repeatable: bool
+    ) -> tuple[list[msgspec.Raw], datetime]:
+        """Make several calls in one request: one undecoded answer each, and the server's clock.
+
+        Raises: ProtocolError when the number of answers is not that of the calls.
+        """
+        wired = [(call.entity, call.action, call.params) for call in calls]
+        reply = self._post("", "", {"calls": wired}, is_repeatable)
+        answers = reply.decode(list[msgspec.Raw])
+        if len(answers) != len(calls):
+            raise ProtocolError(f"{self.host} gave {len(answers)} answers to {len(calls)} calls")
+        return answers, reply.served_at
+
+    def read(self, answer: msgspec.Raw, call: Call[T]) -> list[T]:
+        """The values of one of several answers.
+
+        Raises: CallFailed, RemoteRefused.
+        """
+        shape = WireAnswer[call.shape]  # type: ignore[name-defined]
+        return self._values(decode_json(bytes(answer), shape), call)
+
+    # --- one request --------------------------------------------------------------------------
+
+    def _log_in(self) -> int:
+        for template in self._templates:
+            reply = self._send(whoami_url(template), b"", is_repeatable=True, expects_json=False)
+            if reply.status == 404 or (reply.is_success and not reply.is_json):
+                continue  # another form of address may be right
+            self._check(reply, "", "")
+            self._remember(template)
+            contact_id = reply.decode(WireWhoami).contact_id
+            if not contact_id:
+                raise RemoteRefused(
+                    f"{self.host} does not know whose API key this is",
+                    hint="give the API key of a contact that has a user account on the site",
+                )
+            return contact_id
+        raise ProtocolError(
+            f"there is no CiviCRM at {self.host}: HTTP {reply.status} and a page",
+            hint=f"{_URL_HINT}, for example {endpoint(self._templates[-1])}",
+        )
+
+    def _remember(self, template: str) -> None:
+        if self._template is None and template != self._templates[0]:
+            log.warning(
+                "CiviCRM does not answer at clean URLs; put %s into civicrm.url of the config",
+                endpoint(template),
+            )
+        self._template = template
+
+    def _post(
+        self, entity: str, action: str, fields: Mapping[str, object], is_repeatable: bool
+    ) -> Reply:
+        self.connect()
+        assert self._template is not None  # noqa: S101  # connect() has set it, or raised
+        form = {name: msgspec.json.encode(value).decode() for name, value in fields.items()}
+        url = call_url(self._template, entity, action)
+        reply = self._send(url, urlencode(form).encode(), is_repeatable=is_repeatable)
+        if not entity and _are_failures(reply):
+            return reply  # each of several calls failed, and tells why
+        self._check(reply, entity, action)
+        return reply
+
+    def _send(
+        self, url: str, body: bytes, *, is_repeatable: bool, expects_json: bool = True
+    ) -> Reply:
+        """One POST; its answer, or what its absence means."""
+        try:
+            return self._http.send(
+                "POST",
+                url,
+                is_repeatable=is_repeatable,
+                headers=self._headers,
+                data=body,
+                timeout_s=TIMEOUT_S,
+                expects_json=expects_json,
+            )
+        except NoAnswer as error:
+            if error.reply is not None and _are_failures(error.reply):
+                return error.reply
+            raise self._told(error) from None
+
+    def _told(self, error: NoAnswer) -> McsyncError:
+        """What a 5xx, or a page instead of data, says about the call, as an error to raise."""
+        reply = error.reply
+        if reply is None or reply.status == 429:
+            return error
+        words = _words(reply)
+        if reply.status == 503 and reply.is_json:
+            return RemoteUnavailable(f"{self.host} is in maintenance mode: {words}", hint=NEXT_RUN)
+        if reply.status == 500 and reply.is_json:
+            return CallFailed(f"{self.host} says: {words}", hint=_LOG_HINT)
+        said = "" if words.startswith("HTTP ") else f": {words}"
+        return NoAnswer(f"{error.message}{said}", is_timeout=error.is_timeout, reply=reply)
+
+    def _check(self, reply: Reply, entity: str, action: str) -> None:
+        """Raise what a status other than success means."""
+        if reply.is_success and reply.is_json:
+            return
+        words = _words(reply)
+        if 300 <= reply.status < 400:
+            raise ProtocolError(
+                f"{self.host} answered with a redirect (HTTP {reply.status})", hint=_URL_HINT
+            )
+        if reply.status == 401:
+            raise RemoteRefused(f"{self.host} refused our API key: {words}", hint=_LOGIN_HINT)
+        if reply.status == 403:
+            raise self._denied(entity, action, words)
+        if reply.status == 413:
+            raise TooLarge(f"{self.host} takes no request of that size (HTTP 413)")
+        raise ProtocolError(f"{self.host} did not accept a request: {words}", hint=_URL_HINT)
+
+    def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
+        permission = _PERMISSIONS.get((entity, action), "access CiviCRM")
+        what = f"{entity}.{action}" if entity else "a call"
+        return RemoteRefused(
+            f"{self.host} does not let our user do {what}: {words}",
+            hint=f'give the API user\'s role the permission "{permission}"',
+        )
+
+    def _values(self, answer: WireAnswer[T], call: Call[T]) -> list[T]:
+        if answer.values is not None and answer.error_code is None:
+            return answer.values
+        words = without_addresses(answer.error_message) or "an answer without values"
+        if answer.status in (403, "403"):
+            raise self._denied(call.entity, call.action, words)
+        raise CallFailed(f"{self.host} says about {call.entity}.{call.action}: {words}")
+
+
+_LOG_HINT = "CiviCRM's log on the server tells more under the Error ID"
+_LOGIN_HINT = (
+    'check the API key, and give its user the permission "authenticate with api key", '
+    "or set civicrm.siteKey in the config"
+)
+
+
+def _are_failures(reply: Reply) -> bool:
+    """Whether this is the list of answers to several calls which all failed."""
+    return reply.status == 500 and reply.is_json and reply.body.lstrip().startswith(b"[")
+
+
+def _words(reply: Reply) -> str:
+    """CiviCRM's own words for an error, in one line; the Error ID is part of them."""
+    words = ""
+    if reply.is_json:
+        try:
+            trouble = reply.decode(WireTrouble)
+            words = trouble.error_message or trouble.status_message
+            if trouble.error_id and trouble.error_id not in words:
+                words += f" (Error ID: {trouble.error_id})"
+        except ProtocolError:
+            words = ""
+    elif "html" in reply.headers.get("content-type", ""):
+        page = reply.body.decode("utf-8", "replace")
+        found = re.search(r'crm-error-message">\s*([^<]+)', page)
+        words = found.group(1).strip() if found else ""
+    else:
+        words = reply.body.decode("utf-8", "replace").strip()[:200]
+    return without_addresses(words) or f"HTTP {reply.status}"

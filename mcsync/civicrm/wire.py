@@ -1,0 +1,206 @@
+"""CiviCRM's rows to our values; nothing here goes to the network."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from mcsync.errors import ProtocolError
+from mcsync.model import LONG_AGO, Contact, Email, Group, GroupContact, HistoryRow
+
+OURS = "mcsync"  # our own history rows are known by the beginning of their `tracking`
+
+CONTACT_FIELDS = (
+    "id",
+    "first_name",
+    "last_name",
+    "is_deleted",
+    "is_deceased",
+    "is_opt_out",
+    "do_not_email",
+    "modified_date",
+)
+EMAIL_FIELDS = ("id", "contact_id", "email", "is_primary", "is_bulkmail", "on_hold")
+GROUP_FIELDS = ("id", "title", "is_active", "saved_search_id", "group_type:name")
+GROUP_CONTACT_FIELDS = ("id", "group_id", "contact_id", "status")
+HISTORY_FIELDS = ("id", "group_id", "contact_id", "status", "date", "tracking")
+
+
+class WireId(msgspec.Struct):
+    """A row of which only the id was asked for."""
+
+    id: int
+
+
+class WireOwned(msgspec.Struct):
+    """A row that was written: a contact's own, or one that belongs to `contact_id`."""
+
+    id: int
+    contact_id: int | None = None
+
+
+class WireClock(msgspec.Struct):
+    """Our own contact, with the site's clock."""
+
+    id: int
+    server_now: str
+
+
+class WireHighest(msgspec.Struct):
+    """The highest id of a table; null when it is empty."""
+
+    max_id: int | None = None
+
+
+class WireCount(msgspec.Struct):
+    """How many group contacts a group has in one status."""
+
+    group_id: int
+    status: str
+    n: int
+
+
+class WireGroup(msgspec.Struct):
+    """A group; a smart one has a saved search."""
+
+    id: int
+    title: str | None = None
+    is_active: bool | None = None
+    saved_search_id: int | None = None
+    group_type: list[str] | None = msgspec.field(name="group_type:name", default=None)
+
+
+class WireGroupContact(msgspec.Struct):
+    """A contact's place in a group; bad statuses are stored as they came (facts)."""
+
+    id: int
+    group_id: int
+    contact_id: int
+    status: str | None = None
+
+
+class WireHistory(msgspec.Struct):
+    """A row of the subscription history."""
+
+    id: int
+    group_id: int
+    contact_id: int
+    status: str | None = None
+    date: str | None = None
+    tracking: str | None = None
+
+
+class WireContact(msgspec.Struct):
+    """A contact."""
+
+    id: int
+    first_name: str | None = None
+    last_name: str | None = None
+    is_deleted: bool | None = None
+    is_deceased: bool | None = None
+    is_opt_out: bool | None = None
+    do_not_email: bool | None = None
+    modified_date: str | None = None
+
+
+class WireCreated(msgspec.Struct):
+    """A contact that we created, or may have."""
+
+    id: int
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = msgspec.field(name="email_primary.email", default=None)
+
+
+class WireEmail(msgspec.Struct):
+    """An address; `on_hold` is 0 (no), 1 (bounced) or 2 (opted out)."""
+
+    id: int
+    contact_id: int | None = None
+    email: str | None = None
+    is_primary: bool | None = None
+    is_bulkmail: bool | None = None
+    on_hold: int | None = None
+
+
+def parse_naive(value: str) -> datetime:
+    """CiviCRM's `YYYY-MM-DD HH:MM:SS`, which has no zone, as a naive time.
+
+    Raises: ProtocolError.
+    """
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ProtocolError(f"CiviCRM gave {value!r} where a date was due") from None
+
+
+def read_time(value: str | None, offset: timedelta) -> datetime:
+    """A TIMESTAMP in aware UTC; LONG_AGO for none.
+
+    `offset` is the site's offset of this moment: CiviCRM shows every TIMESTAMP with it, those of
+    the other half of the year too (facts, "Time"), so a zone's rule would be an hour wrong.
+    """
+    if not value or value.startswith("0000"):
+        return LONG_AGO
+    return parse_naive(value).replace(tzinfo=UTC) - offset
+
+
+def write_time(at: datetime, offset: timedelta) -> str:
+    """A UTC time as a naive local one in the site's present offset, the only exact form."""
+    return f"{at.astimezone(UTC) + offset:%Y-%m-%d %H:%M:%S}"
+
+
+def measure_offset(server_now: str, served_at: datetime) -> timedelta:
+    """The site's offset east of UTC, to the quarter of an hour: its clock less UTC."""
+    ahead = parse_naive(server_now).replace(tzinfo=UTC) - served_at
+    return timedelta(minutes=15 * round(ahead / timedelta(minutes=15)))
+
+
+def read_group(row: WireGroup) -> Group:
+    """One group."""
+    return Group(
+        group_id=row.id,
+        title=row.title or "",
+        is_active=bool(row.is_active),
+        is_smart=row.saved_search_id is not None,
+        is_mailing="Mailing List" in (row.group_type or ()),
+    )
+
+
+def read_group_contact(row: WireGroupContact) -> GroupContact:
+    """One contact's place in one group."""
+    return GroupContact(row.id, row.group_id, row.contact_id, row.status or "")
+
+
+def read_history(row: WireHistory, offset: timedelta) -> HistoryRow:
+    """One row of the subscription history."""
+    is_ours = (row.tracking or "").startswith(OURS)
+    at = read_time(row.date, offset)
+    return HistoryRow(row.id, row.group_id, row.contact_id, row.status or "", at, is_ours)
+
+
+def read_contact(row: WireContact, offset: timedelta) -> Contact:
+    """One contact."""
+    return Contact(
+        row.id,
+        row.first_name or "",
+        row.last_name or "",
+        bool(row.is_deleted),
+        bool(row.is_deceased),
+        bool(row.is_opt_out),
+        bool(row.do_not_email),
+        read_time(row.modified_date, offset),
+    )
+
+
+def read_email(row: WireEmail) -> Email | None:
+    """One address; None for a row without one, or without a contact, which CiviCRM may hold."""
+    if not row.email or row.contact_id is None:
+        return None
+    return Email(
+        row.id,
+        row.contact_id,
+        row.email,
+        bool(row.is_primary),
+        bool(row.is_bulkmail),
+        bool(row.on_hold),
+    )

@@ -1,0 +1,263 @@
+"""The writing half of the adapter.
+
+`save` is not atomic and does not say which record was bad; a time-out does not say what was
+written (facts 7). So a write is never simply repeated: what is there is read again, what is
+there counts as done, and only the rest goes on, one by one, so that one bad record fails alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from mcsync.civicrm import wire
+from mcsync.civicrm.progress import Progress, is_over, told, write_each
+from mcsync.civicrm.reading import ANY_TRASH, chunks, in_flight
+from mcsync.civicrm.transport import Call, CallFailed, TooLarge, Transport
+from mcsync.errors import McsyncError
+from mcsync.http import NoAnswer
+from mcsync.model import Contact, GroupStatus, NewContact, WriteResult, email_key
+
+# 200 memberships or 50 contacts stay within a slow host's 30 s (facts, "Speed").
+GROUP_CONTACTS_PER_REQUEST = 200
+CONTACTS_PER_REQUEST = 50
+METHOD = "API"  # longer than 8 characters, and CiviCRM silently writes no history (facts 5)
+
+
+class Writer:
+    """Writes to a site."""
+
+    _transport: Transport
+
+    # --- group contacts -----------------------------------------------------------------------
+
+    def save_group_contacts(
+        self, group_id: int, status: GroupStatus, contact_ids: Sequence[int], tracking: str
+    ) -> Iterator[WriteResult]:
+        """Make these contacts Added to, or Removed from, a group; keys are contact ids.
+
+        Results come in the order of the chunks. When CiviCRM stays silent no further chunk is
+        begun, and what was surely written is yielded before RemoteUnavailable is raised.
+        """
+        save = _GroupContacts(self._transport, group_id, status, tracking)
+        unique = list(dict.fromkeys(contact_ids))  # a pair twice in one save is refused
+        errors: list[McsyncError] = []
+        parts = takewhile(lambda _: not errors, chunks(unique, GROUP_CONTACTS_PER_REQUEST))
+        for progress in in_flight(lambda part: [save.write(part)], parts):
+            if progress.error is not None:
+                errors.append(progress.error)
+            if progress.done or progress.failed:
+                yield progress.result()
+        if errors:
+            raise errors[0]
+
+    # --- contacts -----------------------------------------------------------------------------
+
+    def create_contacts(self, contacts: Sequence[NewContact], source: str) -> Iterator[WriteResult]:
+        """Create individuals; keys are the contacts' row ids.
+
+        Nobody is created twice: after an error the contacts that came into being are found by
+        source, address and name among those newer than the newest one before. While a request
+        may still be running over there nothing is tried again; the next run will find its
+        contacts by their addresses.
+        """
+        if not contacts:
+            return
+        newest = Call(
+            "Contact",
+            "get",
+            {"select": ["MAX(id) AS max_id"], "where": [ANY_TRASH]},
+            wire.WireHighest,
+        )
+        rows = self._transport.call(newest, is_repeatable=True)
+        floor_id = (rows[0].max_id or 0) if rows else 0
+        create = _NewContacts(self._transport, source, floor_id)
+        for part in chunks(contacts, CONTACTS_PER_REQUEST):
+            yield from told(create.write(part))
+
+    def save_names(self, contacts: Sequence[Contact]) -> Iterator[WriteResult]:
+        """Write first and last names that are not empty; keys are contact ids.
+
+        A contact with neither has nothing to be written and does not come up in the results.
+        """
+        named = (contact for contact in contacts if contact.first_name or contact.last_name)
+        unique = list({contact.contact_id: contact for contact in named}.values())
+        for part in chunks(unique, CONTACTS_PER_REQUEST):
+            calls = {contact.contact_id: _name_update(contact) for contact in part}
+            yield from told(write_each(self._transport, calls, tries_left=1))
+
+
+def _name_update(contact: Contact) -> Call[wire.WireOwned]:
+    names = {"first_name": contact.first_name, "last_name": contact.last_name}
+    values = {name: value for name, value in names.items() if value}
+    params = {"where": [["id", "=", contact.contact_id]], "values": values, "reload": ["id"]}
+    return Call("Contact", "update", params, wire.WireOwned)
+
+
+class _GroupContacts:
+    """Saves group contacts of one group and status."""
+
+    def __init__(
+        self, transport: Transport, group_id: int, status: GroupStatus, tracking: str
+    ) -> None:
+        self._transport = transport
+        self._group_id = group_id
+        self._status = status.value
+        self._tracking = tracking
+
+    def write(self, contact_ids: list[int]) -> Progress:
+        """One chunk, with all that may have to follow; never raises what ends the write."""
+        progress = Progress()
+        try:
+            self._write(contact_ids, progress, tries_left=1)
+        except McsyncError as error:
+            progress.error = error
+        return progress
+
+    def _write(self, contact_ids: list[int], progress: Progress, tries_left: int) -> None:
+        try:
+            self._save(contact_ids, progress)
+        except TooLarge:
+            if len(contact_ids) < 2:
+                raise
+            middle = len(contact_ids) // 2
+            self._write(contact_ids[:middle], progress, tries_left)
+            self._write(contact_ids[middle:], progress, tries_left)
+        except (NoAnswer, CallFailed) as error:
+            rest = self._reread(contact_ids, progress)
+            if rest and not is_over(error):
+                if not tries_left:
+                    raise
+                self._write(rest, progress, tries_left - 1)
+            elif rest and len(contact_ids) == 1:
+                progress.failed[rest[0]] = error.message
+            else:
+                for contact_id in rest:
+                    self._write([contact_id], progress, 1)
+
+    def _save(self, contact_ids: list[int], progress: Progress) -> None:
+        params = {
+            "records": [{"contact_id": contact_id} for contact_id in contact_ids],
+            "defaults": {"group_id": self._group_id, "status": self._status},
+            "match": ["group_id", "contact_id"],
+            "method": METHOD,
+            "tracking": self._tracking,
+        }
+        call = Call("GroupContact", "save", params, wire.WireGroupContact)
+        rows = self._transport.call(call, is_repeatable=False)
+        written = {row.contact_id for row in rows}
+        missing = [contact_id for contact_id in contact_ids if contact_id not in written]
+        if missing:
+            raise CallFailed(f"CiviCRM saved {len(written)} of {len(contact_ids)} group contacts")
+        progress.done.update((contact_id, contact_id) for contact_id in contact_ids)
+
+    def _reread(self, contact_ids: list[int], progress: Progress) -> list[int]:
+        """Count as done what is there now; what is left."""
+        params = {
+            "select": wire.GROUP_CONTACT_FIELDS,
+            "where": [
+                ["group_id", "=", self._group_id],
+                ["contact_id", "IN", contact_ids],
+                ["status", "=", self._status],
+            ],
+        }
+        call = Call("GroupContact", "get", params, wire.WireGroupContact)
+        there = {row.contact_id for row in self._transport.call(call, is_repeatable=True)}
+        progress.done.update((key, key) for key in contact_ids if key in there)
+        return [key for key in contact_ids if key not in there]
+
+
+class _NewContacts:
+    """Creates contacts of one source, all with ids above `floor_id`."""
+
+    def __init__(self, transport: Transport, source: str, floor_id: int) -> None:
+        self._transport = transport
+        self._source = source
+        self._floor_id = floor_id
+
+    def write(self, contacts: list[NewContact]) -> Progress:
+        """One chunk, with all that may have to follow; never raises what ends the write."""
+        progress = Progress()
+        try:
+            self._write(contacts, progress)
+        except McsyncError as error:
+            progress.error = error
+        return progress
+
+    def _write(self, contacts: list[NewContact], progress: Progress) -> None:
+        try:
+            self._create(contacts, progress)
+        except TooLarge:
+            if len(contacts) < 2:
+                raise
+            middle = len(contacts) // 2
+            self._write(contacts[:middle], progress)
+            self._write(contacts[middle:], progress)
+        except (NoAnswer, CallFailed) as error:
+            self._go_on(self._reread(contacts, progress), progress, error)
+
+    def _go_on(self, rest: list[NewContact], progress: Progress, error: McsyncError) -> None:
+        if not rest:
+            return
+        if not is_over(error):
+            raise error  # it may still be creating them: to try now could make them twice
+        for contact in rest:
+            try:
+                self._create([contact], progress)
+            except (NoAnswer, CallFailed) as alone:
+                if not self._reread([contact], progress):
+                    continue
+                if not is_over(alone):
+                    raise
+                progress.failed[contact.row_id] = alone.message
+
+    def _create(self, contacts: list[NewContact], progress: Progress) -> None:
+        params = {
+            "records": [_record(contact) for contact in contacts],
+            "defaults": {"contact_type": "Individual", "source": self._source},
+            "reload": ["id"],
+        }
+        call = Call("Contact", "save", params, wire.WireId)
+        rows = self._transport.call(call, is_repeatable=False)
+        if len(rows) != len(contacts):
+            raise CallFailed(f"CiviCRM created {len(rows)} of {len(contacts)} contacts")
+        # The answers stand in the order of the records (contact-save-bulk in the recordings).
+        progress.done.update(
+            (contact.row_id, row.id) for contact, row in zip(contacts, rows, strict=True)
+        )
+
+    def _reread(self, contacts: list[NewContact], progress: Progress) -> list[NewContact]:
+        """Count as done who came into being; who is left."""
+        params = {
+            "select": ["id", "first_name", "last_name", "email_primary.email"],
+            "where": [
+                ["id", ">", self._floor_id],
+                ["source", "=", self._source],
+                ["email_primary.email", "IN", [contact.email for contact in contacts]],
+            ],
+            "orderBy": {"id": "ASC"},
+        }
+        call = Call("Contact", "get", params, wire.WireCreated)
+        free = {row.id: row for row in self._transport.call(call, is_repeatable=True)}
+        for contact_id in progress.done.values():
+            free.pop(contact_id, None)
+        rest = []
+        for contact in contacts:
+            row = next((row for row in free.values() if _is_same(row, contact)), None)
+            if row is None:
+                rest.append(contact)
+            else:
+                progress.done[contact.row_id] = free.pop(row.id).id
+        return rest
+
+
+def _record(contact: NewContact) -> dict[str, str]:
+    names = {"first_name": contact.first_name, "last_name": contact.last_name}
+    return {"email_primary.email": contact.email} | {k: v for k, v in names.items() if v}
+
+
+def _is_same(row: wire.WireCreated, contact: NewContact) -> bool:
+    """Whether a contact is the one that was to be created; CiviCRM may cut long names."""
+    return (
+        email_key(row.email or "") == email_key(contact.email)
+        and contact.first_name.startswith(row.first_name or "")
+        and contact.last_name.startswith(row.last_name or "")
+    )

@@ -1,0 +1,360 @@
+"""One way out to the network: sessions, time-outs, retries, and how many calls at once.
+
+Both adapters speak through `HttpClient`. It knows nothing of either service: what an answer
+means is theirs to say, whether it came at all is said here.
+"""
+
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from mcsync import __version__
+from mcsync.errors import ProtocolError, RemoteUnavailable
+
+log = logging.getLogger("mcsync.http")
+
+RETRIES = 5
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (facts, section 2)
+DEADLINE_S = 600.0  # for one call with all its retries
+LONGEST_WAIT_S = 120.0
+NEXT_RUN = "nothing is lost; the next run tries again"
+
+_ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+")
+
+Observer = Callable[[str, str, int | None, float], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer; header names are lower-case, the body is already unzipped."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer calls itself JSON, `application/problem+json` included."""
+        return "json" in self.headers.get("content-type", "").lower()
+
+    @property
+    def served_at(self) -> datetime:
+        """The server's own clock, in whole seconds; ours when it did not say."""
+        try:
+            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
+        except (KeyError, ValueError):
+            return datetime.now(UTC).replace(microsecond=0)
+
+    def decode(self, shape: type[T]) -> T:
+        """The body as `shape`, numbers and booleans in quotes accepted.
+
+        Raises: ProtocolError when the body is not JSON of that shape.
+        """
+        return decode_json(self.body, shape)
+
+
+class NoAnswer(RemoteUnavailable):
+    """A call got no usable answer.
+
+    `was_sent` is False only when the request surely never left us; `is_timeout` is True when
+    the server, or a gateway before it, was too slow; `reply` is what came instead, if anything.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        was_sent: bool = True,
+        is_timeout: bool = False,
+        reply: Reply | None = None,
+        is_final: bool = False,
+    ) -> None:
+        super().__init__(message, hint=NEXT_RUN)
+        self.was_sent = was_sent
+        self.is_timeout = is_timeout
+        self.reply = reply
+        self.is_final = is_final
+
+
+def decode_json(body: bytes, shape: type[T]) -> T:
+    """Decode JSON into `shape`; what is wrong is told by its place, never by its content.
+
+    Raises: ProtocolError.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape, strict=False)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        where = re.search(r"at `[^`]*`", str(error))
+        place = f" {where.group()}" if where else ""
+        raise ProtocolError(f"an answer is not the JSON we expect{place}") from None
+
+
+def without_addresses(words: str) -> str:
+    """A service's words without the e-mail addresses in them, fit for logs."""
+    return _ADDRESS.sub("(address)", words)
+
+
+class HttpClient:
+    """The calls to one service: at most `max_connections` at once, over kept connections.
+
+    Redirects are never followed, cookies and .netrc are ignored, certificates always checked.
+    `sleep` and `clock` (seconds, monotonic) are for tests; `observe` is called after each
+    attempt with method, URL without its query, status (None: no answer) and seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        observe: Observer | None = None,
+    ) -> None:
+        self._sleep = sleep
+        self._clock = clock
+        self._observe = observe
+        self._slots = threading.BoundedSemaphore(max_connections)
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"mcsync/{__version__}"
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.auth = _no_auth
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        is_repeatable: bool,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        timeout_s: float = READ_TIMEOUT_S,
+        expects_json: bool = True,
+        may_ask_for_less: bool = False,
+    ) -> Reply:
+        """Send one request and return its answer, whatever its status below 500 except 429.
+
+        A repeatable call is retried on connection trouble, time-outs, 429, 5xx, and on a body
+        that is not JSON with a 2xx or 403 when `expects_json`. One that is not repeatable is
+        retried only when it surely never left us: refused, or no address for the host.
+        With `may_ask_for_less` time-outs, 502 and 504 are not retried: the caller asks for less.
+
+        Raises: NoAnswer (a RemoteUnavailable) when there is no usable answer in the end.
+        """
+        request = requests.Request(method, url, headers=headers, params=params, data=data)
+        attempt = partial(self._attempt, request, timeout_s, expects_json, None, 0)
+
+        def is_worth_repeating(error: BaseException) -> bool:
+            if not isinstance(error, NoAnswer) or error.is_final:
+                return False
+            if may_ask_for_less and error.is_timeout and error.was_sent:
+                return False
+            return is_repeatable or not error.was_sent
+
+        return self._retrying(is_worth_repeating, attempt)
+
+    def download(
+        self, url: str, into: BinaryIO, *, max_bytes: int, timeout_s: float = READ_TIMEOUT_S
+    ) -> Reply:
+        """Fetch a file without any credentials; a 200's body goes to `into`, others to `body`.
+
+        Retried like a repeatable call, `into` being emptied each time.
+        Raises: NoAnswer; ProtocolError when there are more than `max_bytes`.
+        """
+        request = requests.Request("GET", url, headers={"Accept-Encoding": "identity"})
+        attempt = partial(self._attempt, request, timeout_s, False, into, max_bytes)
+        return self._retrying(lambda e: isinstance(e, NoAnswer) and not e.is_final, attempt)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, for callers that pace themselves."""
+        self._sleep(seconds)
+
+    def _retrying(
+        self, is_worth_repeating: Callable[[BaseException], bool], attempt: Callable[[], Reply]
+    ) -> Reply:
+        begun = self._clock()
+
+        def is_enough(state: tenacity.RetryCallState) -> bool:
+            wait = state.upcoming_sleep
+            too_late = self._clock() - begun + wait > DEADLINE_S
+            return state.attempt_number > RETRIES or wait > LONGEST_WAIT_S or too_late
+
+        retrying = tenacity.Retrying(
+            sleep=self._sleep,
+            retry=tenacity.retry_if_exception(is_worth_repeating),
+            wait=_wait_s,
+            stop=is_enough,
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def _attempt(
+        self,
+        request: requests.Request,
+        timeout_s: float,
+        expects_json: bool,
+        into: BinaryIO | None,
+        max_bytes: int,
+    ) -> Reply:
+        host = urlsplit(request.url).hostname or ""
+        with self._slots, self._watched(request) as seen:
+            try:
+                reply = self._exchange(request, timeout_s, into, max_bytes)
+            except requests.RequestException as error:
+                raise _no_answer(host, error, timeout_s) from None
+            seen.append(reply.status)
+        what = _trouble(reply, expects_json)
+        if what:
+            slow = reply.status in (502, 504)  # facts, section 1: 502 too is a time-out there
+            raise NoAnswer(f"{host} {what}", is_timeout=slow, reply=reply)
+        return reply
+
+    def _exchange(
+        self, request: requests.Request, timeout_s: float, into: BinaryIO | None, max_bytes: int
+    ) -> Reply:
+        prepared = self._session.prepare_request(request)
+        settings = self._session.merge_environment_settings(
+            prepared.url, {}, stream=True, verify=True, cert=None
+        )
+        with self._session.send(
+            prepared, timeout=(CONNECT_TIMEOUT_S, timeout_s), allow_redirects=False, **settings
+        ) as response:
+            body = b""
+            if into is not None and response.status_code == 200:
+                _copy(response, into, max_bytes)
+            else:
+                body = response.content
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, headers, body)
+
+    @contextmanager
+    def _watched(self, request: requests.Request) -> Iterator[list[int]]:
+        """Tell the log and the observer about one attempt; queries and bodies stay out."""
+        parts = urlsplit(request.url)
+        begun = self._clock()
+        seen: list[int] = []
+        try:
+            yield seen
+        finally:
+            took = self._clock() - begun
+            status = seen[0] if seen else None
+            log.debug(
+                "%s %s%s: %s in %.2f s",
+                request.method,
+                parts.netloc.rpartition("@")[2],
+                parts.path,
+                status or "no answer",
+                took,
+            )
+            if self._observe is not None:
+                plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+                self._observe(request.method or "", plain, status, took)
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from taking a password for the host out of .netrc."""
+    return request
+
+
+def _copy(response: requests.Response, into: BinaryIO, max_bytes: int) -> None:
+    into.seek(0)
+    into.truncate()
+    size = 0
+    for chunk in response.iter_content(1 << 16):
+        size += len(chunk)
+        if size > max_bytes:
+            raise ProtocolError(f"a file is larger than {max_bytes >> 20} MiB")
+        into.write(chunk)
+
+
+def _trouble(reply: Reply, expects_json: bool) -> str:
+    """What is wrong with an answer that a later try may mend; empty when nothing is."""
+    if reply.status == 429:
+        return "asks us to slow down (HTTP 429)"
+    if reply.status >= 500:
+        return f"is in trouble (HTTP {reply.status})"
+    due = reply.status == 403 or (reply.is_success and reply.status != 204)
+    if expects_json and due and not reply.is_json:
+        return f"answered HTTP {reply.status} with a page instead of data"
+    return ""
+
+
+def _no_answer(host: str, error: requests.RequestException, timeout_s: float) -> NoAnswer:
+    """Our words for a failed exchange; the library's own may quote addresses and signatures."""
+    if isinstance(error, requests.exceptions.SSLError):
+        bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        what = "has no valid certificate" if bad_certificate else "broke off the TLS handshake"
+        return NoAnswer(f"{host} {what}", is_final=bad_certificate)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return NoAnswer(f"{host} cannot be reached through the proxy")
+    if isinstance(error, requests.ConnectTimeout) or _is_caused_by(error, NewConnectionError):
+        return NoAnswer(f"{host} cannot be reached", was_sent=False)
+    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+        return NoAnswer(f"{host} did not answer within {timeout_s:.0f} s", is_timeout=True)
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
+        return NoAnswer(f"{host or 'the address'} is no valid address", is_final=True)
+    return NoAnswer(f"{host} closed the connection before it had answered")
+
+
+def _is_caused_by(
+    error: requests.RequestException, kind: type[NewConnectionError] | type[ConnectTimeoutError]
+) -> bool:
+    """Whether no connection came about: urllib3 then never wrote a byte of the request."""
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", cause), kind)
+
+
+def _wait_s(state: tenacity.RetryCallState) -> float:
+    """Seconds until the next try: as `Retry-After` says, else random and ever longer.
+
+    A longer wait than LONGEST_WAIT_S ends the retries instead: coming back sooner than we were
+    told would not be obeying.
+    """
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, NoAnswer) and error.reply is not None:
+        told = _retry_after_s(error.reply)
+        if told is not None:
+            return told
+    longest = min(60.0, 2.0**state.attempt_number)
+    return random.uniform(longest / 2, longest)  # noqa: S311  # spreads load, guards nothing
+
+
+def _retry_after_s(reply: Reply) -> float | None:
+    """`Retry-After` in seconds from the server's own now; None when absent or unreadable."""
+    value = reply.headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - reply.served_at).total_seconds())

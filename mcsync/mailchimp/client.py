@@ -1,0 +1,334 @@
+"""One Mailchimp account: what `pipeline.ports.MailchimpPort` asks for, over HTTP."""
+
+import tempfile
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.http import NEXT_RUN, HttpClient, Reply, without_addresses
+from mcsync.mailchimp import wire
+from mcsync.mailchimp.archive import MAX_PACKED_BYTES, parse_batch_archive
+from mcsync.mailchimp.members import MemberReader, RawPage
+from mcsync.model import (
+    Audience,
+    Batch,
+    Member,
+    MemberPage,
+    MemberStatus,
+    MergeField,
+    Operation,
+    Outcome,
+    email_key,
+)
+
+MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
+COUNT = 1000  # the maximum of any collection; the default is 10
+SUBMIT_TIMEOUT_S = 300.0
+_MEMBER_FIELDS = ",".join(wire.MEMBER_FIELDS)
+_PAGE_FIELDS = ",".join(f"members.{name}" for name in wire.MEMBER_FIELDS) + ",total_items"
+_BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",total_items"
+
+
+class MailchimpClient:
+    """One account, that is one API key; `api_url` includes the path, such as `/3.0`.
+
+    Safe to use from several threads. `http` is for tests.
+    """
+
+    def __init__(self, api_key: str, api_url: str, *, http: HttpClient | None = None) -> None:
+        self._base = api_url.rstrip("/")
+        self._host = urlsplit(self._base).hostname or self._base
+        credentials = b64encode(f"mcsync:{api_key}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
+        self._http = http or HttpClient(max_connections=MAX_CONNECTIONS)
+
+    # --- audiences ----------------------------------------------------------------------------
+
+    def fetch_audience(self, list_id: str) -> Audience:
+        """The audience itself; RemoteRefused when the account has no such list."""
+        reply = self._get(f"/lists/{list_id}", fields="id,name,double_optin,stats.member_count")
+        found = self._checked(reply, list_id).decode(wire.WireAudience)
+        return Audience(found.id, found.name, found.double_optin, found.stats.member_count)
+
+    def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
+        """All merge fields of the audience."""
+        names = ("tag", "name", "type", "required", "options.date_format")
+        fields = ",".join(f"merge_fields.{name}" for name in names)
+        return tuple(
+            MergeField(
+                tag=found.tag,
+                name=found.name,
+                type=found.type,
+                is_required=found.required,
+                date_format=found.options.date_format if found.options else "",
+            )
+            for root in self._collection(f"/lists/{list_id}/merge-fields", fields, list_id)
+            for found in root.merge_fields
+        )
+
+    def fetch_interests(self, list_id: str) -> Mapping[str, str]:
+        """Interest id to "Category: Interest", for the whole audience."""
+        path = f"/lists/{list_id}/interest-categories"
+        categories = [
+            category
+            for root in self._collection(path, "categories.id,categories.title", list_id)
+            for category in root.categories
+        ]
+        return {
+            interest.id: f"{category.title}: {interest.name}"
+            for category in categories
+            for root in self._collection(
+                f"{path}/{category.id}/interests", "interests.id,interests.name", list_id
+            )
+            for interest in root.interests
+        }
+
+    # --- members ------------------------------------------------------------------------------
+
+    def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
+        """Members changed after `since` (all, when None), archived ones too, page by page.
+
+        The archived ones come first: who is archived while we read is then at worst missing,
+        which says the same; the other way round somebody who came back could be missing.
+        `total` counts the kinds of members begun so far.
+
+        Raises: ProtocolError when fewer members came than Mailchimp counts.
+        """
+        params = {"fields": _PAGE_FIELDS, "sort_field": "last_changed", "sort_dir": "ASC"}
+        if since is not None:
+            # Mailchimp ignores offsets and reads the clock time as UTC (facts, section 3).
+            params["since_last_changed"] = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+        def fetch_page(only: dict[str, str], offset: int, count: int, is_patient: bool) -> RawPage:
+            asked = {**params, **only, "count": str(count), "offset": str(offset)}
+            path = f"/lists/{list_id}/members"
+            reply = self._checked(
+                self._get(path, may_ask_for_less=not is_patient, **asked), list_id
+            )
+            found = reply.decode(wire.WireMembers)
+            return RawPage(found.members, found.total_items, reply.served_at)
+
+        archived = MemberReader(
+            lambda *page: fetch_page({"status": "archived"}, *page), self._http.pause
+        )
+        yield from archived.read()
+        others = MemberReader(lambda *page: fetch_page({}, *page), self._http.pause, archived.total)
+        yield from others.read()
+
+    def fetch_member(self, list_id: str, email: str) -> Member | None:
+        """One member by address, or None when the audience has no such member.
+
+        An address in mixed case is tried under its old hash too: audiences from before 2015 may
+        hold such ids (facts, section 4).
+        """
+        ids = [wire.subscriber_hash(email)]
+        if email != email_key(email):
+            ids.append(wire.old_subscriber_hash(email))
+        for member_id in ids:
+            reply = self._get(f"/lists/{list_id}/members/{member_id}", fields=_MEMBER_FIELDS)
+            if reply.status != 404:
+                return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
+        return None
+
+    def change_member(self, operation: Operation) -> Outcome:
+        """Carry out one operation directly, outside any batch.
+
+        A refusal that concerns the person is an outcome.
+        Raises: RemoteRefused when the key is refused; RemoteUnavailable.
+        """
+        call = wire.write_change(operation.list_id, operation.change)
+        reply = self._send(call.method, call.path, is_repeatable=True, body=call.body)
+        if reply.status in (401, 403) or 300 <= reply.status < 400:
+            self._checked(reply)
+        outcome = wire.read_outcome(operation.operation_id, reply.status, reply.body)
+        return outcome if outcome.is_success else self._settled(operation, outcome)
+
+    def _settled(self, operation: Operation, refused: Outcome) -> Outcome:
+        """A refusal, unless it only says that an earlier try, whose answer was lost, did it."""
+        change = operation.change
+        if change.is_archiving and refused.http_status in (404, 405):
+            member = self.fetch_member(operation.list_id, change.email)
+            is_done = member is None or member.status is MemberStatus.ARCHIVED
+        elif change.new_email is not None and refused.http_status == 404:
+            member = self.fetch_member(operation.list_id, change.new_email)
+            is_done = member is not None
+        else:
+            return refused
+        return Outcome(operation.operation_id, True, 200, member=member) if is_done else refused
+
+    # --- batches ------------------------------------------------------------------------------
+
+    def submit_batch(self, operations: Sequence[Operation]) -> Batch:
+        """Start a batch.
+
+        Never repeated once it may have arrived, because the same operations would run twice:
+        RemoteUnavailable leaves it unknown whether the batch exists.
+        """
+        calls = [(op, wire.write_change(op.list_id, op.change)) for op in operations]
+        wired = [
+            {
+                "method": call.method,
+                "path": call.path,
+                "operation_id": operation.operation_id,
+                **({} if call.body is None else {"body": call.body.decode()}),
+            }
+            for operation, call in calls
+        ]
+        body = msgspec.json.encode({"operations": wired})
+        reply = self._send(
+            "POST", "/batches", is_repeatable=False, body=body, timeout_s=SUBMIT_TIMEOUT_S
+        )
+        return wire.read_batch(self._checked(reply).decode(wire.WireBatch))
+
+    def fetch_batch(self, batch_id: str) -> Batch | None:
+        """A batch as it stands, or None when Mailchimp no longer knows it."""
+        fields = ",".join((*wire.BATCH_FIELDS, "response_body_url"))
+        reply = self._get(f"/batches/{batch_id}", fields=fields)
+        if reply.status == 404:
+            return None
+        return wire.read_batch(self._checked(reply).decode(wire.WireBatch))
+
+    def fetch_batches(self) -> tuple[Batch, ...]:
+        """All batches of the last seven days, without the addresses of their results."""
+        batches = {
+            found.id: wire.read_batch(found)
+            for root in self._collection("/batches", _BATCHES_FIELDS)
+            for found in root.batches
+        }
+        return tuple(batches.values())
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Stop a batch; its results are gone. No error when Mailchimp no longer knows it."""
+        reply = self._send("DELETE", f"/batches/{batch_id}", is_repeatable=True)
+        if reply.status != 404:
+            self._checked(reply)
+
+    def fetch_outcomes(self, batch: Batch) -> Iterator[Outcome]:
+        """Outcomes of a finished batch, in no order; nameless ones left out.
+
+        The address of the results is signed and good for ten minutes: when it is missing or no
+        longer good a fresh one is asked for, once. No credentials are sent to it.
+
+        Raises: ProtocolError when the archive cannot be read to its end, after the outcomes
+        that could be read; RemoteUnavailable when there are no results to be had yet.
+        """
+        with tempfile.SpooledTemporaryFile(max_size=16 << 20) as file:
+            into = cast(BinaryIO, file)
+            if not (batch.results_url and self._has_downloaded(batch.results_url, into)):
+                fresh = self.fetch_batch(batch.batch_id)
+                if fresh is None or not fresh.results_url:
+                    if fresh is not None and fresh.is_finished and fresh.total_operations == 0:
+                        return
+                    raise RemoteUnavailable(
+                        f"{self._host} offers no results of batch {batch.batch_id} yet",
+                        hint=NEXT_RUN,
+                    )
+                if not self._has_downloaded(fresh.results_url, into):
+                    raise RemoteUnavailable(
+                        f"the results of batch {batch.batch_id} cannot be fetched", hint=NEXT_RUN
+                    )
+            into.seek(0)
+            yield from parse_batch_archive(into)
+
+    def _has_downloaded(self, url: str, into: BinaryIO) -> bool:
+        """Fetch the results; False when the address is not, or no longer, good."""
+        there, here = urlsplit(url), urlsplit(self._base)
+        if there.scheme != "https" and (there.scheme, there.netloc) != (here.scheme, here.netloc):
+            raise ProtocolError("Mailchimp named results at an address that is not https")
+        return self._http.download(url, into, max_bytes=MAX_PACKED_BYTES).status == 200
+
+    # --- one request --------------------------------------------------------------------------
+
+    def _collection(
+        self, path: str, fields: str, list_id: str | None = None
+    ) -> Iterator[wire.WireRoot]:
+        """All pages of a small collection.
+
+        Raises: ProtocolError when fewer items came than Mailchimp counts.
+        """
+        offset = 0
+        asked = fields if "total_items" in fields else f"{fields},total_items"
+        while True:
+            reply = self._get(path, fields=asked, count=str(COUNT), offset=str(offset))
+            root = self._checked(reply, list_id).decode(wire.WireRoot)
+            yield root
+            items: tuple[Sequence[object], ...] = (
+                root.merge_fields,
+                root.categories,
+                root.interests,
+                root.batches,
+            )
+            received = sum(len(some) for some in items)
+            offset += received
+            if offset >= root.total_items:
+                return
+            if not received:
+                raise ProtocolError(f"received {offset} of {root.total_items} items of {path}")
+
+    def _get(self, path: str, *, may_ask_for_less: bool = False, **params: str) -> Reply:
+        return self._send(
+            "GET", path, is_repeatable=True, params=params, may_ask_for_less=may_ask_for_less
+        )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        is_repeatable: bool,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout_s: float = 130.0,
+        may_ask_for_less: bool = False,
+    ) -> Reply:
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return self._http.send(
+            method,
+            f"{self._base}{path}",
+            is_repeatable=is_repeatable,
+            headers=headers,
+            params=params,
+            data=body,
+            timeout_s=timeout_s,
+            may_ask_for_less=may_ask_for_less,
+        )
+
+    def _checked(self, reply: Reply, list_id: str | None = None) -> Reply:
+        """The reply, if it is a success; decided by status and title, never by `type`."""
+        if reply.is_success:
+            return reply
+        words = _words(reply)
+        if reply.status in (401, 403):
+            raise RemoteRefused(
+                f"{self._host} refused our API key: {words}",
+                hint="check the key at Mailchimp (Account > Extras > API keys), and its role",
+            )
+        if reply.status == 404 and list_id is not None:
+            raise RemoteRefused(
+                f"{self._host} knows no list {list_id}: {words}",
+                hint="check the list id, and that it belongs to this API key's account",
+            )
+        if 300 <= reply.status < 400:
+            raise ProtocolError(
+                f"{self._host} answered with a redirect (HTTP {reply.status})",
+                hint="check apiUrl in the config; redirects are not followed",
+            )
+        raise ProtocolError(f"{self._host} did not accept a request: {words}")
+
+
+def _words(reply: Reply) -> str:
+    """Mailchimp's own words for an error, addresses taken out."""
+    words = ""
+    if reply.is_json and reply.body.strip():
+        try:
+            words = str(reply.decode(wire.WireProblem))
+        except ProtocolError:
+            words = ""
+    return f"{without_addresses(words)} (HTTP {reply.status})".strip()

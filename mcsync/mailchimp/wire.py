@@ -1,0 +1,328 @@
+"""Mailchimp's JSON to our values and back; nothing here goes to the network."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from mcsync.errors import ProtocolError
+from mcsync.http import decode_json
+from mcsync.model import (
+    LONG_AGO,
+    Batch,
+    Member,
+    MemberChange,
+    MemberStatus,
+    Outcome,
+    Refusal,
+    email_key,
+)
+
+MEMBER_FIELDS = (
+    "id",
+    "email_address",
+    "status",
+    "last_changed",
+    "contact_id",
+    "merge_fields",
+    "interests",
+    "unsubscribe_reason",
+)
+BATCH_FIELDS = (
+    "id",
+    "status",
+    "total_operations",
+    "finished_operations",
+    "errored_operations",
+    "submitted_at",
+    "completed_at",
+)
+
+FieldValue = str | int | float | bool | None | dict[str, object] | list[object]
+
+
+class WireMember(msgspec.Struct):
+    """A member; merge_fields and interests may be absent or null (facts, section 3)."""
+
+    id: str
+    email_address: str
+    status: MemberStatus
+    last_changed: str = ""
+    contact_id: str | None = None
+    merge_fields: dict[str, FieldValue] | None = None
+    interests: dict[str, bool] | None = None
+    unsubscribe_reason: str | None = None
+
+
+class WireMembers(msgspec.Struct):
+    """One page of members; `total_items` counts all that match, on any page."""
+
+    members: list[WireMember]
+    total_items: int
+
+
+class WireBatch(msgspec.Struct):
+    """A batch; unknown times and addresses are empty strings."""
+
+    id: str
+    status: str
+    total_operations: int = 0
+    finished_operations: int = 0
+    errored_operations: int = 0
+    submitted_at: str = ""
+    completed_at: str = ""
+    response_body_url: str = ""
+
+
+class WireFieldError(msgspec.Struct):
+    """One field that did not pass Mailchimp's validation."""
+
+    field: str = ""
+    message: str = ""
+
+
+class WireProblem(msgspec.Struct):
+    """Mailchimp's error document; `type` is left alone: it has changed over the years."""
+
+    title: str = ""
+    detail: str = ""
+    errors: list[WireFieldError] = []
+
+    def __str__(self) -> str:
+        fields = "; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in self.errors)
+        return ". ".join(part.strip(" .") for part in (self.title, self.detail, fields) if part)
+
+
+class WireStats(msgspec.Struct):
+    """The part of an audience's statistics that we read."""
+
+    member_count: int = 0
+
+
+class WireAudience(msgspec.Struct):
+    """An audience."""
+
+    id: str
+    name: str
+    double_optin: bool = False
+    stats: WireStats = msgspec.field(default_factory=WireStats)
+
+
+class WireFieldOptions(msgspec.Struct):
+    """The part of a merge field's options that we read."""
+
+    date_format: str = ""
+
+
+class WireMergeField(msgspec.Struct):
+    """A merge field."""
+
+    tag: str
+    name: str
+    type: str
+    required: bool = False
+    options: WireFieldOptions | None = None
+
+
+class WireTitled(msgspec.Struct):
+    """An interest category (`title`) or an interest (`name`)."""
+
+    id: str
+    title: str = ""
+    name: str = ""
+
+
+class WireRoot(msgspec.Struct):
+    """What may stand around a collection; only one of the lists is there."""
+
+    total_items: int
+    merge_fields: list[WireMergeField] = []
+    categories: list[WireTitled] = []
+    interests: list[WireTitled] = []
+    batches: list[WireBatch] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the API, its path relative to the base; body None for none."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+
+
+def subscriber_hash(email: str) -> str:
+    """The id that Mailchimp gives a new member: MD5 of the lower-cased address."""
+    return hashlib.md5(email_key(email).encode(), usedforsecurity=False).hexdigest()
+
+
+def old_subscriber_hash(email: str) -> str:
+    """The id that some members of old audiences have: MD5 of the address as it was typed."""
+    return hashlib.md5(email.encode(), usedforsecurity=False).hexdigest()
+
+
+def read_time(value: str) -> datetime:
+    """A time of Mailchimp's (UTC, whole seconds), aware; LONG_AGO for its empty string.
+
+    Raises: ProtocolError.
+    """
+    if not value:
+        return LONG_AGO
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise ProtocolError(f"Mailchimp gave {value!r} where a time was due") from None
+    if at.tzinfo is None:
+        raise ProtocolError(f"Mailchimp gave {value!r}, a time without a zone")
+    return at
+
+
+def read_member(wire: WireMember) -> Member:
+    """One member; numbers become text, and addresses, which are objects, are left out."""
+    values = wire.merge_fields
+    return Member(
+        wire.id,
+        wire.email_address,
+        wire.status,
+        read_time(wire.last_changed),
+        wire.contact_id or "",
+        {
+            tag: value if type(value) is str else _text(value)
+            for tag, value in values.items()
+            if value is not None and type(value) is not dict
+        }
+        if values
+        else {},
+        wire.interests or {},
+        wire.unsubscribe_reason or "",
+    )
+
+
+def read_batch(wire: WireBatch) -> Batch:
+    """One batch as Mailchimp reports it."""
+    return Batch(
+        batch_id=wire.id,
+        status=wire.status,
+        total_operations=wire.total_operations,
+        finished_operations=wire.finished_operations,
+        errored_operations=wire.errored_operations,
+        submitted_at=read_time(wire.submitted_at),
+        completed_at=read_time(wire.completed_at) if wire.completed_at else None,
+        results_url=wire.response_body_url,
+    )
+
+
+def _text(value: FieldValue) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+def write_change(list_id: str, change: MemberChange) -> Call:
+    """The one request that carries out a change; it may be repeated without harm.
+
+    Subscribing, confirming and creating is PUT with `status` and `status_if_new`; any other
+    change of an existing member is PATCH by the id that Mailchimp gave; archiving is DELETE;
+    tags are a POST of their own.
+
+    Raises: ValueError for a change that is no single request.
+    """
+    member_id = change.member_id or subscriber_hash(change.email)
+    path = f"/lists/{list_id}/members/{member_id}"
+    _check_is_one_request(change)
+    if change.is_archiving:
+        return Call("DELETE", path)
+    if change.tags:
+        tags = [
+            {"name": name, "status": "active" if is_on else "inactive"}
+            for name, is_on in change.tags.items()
+        ]
+        return Call("POST", f"{path}/tags", msgspec.json.encode({"tags": tags}))
+    body: dict[str, object] = {}
+    if change.status is not None:
+        body["status"] = change.status.value
+    if change.merge_fields:
+        body["merge_fields"] = dict(change.merge_fields)
+    if change.interests:
+        body["interests"] = dict(change.interests)
+    if change.new_email is not None:
+        body["email_address"] = change.new_email
+        return Call("PATCH", path, msgspec.json.encode(body))
+    if change.member_id is None or (change.status is not None and change.status.is_in):
+        body["email_address"] = change.email
+        body["status_if_new"] = body["status"]
+        return Call("PUT", path, msgspec.json.encode(body))
+    return Call("PATCH", path, msgspec.json.encode(body))
+
+
+def _check_is_one_request(change: MemberChange) -> None:
+    others = (change.status, change.new_email, change.merge_fields, change.interests)
+    has_others = any(bool(other) for other in others)
+    if change.is_archiving + bool(change.tags) + has_others != 1:
+        raise ValueError("a change is either archiving, or tags, or anything else, and not nothing")
+    if change.member_id is None and has_others and change.status is None:
+        raise ValueError("a member cannot be created without a status")
+    if change.member_id is None and change.new_email is not None:
+        raise ValueError("only an existing member can change its address")
+    if change.status in (MemberStatus.ARCHIVED, MemberStatus.TRANSACTIONAL):
+        raise ValueError(f"Mailchimp does not accept the status {change.status}")
+
+
+# --- what became of them --------------------------------------------------------------------------
+
+_REFUSALS = (  # title and detail, as recorded (facts, section 1); the first that fits
+    (r"was permanently deleted|Forgotten Email", Refusal.FORGOTTEN),
+    (r"Member In Compliance State", Refusal.COMPLIANCE),
+    (r"looks fake or invalid|provide a valid email|email address is invalid", Refusal.FAKE),
+    (r"has signed up to a lot of lists", Refusal.TEMPORARY),
+    (r"status is .?cleaned", Refusal.CLEANED),
+    (r"Member Exists", Refusal.EXISTS),
+)
+
+
+def read_refusal(status: int, words: str) -> Refusal:
+    """Why an operation was refused, by its HTTP status and Mailchimp's title and detail.
+
+    A refused key, throttling and Mailchimp's own trouble say nothing about the person, so they
+    count as temporary.
+    """
+    if status in (401, 403, 429) or status >= 500:
+        return Refusal.TEMPORARY
+    if status == 404:
+        return Refusal.NOT_FOUND
+    for pattern, refusal in _REFUSALS:
+        if re.search(pattern, words, re.IGNORECASE):
+            return refusal
+    return Refusal.INVALID
+
+
+def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
+    """What one operation's own answer says; `answer` may be empty (204: archiving, tags).
+
+    Raises: ProtocolError when the answer is not JSON.
+    """
+    if 200 <= status < 300:
+        return Outcome(operation_id, True, status, member=_read_member_of(answer))
+    words = ""
+    if answer.strip() not in (b"", b"null"):
+        words = str(decode_json(answer, WireProblem))
+    words = words or f"HTTP {status}"
+    return Outcome(operation_id, False, status, refusal=read_refusal(status, words), error=words)
+
+
+def _read_member_of(answer: bytes) -> Member | None:
+    if answer.strip() in (b"", b"null", b"[]", b"{}"):
+        return None
+    try:
+        return read_member(msgspec.json.decode(answer, type=WireMember))
+    except msgspec.ValidationError:
+        return None  # a success of some other kind of operation, such as a collection
+    except msgspec.DecodeError:
+        raise ProtocolError("the answer to an operation is not JSON") from None

@@ -1,0 +1,156 @@
+"""What the stages need from the two services, as shapes; the adapters have these shapes.
+
+Every method that reaches the network raises `RemoteUnavailable` when the service did not
+answer after all retries, `RemoteRefused` when it refused our key or a permission, and
+`ProtocolError` when its answer makes no sense; none returns half an answer as if it were whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from mcsync.model import (
+    Audience,
+    Batch,
+    Contact,
+    ContactPage,
+    Email,
+    EmailWrite,
+    GroupContact,
+    GroupStatus,
+    HistoryRow,
+    Member,
+    MemberPage,
+    MergeField,
+    NewContact,
+    Operation,
+    Outcome,
+    SiteSnapshot,
+    WriteResult,
+)
+
+
+class MailchimpPort(Protocol):
+    """One Mailchimp account, that is one API key."""
+
+    def fetch_audience(self, list_id: str) -> Audience:
+        """The audience itself; RemoteRefused (hint: check the list id) when there is none."""
+        ...
+
+    def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
+        """All merge fields of the audience."""
+        ...
+
+    def fetch_interests(self, list_id: str) -> Mapping[str, str]:
+        """Interest id to "Category: Interest", for the whole audience."""
+        ...
+
+    def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
+        """Members changed after `since` (all, when None), archived ones too, page by page.
+
+        When the iterator ends without an error, every member that Mailchimp counted has come.
+        At least one page comes, perhaps an empty one.
+        """
+        ...
+
+    def fetch_member(self, list_id: str, email: str) -> Member | None:
+        """One member by address, or None when the audience has no such member."""
+        ...
+
+    def submit_batch(self, operations: Sequence[Operation]) -> Batch:
+        """Start a batch; never repeated by itself, so RemoteUnavailable leaves it unknown."""
+        ...
+
+    def fetch_batch(self, batch_id: str) -> Batch | None:
+        """A batch as it stands, or None when Mailchimp no longer knows it."""
+        ...
+
+    def fetch_batches(self) -> tuple[Batch, ...]:
+        """All batches of the last seven days."""
+        ...
+
+    def fetch_outcomes(self, batch: Batch) -> Iterator[Outcome]:
+        """Outcomes of a finished batch, in no order; some may carry ids that are not ours.
+
+        Raises ProtocolError when the archive cannot be read to its end, after the outcomes
+        that could be read.
+        """
+        ...
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Stop a batch; its results are gone."""
+        ...
+
+    def change_member(self, operation: Operation) -> Outcome:
+        """Carry out one operation directly, outside any batch."""
+        ...
+
+
+class CivicrmPort(Protocol):
+    """One CiviCRM site."""
+
+    def fetch_snapshot(self, group_ids: Sequence[int], history_after: int) -> SiteSnapshot:
+        """Prove that we may read, and tell clock, groups, counts and new history.
+
+        Raises RemoteRefused naming the permission when our own contact is not visible. Groups
+        that do not exist are absent from `groups`; the caller decides what that means.
+        """
+        ...
+
+    def fetch_history(
+        self, group_ids: Sequence[int], after_id: int
+    ) -> Iterator[tuple[HistoryRow, ...]]:
+        """Subscription history of these groups with ids above `after_id`, oldest first."""
+        ...
+
+    def fetch_group_contacts(self, group_ids: Sequence[int]) -> Iterator[tuple[GroupContact, ...]]:
+        """All group contacts of these groups, by id, every status, trashed contacts too."""
+        ...
+
+    def fetch_smart_group(self, group_id: int) -> Iterator[tuple[int, ...]]:
+        """Contact ids that a smart group holds now, after asking CiviCRM to refresh it."""
+        ...
+
+    def fetch_contacts(self, contact_ids: Sequence[int]) -> Iterator[ContactPage]:
+        """These contacts, trashed ones too, with all their addresses; purged ones are absent."""
+        ...
+
+    def fetch_changed_contacts(self, since: datetime) -> Iterator[ContactPage]:
+        """All contacts of the site modified at or after `since`, trashed ones too."""
+        ...
+
+    def fetch_owners(self, emails: Sequence[str]) -> Iterator[tuple[Email, ...]]:
+        """Addresses equal to one of these but for case, of contacts that are not trashed."""
+        ...
+
+    def fetch_merged_to(self, contact_ids: Sequence[int]) -> Mapping[int, int]:
+        """For each of these trashed contacts that was merged, the contact that survived."""
+        ...
+
+    def save_group_contacts(
+        self, group_id: int, status: GroupStatus, contact_ids: Sequence[int], tracking: str
+    ) -> Iterator[WriteResult]:
+        """Make these contacts Added to, or Removed from, a group; keys are contact ids.
+
+        One result per chunk as it is done, so that the caller can record it.
+        """
+        ...
+
+    def create_contacts(self, contacts: Sequence[NewContact], source: str) -> Iterator[WriteResult]:
+        """Create individuals; keys are the contacts' row ids. One result per chunk."""
+        ...
+
+    def add_emails(self, emails: Sequence[EmailWrite]) -> Iterator[WriteResult]:
+        """Add bulk addresses to contacts that do not have them yet; keys are contact ids."""
+        ...
+
+    def hold_emails(self, email_ids: Sequence[int]) -> Iterator[WriteResult]:
+        """Put addresses on hold as bounced; keys are email ids."""
+        ...
+
+    def save_names(self, contacts: Sequence[Contact]) -> Iterator[WriteResult]:
+        """Write first and last names that are not empty; keys are contact ids.
+
+        A contact without any name does not come up in the results.
+        """
+        ...
