@@ -32,6 +32,7 @@ class McsyncError(Exception):
 
     kind: ClassVar[str]
     exit_code: ClassVar[ExitCode]
+    is_news = True  # False: the same was reported before, and cron need not mail it again
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

@@ -89,7 +89,8 @@ class Member:
 
     `member_id` is the id that Mailchimp gave, which for old members is not always the hash of
     the address. `merge_fields` holds text values only; `interests` may be empty although the
-    audience has some, when the answer left them out.
+    audience has some, when the answer left them out. `has_left`: unsubscribed, and Mailchimp
+    gives a reason other than that an administrator, or the API, did it.
     """
 
     member_id: str
@@ -99,7 +100,7 @@ class Member:
     unique_contact: str = ""
     merge_fields: Mapping[str, str] = field(default_factory=dict)
     interests: Mapping[str, bool] = field(default_factory=dict)
-    unsubscribe_reason: str = ""
+    has_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,10 +360,11 @@ class RowView:
 
     `refused_at` and `reconfirmed_at` are the times of the human statements for which Mailchimp
     refused the subscription (`refusal` says why), and for which it was asked to mail for
-    confirmation. `lost_contact`: the row's contact was trashed or purged. `is_shared`: the contact
-    was chosen among several owners of the address by something else than their name.
-    `moved_from` is the address that the member had before they changed it at Mailchimp;
-    `owned_by` the contact that was last seen to own the member's address.
+    confirmation; while that request waits to be sent, `is_asking`. `email` is the address that
+    the row has, or was tried with. `lost_contact`: the row's contact was trashed or purged.
+    `is_shared`: the contact was chosen among several owners of the address by something else
+    than their name. `moved_from` is the address that the member had before they changed it at
+    Mailchimp; `owned_by` the contact that was last seen to own the member's address.
     """
 
     row_id: int
@@ -372,6 +374,8 @@ class RowView:
     refusal: "Reason | None" = None
     reconfirmed_at: datetime | None = None
     lost_contact: bool = False
+    email: str | None = None
+    is_asking: bool = False
     is_shared: bool = False
     moved_from: str | None = None
     owned_by: int | None = None
@@ -463,7 +467,6 @@ class Reason(StrEnum):
     COMPLIANCE = "compliance-state"
     FORGOTTEN = "forgotten-email"
     CLEANED = "cleaned-address"
-    ON_HOLD = "address-on-hold"
     REFUSED = "refused-by-mailchimp"
     CIVICRM_REFUSED = "refused-by-civicrm"
     ABORTED = "aborted"
@@ -497,7 +500,6 @@ REASONS: Mapping[Reason, str] = {
     Reason.COMPLIANCE: "left by themselves before; Mailchimp asks them to confirm first",
     Reason.FORGOTTEN: "permanently deleted at Mailchimp; only a sign-up form brings them back",
     Reason.CLEANED: "the address was cleaned at Mailchimp and can never be subscribed again",
-    Reason.ON_HOLD: "the address is on hold in CiviCRM",
     Reason.REFUSED: "Mailchimp refused the change",
     Reason.CIVICRM_REFUSED: "CiviCRM refused the change",
     Reason.ABORTED: "the update was aborted by hand",
@@ -545,6 +547,18 @@ class GroupWrite:
     status: GroupStatus
     reason: Reason
     is_inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedWord:
+    """What Mailchimp said, to stand as what CiviCRM says of a contact in a group from now on.
+
+    Without it the word that was overruled would win again in the next ordinary run.
+    """
+
+    contact_id: int
+    group_id: int
+    statement: Statement[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -603,6 +617,7 @@ class Decision:
     new_contact: NewContact | None = None
     name_writes: tuple[NameWrite, ...] = ()
     email_writes: tuple[EmailWrite, ...] = ()
+    words: tuple[TrustedWord, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -613,7 +628,13 @@ class Decision:
             or self.new_contact
             or self.name_writes
             or self.email_writes
+            or self.words
         )
+
+    def with_verdict(self, verdict: RowVerdict) -> "Decision":
+        """The decision with this verdict in place of the row's own."""
+        others = tuple(other for other in self.verdicts if other.row_id != verdict.row_id)
+        return replace(self, verdicts=(*others, verdict))
 
     def find_change(self, row_id: int | None) -> PlannedChange | None:
         """The one change planned for a row, if there is one."""

@@ -1,0 +1,131 @@
+"""One status per audience: how far it was fetched, what was held or spent, when it was in sync."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from mcsync.cache.store import Store
+from mcsync.model import RowVerdict
+
+
+class CutFetch(msgspec.Struct, rename="camel"):
+    """A fetch that ran out of time: what it was asked for, when it began, how far it came.
+
+    `reached` is the newest change of the pages it took in, in the order of changes; None when
+    it had not come that far.
+    """
+
+    since: str | None
+    served_at: str | None
+    reached: str | None
+
+
+class AudienceStatus(msgspec.Struct, rename="camel"):
+    """What the cache remembers of an audience between runs. All times as text, UTC.
+
+    `since` is where the next fetch from Mailchimp begins, None for everything. `is_fetched` is
+    False from the beginning of a fetch to its whole end: nothing is judged on half a fetch.
+    `spent_trust` is the override in the config that a complete sync has used up.
+    """
+
+    since: str | None = None
+    is_fetched: bool = False
+    needs_full_fetch: bool = False
+    needs_full_scan: bool = True
+    fetch_no: int = 0
+    fetched_at: str | None = None
+    full_fetched_at: str | None = None
+    synced_at: str | None = None
+    is_in_sync: bool = False
+    cut: "CutFetch | None" = None
+    interest_ids: list[str] = []
+    spent_trust: dict[str, str] = {}
+    held_plan: dict[str, str | int] = {}
+
+
+def load_status(store: Store, list_id: str) -> AudienceStatus:
+    """The audience's status; a new one when it was never fetched."""
+    row = store.query(
+        "SELECT data FROM civicrm_mailchimpsync_status WHERE list_id = ?", (list_id,)
+    ).fetchone()
+    return msgspec.json.decode(row[0], type=AudienceStatus) if row else AudienceStatus()
+
+
+def save_status(store: Store, list_id: str, status: AudienceStatus) -> None:
+    """Keep the audience's status."""
+    store.query(
+        "INSERT INTO civicrm_mailchimpsync_status (list_id, data) VALUES (?, ?)"
+        " ON CONFLICT (list_id) DO UPDATE SET data = excluded.data",
+        (list_id, msgspec.json.encode(status).decode()),
+    )
+
+
+def mark_everyone(store: Store, list_id: str) -> None:
+    """Have every row of the audience judged."""
+    with store.atomic():
+        store.query(
+            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
+            " WHERE mailchimp_list_id = ? AND sync_status <> 'todo'",
+            (list_id,),
+        )
+
+
+def mark_data_due(store: Store, list_id: str) -> None:
+    """Have every row judged whose names changed since they were last judged with data."""
+    with store.atomic():
+        store.query(
+            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
+            " WHERE mailchimp_list_id = ? AND is_data_due = 1 AND sync_status <> 'todo'",
+            (list_id,),
+        )
+
+
+def note_data_done(store: Store, verdicts: Iterable[RowVerdict]) -> None:
+    """These rows were judged with data; call inside a transaction."""
+    store.run_many(
+        "UPDATE civicrm_mailchimpsync_cache SET is_data_due = 0 WHERE id = ?",
+        [(verdict.row_id,) for verdict in verdicts],
+    )
+
+
+def mark_rows(store: Store, verdicts: Iterable[RowVerdict]) -> None:
+    """Mark rows with what was decided about them; call inside a transaction."""
+    store.run_many(
+        "UPDATE civicrm_mailchimpsync_cache SET sync_status = ?1, sync_reason = ?2,"
+        " moved_from = CASE WHEN ?1 IN ('ok', 'live') THEN NULL ELSE moved_from END,"
+        " owned_by = CASE WHEN EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e"
+        "  WHERE e.contact_id = civicrm_contact_id"
+        "   AND e.email_key = civicrm_mailchimpsync_cache.email_key)"
+        "  THEN civicrm_contact_id ELSE owned_by END WHERE id = ?3",
+        [(v.sync_status.value, v.reason.value, v.row_id) for v in verdicts],
+    )
+
+
+def count_by_sync_status(store: Store, list_id: str) -> Mapping[str, int]:
+    """How many rows of the audience have each sync status."""
+    rows = store.query(
+        "SELECT sync_status, count(*) FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? GROUP BY sync_status",
+        (list_id,),
+    )
+    return dict(rows.fetchall())
+
+
+def count_todo(store: Store, list_id: str) -> int:
+    """How many rows of the audience wait to be judged."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND sync_status = 'todo'",
+        (list_id,),
+    ).fetchone()
+    return int(row[0])
+
+
+def count_subscribed(store: Store, list_id: str) -> int:
+    """Members who get mail now, as far as we know."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
+        " AND mailchimp_status IN ('subscribed', 'pending')",
+        (list_id,),
+    ).fetchone()
+    return int(row[0])

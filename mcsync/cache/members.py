@@ -1,0 +1,262 @@
+"""What Mailchimp said: pages of members merged into the cache, and who has vanished."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from mcsync.cache.outbox import StoredCause, decode_update
+from mcsync.cache.store import Store
+from mcsync.cache.times import to_text
+from mcsync.model import Member, MemberChange, MemberStatus, email_key
+
+Value = str | bool | None
+Data = dict[str, Value]
+Observe = Callable[[Data | None, Member, str, "OpenUpdate | None"], Data]
+
+_decode = msgspec.json.Decoder(dict[str, str | bool | None]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpdate:
+    """What the updates of a row that are sent, but whose results are not in, write.
+
+    `values` and `caused_at` by field, times as text; `is_gate` as in the cause.
+    """
+
+    values: Mapping[str, Value]
+    caused_at: Mapping[str, str]
+    is_gate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCount:
+    """How many members a page had, and how many of them told anything new."""
+
+    fetched: int
+    changed: int
+
+
+def merge_members(
+    store: Store, list_id: str, members: Sequence[Member], observe: Observe, fetch_no: int
+) -> MergeCount:
+    """Merge one page in one transaction; rows whose data changed become `todo`.
+
+    `observe` turns what is known and what was seen into the new data. With `fetch_no` above 0
+    every member of the page is marked as seen by that full fetch.
+    """
+    by_key = {email_key(member.email): member for member in members}
+    with store.atomic():
+        _follow_changed_addresses(store, list_id, by_key)
+        known = _load_known(store, list_id, by_key)
+        written = load_open_updates(store, [row[0] for row in known.values()])
+        changed, quiet, seen = [], [], []
+        for key, member in by_key.items():
+            row = known.get(key)
+            last_changed = to_text(member.last_changed)
+            old = row[1] if row else None
+            data = observe(
+                _decode(old) if old else None,
+                member,
+                last_changed,
+                written.get(row[0]) if row else None,
+            )
+            text = _encode(data).decode()
+            if text != old or row is None or row[3] != member.member_id:
+                changed.append(_row(list_id, key, member, last_changed, text, fetch_no))
+            elif row[2] != last_changed:
+                quiet.append((last_changed, fetch_no or row[4], row[0]))
+            elif fetch_no:
+                seen.append((fetch_no, row[0]))
+        store.run_many(_UPSERT, changed)
+        store.run_many(_TOUCH, quiet)
+        store.run_many(_SEE, seen)
+    return MergeCount(len(members), len(changed))
+
+
+_UPSERT = """
+INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key, mailchimp_member_id,
+    mailchimp_email, mailchimp_status, mailchimp_updated, mailchimp_data, unique_contact,
+    seen_fetch, sync_status)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'todo')
+ON CONFLICT (mailchimp_list_id, email_key) DO UPDATE SET
+    mailchimp_member_id = excluded.mailchimp_member_id,
+    mailchimp_email = excluded.mailchimp_email,
+    mailchimp_status = excluded.mailchimp_status,
+    mailchimp_updated = excluded.mailchimp_updated,
+    mailchimp_data = excluded.mailchimp_data,
+    unique_contact = excluded.unique_contact,
+    seen_fetch = max(seen_fetch, excluded.seen_fetch),
+    is_data_due = 1,
+    sync_status = 'todo'
+"""
+_TOUCH = "UPDATE civicrm_mailchimpsync_cache SET mailchimp_updated = ?, seen_fetch = ? WHERE id = ?"
+_SEE = "UPDATE civicrm_mailchimpsync_cache SET seen_fetch = ? WHERE id = ?"
+
+
+def _row(
+    list_id: str, key: str, member: Member, last_changed: str, data: str, fetch_no: int
+) -> tuple[object, ...]:
+    return (
+        list_id,
+        key,
+        member.member_id,
+        member.email,
+        member.status.value,
+        last_changed,
+        data,
+        member.unique_contact or None,
+        fetch_no,
+    )
+
+
+def _load_known(
+    store: Store, list_id: str, keys: Iterable[str]
+) -> dict[str, tuple[int, str | None, str | None, str | None, int]]:
+    rows = store.query(
+        "SELECT email_key, id, mailchimp_data, mailchimp_updated, mailchimp_member_id, seen_fetch"
+        " FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND email_key IN (SELECT value FROM json_each(?))",
+        (list_id, _encode(list(keys)).decode()),
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def _follow_changed_addresses(store: Store, list_id: str, by_key: Mapping[str, Member]) -> None:
+    """Give the row of a member who changed address its new one; Mailchimp's contact id tells.
+
+    Only where no row has the new address yet: otherwise both rows are told apart by the fetch.
+    """
+    known = _load_known(store, list_id, by_key)
+    strangers = {
+        member.unique_contact: key
+        for key, member in by_key.items()
+        if key not in known and member.unique_contact
+    }
+    if not strangers:
+        return
+    rows = store.query(
+        "SELECT id, unique_contact FROM civicrm_mailchimpsync_cache"
+        " WHERE unique_contact IN (SELECT value FROM json_each(?)) AND mailchimp_list_id = ?"
+        " ORDER BY mailchimp_updated",
+        (_encode(list(strangers)).decode(), list_id),
+    ).fetchall()
+    newest = {unique_contact: row_id for row_id, unique_contact in rows}
+    store.run_many(
+        "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET"
+        " moved_from = coalesce(moved_from, email_key), email_key = ?, is_looked_up = 0,"
+        " sync_status = 'todo' WHERE id = ?",
+        [(strangers[unique_contact], row_id) for unique_contact, row_id in newest.items()],
+    )
+
+
+def load_open_updates(store: Store, row_ids: Sequence[int]) -> dict[int, OpenUpdate]:
+    """What was sent for these rows, or is just being sent, and has no result yet."""
+    rows = store.query(
+        "SELECT mailchimpsync_cache_id, data, cause FROM civicrm_mailchimpsync_update"
+        " WHERE completed = 0 AND mailchimpsync_batch_id IS NOT NULL"
+        " AND mailchimpsync_cache_id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (_encode(list(row_ids)).decode(),),
+    )
+    found: dict[int, OpenUpdate] = {}
+    for row_id, data, cause in rows:
+        update = read_update(*decode_update(data, cause))
+        earlier = found.get(row_id)
+        if earlier is not None:
+            update = OpenUpdate(
+                {**earlier.values, **update.values},
+                {**earlier.caused_at, **update.caused_at},
+                update.is_gate,
+            )
+        found[row_id] = update
+    return found
+
+
+_MERGE_NAMES = {"FNAME": "first_name", "LNAME": "last_name"}
+
+
+def read_update(change: MemberChange, cause: StoredCause) -> OpenUpdate:
+    """The fields that an update writes, under the names of `mailchimp_data`."""
+    values: Data = {f"interest-{key}": value for key, value in change.interests.items()}
+    for tag, value in change.merge_fields.items():
+        if tag in _MERGE_NAMES:
+            values[_MERGE_NAMES[tag]] = value
+    if change.is_archiving:
+        values["status"] = MemberStatus.ARCHIVED.value
+    elif change.status is not None:
+        values["status"] = change.status.value
+    return OpenUpdate(values, cause.at, cause.is_gate)
+
+
+def mark_vanished(
+    store: Store,
+    list_id: str,
+    fetch_no: int,
+    noticed_at: datetime,
+    vanish: Callable[[Data, str], Data],
+) -> int:
+    """Members known to the cache that a whole full fetch did not return; how many there were."""
+    rows = store.query(
+        "SELECT id, mailchimp_data FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
+        " AND mailchimp_member_id IS NOT NULL AND seen_fetch < ?",
+        (list_id, fetch_no),
+    ).fetchall()
+    at = to_text(noticed_at)
+    with store.atomic():
+        store.run_many(
+            "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = NULL,"
+            " mailchimp_status = NULL, mailchimp_data = ?, unique_contact = NULL,"
+            " sync_status = 'todo' WHERE id = ?",
+            [(_encode(vanish(_decode(data), at)).decode(), row_id) for row_id, data in rows],
+        )
+    return len(rows)
+
+
+def count_members(store: Store, list_id: str) -> int:
+    """How many members of the audience the cache knows."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL",
+        (list_id,),
+    ).fetchone()
+    return int(row[0])
+
+
+def store_result(
+    store: Store, row_id: int, member: Member | None, data: Data, list_id: str
+) -> None:
+    """Keep what a result showed of one member; call inside a transaction.
+
+    Without `member` (an answer without a body) only the data and the status it tells change.
+    """
+    text = _encode(data).decode()
+    if member is None:
+        store.query(
+            "UPDATE civicrm_mailchimpsync_cache SET mailchimp_data = ?, mailchimp_status = ?"
+            " WHERE id = ?",
+            (text, data.get("status"), row_id),
+        )
+        return
+    key = email_key(member.email)
+    store.query(
+        "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET email_key = ? WHERE id = ?",
+        (key, row_id),
+    )
+    store.query(
+        "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = ?, mailchimp_email = ?,"
+        " mailchimp_status = ?, mailchimp_updated = max(coalesce(mailchimp_updated, ''), ?),"
+        " mailchimp_data = ?, unique_contact = ?"
+        " WHERE mailchimp_list_id = ? AND email_key = ?",
+        (
+            member.member_id,
+            member.email,
+            data.get("status"),
+            to_text(member.last_changed),
+            text,
+            member.unique_contact or None,
+            list_id,
+            key,
+        ),
+    )

@@ -1,0 +1,47 @@
+"""The plan of an audience: every decision that writes something, kept before its first write."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from mcsync.cache.store import Store
+from mcsync.model import Decision
+
+CHUNK = 200  # decisions carried out and recorded together; memberships per call to CiviCRM
+
+_decode = msgspec.json.Decoder(Decision).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def forget_plan(store: Store, list_id: str) -> None:
+    """Drop what is left of an earlier plan."""
+    with store.atomic():
+        store.query("DELETE FROM civicrm_mailchimpsync_plan WHERE list_id = ?", (list_id,))
+
+
+def add_to_plan(store: Store, list_id: str, decisions: Sequence[Decision]) -> None:
+    """Add decisions; call inside a transaction."""
+    store.run_many(
+        "INSERT INTO civicrm_mailchimpsync_plan (list_id, decision) VALUES (?, ?)",
+        [(list_id, _encode(decision).decode()) for decision in decisions],
+    )
+
+
+def load_plan(store: Store, list_id: str) -> Iterator[tuple[tuple[int, Decision], ...]]:
+    """The plan in chunks, as (plan id, decision); done ones may be dropped meanwhile."""
+    after = 0
+    while True:
+        rows = store.query(
+            "SELECT id, decision FROM civicrm_mailchimpsync_plan"
+            " WHERE list_id = ? AND id > ? ORDER BY id LIMIT ?",
+            (list_id, after, CHUNK),
+        ).fetchall()
+        if not rows:
+            return
+        after = rows[-1][0]
+        yield tuple((row[0], _decode(row[1])) for row in rows)
+
+
+def drop_from_plan(store: Store, plan_ids: Sequence[int]) -> None:
+    """These decisions are carried out; call inside a transaction."""
+    store.run_many("DELETE FROM civicrm_mailchimpsync_plan WHERE id = ?", [(i,) for i in plan_ids])

@@ -1,0 +1,127 @@
+"""The cache file: open it safely, keep it private, write it in transactions."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from mcsync.cache.migrations import migrations
+from mcsync.errors import CacheError
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    # In WAL mode NORMAL may lose the last transactions with the power, but never half of one.
+    # FULL is needed: a claim that was lost after its batch went out would be sent twice.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA temp_store = FILE",
+    "PRAGMA cache_size = -32768",  # KiB, thus 32 MiB
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+)
+
+
+class Store:
+    """One open cache file. All writing goes through `atomic`; no network inside it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open, create or migrate the file at `path`; CacheError if that cannot be done."""
+        self.path = path
+        try:
+            _create_private(path)
+            self.db = Database(path)
+            self.db.conn.isolation_level = None
+            _refuse_foreign(self.db, path)
+            for pragma in _PRAGMAS:
+                self.db.conn.execute(pragma)
+            migrations.apply(self.db)
+        except (sqlite3.Error, OSError) as error:
+            raise _explain(path, error) from error
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        """The connection, for set-based SQL."""
+        return self.db.conn
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """One transaction: everything in it is written, or nothing."""
+        try:
+            with self.db.atomic():
+                yield
+        except sqlite3.OperationalError as error:
+            raise _explain(self.path, error) from error
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.conn.execute(sql, parameters)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run one statement for each of the rows."""
+        self.conn.executemany(sql, rows)
+
+    def get_state(self, key: str) -> str | None:
+        """A value that belongs to the whole cache."""
+        row = self.query(
+            "SELECT value FROM civicrm_mailchimpsync_state WHERE key = ?", (key,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_state(self, key: str, value: str) -> None:
+        """Keep a value that belongs to the whole cache."""
+        self.query(
+            "INSERT INTO civicrm_mailchimpsync_state (key, value) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self.conn.close()
+
+
+def _create_private(path: Path) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _refuse_foreign(db: Database, path: Path) -> None:
+    """Refuse a file of a newer mcsync, or of another program, before anything is changed."""
+    applied = {migration.name for migration in migrations.applied(db)}
+    unknown = sorted(applied - {migration.name for migration in _all_migrations()})
+    if unknown:
+        raise CacheError(
+            f"{path} was written by a newer mcsync (it has {unknown[-1]})",
+            hint="upgrade mcsync, or name another file with --cache",
+        )
+    if not applied and db.table_names():
+        raise CacheError(
+            f"{path} is an SQLite file of another program",
+            hint="name another file with --cache or in the config; nothing was changed",
+        )
+
+
+def _all_migrations() -> list[Migrations._Migration]:
+    return migrations.pending(Database(memory=True))
+
+
+def _explain(path: Path, error: Exception) -> CacheError:
+    if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+        return CacheError(
+            f"{path} is not an mcsync cache",
+            hint="name another file with --cache or in the config; nothing was changed",
+        )
+    return CacheError(
+        f"cannot use the cache {path}: {error}", hint="check the disk and the file's permissions"
+    )
+
+
+def make_uid() -> str:
+    """A short random id, for this cache or for one run."""
+    return secrets.token_hex(4)

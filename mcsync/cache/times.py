@@ -1,0 +1,16 @@
+"""Times as the cache keeps them: `YYYY-MM-DDTHH:MM:SSZ`, so that text order is time order."""
+
+from datetime import UTC, datetime
+
+LONG_AGO_TEXT = "0001-01-01T00:00:00Z"  # model.LONG_AGO: older than anything anybody said
+
+
+def to_text(at: datetime) -> str:
+    """An aware time as the cache keeps it, in UTC and whole seconds."""
+    utc = at.astimezone(UTC) if at.tzinfo is not UTC else at
+    return utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def from_text(text: str) -> datetime:
+    """An aware UTC time from the cache; ValueError if it is none."""
+    return datetime.fromisoformat(text)

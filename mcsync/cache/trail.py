@@ -1,0 +1,85 @@
+"""The audit trail: every change that was made at either end, when, for whom and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mcsync.cache.store import Store
+from mcsync.cache.times import from_text, to_text
+from mcsync.model import Reason, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change made at one side; `field` is "subscription", an interest id, or a name."""
+
+    list_id: str
+    side: Side
+    field: str
+    before: str | None
+    after: str | None
+    reason: Reason
+    row_id: int | None = None
+    contact_id: int | None = None
+    email: str | None = None
+    at: datetime | None = None
+    run: str = ""
+
+
+def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetime) -> None:
+    """Keep changes with the person they were made for; call inside a transaction.
+
+    What a change leaves open about the person is taken from the cache row.
+    """
+    store.run_many(
+        "INSERT INTO civicrm_mailchimpsync_change"
+        " (at, run, list_id, cache_id, contact_id, email, side, field, before, after, reason)"
+        " SELECT ?1, ?2, ?3, ?4,"
+        "  coalesce(?5,"
+        "   (SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache WHERE id = ?4)),"
+        "  coalesce(?6, (SELECT mailchimp_email FROM civicrm_mailchimpsync_cache WHERE id = ?4),"
+        "   (SELECT email FROM civicrm_mailchimpsync_email WHERE contact_id = ?5"
+        "    ORDER BY is_primary DESC, email_id LIMIT 1)),"
+        "  ?7, ?8, ?9, ?10, ?11",
+        [
+            (
+                to_text(now),
+                run,
+                change.list_id,
+                change.row_id,
+                change.contact_id,
+                change.email,
+                change.side.value,
+                change.field,
+                change.before,
+                change.after,
+                change.reason.value,
+            )
+            for change in changes
+        ],
+    )
+
+
+def load_changes(store: Store, run: str | None = None) -> list[Change]:
+    """The trail, oldest first; of one run when given."""
+    rows = store.query(
+        "SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
+        " FROM civicrm_mailchimpsync_change WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
+        (run,),
+    )
+    return [
+        Change(
+            list_id=row[0],
+            side=Side(row[1]),
+            field=row[2],
+            before=row[3],
+            after=row[4],
+            reason=Reason(row[5]),
+            row_id=row[6],
+            contact_id=row[7],
+            email=row[8],
+            at=from_text(row[9]),
+            run=row[10],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,500 @@
+"""Whose contact is it: the documents' steps between fetching and judging."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mcsync.cache.linking import (
+    add_civi_only,
+    cleanup_duplicates,
+    forget_changes,
+    identify_group_contact_changes,
+    mark_changed,
+    note_merged,
+    populate_missing_contact_ids,
+    remove_invalid_contact_ids,
+)
+from mcsync.cache.mirror import apply_history, mark_purged, save_contacts
+from mcsync.cache.store import Store
+from mcsync.model import Contact, ContactPage, Email, HistoryRow
+
+LIST, OTHER_LIST = "aaaaaaaaaa", "bbbbbbbbbb"
+GROUP, OTHER_GROUP = 111, 222
+SHARED = "home@example.org"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "mcsync.db")
+    yield opened
+    opened.close()
+
+
+def at(hour: int) -> datetime:
+    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
+
+
+def add_contact(
+    store: Store, contact_id: int, *emails: str, name: str = "Fred Flint", **flags: bool
+) -> None:
+    first, _, last = name.partition(" ")
+    contact = Contact(contact_id, first, last, modified_at=at(8), **flags)
+    owned = tuple(Email(contact_id * 10 + n, contact_id, e) for n, e in enumerate(emails))
+    save_contacts(store, ContactPage((contact,), owned))
+
+
+def place(store: Store, contact_id: int, status: str, group: int = GROUP) -> None:
+    (last,) = store.query(
+        "SELECT coalesce(max(history_id), 0) FROM civicrm_mailchimpsync_group_contact"
+    ).fetchone()
+    with store.atomic():
+        apply_history(
+            store, [HistoryRow(last + 1, group, contact_id, status, at(8), is_ours=False)]
+        )
+
+
+def add_row(
+    store: Store,
+    address: str | None = None,
+    contact: int | None = None,
+    *,
+    name: str = "",
+    status: str = "todo",
+    vanished: bool = False,
+    audience: str = LIST,
+) -> int:
+    """A row; with an address it has a member, who may have vanished."""
+    first, _, last = name.partition(" ")
+    data = {"status": "subscribed", "status@": "2026-11-22T09:00:00Z"}
+    data |= {"first_name": first, "last_name": last}
+    with store.atomic():
+        cursor = store.query(
+            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, mailchimp_email,"
+            " email_key, mailchimp_member_id, mailchimp_data, civicrm_contact_id, sync_status)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                audience,
+                address,
+                address and address.lower(),
+                None if vanished else address and f"id of {address}",
+                address and msgspec.json.encode(data).decode(),
+                contact,
+                status,
+            ),
+        )
+    return int(cursor.lastrowid or 0)
+
+
+def rows(store: Store, columns: str = "id, civicrm_contact_id") -> list[tuple[object, ...]]:
+    sql = f"SELECT {columns} FROM civicrm_mailchimpsync_cache ORDER BY id"  # noqa: S608
+    return store.query(sql).fetchall()
+
+
+def match(store: Store, *, skips_duplicates: bool = False) -> int:
+    with store.atomic():
+        return populate_missing_contact_ids(store, LIST, GROUP, skips_duplicates=skips_duplicates)
+
+
+# --- populateMissingContactIDs --------------------------------------------------------------------
+
+# contacts: id -> (name, status in the group); everybody owns the one address
+MATCHING = [
+    pytest.param({}, "", None, None, id="nobody owns the address"),
+    pytest.param({7: ("Fred Flint", None)}, "", 7, 7, id="1: the only owner"),
+    pytest.param({7: ("Fred Flint", None)}, "Wilma Stone", 7, 7, id="1: whatever their name"),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", "Added"), 9: ("Pebbles Flint", "Added")},
+        "",
+        5,
+        5,
+        id="2: the lowest id among those Added",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", "Removed"), 5: ("Wilma Flint", "Added")},
+        "Fred Flint",
+        5,
+        5,
+        id="2: Added goes before history, and before the name",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", "Removed"), 9: ("Pebbles Flint", "Removed")},
+        "",
+        5,
+        5,
+        id="3: the lowest id with any history",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", "Deleted")},
+        "",
+        5,
+        5,
+        id="3: having been deleted from the group is history",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", "Removed")},
+        "Fred Flint",
+        5,
+        5,
+        id="3: history goes before the name",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", None)},
+        "Wilma Flint",
+        5,
+        5,
+        id="4: the only one with that first and last name",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", None)},
+        "WILMA flint",
+        5,
+        5,
+        id="4: whatever the case of the name",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Flint", None), 9: ("Wilma Flint", None)},
+        "Wilma Flint",
+        3,
+        None,
+        id="5: two with that name tell nothing",
+    ),
+    pytest.param(
+        {3: ("Fred Flint", None), 5: ("Wilma Stone", None)},
+        "Wilma Flint",
+        3,
+        None,
+        id="5: half a name tells nothing",
+    ),
+    pytest.param({3: (" ", None), 5: ("Fred Flint", None)}, "", 3, None, id="5: nor does no name"),
+    pytest.param(
+        {9: ("Fred Flint", None), 5: ("Wilma Flint", None)},
+        "",
+        5,
+        None,
+        id="5: the lowest id, or nobody",
+    ),
+]
+
+
+@pytest.mark.parametrize(("contacts", "name", "lowest_id", "skip"), MATCHING)
+@pytest.mark.parametrize("skips_duplicates", [False, True], ids=["lowest-id", "skip"])
+def test_the_contact_of_a_member(store, contacts, name, lowest_id, skip, skips_duplicates):
+    for contact_id, (full_name, status) in contacts.items():
+        add_contact(store, contact_id, SHARED, name=full_name)
+        if status is not None:
+            place(store, contact_id, status)
+    row = add_row(store, SHARED, name=name)
+    expected = skip if skips_duplicates else lowest_id
+    assert match(store, skips_duplicates=skips_duplicates) == (expected is not None)
+    assert rows(store) == [(row, expected)]
+
+
+def test_a_deleted_contact_owns_nothing(store: Store):
+    add_contact(store, 3, SHARED, is_deleted=True)
+    add_contact(store, 5, SHARED)
+    row = add_row(store, SHARED)
+    match(store, skips_duplicates=True)
+    assert rows(store) == [(row, 5)]
+
+
+def test_addresses_compare_without_regard_to_case_and_only_so(store: Store):
+    add_contact(store, 3, "HOME@example.org")
+    add_contact(store, 5, "hómé@example.org")
+    row, other = add_row(store, "Home@Example.org"), add_row(store, "home@example.org ")
+    match(store)
+    assert rows(store) == [(row, 3), (other, None)]
+
+
+def test_two_addresses_of_one_contact_are_both_linked_to_it(store: Store):
+    add_contact(store, 3, "a@example.org", "b@example.org")
+    one, two = add_row(store, "a@example.org"), add_row(store, "b@example.org")
+    assert match(store) == 2
+    assert rows(store) == [(one, 3), (two, 3)]
+
+
+def test_one_contact_with_the_address_twice_is_one_owner(store: Store):
+    add_contact(store, 3, SHARED, SHARED.upper())
+    row = add_row(store, SHARED)
+    match(store, skips_duplicates=True)
+    assert rows(store) == [(row, 3)]
+
+
+def test_a_contact_id_is_believed_once_set(store: Store):
+    add_contact(store, 3, SHARED)
+    row = add_row(store, SHARED, contact=9)
+    assert match(store) == 0
+    assert rows(store) == [(row, 9)]
+
+
+def test_a_place_in_another_group_decides_nothing(store: Store):
+    add_contact(store, 3, SHARED)
+    add_contact(store, 5, SHARED)
+    place(store, 5, "Added", OTHER_GROUP)
+    row = add_row(store, SHARED)
+    match(store)
+    assert rows(store) == [(row, 3)]
+
+
+def test_the_rows_of_another_audience_are_left_alone(store: Store):
+    add_contact(store, 3, SHARED)
+    row = add_row(store, SHARED, audience=OTHER_LIST)
+    assert match(store) == 0
+    assert rows(store) == [(row, None)]
+
+
+# --- removeInvalidContactIds ----------------------------------------------------------------------
+
+
+def remove_invalid(store: Store) -> None:
+    with store.atomic():
+        remove_invalid_contact_ids(store, LIST)
+
+
+def test_a_trashed_contact_is_lost_and_the_member_stays(store: Store):
+    add_contact(store, 3, SHARED, is_deleted=True)
+    row = add_row(store, SHARED, contact=3, status="ok")
+    remove_invalid(store)
+    columns = "id, civicrm_contact_id, lost_contact_id, civicrm_groups, civicrm_data, sync_status"
+    assert rows(store, columns) == [(row, None, 3, None, None, "todo")]
+
+
+def test_a_purged_contact_is_lost_like_a_trashed_one(store: Store):
+    add_contact(store, 3, SHARED)
+    mark_purged(store, [3], [])
+    row = add_row(store, SHARED, contact=3, status="ok")
+    remove_invalid(store)
+    assert rows(store, "id, civicrm_contact_id, lost_contact_id") == [(row, None, 3)]
+
+
+def test_a_row_with_neither_half_goes(store: Store):
+    add_contact(store, 3, is_deleted=True)
+    add_row(store, contact=3, status="ok")
+    remove_invalid(store)
+    assert rows(store) == []
+
+
+def test_a_row_with_neither_half_stays_while_an_update_is_under_way(store: Store):
+    add_contact(store, 3, is_deleted=True)
+    row = add_row(store, contact=3)
+    with store.atomic():
+        store.query(
+            "INSERT INTO civicrm_mailchimpsync_update"
+            " (mailchimpsync_cache_id, mailchimpsync_batch_id, data, cause, created_at)"
+            " VALUES (?, 1, '{}', '{}', '')",
+            (row,),
+        )
+    remove_invalid(store)
+    assert rows(store) == [(row, None)]
+
+
+def test_a_contact_who_is_alive_is_not_lost(store: Store):
+    add_contact(store, 3, SHARED)
+    row = add_row(store, SHARED, contact=3, status="ok")
+    remove_invalid(store)
+    assert rows(store, "id, civicrm_contact_id, sync_status") == [(row, 3, "ok")]
+
+
+def test_the_row_of_a_merged_contact_moves_to_the_survivor(store: Store):
+    add_contact(store, 3, is_deleted=True)
+    add_contact(store, 5, SHARED)
+    with store.atomic():
+        note_merged(store, {3: 5})
+    row = add_row(store, SHARED, contact=3, status="ok")
+    remove_invalid(store)
+    assert rows(store, "id, civicrm_contact_id, lost_contact_id") == [(row, 5, None)]
+
+
+def test_a_lost_contact_who_is_found_again_is_no_longer_lost(store: Store):
+    add_contact(store, 3, SHARED, is_deleted=True)
+    row = add_row(store, SHARED, contact=3)
+    remove_invalid(store)
+    add_contact(store, 5, SHARED)
+    match(store)
+    assert rows(store, "id, civicrm_contact_id, lost_contact_id") == [(row, 5, None)]
+
+
+def test_contacts_of_another_audience_are_lost_in_its_own_turn(store: Store):
+    add_contact(store, 3, SHARED, is_deleted=True)
+    row = add_row(store, SHARED, contact=3, status="ok", audience=OTHER_LIST)
+    remove_invalid(store)
+    assert rows(store, "id, civicrm_contact_id, sync_status") == [(row, 3, "ok")]
+
+
+# --- cleanupDuplicatesInCache ---------------------------------------------------------------------
+
+
+def cleanup(store: Store) -> None:
+    with store.atomic():
+        cleanup_duplicates(store, LIST)
+
+
+def test_a_contact_whose_member_has_a_row_needs_none_of_its_own(store: Store):
+    own, with_member = add_row(store, contact=3), add_row(store, SHARED, contact=3)
+    cleanup(store)
+    assert rows(store, "id") == [(with_member,)]
+    assert own != with_member
+
+
+def test_of_two_rows_of_a_contact_without_a_member_the_first_stays(store: Store):
+    first, _ = add_row(store, contact=3), add_row(store, contact=3)
+    cleanup(store)
+    assert rows(store, "id") == [(first,)]
+
+
+def test_two_members_of_one_contact_are_no_duplicates(store: Store):
+    one, two = add_row(store, "a@b.org", contact=3), add_row(store, "c@b.org", contact=3)
+    cleanup(store)
+    assert rows(store, "id") == [(one,), (two,)]
+
+
+def test_a_member_who_vanished_is_no_duplicate_since_that_is_a_word(store: Store):
+    """Else the later word, out, would be lost, and an older address be subscribed again."""
+    one = add_row(store, "a@b.org", contact=3)
+    two = add_row(store, "c@b.org", contact=3, vanished=True)
+    cleanup(store)
+    assert rows(store, "id") == [(one,), (two,)]
+
+
+def test_the_only_row_of_a_contact_stays(store: Store):
+    row = add_row(store, contact=3)
+    other = add_row(store, contact=3, audience=OTHER_LIST)
+    cleanup(store)
+    assert rows(store, "id") == [(row,), (other,)]
+
+
+def test_a_row_whose_update_is_under_way_stays(store: Store):
+    own, other = add_row(store, contact=3), add_row(store, SHARED, contact=3)
+    with store.atomic():
+        store.query(
+            "INSERT INTO civicrm_mailchimpsync_update"
+            " (mailchimpsync_cache_id, data, cause, created_at) VALUES (?, '{}', '{}', '')",
+            (own,),
+        )
+    cleanup(store)
+    assert rows(store, "id") == [(own,), (other,)]
+
+
+# --- addCiviOnly ----------------------------------------------------------------------------------
+
+
+def add_only(store: Store, *, everything: bool = True) -> int:
+    with store.atomic():
+        mark_changed(store)
+        count = add_civi_only(store, LIST, GROUP, everything=everything)
+        forget_changes(store)
+    return count
+
+
+def test_who_is_added_and_unknown_to_mailchimp_gets_a_row_of_their_own(store: Store):
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Added")
+    assert add_only(store) == 1
+    columns = "mailchimp_list_id, civicrm_contact_id, sync_status, mailchimp_data, civicrm_data"
+    assert rows(store, columns) == [(LIST, 3, "todo", None, None)]
+    assert add_only(store) == 0
+
+
+@pytest.mark.parametrize("status", ["Removed", "Pending", "Deleted"])
+def test_who_is_not_added_gets_none(store: Store, status: str):
+    add_contact(store, 3, SHARED)
+    place(store, 3, status)
+    assert add_only(store) == 0
+
+
+def test_who_has_a_row_gets_none(store: Store):
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Added")
+    add_row(store, SHARED, contact=3)
+    assert add_only(store) == 0
+
+
+def test_a_row_in_another_audience_does_not_count(store: Store):
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Added")
+    add_row(store, SHARED, contact=3, audience=OTHER_LIST)
+    assert add_only(store) == 1
+
+
+def test_a_trashed_contact_gets_none_though_still_in_the_group(store: Store):
+    add_contact(store, 3, SHARED, is_deleted=True)
+    place(store, 3, "Added")
+    assert add_only(store) == 0
+
+
+def test_only_who_changed_is_looked_at_unless_everything_is_asked_for(store: Store):
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Added")
+    with store.atomic():
+        mark_changed(store)
+        forget_changes(store)
+    assert add_only(store, everything=False) == 0
+    assert add_only(store, everything=True) == 1
+
+
+def test_who_came_into_the_group_just_now_is_looked_at(store: Store):
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Added")
+    assert add_only(store, everything=False) == 1
+
+
+# --- who is concerned by a change -----------------------------------------------------------------
+
+
+def marked(store: Store) -> list[object]:
+    with store.atomic():
+        mark_changed(store)
+        forget_changes(store)
+    found = rows(store, "id, sync_status")
+    return [row_id for row_id, status in found if status == "todo"]
+
+
+def test_a_change_concerns_linked_rows_and_owned_addresses(store: Store):
+    linked = add_row(store, "old@example.org", contact=3, status="ok")
+    owned = add_row(store, SHARED, status="ok", audience=OTHER_LIST)
+    add_row(store, "wilma@example.org", contact=5, status="ok")
+    add_contact(store, 3, SHARED)
+    assert marked(store) == [linked, owned]
+
+
+def test_a_change_that_everybody_was_told_of_is_forgotten(store: Store):
+    add_row(store, SHARED, contact=3, status="ok")
+    add_contact(store, 3, SHARED)
+    marked(store)
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_cache SET sync_status = 'ok'")
+    assert marked(store) == []
+
+
+def test_a_change_of_place_concerns_the_contacts_row(store: Store):
+    row = add_row(store, SHARED, contact=3, status="ok")
+    place(store, 3, "Removed")
+    assert marked(store) == [row]
+
+
+def test_an_address_that_leaves_a_contact_concerns_who_has_it_at_mailchimp(store: Store):
+    add_contact(store, 3, SHARED)
+    row = add_row(store, SHARED, status="ok")
+    marked(store)
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_cache SET sync_status = 'ok'")
+    add_contact(store, 3, "new@example.org")
+    assert marked(store) == [row]
+
+
+# --- identifyGroupContactChanges ------------------------------------------------------------------
+
+
+def test_the_row_has_its_own_copy_of_the_places_as_documented(store: Store):
+    place(store, 3, "Added")
+    place(store, 3, "Removed", OTHER_GROUP)
+    add_row(store, SHARED, contact=3)
+    with store.atomic():
+        identify_group_contact_changes(store, LIST, [GROUP, OTHER_GROUP])
+    ((text,),) = rows(store, "civicrm_groups")
+    assert msgspec.json.decode(str(text)) == {
+        "111": {"status": "Added", "date": "2026-11-22T08:00:00Z"},
+        "222": {"status": "Removed", "date": "2026-11-22T08:00:00Z"},
+    }

@@ -1,0 +1,553 @@
+"""What CiviCRM said: history in pieces, full compares, contacts and since when their gate is
+closed. Hours are times; history ids are given in order."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcsync.cache.linking import forget_changes, mark_changed
+from mcsync.cache.mirror import (
+    apply_history,
+    begin_compare,
+    count_places,
+    finish_compare,
+    load_mirrored_contacts,
+    load_unmirrored_contacts,
+    mark_purged,
+    note_places,
+    save_contacts,
+    see_group_contacts,
+    see_history,
+    see_smart_group,
+)
+from mcsync.cache.store import Store
+from mcsync.model import (
+    Contact,
+    ContactPage,
+    Email,
+    GroupContact,
+    GroupStatus,
+    HistoryRow,
+)
+
+GROUP, OTHER, SMART = 111, 222, 333
+FRED, WILMA, BARNEY = 1, 2, 3
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "mcsync.db")
+    yield opened
+    opened.close()
+
+
+def at(hour: int) -> datetime:
+    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
+
+
+def text(hour: int) -> str:
+    return f"2026-11-22T{hour:02}:00:00Z"
+
+
+LONG_AGO = "0001-01-01T00:00:00Z"
+
+
+def wrote(
+    history_id: int,
+    status: str,
+    hour: int,
+    *,
+    contact: int = FRED,
+    group: int = GROUP,
+    ours: bool = False,
+) -> HistoryRow:
+    return HistoryRow(history_id, group, contact, status, at(hour), ours)
+
+
+def apply(store: Store, *rows: HistoryRow) -> None:
+    with store.atomic():
+        apply_history(store, rows)
+
+
+def compare(
+    store: Store,
+    history: Sequence[HistoryRow] = (),
+    places: Sequence[tuple[int, str]] = (),
+    smart: Sequence[int] = (),
+    hour: int = 20,
+    groups: Sequence[int] = (GROUP,),
+) -> None:
+    begin_compare(store)
+    for row in history:
+        see_history(store, [row])
+    see_group_contacts(
+        store, [GroupContact(n, GROUP, who, status) for n, (who, status) in enumerate(places)]
+    )
+    if smart:
+        see_smart_group(store, SMART, smart)
+    with store.atomic():
+        finish_compare(store, groups, at(hour))
+
+
+def place(store: Store, contact: int = FRED, group: int = GROUP) -> tuple[object, ...] | None:
+    """(what is there, whether a human said in, when)."""
+    row = store.query(
+        "SELECT status, says_in, said_at FROM civicrm_mailchimpsync_group_contact"
+        " WHERE group_id = ? AND contact_id = ?",
+        (group, contact),
+    ).fetchone()
+    return None if row is None else (row[0], None if row[1] is None else bool(row[1]), row[2])
+
+
+def forget(store: Store) -> None:
+    with store.atomic():
+        mark_changed(store)
+        forget_changes(store)
+
+
+def dirty(store: Store) -> set[int]:
+    rows = store.query(
+        "SELECT contact_id FROM civicrm_mailchimpsync_group_contact WHERE is_dirty = 1"
+        " UNION SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_dirty = 1"
+    )
+    return {row[0] for row in rows}
+
+
+# --- history, as it comes -------------------------------------------------------------------------
+
+
+def test_the_newest_row_that_we_did_not_write_is_what_a_human_said(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Removed", 9), wrote(3, "Added", 10))
+    assert place(store) == ("Added", True, text(10))
+
+
+def test_what_we_wrote_is_there_and_says_nothing(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Removed", 9, ours=True))
+    assert place(store) == ("Removed", True, text(8))
+
+
+def test_only_our_own_history_is_no_statement(store: Store):
+    apply(store, wrote(1, "Added", 8, ours=True))
+    assert place(store) == ("Added", None, None)
+
+
+def test_a_human_after_us_counts(store: Store):
+    apply(store, wrote(1, "Added", 8, ours=True), wrote(2, "Removed", 9))
+    assert place(store) == ("Removed", False, text(9))
+
+
+def test_deleted_from_the_group_is_nowhere_and_says_out(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Deleted", 9))
+    assert place(store) == (None, False, text(9))
+
+
+def test_pending_awaits_a_confirmation_and_says_nothing(store: Store):
+    apply(store, wrote(1, "Pending", 8))
+    assert place(store) == ("Pending", None, None)
+
+
+def test_pending_after_removed_does_not_say_in(store: Store):
+    apply(store, wrote(1, "Removed", 8), wrote(2, "Pending", 9))
+    found = place(store)
+    assert found is not None
+    assert found[0] == "Pending"
+    assert found[1] is not True
+
+
+def test_a_human_in_another_group_says_nothing_here(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Removed", 9, group=OTHER))
+    assert place(store) == ("Added", True, text(8))
+    assert place(store, group=OTHER) == ("Removed", False, text(9))
+
+
+def test_history_seen_again_changes_nothing_and_concerns_nobody(store: Store):
+    rows = [wrote(1, "Added", 8), wrote(2, "Removed", 9, ours=True), wrote(3, "Added", 10)]
+    apply(store, *rows)
+    forget(store)
+    before = store.query("SELECT * FROM civicrm_mailchimpsync_group_contact").fetchall()
+    apply(store, *rows)
+    assert store.query("SELECT * FROM civicrm_mailchimpsync_group_contact").fetchall() == before
+    assert dirty(store) == set()
+
+
+def test_our_own_write_coming_back_concerns_nobody(store: Store):
+    apply(store, wrote(1, "Added", 8))
+    forget(store)
+    with store.atomic():
+        note_places(store, GROUP, GroupStatus.REMOVED, [FRED])
+    assert place(store) == ("Removed", True, text(8))
+    apply(store, wrote(2, "Removed", 9, ours=True))
+    assert place(store) == ("Removed", True, text(8))
+    assert dirty(store) == set()
+
+
+def test_a_human_who_came_before_our_write_is_heard_all_the_same(store: Store):
+    apply(store, wrote(1, "Removed", 7))
+    with store.atomic():
+        note_places(store, GROUP, GroupStatus.ADDED, [FRED])
+    forget(store)
+    apply(store, wrote(2, "Removed", 9), wrote(3, "Added", 10, ours=True))
+    assert place(store) == ("Added", False, text(9))
+    assert dirty(store) == {FRED}
+
+
+# --- the full compare -----------------------------------------------------------------------------
+
+COMPARED = [
+    pytest.param(
+        [wrote(1, "Added", 8)],
+        [(FRED, "Added")],
+        ("Added", True, text(8)),
+        id="history and group agree",
+    ),
+    pytest.param(
+        [wrote(1, "Added", 8), wrote(2, "Removed", 9)],
+        [(FRED, "Removed")],
+        ("Removed", False, text(9)),
+        id="the newest history",
+    ),
+    pytest.param(
+        [wrote(1, "Added", 8), wrote(2, "Removed", 9, ours=True)],
+        [(FRED, "Removed")],
+        ("Removed", True, text(8)),
+        id="ours says nothing",
+    ),
+    pytest.param(
+        [wrote(1, "Added", 8, ours=True)],
+        [(FRED, "Added")],
+        ("Added", None, None),
+        id="only ours is no statement",
+    ),
+    pytest.param(
+        [], [(FRED, "Added")], ("Added", True, LONG_AGO), id="no history: in, older than anything"
+    ),
+    pytest.param(
+        [wrote(1, "Removed", 8)],
+        [(FRED, "Added")],
+        ("Added", True, text(8)),
+        id="contradicted by what is there",
+    ),
+    pytest.param([], [(FRED, "Pending")], ("Pending", None, None), id="pending says nothing"),
+    pytest.param(
+        [wrote(1, "Added", 8), wrote(2, "Deleted", 9)],
+        [],
+        (None, False, text(9)),
+        id="deleted from the group",
+    ),
+]
+
+
+@pytest.mark.parametrize(("history", "places", "expected"), COMPARED)
+def test_compared_on_first_sight(store: Store, history, places, expected):
+    compare(store, history, places)
+    assert place(store) == expected
+
+
+def test_a_compare_that_finds_nothing_new_concerns_nobody(store: Store):
+    history, places = [wrote(1, "Added", 8)], [(FRED, "Added")]
+    apply(store, *history)
+    forget(store)
+    compare(store, history, places)
+    compare(store, history, places)
+    assert dirty(store) == set()
+    assert place(store) == ("Added", True, text(8))
+
+
+def test_changed_without_a_trace_was_changed_just_now(store: Store):
+    """Direct SQL: the history still says Added."""
+    apply(store, wrote(1, "Added", 8))
+    forget(store)
+    compare(store, [wrote(1, "Added", 8)], [(FRED, "Removed")], hour=20)
+    assert place(store) == ("Removed", False, text(20))
+    assert dirty(store) == {FRED}
+
+
+def test_changed_without_a_trace_keeps_its_time_at_the_next_compare(store: Store):
+    apply(store, wrote(1, "Added", 8))
+    for hour in (20, 21, 22):
+        compare(store, [wrote(1, "Added", 8)], [(FRED, "Removed")], hour=hour)
+    assert place(store) == ("Removed", False, text(20))
+
+
+def test_changed_without_a_trace_after_our_own_write_was_changed_just_now(store: Store):
+    """Removed by staff at 8; Added by us, since she signed up; then removed by direct SQL."""
+    history = [wrote(1, "Removed", 8), wrote(2, "Added", 10, ours=True)]
+    apply(store, *history)
+    compare(store, history, [(FRED, "Removed")], hour=20)
+    assert place(store) == ("Removed", False, text(20))
+
+
+def test_a_merge_that_gives_history_new_ids_changes_nobodys_word(store: Store):
+    apply(store, wrote(1, "Added", 8))
+    forget(store)
+    compare(store, [wrote(7, "Added", 8)], [(FRED, "Added")])
+    assert place(store) == ("Added", True, text(8))
+    assert dirty(store) == set()
+
+
+def test_a_merge_that_moves_history_to_the_survivor_moves_its_word(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Removed", 9, contact=WILMA))
+    moved = [wrote(1, "Added", 8), wrote(2, "Removed", 9)]
+    compare(store, moved, [(FRED, "Removed")])
+    assert place(store, FRED) == ("Removed", False, text(9))
+
+
+def test_lost_history_leaves_the_word_that_we_know(store: Store):
+    apply(store, wrote(1, "Added", 8))
+    compare(store, [], [(FRED, "Added")])
+    assert place(store) == ("Added", True, text(8))
+
+
+def test_lost_history_of_our_own_does_not_become_a_word_of_now(store: Store):
+    """We added Fred because he signed up. If our row is purged, nobody said anything since."""
+    apply(store, wrote(1, "Added", 8, ours=True))
+    compare(store, [], [(FRED, "Added")], hour=20)
+    found = place(store)
+    assert found is not None
+    assert found[0] == "Added"
+    assert found[2] in (None, LONG_AGO)
+
+
+def test_gone_from_the_group_with_all_history_was_taken_out_just_now(store: Store):
+    apply(store, wrote(1, "Added", 8))
+    forget(store)
+    compare(store, [], [], hour=20)
+    assert place(store) == (None, False, text(20))
+    assert dirty(store) == {FRED}
+
+
+def test_a_group_that_is_not_compared_stays(store: Store):
+    apply(store, wrote(1, "Added", 8, group=OTHER))
+    compare(store, [], [], groups=[GROUP])
+    assert place(store, group=OTHER) == ("Added", True, text(8))
+
+
+def test_a_smart_group_has_contacts_but_no_words(store: Store):
+    compare(store, smart=[FRED, WILMA], groups=[SMART])
+    assert place(store, FRED, SMART) == ("Added", None, None)
+    forget(store)
+    compare(store, smart=[WILMA], groups=[SMART])
+    assert place(store, FRED, SMART) == (None, None, None)
+    assert dirty(store) == {FRED}
+
+
+def test_a_compare_that_was_interrupted_leaves_nothing_for_the_next_one(store: Store):
+    begin_compare(store)
+    see_group_contacts(store, [GroupContact(1, GROUP, BARNEY, "Added")])
+    compare(store, [wrote(1, "Added", 8)], [(FRED, "Added")])
+    assert place(store, BARNEY) is None
+
+
+def test_counts_by_group_and_status(store: Store):
+    apply(
+        store,
+        wrote(1, "Added", 8),
+        wrote(2, "Added", 8, contact=WILMA),
+        wrote(3, "Removed", 8, contact=BARNEY),
+        wrote(4, "Added", 8, group=OTHER),
+        wrote(5, "Deleted", 9, contact=WILMA),
+    )
+    assert count_places(store, [GROUP]) == {(GROUP, "Added"): 1, (GROUP, "Removed"): 1}
+    assert count_places(store, [GROUP, OTHER])[OTHER, "Added"] == 1
+
+
+# --- laws -----------------------------------------------------------------------------------------
+
+statuses = st.sampled_from(("Added", "Removed", "Deleted", "Pending"))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[HistoryRow]:
+    acts = draw(
+        st.lists(st.tuples(statuses, st.sampled_from((FRED, WILMA)), st.booleans()), max_size=7)
+    )
+    return [
+        wrote(number, status, number, contact=contact, ours=ours and status in ("Added", "Removed"))
+        for number, (status, contact, ours) in enumerate(acts, 1)
+    ]
+
+
+def mirror_of(store: Store) -> list[tuple[object, ...]]:
+    """The mirror, without contacts of whom nothing is known."""
+    rows = store.query(
+        "SELECT contact_id, status, says_in, said_at FROM civicrm_mailchimpsync_group_contact"
+        " ORDER BY contact_id"
+    )
+    return [row for row in rows if row[1:] != (None, None, None)]
+
+
+def empty(store: Store) -> None:
+    with store.atomic():
+        store.query("DELETE FROM civicrm_mailchimpsync_group_contact")
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = Store(tmp_path_factory.mktemp("mirror") / "mcsync.db")
+    opened.query("PRAGMA synchronous = OFF")
+    yield opened
+    opened.close()
+
+
+law = settings(derandomize=True, max_examples=60, deadline=None)
+
+
+@law
+@given(histories(), st.data())
+def test_history_in_overlapping_pieces_is_the_history(shared_store, rows, more):
+    empty(shared_store)
+    apply(shared_store, *rows)
+    expected = mirror_of(shared_store)
+    empty(shared_store)
+    begin = 0
+    while begin < len(rows):
+        length = more.draw(st.integers(1, 3))
+        overlap = more.draw(st.integers(0, 3))
+        apply(shared_store, *rows[max(0, begin - overlap) : begin + length])
+        begin += length
+    apply(shared_store, *rows)
+    assert mirror_of(shared_store) == expected
+
+
+@law
+@given(histories())
+def test_a_full_compare_finds_what_the_increments_found(shared_store, rows):
+    """A daily compare that disagreed with the increments would judge people differently."""
+    newest = {row.contact_id: row.status for row in rows}
+    places = [(who, status) for who, status in newest.items() if status != "Deleted"]
+    empty(shared_store)
+    apply(shared_store, *rows)
+    incremental = mirror_of(shared_store)
+    compare(shared_store, rows, places)
+    assert mirror_of(shared_store) == incremental
+    empty(shared_store)
+    compare(shared_store, rows, places)
+    assert mirror_of(shared_store) == incremental
+
+
+# --- contacts -------------------------------------------------------------------------------------
+
+
+def fred(hour: int = 8, *addresses: str, **flags: bool) -> ContactPage:
+    emails = tuple(
+        Email(n, FRED, f"{name.split()[0]}@example.org", on_hold="held" in name)
+        for n, name in enumerate(addresses or ("fred",), 10)
+    )
+    return ContactPage((Contact(FRED, "Fred", "Flint", modified_at=at(hour), **flags),), emails)
+
+
+def closed_at(store: Store) -> str | None:
+    row = store.query(
+        "SELECT gate_closed_at FROM civicrm_mailchimpsync_contact WHERE contact_id = ?", (FRED,)
+    ).fetchone()
+    return row[0]
+
+
+@pytest.mark.parametrize("flag", ["is_deceased", "is_opt_out", "do_not_email"])
+def test_the_gate_closes_when_the_contact_was_modified(store: Store, flag: str):
+    save_contacts(store, fred(8))
+    assert closed_at(store) is None
+    save_contacts(store, fred(10, **{flag: True}))
+    assert closed_at(store) == text(10)
+
+
+def test_the_gate_stays_closed_since_it_closed(store: Store):
+    save_contacts(store, fred(10, is_opt_out=True))
+    save_contacts(store, fred(12, "fred", "rocks", is_opt_out=True))
+    assert closed_at(store) == text(10)
+
+
+def test_a_gate_that_opened_and_closed_again_closed_later(store: Store):
+    save_contacts(store, fred(10, is_opt_out=True))
+    save_contacts(store, fred(12))
+    assert closed_at(store) is None
+    save_contacts(store, fred(14, is_opt_out=True))
+    assert closed_at(store) == text(14)
+
+
+def test_a_hold_on_the_last_address_closes_the_gate(store: Store):
+    save_contacts(store, fred(8, "fred", "rocks held"))
+    assert closed_at(store) is None
+    save_contacts(store, fred(10, "fred held", "rocks held"))
+    assert closed_at(store) == text(10)
+
+
+def test_a_contact_saved_again_has_not_changed(store: Store):
+    assert save_contacts(store, fred(8)) == 1
+    forget(store)
+    assert save_contacts(store, fred(8)) == 0
+    assert save_contacts(store, fred(9)) == 0  # touched, but nothing of ours
+    assert dirty(store) == set()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        fred(9, "fred", "rocks"),
+        fred(9, "fred held"),
+        fred(9, "rocks"),
+        fred(9, is_opt_out=True),
+        fred(9, is_deleted=True),
+        ContactPage((Contact(FRED, "Freddy", "Flint", modified_at=at(9)),), fred().emails),
+        ContactPage(fred(9).contacts, ()),
+    ],
+    ids=["an address more", "a hold", "another address", "opt-out", "trashed", "a name", "none"],
+)
+def test_a_change_of_any_kind_concerns_the_contact(store: Store, changed: ContactPage):
+    save_contacts(store, fred(8))
+    forget(store)
+    assert save_contacts(store, changed) == 1
+    assert dirty(store) == {FRED}
+
+
+def test_an_address_that_moved_to_another_contact_is_owned_once(store: Store):
+    save_contacts(store, fred(8))
+    wilma = Contact(WILMA, "Wilma", "Flint", modified_at=at(9))
+    save_contacts(store, ContactPage((wilma,), (Email(10, WILMA, "fred@example.org"),)))
+    owners = store.query("SELECT contact_id FROM civicrm_mailchimpsync_email").fetchall()
+    assert owners == [(WILMA,)]
+
+
+def test_strangers_are_left_out_when_only_the_known_are_wanted(store: Store):
+    assert save_contacts(store, fred(8), only_known=True) == 0
+    apply(store, wrote(1, "Added", 8))
+    assert save_contacts(store, fred(8), only_known=True) == 1
+
+
+def test_the_owner_of_a_members_address_is_no_stranger(store: Store):
+    with store.atomic():
+        store.query(
+            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key)"
+            " VALUES ('aaaaaaaaaa', 'fred@example.org')"
+        )
+    assert save_contacts(store, fred(8), only_known=True) == 1
+
+
+def test_a_purged_contact_counts_as_deleted(store: Store):
+    save_contacts(store, fred(8))
+    forget(store)
+    mark_purged(store, [FRED], [])
+    (is_deleted,) = store.query("SELECT is_deleted FROM civicrm_mailchimpsync_contact").fetchone()
+    assert is_deleted == 1
+    assert dirty(store) == {FRED}
+
+
+def test_a_found_contact_is_not_purged(store: Store):
+    save_contacts(store, fred(8))
+    mark_purged(store, [FRED], [FRED])
+    (is_deleted,) = store.query("SELECT is_deleted FROM civicrm_mailchimpsync_contact").fetchone()
+    assert is_deleted == 0
+
+
+def test_contacts_of_a_group_are_read_once(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Added", 8, contact=WILMA))
+    assert load_unmirrored_contacts(store, 0, 10) == [FRED, WILMA]
+    assert load_unmirrored_contacts(store, 0, 1) == [FRED]
+    assert load_unmirrored_contacts(store, FRED, 10) == [WILMA]
+    save_contacts(store, fred(8))
+    assert load_unmirrored_contacts(store, 0, 10) == [WILMA]
+    assert load_mirrored_contacts(store, 0, 10) == [FRED, WILMA]

@@ -1,0 +1,417 @@
+"""The outbox: queued, claimed, sent, and settled, each update once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcsync.cache.outbox import (
+    CLAIMED,
+    QueuedUpdate,
+    claim,
+    close_queued,
+    complete,
+    count_queued,
+    get_cache_uid,
+    load_batch_updates,
+    load_known_batch_ids,
+    load_open_batches,
+    make_operation_id,
+    note_batch,
+    note_processed,
+    note_sent,
+    queue_update,
+    read_operation_id,
+    release,
+)
+from mcsync.cache.store import Store
+from mcsync.model import Batch, MemberChange, MemberStatus, PlannedChange, Reason
+from mcsync.pipeline.batches import process_batches
+from mcsync.pipeline.fetch import fetch
+from mcsync.pipeline.reconcile import reconcile
+from mcsync.pipeline.submit import submit
+from mcsync.sandbox.town import Town
+from tests.scenario.bedrock import GROUP, Bedrock
+from tests.scenario.bedrock import LIST as TOWN_LIST
+
+LIST = "aaaaaaaaaa"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "mcsync.db")
+    yield opened
+    opened.close()
+
+
+def at(minute: int) -> datetime:
+    return datetime(2026, 11, 22, 9, tzinfo=UTC) + timedelta(minutes=minute)
+
+
+def add_row(store: Store, name: str, audience: str = LIST) -> int:
+    with store.atomic():
+        cursor = store.query(
+            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key) VALUES (?, ?)",
+            (audience, f"{name}@example.org"),
+        )
+    return int(cursor.lastrowid or 0)
+
+
+def queue(store: Store, row_id: int, name: str = "wilma", **asked: object) -> None:
+    asked = asked or {"status": MemberStatus.SUBSCRIBED}
+    change = MemberChange(f"{name}@example.org", member_id=f"id of {name}", **asked)
+    planned = PlannedChange(row_id, 7, change, Reason.CIVICRM_ADDED, {"status": at(0)}, True)
+    with store.atomic():
+        queue_update(store, row_id, planned, at(1))
+
+
+def take(store: Store, limit: int = 10, audience: str = LIST) -> tuple[QueuedUpdate, ...]:
+    claimed = claim(store, audience, "us11", limit, at(2))
+    return claimed[1] if claimed else ()
+
+
+def batch(batch_id: str = "b1", status: str = "pending", total: int = 1) -> Batch:
+    return Batch(batch_id, status, total, 0, 0, at(2))
+
+
+def updates(store: Store) -> list[tuple[object, ...]]:
+    return store.query(
+        "SELECT id, completed, mailchimpsync_batch_id, error_response"
+        " FROM civicrm_mailchimpsync_update ORDER BY id"
+    ).fetchall()
+
+
+# --- claiming -------------------------------------------------------------------------------------
+
+
+def test_a_claimed_update_is_what_was_queued(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row, interests={"cccccccccc": True}, status=MemberStatus.SUBSCRIBED)
+    (update,) = take(store)
+    assert (update.row_id, update.list_id) == (row, LIST)
+    assert update.change == MemberChange(
+        "wilma@example.org",
+        member_id="id of wilma",
+        status=MemberStatus.SUBSCRIBED,
+        interests={"cccccccccc": True},
+    )
+    assert update.cause.reason == "added-in-civicrm"
+    assert update.cause.at == {"status": "2026-11-22T09:00:00Z"}
+    assert update.cause.is_gate
+
+
+def test_nothing_queued_is_nothing_to_claim(store: Store):
+    assert claim(store, LIST, "us11", 10, at(2)) is None
+    assert load_open_batches(store, [LIST]) == []
+
+
+def test_what_is_claimed_is_not_claimed_again(store: Store):
+    queue(store, add_row(store, "wilma"))
+    assert len(take(store)) == 1
+    assert take(store) == ()
+    assert count_queued(store, LIST) == 0
+
+
+def test_a_batch_takes_no_more_than_its_limit_the_oldest_first(store: Store):
+    rows = [add_row(store, name) for name in ("wilma", "betty", "fred")]
+    for row in rows:
+        queue(store, row)
+    assert [update.row_id for update in take(store, limit=2)] == rows[:2]
+    assert [update.row_id for update in take(store, limit=2)] == rows[2:]
+
+
+def test_a_batch_holds_one_audience_only(store: Store):
+    queue(store, add_row(store, "wilma"))
+    other = add_row(store, "wilma", "bbbbbbbbbb")
+    queue(store, other)
+    assert [update.row_id for update in take(store, audience="bbbbbbbbbb")] == [other]
+    assert count_queued(store, LIST) == 1
+
+
+def test_never_two_operations_of_one_member_in_one_batch(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row)
+    queue(store, row, tags={"CiviCRM: Bowling": True})
+    (first,) = take(store)
+    assert first.change.status is MemberStatus.SUBSCRIBED
+
+
+def test_never_two_operations_of_one_member_under_way(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row)
+    queue(store, row, tags={"CiviCRM: Bowling": True})
+    (first,) = take(store)
+    assert take(store) == ()
+    with store.atomic():
+        complete(store, first.update_id, None, at(3))
+    (second,) = take(store)
+    assert second.change.tags == {"CiviCRM: Bowling": True}
+
+
+def test_what_is_claimed_survives_a_crash(store: Store):
+    queue(store, add_row(store, "wilma"))
+    (update,) = take(store)
+    store.close()
+    again = Store(store.path)
+    (found,) = load_open_batches(again, [LIST])
+    assert (found.batch_id, found.status, found.total_operations) == (None, CLAIMED, 1)
+    assert (found.account, found.submitted_at) == ("us11", at(2))
+    assert list(load_batch_updates(again, found.row_id)) == [update.update_id]
+    assert take(again) == ()
+    again.close()
+
+
+# --- what becomes of a claim ----------------------------------------------------------------------
+
+
+def test_a_batch_that_never_arrived_is_queued_again(store: Store):
+    queue(store, add_row(store, "wilma"))
+    (before,) = take(store)
+    release(store, load_open_batches(store, [LIST])[0].row_id)
+    assert load_open_batches(store, [LIST]) == []
+    (after,) = take(store)
+    assert after == before
+
+
+def test_what_is_completed_is_not_released(store: Store):
+    for name in ("wilma", "betty"):
+        queue(store, add_row(store, name), name)
+    first, second = take(store)
+    with store.atomic():
+        complete(store, first.update_id, None, at(3))
+    release(store, load_open_batches(store, [LIST])[0].row_id)
+    assert take(store) == (second,)
+
+
+def test_a_sent_batch_is_known_by_its_id(store: Store):
+    queue(store, add_row(store, "wilma"))
+    take(store)
+    (claimed,) = load_open_batches(store, [LIST])
+    assert load_known_batch_ids(store) == set()
+    note_sent(store, claimed.row_id, batch("b1"))
+    (sent,) = load_open_batches(store, [LIST])
+    assert (sent.batch_id, sent.status, sent.response_processed) == ("b1", "pending", 0)
+    assert load_known_batch_ids(store) == {"b1"}
+
+
+def test_a_batch_is_open_until_its_response_is_processed(store: Store):
+    queue(store, add_row(store, "wilma"))
+    take(store)
+    row = load_open_batches(store, [LIST])[0].row_id
+    note_sent(store, row, batch())
+    note_batch(store, row, batch(status="finished"), 1)
+    assert load_open_batches(store, [LIST])[0].response_processed == 1
+    note_processed(store, row)
+    assert load_open_batches(store, [LIST]) == []
+    assert load_known_batch_ids(store) == {"b1"}
+
+
+def test_batches_of_other_audiences_are_left_alone(store: Store):
+    queue(store, add_row(store, "wilma"))
+    take(store)
+    assert load_open_batches(store, ["bbbbbbbbbb"]) == []
+
+
+def test_each_result_is_applied_once(store: Store):
+    queue(store, add_row(store, "wilma"))
+    (update,) = take(store)
+    row = load_open_batches(store, [LIST])[0].row_id
+    with store.atomic():
+        complete(store, update.update_id, "compliance", at(3))
+    assert load_batch_updates(store, row) == {}
+    assert updates(store) == [(update.update_id, 1, row, "compliance")]
+
+
+# --- superseding ----------------------------------------------------------------------------------
+
+
+def test_a_newer_decision_closes_what_was_not_sent(store: Store):
+    row, other = add_row(store, "wilma"), add_row(store, "betty")
+    queue(store, row)
+    queue(store, other)
+    with store.atomic():
+        close_queued(store, [row], "superseded", at(3))
+    queue(store, row, status=MemberStatus.UNSUBSCRIBED)
+    statuses = {update.row_id: update.change.status for update in take(store)}
+    assert statuses == {row: MemberStatus.UNSUBSCRIBED, other: MemberStatus.SUBSCRIBED}
+    assert updates(store)[0][1:] == (1, None, "superseded")
+
+
+def test_what_was_sent_is_not_closed_by_a_newer_decision(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row)
+    (update,) = take(store)
+    with store.atomic():
+        close_queued(store, [row], "superseded", at(3))
+    (batch_row,) = load_open_batches(store, [LIST])
+    assert list(load_batch_updates(store, batch_row.row_id)) == [update.update_id]
+
+
+def run_until_queued(bedrock: Bedrock) -> None:
+    """Fetch and reconcile, as when Mailchimp does not take batches; a minute passes."""
+    store = bedrock.open_store()
+    run = bedrock.make_run(store)
+    fetch(run)
+    reconcile(run)
+    run.raise_troubles()
+    store.close()
+    bedrock.pass_time(minutes=1)
+
+
+def send_what_is_queued(bedrock: Bedrock) -> None:
+    store = bedrock.open_store()
+    submit(bedrock.make_run(store))
+    store.close()
+    bedrock.sync()
+
+
+def test_a_subscribe_not_yet_sent_is_closed_when_staff_take_it_back(town: Town, tmp_path: Path):
+    bedrock = Bedrock(town, tmp_path)
+    wilma = bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    town.civicrm.remove_from_group(wilma, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    assert bedrock.member_status("wilma@example.org") == "unsubscribed"
+    town.civicrm.add_to_group(wilma, GROUP)
+    bedrock.pass_time(minutes=1)
+    run_until_queued(bedrock)
+    town.civicrm.remove_from_group(wilma, GROUP)
+    bedrock.pass_time(minutes=1)
+    run_until_queued(bedrock)
+    send_what_is_queued(bedrock)
+    assert bedrock.group_status(wilma) == "Removed"
+    assert bedrock.member_status("wilma@example.org") == "unsubscribed"
+
+
+def test_an_unsubscribe_not_yet_sent_is_closed_when_staff_take_it_back(town: Town, tmp_path: Path):
+    bedrock = Bedrock(town, tmp_path)
+    wilma = bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    town.civicrm.remove_from_group(wilma, GROUP)
+    bedrock.pass_time(minutes=1)
+    run_until_queued(bedrock)
+    town.civicrm.add_to_group(wilma, GROUP)
+    bedrock.pass_time(minutes=1)
+    run_until_queued(bedrock)
+    written: list[object] = []
+    town.mailchimp.before_operation = written.append
+    send_what_is_queued(bedrock)
+    assert bedrock.member_status("wilma@example.org") == "subscribed"
+    assert written == []
+
+
+def test_a_subscribe_taken_back_before_it_is_sent_becomes_no_confirmation_mail(
+    town: Town, tmp_path: Path
+):
+    bedrock = Bedrock(town, tmp_path)
+    betty = bedrock.add_both("betty@example.org")
+    bedrock.sync()
+    town.mailchimp.leave(TOWN_LIST, "betty@example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    town.civicrm.add_to_group(betty, GROUP)
+    bedrock.pass_time(minutes=1)
+    run_until_queued(bedrock)
+    town.civicrm.remove_from_group(betty, GROUP)
+    bedrock.pass_time(minutes=1)
+    run_until_queued(bedrock)
+    send_what_is_queued(bedrock)
+    bedrock.sync()
+    assert bedrock.confirmation_mails == []
+    assert bedrock.member_status("betty@example.org") == "unsubscribed"
+
+
+# --- results that were lost -----------------------------------------------------------------------
+
+
+def ask_betty_to_confirm(bedrock: Bedrock) -> None:
+    """She left, staff added her again, and the batch that asks her to confirm has run."""
+    betty = bedrock.add_both("betty@example.org")
+    bedrock.sync()
+    bedrock.town.mailchimp.leave(TOWN_LIST, "betty@example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    bedrock.town.civicrm.add_to_group(betty, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    store = bedrock.open_store()
+    submit(bedrock.make_run(store))
+    store.close()
+    bedrock.town.mailchimp.run_batches()
+    bedrock.pass_time(minutes=1)
+    assert bedrock.confirmation_mails == ["betty@example.org"]
+
+
+def lose_the_batch(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mailchimp no longer knows the batch; everything after that is as usual."""
+    store = bedrock.open_store()
+    run = bedrock.make_run(store)
+    monkeypatch.setattr(run.tasks[0].mailchimp, "fetch_batch", lambda _batch_id: None)
+    process_batches(run)
+    submit(run)
+    store.close()
+    bedrock.pass_time(minutes=1)
+    for _ in range(3):
+        bedrock.sync()
+
+
+def test_who_confirmed_is_not_asked_again_because_a_result_was_lost(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bedrock = Bedrock(town, tmp_path)
+    ask_betty_to_confirm(bedrock)
+    town.mailchimp.confirm(TOWN_LIST, "betty@example.org")
+    bedrock.pass_time(minutes=1)
+    lose_the_batch(bedrock, monkeypatch)
+    assert bedrock.confirmation_mails == ["betty@example.org"]
+    assert bedrock.member_status("betty@example.org") == "subscribed"
+
+
+def test_who_confirmed_and_left_is_not_asked_again_because_a_result_was_lost(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bedrock = Bedrock(town, tmp_path)
+    ask_betty_to_confirm(bedrock)
+    town.mailchimp.confirm(TOWN_LIST, "betty@example.org")
+    bedrock.pass_time(minutes=1)
+    town.mailchimp.leave(TOWN_LIST, "betty@example.org")
+    bedrock.pass_time(minutes=1)
+    lose_the_batch(bedrock, monkeypatch)
+    assert bedrock.confirmation_mails == ["betty@example.org"]
+    assert bedrock.member_status("betty@example.org") == "unsubscribed"
+
+
+# --- operation ids --------------------------------------------------------------------------------
+
+
+def test_the_uid_of_a_cache_stays(store: Store):
+    with store.atomic():
+        uid = get_cache_uid(store)
+    store.close()
+    again = Store(store.path)
+    assert get_cache_uid(again) == uid
+    again.close()
+
+
+def test_two_caches_have_two_uids(store: Store, tmp_path: Path):
+    other = Store(tmp_path / "other.db")
+    assert get_cache_uid(store) != get_cache_uid(other)
+    other.close()
+
+
+@given(st.integers(1, 10**9))
+def test_an_operation_id_tells_its_update(update_id: int):
+    operation_id = make_operation_id("c0ffee12", update_id)
+    assert read_operation_id("c0ffee12", operation_id) == update_id
+    assert read_operation_id("deadbeef", operation_id) is None
+
+
+@pytest.mark.parametrize(
+    "foreign", ["", "c0ffee12", "c0ffee12-", "c0ffee12-x", "c0ffee12--1", "c0ffee12_1", "7"]
+)
+def test_other_operation_ids_are_not_ours(foreign: str):
+    assert read_operation_id("c0ffee12", foreign) is None
