@@ -1,0 +1,92 @@
+"""Addresses that change, at either end, without a second member or a second contact."""
+
+from dataclasses import replace
+
+from mcsync.model import (
+    ContactView,
+    Decision,
+    EmailWrite,
+    MemberChange,
+    MemberStatus,
+    Person,
+    PlannedChange,
+    Policy,
+    Reason,
+    RowView,
+    email_key,
+)
+from mcsync.reconcile.gate import find_best_email, rank_email
+
+
+def add_address_changes(decision: Decision, person: Person, policy: Policy) -> Decision:
+    """The decision with what changed addresses need.
+
+    A member who moved at Mailchimp gets the new address as a bulk one on the contact. A contact
+    who no longer has the member's address, or prefers another for bulk mail, has the member
+    moved there. Nothing is done where the contact merely shares the address.
+    """
+    by_id = {contact.contact_id: contact for contact in person.contacts}
+    moved: set[int] = set()
+    for row in person.rows:
+        contact = by_id.get(row.contact_id) if row.contact_id is not None else None
+        if contact is None or row.member is None or row.is_shared:
+            continue
+        if row.moved_from is not None:
+            decision = _follow_member(decision, row.member.email, contact)
+        elif policy.pushes_email_changes and contact.contact_id not in moved:
+            changed = _follow_contact(decision, person, row, contact)
+            if changed is not decision:
+                moved.add(contact.contact_id)
+            decision = changed
+    return decision
+
+
+def _owned(contact: ContactView) -> set[str]:
+    return {email_key(email.email) for email in contact.emails}
+
+
+def _follow_member(decision: Decision, email: str, contact: ContactView) -> Decision:
+    if email_key(email) in _owned(contact):
+        return decision
+    write = EmailWrite(contact.contact_id, email)
+    return replace(decision, email_writes=(*decision.email_writes, write))
+
+
+def _follow_contact(
+    decision: Decision, person: Person, row: RowView, contact: ContactView
+) -> Decision:
+    member = row.member
+    # Mailchimp changes the address of subscribed members only.
+    if member is None or member.status is not MemberStatus.SUBSCRIBED:
+        return decision
+    planned = decision.find_change(row.row_id)
+    if planned is not None and (planned.change.status or planned.change.is_archiving):
+        return decision
+    wanted = _choose_address(contact, row, member.email)
+    key = email_key(member.email)
+    if any(key in _owned(other) for other in person.contacts if other is not contact):
+        return decision  # it is another one's, too
+    taken = {email_key(other.email) for other in person.members}
+    if wanted is None or email_key(wanted) in taken:
+        return decision
+    if planned is None:
+        empty = MemberChange(email=member.email, member_id=member.member_id)
+        planned = PlannedChange(row.row_id, contact.contact_id, empty, Reason.ADDRESS)
+    return decision.with_change(replace(planned, change=replace(planned.change, new_email=wanted)))
+
+
+def _choose_address(contact: ContactView, row: RowView, now: str) -> str | None:
+    """Where the contact wants their mail instead of `now`; None if `now` will do.
+
+    An address that the contact never had was not taken from it: contacts that were merged keep
+    their own addresses, and nobody is moved for that.
+    """
+    if email_key(now) not in _owned(contact):
+        if row.owned_by != contact.contact_id:
+            return None
+        best = find_best_email(contact)
+        return best.email if best else None
+    bulk = [email for email in contact.emails if email.is_bulkmail and not email.on_hold]
+    if not bulk or any(email_key(email.email) == email_key(now) for email in bulk):
+        return None
+    return min(bulk, key=rank_email).email

@@ -1,0 +1,204 @@
+"""Names: how Mailchimp's merge fields and CiviCRM's two names become each other.
+
+Later word per field, CiviCRM on a tie; a blank says nothing, so it never overwrites and is
+always filled. Audiences with a single NAME field know only both names joined.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from mcsync.model import (
+    ContactView,
+    Decision,
+    MemberChange,
+    MemberStatus,
+    MemberView,
+    NameWrite,
+    Person,
+    PlannedChange,
+    Policy,
+    Reason,
+    RowView,
+    Statement,
+)
+
+_TAGS = {"first_name": "FNAME", "last_name": "LNAME"}
+
+NAME_TAGS = (*_TAGS.values(), "NAME")
+
+Said = Statement[str]
+
+
+def read_names(merge_fields: Mapping[str, str]) -> tuple[str, str]:
+    """(first name, last name) of a member.
+
+    Audiences with a single NAME field have it split on spaces, first word and rest, but only
+    where FNAME and LNAME are absent or both empty.
+    """
+    first, last = merge_fields.get("FNAME", ""), merge_fields.get("LNAME", "")
+    if first or last or "NAME" not in merge_fields:
+        return first, last
+    head, _, rest = merge_fields["NAME"].strip().partition(" ")
+    return head, rest.strip()
+
+
+def join_names(first: str, last: str) -> str:
+    """Both names as one, as a NAME field has them."""
+    return f"{first} {last}".strip()
+
+
+def add_names(decision: Decision, person: Person, policy: Policy) -> Decision:
+    """The decision with what names need at either side, for members who are in, or will be.
+
+    Names are never taken to or from a contact who merely shares the address.
+    """
+    for contact in person.contacts:
+        rows = [row for row in person.rows if row.contact_id == contact.contact_id]
+        if rows and not any(row.is_shared for row in rows):
+            decision = _add_names_of(decision, rows, contact, policy)
+    return decision
+
+
+def _add_names_of(
+    decision: Decision, rows: Sequence[RowView], contact: ContactView, policy: Policy
+) -> Decision:
+    planned = {change.row_id: change for change in decision.changes}
+    staying = [row for row in rows if _stays(row, planned.get(row.row_id))]
+    if not staying:
+        return decision
+    members = [row.member for row in staying if row.member is not None]
+    first, last = _agree_names(members, contact, policy)
+    write = _write_contact(contact, first, last, policy)
+    if write is not None:
+        decision = replace(decision, name_writes=(*decision.name_writes, write))
+    for row in staying:
+        fields, caused_at = _differing(row.member, first, last, policy)
+        if fields:
+            decision = _with_fields(decision, row, contact, fields, caused_at)
+    return decision
+
+
+def _stays(row: RowView, change: PlannedChange | None) -> bool:
+    """Whether the row's member is in once the decision is carried out."""
+    status = change.change.status if change is not None else None
+    if status is not None:
+        return status is MemberStatus.SUBSCRIBED
+    is_leaving = change is not None and change.change.is_archiving
+    return row.member is not None and row.member.is_in and not is_leaving
+
+
+# --- agreeing ---------------------------------------------------------------------------------
+
+
+def _has_single_name(policy: Policy) -> bool:
+    return "NAME" in policy.name_tags and not policy.name_tags & set(_TAGS.values())
+
+
+def _agree_names(
+    members: Sequence[MemberView], contact: ContactView, policy: Policy
+) -> tuple[Said | None, Said | None]:
+    """What the first and the last name should be; None where nobody says anything."""
+    if _has_single_name(policy):
+        return _agree_joined(members, contact)
+    firsts = [Statement(m.first_name, m.first_name_at) for m in members]
+    lasts = [Statement(m.last_name, m.last_name_at) for m in members]
+    return (
+        _agree_name(firsts, Statement(contact.contact.first_name, contact.first_name_at)),
+        _agree_name(lasts, Statement(contact.contact.last_name, contact.last_name_at)),
+    )
+
+
+def _agree_name(members: Sequence[Said], contact: Said) -> Said | None:
+    said = [statement for statement in members if statement.value]
+    if contact.value:
+        said.insert(0, contact)  # the first of equals is the latest: CiviCRM on a tie
+    return max(said, key=lambda statement: statement.at, default=None)
+
+
+def _agree_joined(
+    members: Sequence[MemberView], contact: ContactView
+) -> tuple[Said | None, Said | None]:
+    """With a single field, both names come from one side, and only if they differ joined."""
+    person = contact.contact
+    ours = join_names(person.first_name, person.last_name)
+    at = max(contact.first_name_at, contact.last_name_at)
+    first, last = Statement(person.first_name, at), Statement(person.last_name, at)
+    for member in members:
+        theirs = join_names(member.first_name, member.last_name)
+        said_at = max(member.first_name_at, member.last_name_at)
+        if theirs and theirs != ours and (not ours or said_at > at):
+            first, last = (
+                Statement(member.first_name, said_at),
+                Statement(member.last_name, said_at),
+            )
+            at = said_at
+    return (first if first.value else None), (last if last.value else None)
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def _write_contact(
+    contact: ContactView, first: Said | None, last: Said | None, policy: Policy
+) -> NameWrite | None:
+    new_first = _new_value(contact.contact.first_name, first)
+    new_last = _new_value(contact.contact.last_name, last)
+    if new_first is None and new_last is None:
+        return None
+    return NameWrite(
+        contact_id=contact.contact_id,
+        first_name=new_first,
+        last_name=new_last,
+        first_name_at=first.at if first else contact.first_name_at,
+        last_name_at=last.at if last else contact.last_name_at,
+    )
+
+
+def _new_value(now: str, said: Said | None) -> str | None:
+    return said.value if said is not None and said.value != now else None
+
+
+def _differing(
+    member: MemberView | None, first: Said | None, last: Said | None, policy: Policy
+) -> tuple[dict[str, str], dict[str, datetime]]:
+    """The merge fields to send, and when a human caused them."""
+    said = {"first_name": first, "last_name": last}
+    now = {
+        "first_name": member.first_name if member else "",
+        "last_name": member.last_name if member else "",
+    }
+    joined = join_names(first.value if first else "", last.value if last else "")
+    is_same = joined == join_names(now["first_name"], now["last_name"])
+    fields: dict[str, str] = {}
+    if "NAME" in policy.name_tags and joined and not is_same:
+        fields["NAME"] = joined
+    for name, tag in _TAGS.items():
+        statement = said[name]
+        if tag in policy.name_tags and statement and statement.value != now[name]:
+            fields[tag] = statement.value
+    caused_at = {name: statement.at for name, statement in said.items() if statement}
+    return fields, caused_at
+
+
+def _with_fields(
+    decision: Decision,
+    row: RowView,
+    contact: ContactView,
+    fields: Mapping[str, str],
+    caused_at: Mapping[str, datetime],
+) -> Decision:
+    """The decision with these merge fields in the row's one change."""
+    if row.member is not None:
+        new = MemberChange(email=row.member.email, member_id=row.member.member_id)
+    else:
+        new = MemberChange(email="")
+    planned = decision.find_change(row.row_id) or PlannedChange(
+        row.row_id, contact.contact_id, new, Reason.DATA
+    )
+    merged = replace(
+        planned,
+        change=replace(planned.change, merge_fields=fields),
+        caused_at={**planned.caused_at, **caused_at},
+    )
+    return decision.with_change(merged)

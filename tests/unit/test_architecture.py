@@ -1,0 +1,176 @@
+"""The import arrows of style §1, read from the source itself."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "mcsync").rglob("*.py"))
+
+# Style §1, the drawn arrows: a room may import itself and whatever an arrow leads to, however
+# many arrows that takes. The adapters have the ports' shape and do not import it.
+ARROWS: dict[str, set[str]] = {
+    "cli": {"pipeline", "config", "logs", "lock", "errors"},
+    "pipeline": {"reconcile", "cache"},
+    "reconcile": {"model"},
+    "cache": {"model", "errors"},
+    "mailchimp": {"http", "model", "errors"},
+    "civicrm": {"http", "model", "errors"},
+    "webhooks": {"pipeline"},
+    "plugins": {"model"},
+    "sandbox": {"model", "errors"},
+    "http": {"errors"},
+    "config": {"model", "errors", "config_json"},
+    "config_json": {"errors"},
+    "lock": {"errors"},
+    "logs": set(),
+    "model": set(),
+    "errors": set(),
+    "": set(),  # the package itself, which holds the version
+}
+# "builds the adapters and hands them to a stage", and the sandbox's own commands
+DOORS = {
+    "mcsync/cli/build.py": {"mailchimp", "civicrm", "plugins"},
+    "mcsync/cli/demo.py": {"sandbox"},
+    "mcsync/cli/sandbox.py": {"sandbox"},
+    "mcsync/cli/serve.py": {"webhooks"},
+    "mcsync/cli/webhook.py": {"webhooks"},
+}
+FORBIDDEN = {
+    "requests",
+    "sqlite3",
+    "sqlite_utils",
+    "click",
+    "rich",
+    "logging",
+    "os",
+    "time",
+    "socket",
+    "pathlib",
+    "random",
+    "subprocess",
+    "threading",
+}
+PURE = [
+    path for path in MODULES if path.parent.name == "reconcile" or path == ROOT / "mcsync/model.py"
+]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Every module a file imports, inside functions and for type checking too, in full."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            if module == "mcsync":  # from mcsync import http
+                yield from (f"mcsync.{a.name}" if is_room(a.name) else module for a in node.names)
+            else:
+                yield module
+
+
+def is_room(name: str) -> bool:
+    return (ROOT / "mcsync" / name).is_dir() or (ROOT / "mcsync" / f"{name}.py").exists()
+
+
+def room_of(module: str) -> str:
+    """The room of `mcsync.cache.store` is `cache`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def room_of_file(path: Path) -> str:
+    parts = path.relative_to(ROOT / "mcsync").with_suffix("").parts
+    return "" if parts[0] == "__init__" else parts[0]
+
+
+def reachable(room: str) -> set[str]:
+    found, ahead = {room, ""}, [room]
+    while ahead:
+        for following in ARROWS[ahead.pop()] - found:
+            found.add(following)
+            ahead.append(following)
+    return found
+
+
+def rooms_imported(path: Path) -> set[str]:
+    return {room_of(m) for m in imported_modules(path) if m.partition(".")[0] == "mcsync"}
+
+
+def test_there_is_something_to_look_at():
+    assert len(MODULES) > 50
+    assert {"agree.py", "enforce.py", "observe.py", "model.py"} <= {path.name for path in PURE}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_belongs_to_a_room(path: Path):
+    assert room_of_file(path) in ARROWS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_only_along_the_arrows(path: Path):
+    allowed = reachable(room_of_file(path)) | DOORS.get(name_of(path), set())
+    assert rooms_imported(path) - allowed == set()
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_pure_room_imports_the_standard_library_and_itself_only(path: Path):
+    for module in imported_modules(path):
+        top = module.partition(".")[0]
+        if top == "mcsync":
+            assert room_of(module) in {"model", "reconcile"}, module
+        else:
+            assert top in sys.stdlib_module_names, module
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_pure_room_does_no_io(path: Path):
+    assert {module.partition(".")[0] for module in imported_modules(path)} & FORBIDDEN == set()
+
+
+@pytest.mark.parametrize("path", PURE, ids=name_of)
+def test_pure_room_asks_no_clock_and_opens_nothing(path: Path):
+    calls = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    }
+    assert calls & {"now", "utcnow", "today", "open", "print", "input", "getenv"} == set()
+
+
+def test_the_sandbox_is_imported_only_by_its_own_commands():
+    importers = {
+        name_of(path)
+        for path in MODULES
+        if room_of_file(path) != "sandbox" and "sandbox" in rooms_imported(path)
+    }
+    assert importers <= {"mcsync/cli/demo.py", "mcsync/cli/sandbox.py"}
+
+
+def test_the_adapters_are_built_in_one_place():
+    importers = {
+        name_of(path)
+        for path in MODULES
+        for adapter in ("mailchimp", "civicrm")
+        if room_of_file(path) != adapter and adapter in rooms_imported(path)
+    }
+    assert importers == {"mcsync/cli/build.py"}
+
+
+def test_model_and_errors_stand_at_the_bottom():
+    assert rooms_imported(ROOT / "mcsync/model.py") == set()
+    assert rooms_imported(ROOT / "mcsync/errors.py") == set()
+
+
+def test_the_top_level_of_the_repository_holds_nothing_unexpected():
+    expected = {"mcsync", "tests", "pyproject.toml", "config.example.json", "README.md", "LICENSE"}
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    assert found - {"dist", "build", "uv.lock"} <= expected
