@@ -1,5 +1,8 @@
 """One CiviCRM site: what `pipeline.ports.CivicrmPort` asks for, over HTTP."""
 
+import time
+from collections.abc import Callable
+
 from mcsync.civicrm.addresses import AddressWriter
 from mcsync.civicrm.reading import Reader
 from mcsync.civicrm.transport import Transport
@@ -13,7 +16,7 @@ class CivicrmClient(Reader, Writer, AddressWriter):
     """One site, found and logged in to at the first call.
 
     `url` is the site's base address or its full APIv4 endpoint. Safe to use from several
-    threads. `http` is for tests.
+    threads. `sleep` is how retries wait; `http` is for tests.
     """
 
     def __init__(
@@ -23,6 +26,7 @@ class CivicrmClient(Reader, Writer, AddressWriter):
         site_key: str | None = None,
         *,
         http: HttpClient | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        http = http or HttpClient(max_connections=MAX_CONNECTIONS)
+        http = http or HttpClient(max_connections=MAX_CONNECTIONS, sleep=sleep)
         super().__init__(Transport(url, api_key, site_key, http))

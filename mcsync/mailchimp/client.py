@@ -1,8 +1,9 @@
 """One Mailchimp account: what `pipeline.ports.MailchimpPort` asks for, over HTTP."""
 
 import tempfile
+import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
@@ -37,15 +38,22 @@ _BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",
 class MailchimpClient:
     """One account, that is one API key; `api_url` includes the path, such as `/3.0`.
 
-    Safe to use from several threads. `http` is for tests.
+    Safe to use from several threads. `sleep` is how retries wait; `http` is for tests.
     """
 
-    def __init__(self, api_key: str, api_url: str, *, http: HttpClient | None = None) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        api_url: str,
+        *,
+        http: HttpClient | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._base = api_url.rstrip("/")
         self._host = urlsplit(self._base).hostname or self._base
         credentials = b64encode(f"mcsync:{api_key}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
-        self._http = http or HttpClient(max_connections=MAX_CONNECTIONS)
+        self._http = http or HttpClient(max_connections=MAX_CONNECTIONS, sleep=sleep)
 
     # --- audiences ----------------------------------------------------------------------------
 

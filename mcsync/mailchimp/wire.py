@@ -20,6 +20,7 @@ from mcsync.model import (
     email_key,
 )
 
+_BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
 MEMBER_FIELDS = (
     "id",
     "email_address",
@@ -196,7 +197,7 @@ def read_member(wire: WireMember) -> Member:
         if values
         else {},
         wire.interests or {},
-        wire.unsubscribe_reason or "",
+        (wire.unsubscribe_reason or _BY_ADMIN) != _BY_ADMIN,
     )
 
 

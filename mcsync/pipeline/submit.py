@@ -1,0 +1,54 @@
+"""Submit: queued updates to Mailchimp, up to 1,000 a batch, one audience a batch.
+
+Record, act, record: updates are claimed for a batch before it is posted, and its id is stored
+after. What happens in between is found out by `batches`.
+"""
+
+import logging
+
+from mcsync.cache.outbox import (
+    claim,
+    get_cache_uid,
+    make_operation_id,
+    note_sent,
+    release,
+)
+from mcsync.errors import RemoteRefused
+from mcsync.model import Operation
+from mcsync.pipeline.run import Run, Task
+
+log = logging.getLogger("mcsync.submit")
+
+BATCH_SIZE = 1000  # Mailchimp's own guide uses it; the documents: "batches of up to 1,000"
+
+
+def submit(run: Run) -> None:
+    """Send what is queued, for each audience."""
+    for task in run.healthy_tasks():
+        with run.isolated(task):
+            while _submit_batch(run, task):
+                run.check_time()
+
+
+def _submit_batch(run: Run, task: Task) -> bool:
+    """Send one batch; False when nothing was queued."""
+    with run.store.atomic():
+        uid = get_cache_uid(run.store)
+    claimed = claim(run.store, task.list_id, task.account, BATCH_SIZE, run.clock())
+    if claimed is None:
+        return False
+    batch, updates = claimed
+    operations = [
+        Operation(make_operation_id(uid, u.update_id), task.list_id, u.change) for u in updates
+    ]
+    try:
+        sent = task.mailchimp.submit_batch(operations)
+    except RemoteRefused:
+        release(run.store, batch.row_id)  # an answer, and it says no: nothing is under way
+        raise
+    note_sent(run.store, batch.row_id, sent)
+    report = run.report(task)
+    report.batches_submitted += 1
+    report.operations_submitted += len(operations)
+    log.info("%s: batch of %d operations submitted", task.name, len(operations))
+    return True

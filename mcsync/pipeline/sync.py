@@ -1,0 +1,87 @@
+"""Sync: all stages, one after the other, for every audience."""
+
+import logging
+from collections.abc import Mapping
+
+from mcsync.cache.audiences import (
+    count_by_sync_status,
+    load_status,
+    save_status,
+)
+from mcsync.cache.outbox import count_queued
+from mcsync.cache.times import to_text
+from mcsync.model import Side
+from mcsync.pipeline.batches import process_batches, wait_for_batches
+from mcsync.pipeline.fetch import Window, fetch
+from mcsync.pipeline.reconcile import reconcile
+from mcsync.pipeline.run import Run, Task
+from mcsync.pipeline.submit import submit
+
+log = logging.getLogger("mcsync")
+
+
+def sync(
+    run: Run,
+    window: Window | None = None,
+    trust: Mapping[str, Mapping[str, Side]] | None = None,
+    wait_s: float | None = None,
+) -> None:
+    """Take in results, fetch, judge, write, send; with `wait_s` also wait for the results."""
+    chosen = choose_trust(run, trust or {})
+    process_batches(run)
+    fetch(run, window, in_full=bool(chosen))
+    reconcile(run, chosen)
+    submit(run)
+    if wait_s is not None:
+        wait_for_batches(run, wait_s)
+    for task in run.healthy_tasks():
+        _note_synced(run, task)
+
+
+def reconcile_alone(
+    run: Run, trust: Mapping[str, Mapping[str, Side]], *, fetches: bool = True
+) -> None:
+    """The stage by itself. Trusting a side means judging everybody, so everything is fetched."""
+    chosen = choose_trust(run, trust)
+    if chosen and fetches:
+        fetch(run, in_full=True)
+    reconcile(run, chosen)
+    for task in run.healthy_tasks():
+        _spend_trust(run, task)
+
+
+def choose_trust(run: Run, asked: Mapping[str, Mapping[str, Side]]) -> dict[str, dict[str, Side]]:
+    """Whom to trust in this run, per audience: what was asked, else an unspent override."""
+    chosen = {}
+    for task in run.tasks:
+        spent = load_status(run.store, task.list_id).spent_trust
+        unspent = {
+            key: side for key, side in task.trust_override.items() if spent.get(key) != side.value
+        }
+        trust = {**unspent, **asked.get(task.list_id, {})}
+        if trust:
+            chosen[task.list_id] = trust
+    return chosen
+
+
+def _note_synced(run: Run, task: Task) -> None:
+    """A sync of the audience has come to its end; say whether both sides agree now."""
+    counts = count_by_sync_status(run.store, task.list_id)
+    waiting = sum(counts.get(status, 0) for status in ("todo", "live", "redo"))
+    status = load_status(run.store, task.list_id)
+    status.synced_at = to_text(run.clock())
+    status.is_in_sync = not waiting and not count_queued(run.store, task.list_id)
+    run.report(task).in_sync = status.is_in_sync
+    with run.store.atomic():
+        save_status(run.store, task.list_id, status)
+    _spend_trust(run, task)
+
+
+def _spend_trust(run: Run, task: Task) -> None:
+    """The config's override has acted; not yet, while somebody could not be judged by it."""
+    if run.report(task).postponed:
+        return
+    status = load_status(run.store, task.list_id)
+    status.spent_trust = {key: side.value for key, side in task.trust_override.items()}
+    with run.store.atomic():
+        save_status(run.store, task.list_id, status)
