@@ -1,0 +1,22 @@
+"""mcsync abort."""
+
+import click
+
+from mcsync.cli.options import State, global_options
+from mcsync.cli.session import open_run
+
+
+@click.command(name="abort")
+@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@global_options
+def command(state: State, lock_wait: float) -> None:
+    """Stop batches at Mailchimp and give up what is queued; the next sync judges again.
+
+    \b
+    Example:
+      mcsync abort --list aaaaaaaaaa
+    """
+    with open_run(state, lock_wait_s=lock_wait) as run:
+        from mcsync.pipeline.abort import abort
+
+        abort(run)

@@ -1,0 +1,29 @@
+"""mcsync process-batches."""
+
+import click
+
+from mcsync.cli.options import State, global_options
+from mcsync.cli.session import open_run
+from mcsync.cli.waiting import wait_option
+
+
+@click.command(name="process-batches")
+@wait_option
+@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@global_options
+def command(state: State, wait: float | None, lock_wait: float) -> None:
+    """Take in what became of the batches that were sent.
+
+    \b
+    Examples:
+      mcsync process-batches
+      mcsync process-batches --wait
+      mcsync process-batches --wait 120
+    """
+    with open_run(state, lock_wait_s=lock_wait) as run:
+        from mcsync.pipeline.batches import process_batches, wait_for_batches
+
+        if wait is None:
+            process_batches(run)
+        else:
+            wait_for_batches(run, wait)

@@ -1,0 +1,26 @@
+"""A line of progress on a terminal, and nothing anywhere else."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mcsync.cli.options import State
+from mcsync.cli.session import is_terminal
+from mcsync.pipeline.run import Progress
+
+
+@contextmanager
+def show_progress(state: State) -> Iterator[Progress | None]:
+    """What to tell progress to; None when nobody watches or wants it."""
+    if state.wants_json or state.quiet or not is_terminal() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        def progress(audience: str, what: str, count: int) -> None:
+            status.update(f"{audience}: {count:,} {what}")
+
+        yield progress

@@ -1,0 +1,31 @@
+"""mcsync sync-contact."""
+
+import click
+
+from mcsync.cli.options import State, global_options
+from mcsync.cli.session import open_run
+from mcsync.errors import UsageError
+
+
+@click.command(name="sync-contact")
+@click.option("--email", metavar="E", help="The person's address, at either side.")
+@click.option("--contact-id", type=click.IntRange(min=1), metavar="N", help="Their CiviCRM id.")
+@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@global_options
+def command(state: State, email: str | None, contact_id: int | None, lock_wait: float) -> None:
+    """Sync one person at once, by direct calls.
+
+    \b
+    Examples:
+      mcsync sync-contact --email wilma@example.org
+      mcsync sync-contact --contact-id 123 --lock-wait 30
+    """
+    if (email is None) == (contact_id is None):
+        raise UsageError(
+            "name one person, by --email or by --contact-id",
+            hint="for example: mcsync sync-contact --contact-id 123",
+        )
+    with open_run(state, lock_wait_s=lock_wait) as run:
+        from mcsync.pipeline.sync_contact import sync_contact
+
+        sync_contact(run, email=email, contact_id=contact_id)

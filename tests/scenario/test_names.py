@@ -1,0 +1,130 @@
+"""Names both ways, as in the older extension's tables, with data on."""
+
+import pytest
+
+from tests.scenario.bedrock import GROUP, LIST, Bedrock
+
+
+@pytest.fixture
+def named(bedrock: Bedrock) -> Bedrock:
+    bedrock.with_data = True
+    return bedrock
+
+
+def seed(bedrock: Bedrock, civicrm: str, mailchimp: str, later: str) -> int:
+    """Somebody with one first name here and one there; `later` is the side edited last."""
+
+    def at_mailchimp() -> None:
+        bedrock.add_member("fred@example.org", first_name=mailchimp)
+
+    def in_civicrm() -> int:
+        contact = bedrock.town.civicrm.add_contact(civicrm, "", ["fred@example.org"])
+        bedrock.town.civicrm.add_to_group(contact, GROUP)
+        return contact
+
+    if later == "mailchimp":
+        contact = in_civicrm()
+        bedrock.pass_time(minutes=1)
+        at_mailchimp()
+    else:
+        at_mailchimp()
+        bedrock.pass_time(minutes=1)
+        contact = in_civicrm()
+    bedrock.pass_time(minutes=1)
+    return contact
+
+
+def first_name_at_mailchimp(bedrock: Bedrock, email: str = "fred@example.org") -> str:
+    member = bedrock.town.mailchimp.member(LIST, email)
+    assert member is not None
+    fields = member["merge_fields"]
+    assert isinstance(fields, dict)
+    return str(fields["FNAME"])
+
+
+@pytest.mark.parametrize(
+    ("civicrm", "mailchimp", "later", "expected"),
+    [
+        pytest.param("Fred", "", "civicrm", "Fred", id="added"),
+        pytest.param("Fred", "Fred", "civicrm", "Fred", id="no change"),
+        pytest.param("Fred", "Barney", "civicrm", "Fred", id="corrected"),
+        pytest.param("", "Fred", "civicrm", "Fred", id="a blank never overwrites"),
+        pytest.param("Fred", "Barney", "mailchimp", "Barney", id="Mailchimp edited last"),
+        pytest.param("Fred", "", "mailchimp", "Fred", id="a later blank does not either"),
+    ],
+)
+def test_a_first_name_comes_to_be_the_same_at_both_sides(
+    named: Bedrock, civicrm: str, mailchimp: str, later: str, expected: str
+):
+    contact = seed(named, civicrm, mailchimp, later)
+    named.sync_until_quiet()
+    view = named.town.civicrm.contact(contact)
+    assert view is not None
+    assert (view.first_name or "") == expected
+    assert first_name_at_mailchimp(named) == expected
+
+
+def test_without_data_nothing_is_done_about_names_until_data_is_on(bedrock: Bedrock):
+    seed(bedrock, "Fred", "Barney", "civicrm")
+    assert bedrock.sync() == 0
+    assert bedrock.sync() == 0
+    bedrock.with_data = True
+    bedrock.sync_until_quiet()
+    assert first_name_at_mailchimp(bedrock) == "Fred"
+
+
+def test_a_name_changed_at_both_ends_takes_the_later_one(named: Bedrock):
+    contact = seed(named, "Fred", "Fred", "civicrm")
+    named.sync()
+    named.town.civicrm.update_contact(contact, first_name="Frederick")
+    named.pass_time(minutes=2)
+    named.town.mailchimp.edit_profile(LIST, "fred@example.org", first_name="Freddie")
+    named.pass_time(minutes=2)
+    named.sync_until_quiet()
+    view = named.town.civicrm.contact(contact)
+    assert view is not None
+    assert view.first_name == "Freddie"
+    assert first_name_at_mailchimp(named) == "Freddie"
+
+
+def single_name(bedrock: Bedrock) -> None:
+    """The audience has one field for the whole name."""
+    bedrock.town.mailchimp.remove_merge_field(LIST, "FNAME")
+    bedrock.town.mailchimp.remove_merge_field(LIST, "LNAME")
+    bedrock.town.mailchimp.add_merge_field(LIST, "NAME", "Name")
+
+
+def test_a_single_name_field_is_split_for_a_new_contact(bedrock: Bedrock):
+    single_name(bedrock)
+    bedrock.add_member("pearl@example.org", merge_fields={"NAME": "Pearl Van Slaghoople"})
+    bedrock.sync()
+    [pearl] = bedrock.town.civicrm.contacts_by_email("pearl@example.org")
+    assert (pearl.first_name, pearl.last_name) == ("Pearl", "Van Slaghoople")
+
+
+def test_a_single_name_field_is_joined_for_mailchimp(named: Bedrock):
+    single_name(named)
+    named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    member = named.town.mailchimp.member(LIST, "wilma@example.org")
+    assert member is not None
+    assert member["merge_fields"] == {"NAME": "Wilma Flintstone"}
+
+
+def test_names_that_are_the_same_when_joined_are_left_alone(named: Bedrock):
+    single_name(named)
+    contact = named.town.civicrm.add_contact("Mary Ann", "Slate", ["mary@example.org"])
+    named.town.civicrm.add_to_group(contact, GROUP)
+    named.add_member("mary@example.org", merge_fields={"NAME": "Mary Ann Slate"})
+    assert named.sync() == 0
+
+
+def test_names_of_a_family_sharing_an_address_are_nobodys(named: Bedrock):
+    named.add_member("flintstones@example.org", first_name="Fred")
+    wilma = named.add_contact("flintstones@example.org")
+    named.add_contact("flintstones@example.org")
+    named.sync_until_quiet()
+    view = named.town.civicrm.contact(wilma)
+    assert view is not None
+    assert view.first_name == "Flintstones"
+    assert first_name_at_mailchimp(named, "flintstones@example.org") == "Fred"
