@@ -16,6 +16,7 @@ from mcsync.model import Batch, MemberChange, PlannedChange
 
 CLAIMED = "claimed"  # our own word for a batch whose id we do not know yet
 DIRECT = "direct"  # and for updates that are sent one by one, outside any batch
+LOST = "lost"  # for a batch that may have been there, and was settled by reading
 ABORTED = "aborted"  # the documents' word for a batch that was stopped by hand
 
 
@@ -160,6 +161,12 @@ def claim(
     with store.atomic():
         rows = store.conn.execute(_LOAD_QUEUED, {"list": list_id, "limit": limit}).fetchall()
         return _claim_rows(store, list_id, account, rows, CLAIMED, now)
+
+
+def load_queued(store: Store, list_id: str) -> list[QueuedUpdate]:
+    """What would be sent next, in order."""
+    rows = store.conn.execute(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
+    return [_read_queued(row) for row in rows]
 
 
 def claim_direct(
@@ -313,16 +320,18 @@ class RowState:
     data: Mapping[str, str | bool | None] | None
     updated: str | None
     sync_status: str
+    contact_id: int | None
 
 
 def load_row_state(store: Store, row_id: int) -> RowState | None:
     """A row as it is now, or None when it is gone."""
     row = store.query(
-        "SELECT id, mailchimp_list_id, mailchimp_data, mailchimp_updated, sync_status"
+        "SELECT id, mailchimp_list_id, mailchimp_data, mailchimp_updated, sync_status,"
+        " civicrm_contact_id"
         " FROM civicrm_mailchimpsync_cache WHERE id = ?",
         (row_id,),
     ).fetchone()
     if row is None:
         return None
     data = msgspec.json.decode(row[2], type=dict[str, str | bool | None]) if row[2] else None
-    return RowState(row[0], row[1], data, row[3], row[4])
+    return RowState(row[0], row[1], data, row[3], row[4], row[5])

@@ -100,7 +100,7 @@ def _refuse_foreign(db: Database, path: Path) -> None:
             f"{path} was written by a newer mcsync (it has {unknown[-1]})",
             hint="upgrade mcsync, or name another file with --cache",
         )
-    if not applied and db.table_names():
+    if not applied and set(db.table_names()) - {migrations.migrations_table}:
         raise CacheError(
             f"{path} is an SQLite file of another program",
             hint="name another file with --cache or in the config; nothing was changed",

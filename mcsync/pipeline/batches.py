@@ -6,12 +6,14 @@ its update. Whatever a batch leaves open is settled by reading the member.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from mcsync.cache.outbox import (
     DIRECT,
+    LOST,
+    QueuedUpdate,
     StoredBatch,
     get_cache_uid,
     load_batch_updates,
@@ -23,8 +25,8 @@ from mcsync.cache.outbox import (
     read_operation_id,
     release,
 )
-from mcsync.errors import ProtocolError
-from mcsync.model import Batch, Outcome
+from mcsync.errors import ProtocolError, RemoteUnavailable
+from mcsync.model import Batch, Outcome, Refusal
 from mcsync.pipeline.results import apply_outcome, settle_by_reading
 from mcsync.pipeline.run import Run, Task
 
@@ -108,15 +110,16 @@ def _take_in_results(run: Run, task: Task, stored: StoredBatch, batch: Batch) ->
             for outcome in outcomes:
                 update_id = read_operation_id(uid, outcome.operation_id)
                 update = updates.pop(update_id, None) if update_id is not None else None
-                if update is not None:  # else foreign, or doubled
-                    apply_outcome(run, task, update, outcome)
+                if update is None or outcome.refusal is Refusal.NOT_FOUND:
+                    continue  # foreign, or doubled; whether somebody is gone tells only a look
+                apply_outcome(run, task, update, outcome)
 
 
 def _read_outcomes(task: Task, batch: Batch) -> Iterator[Outcome]:
     """The outcomes that can be read; what an archive lost is settled afterwards."""
     try:
         yield from task.mailchimp.fetch_outcomes(batch)
-    except ProtocolError as error:
+    except (ProtocolError, RemoteUnavailable) as error:
         log.warning("%s: results of batch %s: %s", task.name, batch.batch_id, error.message)
 
 
@@ -141,25 +144,44 @@ def _settle_rest(run: Run, task: Task, stored: StoredBatch) -> None:
 
 
 def _adopt(run: Run, task: Task, stored: StoredBatch) -> bool:
-    """Find a claimed batch at Mailchimp; False while it may still exist but cannot be told."""
-    candidates = _find_candidates(run, task, stored)
-    uid = get_cache_uid(run.store)
+    """Find a claimed batch at Mailchimp; False while it may still exist but cannot be told.
+
+    A batch that may be ours, but whose results tell nothing, is settled by reading: what it did
+    is never done twice. Only when there is nothing that could be ours is everything sent again.
+    """
     updates = load_batch_updates(run.store, stored.row_id)
-    undecided = False
-    for batch in candidates:
-        if not batch.is_finished:
-            undecided = True
-            continue
-        outcomes = _read_outcomes(task, batch)
-        if any(read_operation_id(uid, outcome.operation_id) in updates for outcome in outcomes):
+    is_unclear = False
+    for batch in _find_candidates(run, task, stored):
+        verdict = _recognise(run, task, batch, updates) if batch.is_finished else None
+        if verdict:
             log.info("%s: found batch %s again", task.name, batch.batch_id)
             note_sent(run.store, stored.row_id, batch)
             return _process_batch(run, task, replace(stored, batch_id=batch.batch_id))
-    if undecided or run.clock() < stored.submitted_at + _UNDECIDED_FOR:
+        if not batch.is_finished:
+            return False
+        is_unclear |= verdict is None
+    if run.clock() < stored.submitted_at + _UNDECIDED_FOR:
         return False
-    log.info("%s: a batch never reached Mailchimp; sending it again", task.name)
-    release(run.store, stored.row_id)
+    if is_unclear:
+        _settle_rest(run, task, stored)
+        note_processed(run.store, stored.row_id, LOST)
+    else:
+        log.info("%s: a batch never reached Mailchimp; sending it again", task.name)
+        release(run.store, stored.row_id)
     return True
+
+
+def _recognise(
+    run: Run, task: Task, batch: Batch, updates: Mapping[int, QueuedUpdate]
+) -> bool | None:
+    """Whether a finished batch is the one with these updates; None when it does not tell."""
+    uid = get_cache_uid(run.store)
+    verdict = None
+    for outcome in _read_outcomes(task, batch):
+        if read_operation_id(uid, outcome.operation_id) in updates:
+            return True
+        verdict = False
+    return verdict
 
 
 def _find_candidates(run: Run, task: Task, stored: StoredBatch) -> list[Batch]:

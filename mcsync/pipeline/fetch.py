@@ -56,6 +56,7 @@ log = logging.getLogger("mcsync.fetch")
 # How far the next window begins before the newest change seen, and at the latest before the
 # moment Mailchimp began to answer: its pages are not read at one instant (facts, section 3).
 _OVERLAP = timedelta(seconds=60)
+_STEP = timedelta(seconds=1)  # many members share a second; Mailchimp's lower bound excludes it
 _CLOCK_OVERLAP = timedelta(minutes=10)
 
 
@@ -84,7 +85,6 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
         with run.isolated(task):
             look_up_owners(run, task)
     link(run, fetched)
-    run.check_time()
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def _take_in_pages(
     newest, served_at, reached = since, _time(cut.served_at if cut else None), None
     begin = (_time(cut.reached) if cut else None) or since
     if begin is not None and begin is not since:
-        reached, begin = begin, begin - timedelta(seconds=1)
+        reached, begin = begin, begin - _STEP
     for page in task.mailchimp.fetch_members(task.list_id, begin):
         served_at = served_at or page.served_at
         count = merge_members(run.store, task.list_id, page.members, observe_member, fetch_no)
@@ -138,8 +138,9 @@ def _take_in_pages(
         reached = _latest(
             reached, [m for m in page.members if m.status is not MemberStatus.ARCHIVED]
         )
-        with _keeping_place(run, task, status, since, served_at, reached):
-            run.check_time()
+        if reached is not None and (begin is None or reached > begin + _STEP):
+            with _keeping_place(run, task, status, since, served_at, reached):
+                run.check_time()  # never before something was gained
     return newest, served_at
 
 

@@ -122,6 +122,8 @@ def take_in_civicrm(
 
 
 def _is_compare_due(run: Run, state: MirrorState) -> bool:
+    if not (state.compared_at and state.modified_at):
+        return True  # the first compare was cut short
     due = from_text(state.compared_at) + timedelta(hours=run.full_compare_hours)
     return run.clock() >= due
 

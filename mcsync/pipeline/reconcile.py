@@ -138,6 +138,9 @@ def _guard(run: Run, task: Task, size: PlanSize) -> None:
     in_group = places.get((policy.group_id, "Added"), 0)
     subscribed = count_subscribed(store, task.list_id)
     excesses = list(find_excesses(size, task.ceilings, subscribed, in_group))
+    if run.is_dry_run:
+        run.report(task).would_be_held = "; ".join(excesses) or None
+        return
     status = load_status(store, task.list_id)
     reported = status.held_plan.get("why")
     status.held_plan = {}

@@ -26,6 +26,7 @@ from mcsync.model import (
     RowVerdict,
     Side,
     SyncStatus,
+    email_key,
 )
 from mcsync.pipeline.fetch import as_written, read_seen
 from mcsync.pipeline.run import Run, Task
@@ -65,7 +66,7 @@ def _apply_success(
     written = as_written(read_update(update.change, update.cause), outcome.member)
     data = _observe_result(run, task, outcome, row, written)
     store_result(run.store, row.row_id, outcome.member, data, row.list_id)
-    note_changes(run.store, _tell_changes(task, update, row, written), run.run_id, run.clock())
+    note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
     if _is_surprising(data, row, written):
         status = SyncStatus.TODO  # a human was there in between
     elif row.sync_status == SyncStatus.TODO:
@@ -98,26 +99,27 @@ def _is_surprising(data: Data, row: RowState, written: Written) -> bool:
     )
 
 
-def _tell_changes(
-    task: Task, update: QueuedUpdate, row: RowState, written: Written
-) -> list[Change]:
+def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Written) -> list[Change]:
+    """What an update changes at Mailchimp, field by field, for the audit trail."""
     before = row.data or {}
-    changes = []
-    for name, value in written.values.items():
-        field = SUBSCRIPTION if name == "status" else name.removeprefix("interest-")
-        changes.append(
-            Change(
-                list_id=task.list_id,
-                side=Side.MAILCHIMP,
-                field=field,
-                before=_show(before.get(name)),
-                after=_show(value),
-                reason=Reason(update.cause.reason),
-                row_id=row.row_id,
-                email=update.change.email,
-            )
+    values = dict(written.values)
+    if update.change.new_email is not None:
+        before = {**before, "email": update.change.email}
+        values["email"] = update.change.new_email
+    return [
+        Change(
+            list_id=task.list_id,
+            side=Side.MAILCHIMP,
+            field=SUBSCRIPTION if name == "status" else name.removeprefix("interest-"),
+            before=_show(before.get(name)),
+            after=_show(value),
+            reason=Reason(update.cause.reason),
+            row_id=row.row_id,
+            contact_id=row.contact_id,
+            email=update.change.email,
         )
-    return changes
+        for name, value in values.items()
+    ]
 
 
 def _show(value: str | bool | None) -> str | None:
@@ -138,9 +140,6 @@ def _apply_failure(
     if refusal is Refusal.TEMPORARY:
         add_update(run.store, row.row_id, update.change, update.cause, run.clock())
         mark_rows(run.store, [_verdict(update, SyncStatus.LIVE)])
-        return
-    if refusal is Refusal.NOT_FOUND:
-        _member_is_gone(run, row)
         return
     reason = _REASONS.get(refusal, Reason.REFUSED)
     note_refused(run.store, row.row_id, update.cause.at.get("status"), reason)
@@ -191,7 +190,7 @@ def settle_by_reading(
     """
     member = _read_member(task, update)
     with run.store.atomic():
-        if member is not None and _shows(read_seen(member, task.policy), update):
+        if member is not None and _shows(task, member, update):
             outcome = Outcome("", is_success=True, http_status=200, member=member)
             apply_outcome(run, task, update, outcome)
             return False
@@ -229,6 +228,11 @@ def _read_member(task: Task, update: QueuedUpdate) -> Member | None:
     return task.mailchimp.fetch_member(task.list_id, change.email)
 
 
-def _shows(seen: Data, update: QueuedUpdate) -> bool:
+def _shows(task: Task, member: Member, update: QueuedUpdate) -> bool:
+    """Whether the member is as the update asked for."""
     values = read_update(update.change, update.cause).values
-    return all(seen.get(name) == value for name, value in values.items())
+    seen = read_seen(member, task.policy)
+    is_there = update.change.new_email is None or (
+        email_key(member.email) == email_key(update.change.new_email)
+    )
+    return is_there and all(seen.get(name) == value for name, value in values.items())

@@ -67,6 +67,7 @@ class Report:
     failed: int = 0
     in_sync: bool = False
     postponed: int = 0
+    would_be_held: str | None = None
     error: McsyncError | None = None
 
     def as_dict(self) -> dict[str, object]:
@@ -102,6 +103,7 @@ class Run:
     progress: Progress = _no_progress
     is_forced: bool = False
     with_data: bool = False
+    is_dry_run: bool = False
     deadline: float | None = None
     is_cut: bool = False
     run_id: str = field(default_factory=make_uid)

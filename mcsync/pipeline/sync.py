@@ -31,6 +31,8 @@ def sync(
     process_batches(run)
     fetch(run, window, in_full=bool(chosen))
     reconcile(run, chosen)
+    if run.is_dry_run:
+        return
     submit(run)
     if wait_s is not None:
         wait_for_batches(run, wait_s)

@@ -80,6 +80,8 @@ class LastWord(RuleBasedStateMachine):
                 self.words[name].is_in = True
                 self.words[name].said_in_civicrm += 1
             self.bedrock.pass_time(seconds=2)
+        self.bystander = self.bedrock.add_both("pearl@example.org")
+        self.pearl = dict(self.town.mailchimp.member(LIST, "pearl@example.org") or {})
         self.bedrock.sync()
 
     @rule(name=st.sampled_from(NAMES), act=st.sampled_from(ACTS))
@@ -209,6 +211,9 @@ class LastWord(RuleBasedStateMachine):
         self.nobody_is_mailed_twice_for_one_decision()
         for name in NAMES:
             self.check(name)
+        # Pearl, whom nobody talked about, was not touched.
+        assert self.town.mailchimp.member(LIST, "pearl@example.org") == self.pearl
+        assert len(self.town.civicrm.history(self.bystander, GROUP)) == 1
 
     def check(self, name: str) -> None:
         word, contact = self.words[name], self.contacts[name]

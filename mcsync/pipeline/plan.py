@@ -1,0 +1,107 @@
+"""What a run would do, or did: each change as one line, with totals and a forecast.
+
+A dry run leaves its decisions where every run leaves them, in its copy of the cache: what it
+would have written to CiviCRM in the audit trail, what it would send to Mailchimp in the outbox.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mcsync.cache.audiences import count_subscribed
+from mcsync.cache.members import read_update
+from mcsync.cache.outbox import load_queued, load_row_state
+from mcsync.cache.trail import Change, load_changes
+from mcsync.model import REASONS, SUBSCRIPTION, MemberStatus, Side
+from mcsync.pipeline.fetch import as_written
+from mcsync.pipeline.results import tell_changes
+from mcsync.pipeline.run import Run, Task
+
+_IN = {status.value for status in MemberStatus if status.is_in}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One change for people: who, at which end, what, and why (a code and a sentence)."""
+
+    list_id: str
+    side: str
+    field: str
+    before: str | None
+    after: str | None
+    email: str | None
+    contact_id: int | None
+    reason: str
+    why: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON and CSV, under these names."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How many members get mail now, and how many would after the plan."""
+
+    list_id: str
+    name: str
+    subscribed_now: int
+    subscribed_then: int
+
+
+def load_done(run: Run) -> list[Line]:
+    """What this run wrote, and what became known of what earlier ones sent."""
+    return [_line(change) for change in load_changes(run.store, run.run_id)]
+
+
+def load_plan_lines(run: Run) -> list[Line]:
+    """What a dry run would write to CiviCRM, and what is queued for Mailchimp."""
+    lines = [_line(c) for c in load_changes(run.store, run.run_id) if c.side is Side.CIVICRM]
+    for task in run.tasks:
+        lines += [_line(change) for change in _load_queued_changes(run, task)]
+    return lines
+
+
+def _load_queued_changes(run: Run, task: Task) -> Iterator[Change]:
+    for update in load_queued(run.store, task.list_id):
+        row = load_row_state(run.store, update.row_id)
+        if row is not None:
+            written = as_written(read_update(update.change, update.cause))
+            yield from tell_changes(task, update, row, written)
+
+
+def _line(change: Change) -> Line:
+    return Line(
+        list_id=change.list_id,
+        side=change.side.value,
+        field=change.field,
+        before=change.before,
+        after=change.after,
+        email=change.email,
+        contact_id=change.contact_id,
+        reason=change.reason.value,
+        why=REASONS[change.reason],
+    )
+
+
+def count_kinds(lines: Iterable[Line]) -> Counter[tuple[str, str, str, str]]:
+    """How many changes there are of each kind: side, field, before, after."""
+    return Counter((x.side, x.field, x.before or "", x.after or "") for x in lines)
+
+
+def forecast(run: Run, lines: Sequence[Line]) -> list[Forecast]:
+    """The audiences' sizes now and after the plan."""
+    sizes = []
+    for task in run.tasks:
+        now = count_subscribed(run.store, task.list_id)
+        mine = [
+            line
+            for line in lines
+            if line.list_id == task.list_id
+            and line.side == Side.MAILCHIMP.value
+            and line.field == SUBSCRIPTION
+        ]
+        more = sum(x.after in _IN and x.before not in _IN for x in mine)
+        less = sum(x.after not in _IN and x.before in _IN for x in mine)
+        sizes.append(Forecast(task.list_id, task.name, now, now + more - less))
+    return sizes
