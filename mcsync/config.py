@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 from mcsync.config_json import (
@@ -30,14 +30,16 @@ from mcsync.config_json import (
     parse_json,
 )
 from mcsync.errors import ConfigError, UsageError
-from mcsync.model import SUBSCRIPTION, Side
+
+if TYPE_CHECKING:
+    from mcsync.model import Side
 
 SYSTEM_CONFIG = Path("/etc/mcsync/config.json")
 HINT = 'compare with config.example.json, then run "mcsync check"'
 
 _TOP_KEYS = (
     *("civicrm", "cache", "safety", "lists", "accounts", "defaults", "data", "plugins"),
-    "fullCompareHours",
+    *("fullCompareHours", "historyDays"),
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
@@ -166,12 +168,16 @@ class AccountConfig:
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """The data step: `every_hours` None is every sync; `fields` is merge tag -> CiviCRM field."""
+    """The data step: `every_hours` None is every sync; `fields` is merge tag -> CiviCRM field.
+
+    A call of a plugin that takes longer than `slow_plugin_s` seconds is reported.
+    """
 
     sync: bool = False
     every_hours: float | None = None
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     plugins: tuple[str, ...] = ()
+    slow_plugin_s: float = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +194,7 @@ class AudienceConfig:
     api_key: Secret
     account_key: str = field(repr=False)
     interests: Mapping[str, int]
-    trust_override: Mapping[str, Side]
+    trust_override: "Mapping[str, Side]"
     webhook_url: Secret | None = None
     push_only_interests: frozenset[str] = frozenset()
     duplicates: Duplicates = Duplicates.LOWEST_ID
@@ -212,6 +218,7 @@ class Config:
     safety: Safety = Safety()
     data: DataConfig = DataConfig()
     full_compare_hours: int = 24
+    history_days: int = 365
     warnings: tuple[str, ...] = ()
 
 
@@ -362,7 +369,8 @@ class _Builder:
             audiences=audiences,
             safety=safety,
             data=_data(self.top),
-            full_compare_hours=_full_compare_hours(self.top),
+            full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
+            history_days=_whole(self.top, "historyDays", "days") or 365,
         )
         self.top.refuse_unknown(_TOP_KEYS)
         return config
@@ -616,18 +624,20 @@ def _cache(top: Section) -> str:
     return cache
 
 
-def _full_compare_hours(top: Section) -> int:
-    what = "a whole number of hours, 1 or more"
-    hours = top.number("fullCompareHours", 1, what)
-    if hours is not None and hours != int(hours):
-        top.expected("fullCompareHours", what)
-    return 24 if hours is None else int(hours)
+def _whole(top: Section, key: str, unit: str) -> int | None:
+    """Return a length of time that is a whole number of units, 1 or more; None if none is set."""
+    what = f"a whole number of {unit}, 1 or more"
+    number = top.number(key, 1, what)
+    if number is not None and number != int(number):
+        top.expected(key, what)
+    return None if number is None else int(number)
 
 
 def _data(top: Section) -> DataConfig:
     section = top.section("data")
     every_hours = section.number("everyHours", 0, "a number of hours or null")
-    section.refuse_unknown(("sync", "everyHours", "fields"))
+    slow = section.number("slowPluginSeconds", 0, "a number of seconds")
+    section.refuse_unknown(("sync", "everyHours", "fields", "slowPluginSeconds"))
     plugins = []
     for item in top.items("plugins"):
         if isinstance(item, str) and _MODULE.fullmatch(item):
@@ -640,6 +650,7 @@ def _data(top: Section) -> DataConfig:
         every_hours=every_hours,
         fields=MappingProxyType(dict(_fields(section.section("fields")))),
         plugins=tuple(plugins),
+        slow_plugin_s=60 if slow is None else slow,
     )
 
 
@@ -731,8 +742,13 @@ def _interests(section: Section) -> Iterator[tuple[str, int]]:
             yield interest, group_id
 
 
-def _trust(section: Section, mapped: Mapping[str, object]) -> Iterator[tuple[str, Side]]:
+def _trust(section: Section, mapped: Mapping[str, object]) -> "Iterator[tuple[str, Side]]":
     trust = section.section("trustOverride")
+    if not trust.values:
+        return
+    # Here, as few have it, and a run that finds the lock held should be over soon.
+    from mcsync.model import SUBSCRIPTION, Side
+
     known = [SUBSCRIPTION, *section.notes.unhidden(mapped)]
     for key in trust.values:
         if key != SUBSCRIPTION and key not in mapped:

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     PARTIAL = 3
     GUARDED = 4
+    STALE = 5
     DIFFERENT = 10
     UNAVAILABLE = 69
     BUG = 70
@@ -52,6 +53,13 @@ class GuardTripped(McsyncError):
 
     kind = "guard-tripped"
     exit_code = ExitCode.GUARDED
+
+
+class StaleSync(McsyncError):
+    """The last complete sync of an audience is longer ago than was asked for."""
+
+    kind = "stale-sync"
+    exit_code = ExitCode.STALE
 
 
 class RemoteUnavailable(McsyncError):

@@ -31,6 +31,7 @@ from mcsync.errors import ProtocolError, RemoteUnavailable
 log = logging.getLogger("mcsync.http")
 
 RETRIES = 5
+UNREACHED_WAIT_S = 2.0  # at most, when nobody is there: likely a mistyped address, told soon
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (facts, section 2)
 DEADLINE_S = 600.0  # for one call with all its retries
@@ -92,8 +93,9 @@ class NoAnswer(RemoteUnavailable):
         is_timeout: bool = False,
         reply: Reply | None = None,
         is_final: bool = False,
+        hint: str = NEXT_RUN,
     ) -> None:
-        super().__init__(message, hint=NEXT_RUN)
+        super().__init__(message, hint=hint)
         self.was_sent = was_sent
         self.is_timeout = is_timeout
         self.reply = reply
@@ -122,6 +124,7 @@ class HttpClient:
     """The calls to one service: at most `max_connections` at once, over kept connections.
 
     Redirects are never followed, cookies and .netrc are ignored, certificates always checked.
+    `service` is what messages call it; `address_key` is where the config has its address.
     `sleep` and `clock` (seconds, monotonic) are for tests; `observe` is called after each
     attempt with method, URL without its query, status (None: no answer) and seconds.
     """
@@ -133,7 +136,11 @@ class HttpClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         observe: Observer | None = None,
+        service: str = "",
+        address_key: str = "",
     ) -> None:
+        self._service = service
+        self._address_key = address_key
         self._sleep = sleep
         self._clock = clock
         self._observe = observe
@@ -223,12 +230,14 @@ class HttpClient:
         into: BinaryIO | None,
         max_bytes: int,
     ) -> Reply:
-        host = urlsplit(request.url).hostname or ""
+        host = place_of(request.url)
+        if self._service and into is None:  # files lie elsewhere
+            host = f"{self._service} at {host}"
         with self._slots, self._watched(request) as seen:
             try:
                 reply = self._exchange(request, timeout_s, into, max_bytes)
             except requests.RequestException as error:
-                raise _no_answer(host, error, timeout_s) from None
+                raise _no_answer(host, error, timeout_s, self._address_key) from None
             seen.append(reply.status)
         what = _trouble(reply, expects_json)
         if what:
@@ -306,7 +315,14 @@ def _trouble(reply: Reply, expects_json: bool) -> str:
     return ""
 
 
-def _no_answer(host: str, error: requests.RequestException, timeout_s: float) -> NoAnswer:
+def place_of(url: str) -> str:
+    """Host and port of an address, for messages; without user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _no_answer(
+    host: str, error: requests.RequestException, timeout_s: float, address_key: str
+) -> NoAnswer:
     """Our words for a failed exchange; the library's own may quote addresses and signatures."""
     if isinstance(error, requests.exceptions.SSLError):
         bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
@@ -315,7 +331,10 @@ def _no_answer(host: str, error: requests.RequestException, timeout_s: float) ->
     if isinstance(error, requests.exceptions.ProxyError):
         return NoAnswer(f"{host} cannot be reached through the proxy")
     if isinstance(error, requests.ConnectTimeout) or _is_caused_by(error, NewConnectionError):
-        return NoAnswer(f"{host} cannot be reached", was_sent=False)
+        hint = f"{NEXT_RUN}; if it stays so, check {address_key} in the config"
+        return NoAnswer(
+            f"{host} cannot be reached", was_sent=False, hint=hint if address_key else NEXT_RUN
+        )
     if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
         return NoAnswer(f"{host} did not answer within {timeout_s:.0f} s", is_timeout=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
@@ -342,7 +361,8 @@ def _wait_s(state: tenacity.RetryCallState) -> float:
         told = _retry_after_s(error.reply)
         if told is not None:
             return told
-    longest = min(60.0, 2.0**state.attempt_number)
+    was_reached = not isinstance(error, NoAnswer) or error.was_sent
+    longest = min(60.0 if was_reached else UNREACHED_WAIT_S, 2.0**state.attempt_number)
     return random.uniform(longest / 2, longest)  # noqa: S311  # spreads load, guards nothing
 
 

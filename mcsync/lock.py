@@ -1,5 +1,6 @@
 """One writing run at a time: an OS lock beside the cache, freed by the kernel however we die."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -27,27 +28,37 @@ def _holder_path(cache: Path) -> Path:
     return cache.with_name(cache.name + ".run")
 
 
+def resolve_cache(path: Path) -> Path:
+    """The one true path of a cache: by whatever name it is called, it has one lock.
+
+    Raises: CacheError for a path that cannot lead to a file.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):  # circles of links; a zero byte
+        raise CacheError(
+            f"{path} leads nowhere", hint="name another file with --cache or in the config"
+        ) from None
+
+
 @contextmanager
 def hold_lock(cache: Path, wait_s: float = 0) -> Iterator[None]:
     """Hold the cache's lock; LockHeld when another run has it, after waiting `wait_s` seconds.
 
-    Who holds it is written beside it, for people; it counts for nothing.
+    Who holds it is written beside it, for people; it counts for nothing. No folder is made.
+    Raises: CacheError when there can be no cache at that place.
     """
+    _check_place(cache)
     try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
+        _make_lock_file(lock_path(cache))
         lock = FileLock(lock_path(cache), timeout=wait_s, mode=0o600)
         lock.acquire()
     except Timeout:
         raise _describe_holder(cache) from None
     except OSError as error:
-        raise CacheError(
-            f"cannot lock {lock_path(cache)}: {error.strerror or error}",
-            hint="check that the folder exists and may be written",
-        ) from error
+        raise _explain(cache, error) from error
     try:
-        holder = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        with suppress(OSError):
-            _holder_path(cache).write_text(json.dumps(holder), encoding="utf-8")
+        _note_holder(_holder_path(cache))
         yield
     finally:
         with suppress(OSError):
@@ -55,29 +66,85 @@ def hold_lock(cache: Path, wait_s: float = 0) -> Iterator[None]:
         lock.release()
 
 
+def _check_place(cache: Path) -> None:
+    """Refuse what can never become a cache, before a file is made anywhere."""
+    folder = cache.parent
+    if os.path.isdir(cache):
+        raise CacheError(
+            f"the cache {cache} is a directory", hint=f"name a file in it: {cache / 'mcsync.db'}"
+        )
+    if os.path.isdir(folder):
+        return
+    if os.path.exists(folder):
+        raise CacheError(
+            f"the cache cannot be {cache}: {folder} is a file and no folder",
+            hint="name another file with --cache or in the config",
+        )
+    raise CacheError(
+        f"the folder {folder} of the cache is not there",
+        hint="make or mount it, or name another file with --cache or in the config",
+    )
+
+
+def _make_lock_file(path: Path) -> None:
+    """Make the lock's file if need be: filelock takes some refusals for another run's lock."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _explain(cache: Path, error: OSError) -> CacheError:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+        return CacheError(
+            f"cannot make a cache at {cache}: its folder may not be written",
+            hint="let the user that runs mcsync write the folder, or name another file"
+            " with --cache",
+        )
+    return CacheError(
+        f"cannot lock {lock_path(cache)}: {error.strerror or error}",
+        hint="check the disk, and the folder's and the file's permissions",
+    )
+
+
+def _note_holder(path: Path) -> None:
+    holder = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    with suppress(OSError):
+        path.unlink(missing_ok=True)  # whatever it is, a link or a pipe, nothing is written to it
+        path.write_text(json.dumps(holder), encoding="utf-8")
+
+
 def read_holder(cache: Path) -> dict[str, object]:
     """What the holder of the lock wrote about itself; empty when that is not known."""
     try:
         holder = json.loads(_holder_path(cache).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
 
 
 def _describe_holder(cache: Path) -> LockHeld:
     holder = read_holder(cache)
-    try:
-        age_s = (datetime.now(UTC) - datetime.fromisoformat(str(holder["since"]))).total_seconds()
-    except (KeyError, ValueError):
+    pid, age_s = holder.get("pid"), _read_age_s(holder)
+    if not isinstance(pid, int) or age_s is None:
         return LockHeld(f"another run holds {lock_path(cache).name}")
-    message = f"another run (process {holder['pid']}) has been at work for {_show_length(age_s)}"
+    message = f"another run (process {pid}) has been at work for {_show_length(age_s)}"
     if age_s < LONG_S:
         return LockHeld(message)
     return LockHeldLong(message, hint="look at that process; stop it if it hangs")
+
+
+def _read_age_s(holder: dict[str, object]) -> float | None:
+    """How long it has been at work, in seconds; None when it did not say so sensibly."""
+    try:
+        since = datetime.fromisoformat(str(holder.get("since")))
+        age_s = (datetime.now(UTC) - since).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date; one without a zone
+        return None
+    return age_s if age_s >= 0 else None
 
 
 def _show_length(seconds: float) -> str:
     minutes = int(seconds // 60)
     if minutes >= 120:
         return f"{minutes // 60} hours"
-    return f"{minutes} minutes" if minutes >= 2 else f"{int(seconds)} seconds"
+    if minutes >= 2:
+        return f"{minutes} minutes"
+    return "1 second" if int(seconds) == 1 else f"{int(seconds)} seconds"

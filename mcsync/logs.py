@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -16,11 +16,11 @@ _PRIORITIES = {
 
 
 class _JournalFormatter(logging.Formatter):
-    """`<priority>message`, which the journal reads; it adds the time itself."""
+    """`<priority>message`, which the journal reads, line by line; it adds the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record).replace("\n", " | ")
-        return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}"
+        priority = _PRIORITIES.get(record.levelno, 6)
+        return _with_priority(priority, super().format(record).splitlines())
 
 
 class _PlainFormatter(logging.Formatter):
@@ -40,21 +40,59 @@ def choose_level(quiet: bool, verbose: int, is_terminal: bool) -> int:
     return logging.INFO if is_terminal else logging.WARNING
 
 
+def is_terminal() -> bool:
+    """Whether a person watches stderr."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except (OSError, ValueError):
+        return False
+
+
 def is_journal(environ: Mapping[str, str]) -> bool:
     """Whether stderr is the journal: systemd tells its device and inode in JOURNAL_STREAM."""
     stream = environ.get("JOURNAL_STREAM", "")
     try:
         stat = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # closed, not a file, or none at all
         return False
     return stream == f"{stat.st_dev}:{stat.st_ino}"
 
 
 def set_up(level: int, environ: Mapping[str, str]) -> None:
     """Send log lines of `level` and above to stderr, in place of any earlier set-up."""
-    handler = logging.StreamHandler(sys.stderr)
+    # Without a stderr lines go nowhere; a stream that is full or gone stops no run either.
+    logging.raiseExceptions = False
+    handler = logging.NullHandler() if sys.stderr is None else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JournalFormatter() if is_journal(environ) else _PlainFormatter())
     logger = logging.getLogger("mcsync")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def write_error(lines: Iterable[str], environ: Mapping[str, str]) -> None:
+    """Put the lines of an error on stderr as they are; in the journal with their priority."""
+    if sys.stderr is None:
+        return
+    lines = list(lines)
+    text = _with_priority(3, lines) if is_journal(environ) else "\n".join(lines)
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass  # nobody can be told
+
+
+def _with_priority(priority: int, lines: Iterable[str]) -> str:
+    return "\n".join(f"<{priority}>{line}" for line in lines if line.strip())
+
+
+def scrub(text: str, secrets: Iterable[str]) -> str:
+    """`text` without these secrets, and without what looks like an address or a Mailchimp key."""
+    import re
+
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    text = re.sub(r"\b[0-9a-fA-F]{16,}-[a-z]{2,}[0-9]+", "***", text)
+    return re.sub(r"[^\s\"'<>(),;:=]+(?:@|%40)[^\s\"'<>(),;:]+", "(address)", text)

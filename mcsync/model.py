@@ -4,11 +4,11 @@ Everything here is a value. Times are aware UTC; addresses are as their service 
 and `email_key` is how two of them are compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 SUBSCRIPTION = "subscription"  # the key of the subscription beside interest ids (config blob)
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)  # older than anything that anybody said
@@ -326,6 +326,112 @@ class WriteResult:
     failed: Mapping[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class EntityTag:
+    """One tag on one contact."""
+
+    entity_tag_id: int
+    contact_id: int
+    tag_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagSnapshot:
+    """CiviCRM's tags: their labels and how many contacts have each, by tag id.
+
+    `rows` are the entity tags after the cursor that was asked for, in id order; when `has_more`
+    the rest is to be fetched after the last id.
+    """
+
+    labels: Mapping[int, str]
+    counts: Mapping[int, int]
+    rows: tuple[EntityTag, ...] = ()
+    has_more: bool = False
+
+
+# --- the data step, as its plugins see it -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DataAudience:
+    """The audience a plugin is called for, and the merge fields that it has."""
+
+    list_id: str
+    name: str
+    merge_fields: tuple[MergeField, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataRow:
+    """Somebody who is subscribed or pending, or about to be judged, and has a contact.
+
+    The names are the contact's. `status` is None for somebody who is no member yet.
+    `merge_fields` are those known: the names, and what mcsync sent. `metadata` is what the
+    plugin itself asked to keep when its last update for this row had succeeded.
+    """
+
+    row_id: int
+    contact_id: int
+    email: str
+    first_name: str
+    last_name: str
+    status: MemberStatus | None
+    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataUpdate:
+    """What a plugin wants of one row; what mcsync sent before is not sent again.
+
+    `tags` maps a tag's name to whether the member shall have it. `metadata` (anything JSON can
+    say) replaces what is kept, once everything has arrived at Mailchimp; None leaves it.
+    """
+
+    row_id: int
+    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, bool] = field(default_factory=dict)
+    metadata: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoice:
+    """For which contacts a plugin wants to be asked; None: for all. Rows to do come anyway."""
+
+    contact_ids: Collection[int] | None = None
+
+
+class DataSite(Protocol):
+    """What a plugin may ask of CiviCRM while it works for one audience; nothing can be written.
+
+    The two `follow_…` methods bring a mirror in the cache up to date, at a cost that does not
+    depend on how many contacts did not change. They return the contacts of the audience for
+    whom the mirror says something else than the metadata's own "seen" (and "as").
+    """
+
+    def fetch_records(
+        self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]] = ()
+    ) -> Iterator[Mapping[str, object]]:
+        """Records of an APIv4 entity, in id order, read in pages; each has its `id`."""
+        ...
+
+    def follow_tags(self) -> Collection[int]:
+        """Mirror all tags of contacts."""
+        ...
+
+    def load_tags(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        """The labels of the contacts' tags, sorted, as mirrored."""
+        ...
+
+    def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
+        """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent."""
+        ...
+
+    def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
+        """The contacts' fields that are not empty, as mirrored."""
+        ...
+
+
 # --- a person in an audience, as the pure room sees it -----------------------------------------
 
 
@@ -587,7 +693,8 @@ class PlannedChange:
     `row_id` is the cache row it belongs to, or None when `contact_id` needs a row of its own.
     `caused_at` tells, for each field that is written ("status", "interest-ID", "first_name"),
     when a human caused it. `is_gate`: written because of the mail gate, so that the member's
-    own statement stands.
+    own statement stands. Mailchimp takes `tags` in an operation of their own, which is queued
+    behind `change`. `metadata` is what plugins keep, by their names, when all has succeeded.
     """
 
     row_id: int | None
@@ -596,6 +703,8 @@ class PlannedChange:
     reason: Reason
     caused_at: Mapping[str, datetime] = field(default_factory=dict)
     is_gate: bool = False
+    tags: Mapping[str, bool] = field(default_factory=dict)
+    metadata: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

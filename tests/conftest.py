@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -16,3 +17,14 @@ def town() -> Iterator[Town]:
     with Town(START) as found:
         found.mailchimp.settings.batch_delay_polls = 0
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command sets up log lines for its process; no test shall hear of another's."""
+    logger = logging.getLogger("mcsync")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    logger.propagate = propagate

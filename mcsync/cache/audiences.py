@@ -25,7 +25,8 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
 
     `since` is where the next fetch from Mailchimp begins, None for everything. `is_fetched` is
     False from the beginning of a fetch to its whole end: nothing is judged on half a fetch.
-    `spent_trust` is the override in the config that a complete sync has used up.
+    `data_synced_at`: when the data step was last done. `spent_trust` is the override in the
+    config that a complete sync has used up.
     """
 
     since: str | None = None
@@ -36,6 +37,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     fetched_at: str | None = None
     full_fetched_at: str | None = None
     synced_at: str | None = None
+    data_synced_at: str | None = None
     is_in_sync: bool = False
     cut: "CutFetch | None" = None
     interest_ids: list[str] = []

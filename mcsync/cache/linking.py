@@ -36,11 +36,12 @@ def mark_changed(store: Store) -> int:
     return int(store.query("SELECT count(*) FROM changed").fetchone()[0])
 
 
-def wake_aborted(store: Store, list_id: str) -> None:
-    """Rows whose update was given up are judged again."""
+def wake_failed(store: Store, list_id: str) -> None:
+    """Rows whose update was given up, or whose write CiviCRM refused, are judged again."""
     store.query(
         "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
-        " WHERE mailchimp_list_id = ? AND sync_reason = 'aborted' AND sync_status = 'fail'",
+        " WHERE mailchimp_list_id = ? AND sync_reason IN ('aborted', 'refused-by-civicrm')"
+        " AND sync_status = 'fail'",
         (list_id,),
     )
 

@@ -208,7 +208,7 @@ def mark_vanished(
         store.run_many(
             "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = NULL,"
             " mailchimp_status = NULL, mailchimp_data = ?, unique_contact = NULL,"
-            " sync_status = 'todo' WHERE id = ?",
+            " civicrm_data = NULL, sync_status = 'todo' WHERE id = ?",
             [(_encode(vanish(_decode(data), at)).decode(), row_id) for row_id, data in rows],
         )
     return len(rows)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils.migrations import Migrations
 
+from mcsync.model import REASONS
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -46,8 +48,8 @@ CREATE INDEX cache_todo ON civicrm_mailchimpsync_cache (mailchimp_list_id, id)
     WHERE sync_status = 'todo';
 CREATE INDEX cache_data_due ON civicrm_mailchimpsync_cache (mailchimp_list_id)
     WHERE is_data_due = 1;
-CREATE INDEX cache_aborted ON civicrm_mailchimpsync_cache (mailchimp_list_id)
-    WHERE sync_reason = 'aborted';
+CREATE INDEX cache_retried ON civicrm_mailchimpsync_cache (mailchimp_list_id)
+    WHERE sync_reason IN ('aborted', 'refused-by-civicrm');
 CREATE INDEX cache_key ON civicrm_mailchimpsync_cache (email_key);
 CREATE INDEX cache_unique_contact ON civicrm_mailchimpsync_cache (unique_contact)
     WHERE unique_contact IS NOT NULL;
@@ -167,6 +169,129 @@ CREATE INDEX change_cache ON civicrm_mailchimpsync_change (cache_id);
 @migrations()
 def m001_first_tables(db: "Database") -> None:
     """The documents' tables, the mirror of CiviCRM, the plan and the audit trail."""
-    for statement in _M001.split(";\n"):
+    _execute(db, _M001)
+
+
+# One view for each question that people ask; what they mean is in README.md.
+_M002 = """
+CREATE TABLE civicrm_mailchimpsync_reason (
+    code TEXT PRIMARY KEY,
+    sentence TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW people AS
+SELECT r.id AS row_id, r.mailchimp_list_id AS list_id,
+    coalesce(r.mailchimp_email, (SELECT e.email FROM civicrm_mailchimpsync_email e
+        WHERE e.contact_id = r.civicrm_contact_id
+        ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1)) AS email,
+    r.civicrm_contact_id AS contact_id, c.first_name, c.last_name, r.mailchimp_status,
+    (SELECT group_concat(g.group_id || ' ' || coalesce(g.status, 'Deleted'), ', ')
+        FROM civicrm_mailchimpsync_group_contact g
+        WHERE g.contact_id = r.civicrm_contact_id) AS civicrm_groups,
+    r.sync_status, r.sync_reason AS reason, s.sentence
+FROM civicrm_mailchimpsync_cache r
+LEFT JOIN civicrm_mailchimpsync_contact c ON c.contact_id = r.civicrm_contact_id
+LEFT JOIN civicrm_mailchimpsync_reason s ON s.code = r.sync_reason;
+
+CREATE VIEW failed_people AS
+SELECT * FROM people WHERE sync_status = 'fail';
+
+CREATE VIEW audiences AS
+SELECT s.list_id, json_extract(s.data, '$.syncedAt') AS synced_at,
+    json_extract(s.data, '$.fetchedAt') AS fetched_at,
+    json_extract(s.data, '$.heldPlan.why') AS held_because,
+    json_extract(s.data, '$.heldPlan.since') AS held_since,
+    count(r.id) AS people,
+    count(r.id) FILTER (WHERE r.mailchimp_status = 'subscribed') AS subscribed,
+    count(r.id) FILTER (WHERE r.mailchimp_status = 'pending') AS pending,
+    count(r.id) FILTER (WHERE r.sync_status = 'todo') AS todo,
+    count(r.id) FILTER (WHERE r.sync_status IN ('live', 'redo')) AS under_way,
+    count(r.id) FILTER (WHERE r.sync_status = 'fail') AS failed
+FROM civicrm_mailchimpsync_status s
+LEFT JOIN civicrm_mailchimpsync_cache r ON r.mailchimp_list_id = s.list_id
+GROUP BY s.list_id;
+
+CREATE VIEW waiting_batches AS
+SELECT b.id, b.mailchimp_list_id AS list_id, b.mailchimp_batch_id AS batch_id, b.status,
+    b.submitted_at, b.total_operations, b.finished_operations, b.errored_operations
+FROM civicrm_mailchimpsync_batch b WHERE b.response_processed < 2 ORDER BY b.id;
+
+CREATE VIEW queued_updates AS
+SELECT u.id, r.mailchimp_list_id AS list_id, r.id AS row_id, r.civicrm_contact_id AS contact_id,
+    json_extract(u.data, '$.email') AS email, json_extract(u.data, '$.status') AS new_status,
+    u.data, u.created_at, json_extract(u.cause, '$.reason') AS reason, s.sentence
+FROM civicrm_mailchimpsync_update u
+JOIN civicrm_mailchimpsync_cache r ON r.id = u.mailchimpsync_cache_id
+LEFT JOIN civicrm_mailchimpsync_reason s ON s.code = json_extract(u.cause, '$.reason')
+WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL ORDER BY u.id;
+
+CREATE VIEW refused_updates AS
+SELECT u.id, r.mailchimp_list_id AS list_id, r.id AS row_id, r.civicrm_contact_id AS contact_id,
+    json_extract(u.data, '$.email') AS email, json_extract(u.data, '$.status') AS new_status,
+    u.error_response, u.completed_at
+FROM civicrm_mailchimpsync_update u
+LEFT JOIN civicrm_mailchimpsync_cache r ON r.id = u.mailchimpsync_cache_id
+WHERE u.completed = 1 AND u.error_response IS NOT NULL AND u.mailchimpsync_batch_id IS NOT NULL
+ORDER BY u.completed_at DESC, u.id DESC;
+
+CREATE VIEW recent_changes AS
+SELECT c.at, c.run, c.list_id, c.email, c.contact_id, c.cache_id AS row_id, c.side, c.field,
+    c.before, c.after, c.reason, s.sentence
+FROM civicrm_mailchimpsync_change c
+LEFT JOIN civicrm_mailchimpsync_reason s ON s.code = c.reason
+ORDER BY c.id DESC;
+"""
+
+
+@migrations()
+def m002_views(db: "Database") -> None:
+    """Views for people who open the cache with sqlite3 or Datasette."""
+    _execute(db, _M002)
+
+
+# `contact_data`: what CiviCRM says of contacts, as JSON, by what it is ("tags", or the fields of a
+# plugin); only who has anything, or was asked for, has a row.
+_M003 = """
+CREATE TABLE civicrm_mailchimpsync_tag (
+    tag_id INTEGER PRIMARY KEY,
+    label TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE civicrm_mailchimpsync_entity_tag (
+    entity_tag_id INTEGER PRIMARY KEY,
+    contact_id INTEGER NOT NULL,
+    tag_id INTEGER NOT NULL
+) STRICT;
+CREATE INDEX entity_tag_contact ON civicrm_mailchimpsync_entity_tag (contact_id, tag_id);
+CREATE INDEX entity_tag_tag ON civicrm_mailchimpsync_entity_tag (tag_id, contact_id);
+
+CREATE TABLE civicrm_mailchimpsync_contact_data (
+    kind TEXT NOT NULL,
+    contact_id INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (kind, contact_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m003_data(db: "Database") -> None:
+    """What the data step mirrors of CiviCRM: tags, and fields of contacts."""
+    _execute(db, _M003)
+
+
+def keep_reasons(db: "Database") -> None:
+    """Have the cache know the sentence of each reason, as this mcsync words it."""
+    wanted = {reason.value: sentence for reason, sentence in REASONS.items()}
+    table = "civicrm_mailchimpsync_reason"
+    if dict(db.conn.execute(f"SELECT code, sentence FROM {table}")) == wanted:
+        return
+    with db.atomic():
+        db.conn.execute(f"DELETE FROM {table}")
+        db.conn.executemany(f"INSERT INTO {table} VALUES (?, ?)", wanted.items())
+
+
+def _execute(db: "Database", script: str) -> None:
+    for statement in script.split(";\n"):
         if statement.strip():
             db.conn.execute(statement)

@@ -21,11 +21,15 @@ ABORTED = "aborted"  # the documents' word for a batch that was stopped by hand
 
 
 class StoredCause(msgspec.Struct, omit_defaults=True):
-    """Why an update was queued: the rule, and when a human caused each field (times as text)."""
+    """Why an update was queued: the rule, and when a human caused each field (times as text).
+
+    `metadata` is what plugins of the data step keep when it has succeeded, by their names.
+    """
 
     reason: str
     at: dict[str, str] = {}
     is_gate: bool = False
+    metadata: dict[str, dict[str, object]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,30 @@ def read_operation_id(cache_uid: str, operation_id: str) -> int | None:
 _encode = msgspec.json.encode
 
 
-def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetime) -> None:
-    """Queue one planned change; call inside a transaction, after `close_queued` for its row."""
-    cause = StoredCause(
-        reason=planned.reason.value,
-        at={name: to_text(at) for name, at in planned.caused_at.items()},
-        is_gate=planned.is_gate,
-    )
-    add_update(store, row_id, planned.change, cause, now)
+def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetime) -> int:
+    """Queue one planned change; call inside a transaction, after `close_queued` for its row.
+
+    Its tags are an update of their own, sent when the change has succeeded. Returns how many
+    updates were queued.
+    """
+    change, tags = planned.change, planned.tags
+    asked = [change] if not tags or _asks_for_something(change) else []
+    if tags:
+        asked.append(MemberChange(email=change.email, member_id=change.member_id, tags=tags))
+    for each in asked:
+        cause = StoredCause(
+            reason=planned.reason.value,
+            at={name: to_text(at) for name, at in planned.caused_at.items()},
+            is_gate=planned.is_gate,
+        )
+        if each is asked[-1]:
+            cause.metadata = {name: dict(kept) for name, kept in planned.metadata.items()}
+        add_update(store, row_id, each, cause, now)
+    return len(asked)
+
+
+def _asks_for_something(change: MemberChange) -> bool:
+    return change != MemberChange(email=change.email, member_id=change.member_id)
 
 
 def add_update(
@@ -95,6 +115,33 @@ def add_update(
         " (mailchimpsync_cache_id, data, cause, created_at) VALUES (?, ?, ?, ?)",
         (row_id, _encode(change).decode(), _encode(cause).decode(), to_text(now)),
     )
+
+
+def queue_again(
+    store: Store, update: QueuedUpdate, change: MemberChange, reason: str, now: datetime
+) -> None:
+    """Queue an update once more, before those of its row that wait; call inside a transaction."""
+    waiting = store.query(
+        "SELECT id, data, cause FROM civicrm_mailchimpsync_update WHERE completed = 0"
+        " AND mailchimpsync_cache_id = ? AND mailchimpsync_batch_id IS NULL ORDER BY id",
+        (update.row_id,),
+    ).fetchall()
+    cause = StoredCause(reason, update.cause.at, update.cause.is_gate, update.cause.metadata)
+    add_update(store, update.row_id, change, cause, now)
+    for update_id, data, why in waiting:
+        add_update(store, update.row_id, *decode_update(data, why), now)
+        # Its id was never told to anybody: it is the same update, in its place behind the other.
+        store.query("DELETE FROM civicrm_mailchimpsync_update WHERE id = ?", (update_id,))
+
+
+def has_open(store: Store, row_id: int) -> bool:
+    """Whether an update of this row is queued or under way."""
+    row = store.query(
+        "SELECT 1 FROM civicrm_mailchimpsync_update WHERE mailchimpsync_cache_id = ?"
+        " AND completed = 0 LIMIT 1",
+        (row_id,),
+    ).fetchone()
+    return row is not None
 
 
 def close_queued(store: Store, row_ids: Iterable[int], why: str, now: datetime) -> None:

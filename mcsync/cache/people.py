@@ -76,6 +76,33 @@ def load_persons_of(store: Store, policy: Policy, row_ids: Sequence[int]) -> Peo
     return _load_chunk(store, policy, row_ids)
 
 
+def load_everybody(
+    store: Store, policy: Policy, row_ids: Sequence[int], contact_ids: Sequence[int]
+) -> list[tuple[Person, bool]]:
+    """The persons of these rows, and of contacts without a row, to be looked at.
+
+    With each: whether an update of theirs is under way, so that they cannot be judged yet.
+    """
+    with store.atomic():  # temporary tables only
+        _widen(store, policy, row_ids)
+        store.run_many(
+            "INSERT OR IGNORE INTO person_contact VALUES (?)",
+            [(contact_id,) for contact_id in contact_ids],
+        )
+    rows, contacts = _load_rows(store, policy), _load_contacts(store, policy)
+    rivals = _load_rivals(store) if policy.skips_duplicates else {}
+    waiting = _load_waiting(store)
+    found = []
+    alone = dict(contacts)
+    for person_rows, person_contacts in _split(store, policy, rows, contacts):
+        rivalry = rivals.get(person_rows[0].row_id, ()) if not person_contacts else ()
+        person = Person(tuple(person_rows), tuple(person_contacts), rivalry)
+        found.append((person, any(row.row_id in waiting for row in person_rows)))
+        for contact in person_contacts:
+            del alone[contact.contact_id]
+    return found + [(Person((), (contact,)), False) for contact in alone.values()]
+
+
 _WIDEN_CONTACTS = """
 INSERT OR IGNORE INTO person_contact
 SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache

@@ -60,7 +60,7 @@ def lose_member(store: Store, row_id: int, data: Mapping[str, str | bool | None]
     store.query(
         "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = NULL,"
         " mailchimp_status = NULL, mailchimp_data = ?, unique_contact = NULL,"
-        " sync_status = 'todo' WHERE id = ?",
+        " civicrm_data = NULL, sync_status = 'todo' WHERE id = ?",
         (msgspec.json.encode(data).decode(), row_id),
     )
 
@@ -106,3 +106,14 @@ def load_member_row(
     if row is None:
         return None
     return row[0], msgspec.json.decode(row[1], type=dict[str, str | bool | None])
+
+
+def find_not_failing(store: Store, row_ids: Sequence[int]) -> list[int]:
+    """Those of these rows whose last verdict was not that CiviCRM refused them."""
+    rows = store.query(
+        "SELECT id FROM civicrm_mailchimpsync_cache"
+        " WHERE id IN (SELECT value FROM json_each(?))"
+        " AND sync_reason IS NOT 'refused-by-civicrm'",
+        (msgspec.json.encode(row_ids).decode(),),
+    )
+    return [row[0] for row in rows]

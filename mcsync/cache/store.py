@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from mcsync.cache.migrations import migrations
+from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
 
 _PRAGMAS = (
@@ -24,6 +24,8 @@ _PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
 )
 
+_MAGIC = b"SQLite format 3\0"
+
 
 class Store:
     """One open cache file. All writing goes through `atomic`; no network inside it."""
@@ -33,14 +35,23 @@ class Store:
         self.path = path
         try:
             _create_private(path)
+            refuse_other_formats(path)
             self.db = Database(path)
+        except (sqlite3.Error, OSError) as error:
+            raise explain_trouble(path, error) from error
+        try:
             self.db.conn.isolation_level = None
-            _refuse_foreign(self.db, path)
+            refuse_foreign(self.db, path)
             for pragma in _PRAGMAS:
                 self.db.conn.execute(pragma)
             migrations.apply(self.db)
+            keep_reasons(self.db)
         except (sqlite3.Error, OSError) as error:
-            raise _explain(path, error) from error
+            self.close()
+            raise explain_trouble(path, error) from error
+        except CacheError:
+            self.close()
+            raise
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -50,19 +61,28 @@ class Store:
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """One transaction: everything in it is written, or nothing."""
+        with self.explaining(), self.db.atomic():
+            yield
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Turn trouble with the file into CacheError; a mistake in our SQL stays what it is."""
         try:
-            with self.db.atomic():
-                yield
-        except sqlite3.OperationalError as error:
-            raise _explain(self.path, error) from error
+            yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise
+        except sqlite3.DatabaseError as error:
+            raise explain_trouble(self.path, error) from error
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement."""
-        return self.conn.execute(sql, parameters)
+        with self.explaining():
+            return self.conn.execute(sql, parameters)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each of the rows."""
-        self.conn.executemany(sql, rows)
+        with self.explaining():
+            self.conn.executemany(sql, rows)
 
     def get_state(self, key: str) -> str | None:
         """A value that belongs to the whole cache."""
@@ -85,13 +105,19 @@ class Store:
 
 
 def _create_private(path: Path) -> None:
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-def _refuse_foreign(db: Database, path: Path) -> None:
+def refuse_other_formats(path: Path) -> None:
+    """Refuse what is no SQLite file; a short one SQLite would take for empty, and overwrite."""
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+    if head and head != _MAGIC:
+        raise _not_a_cache(path)
+
+
+def refuse_foreign(db: Database, path: Path) -> None:
     """Refuse a file of a newer mcsync, or of another program, before anything is changed."""
     applied = {migration.name for migration in migrations.applied(db)}
     unknown = sorted(applied - {migration.name for migration in _all_migrations()})
@@ -111,14 +137,20 @@ def _all_migrations() -> list[Migrations._Migration]:
     return migrations.pending(Database(memory=True))
 
 
-def _explain(path: Path, error: Exception) -> CacheError:
+def explain_trouble(path: Path, error: sqlite3.Error | OSError) -> CacheError:
     if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
-        return CacheError(
-            f"{path} is not an mcsync cache",
-            hint="name another file with --cache or in the config; nothing was changed",
-        )
+        return _not_a_cache(path)
+    words = str(error) if isinstance(error, sqlite3.Error) else (error.strerror or str(error))
+    hint = "check the disk and the file's permissions"
+    if "malformed" in words:
+        hint = "move the file away; the next run reads both services anew"
+    return CacheError(f"cannot use the cache {path}: {words}", hint=hint)
+
+
+def _not_a_cache(path: Path) -> CacheError:
     return CacheError(
-        f"cannot use the cache {path}: {error}", hint="check the disk and the file's permissions"
+        f"{path} is not an mcsync cache",
+        hint="name another file with --cache or in the config; nothing was changed",
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
@@ -60,6 +61,15 @@ def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetim
     )
 
 
+def forget_history(store: Store, before: datetime) -> int:
+    """Drop the changes made before a time; how many that were."""
+    with store.atomic():
+        cursor = store.query(
+            "DELETE FROM civicrm_mailchimpsync_change WHERE at < ?", (to_text(before),)
+        )
+    return cursor.rowcount
+
+
 def load_changes(store: Store, run: str | None = None) -> list[Change]:
     """The trail, oldest first; of one run when given."""
     rows = store.query(
@@ -67,19 +77,21 @@ def load_changes(store: Store, run: str | None = None) -> list[Change]:
         " FROM civicrm_mailchimpsync_change WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
         (run,),
     )
-    return [
-        Change(
-            list_id=row[0],
-            side=Side(row[1]),
-            field=row[2],
-            before=row[3],
-            after=row[4],
-            reason=Reason(row[5]),
-            row_id=row[6],
-            contact_id=row[7],
-            email=row[8],
-            at=from_text(row[9]),
-            run=row[10],
-        )
-        for row in rows
-    ]
+    return [read_change(row) for row in rows]
+
+
+def read_change(row: tuple[Any, ...]) -> Change:
+    """One row of the trail, its columns in the order of `load_changes`."""
+    return Change(
+        list_id=row[0],
+        side=Side(row[1]),
+        field=row[2],
+        before=row[3],
+        after=row[4],
+        reason=Reason(row[5]),
+        row_id=row[6],
+        contact_id=row[7],
+        email=row[8],
+        at=from_text(row[9]),
+        run=row[10],
+    )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from mcsync.civicrm.addresses import AddressWriter
-from mcsync.civicrm.reading import Reader
+from mcsync.civicrm.data import DataReader
 from mcsync.civicrm.transport import Transport
 from mcsync.civicrm.writing import Writer
 from mcsync.http import HttpClient
@@ -12,7 +12,7 @@ from mcsync.http import HttpClient
 MAX_CONNECTIONS = 4
 
 
-class CivicrmClient(Reader, Writer, AddressWriter):
+class CivicrmClient(DataReader, Writer, AddressWriter):
     """One site, found and logged in to at the first call.
 
     `url` is the site's base address or its full APIv4 endpoint. Safe to use from several
@@ -28,5 +28,10 @@ class CivicrmClient(Reader, Writer, AddressWriter):
         http: HttpClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        http = http or HttpClient(max_connections=MAX_CONNECTIONS, sleep=sleep)
+        http = http or HttpClient(
+            max_connections=MAX_CONNECTIONS,
+            sleep=sleep,
+            service="CiviCRM",
+            address_key="civicrm.url",
+        )
         super().__init__(Transport(url, api_key, site_key, http))

@@ -352,16 +352,24 @@ def halved(fetch: Callable[[list[K]], list[R]], items: list[K]) -> list[R]:
 
 
 def in_flight(work: Callable[[list[K]], list[R]], parts: Iterator[list[K]]) -> Iterator[R]:
-    """Do the parts, IN_FLIGHT at once, and yield what they give in the order of the parts."""
-    with ThreadPoolExecutor(IN_FLIGHT, "civicrm") as pool:
-        waiting: list[Future[list[R]]] = []
-        try:
-            for part in parts:
-                waiting.append(pool.submit(work, part))
-                if len(waiting) >= IN_FLIGHT:
-                    yield from waiting.pop(0).result()
-            while waiting:
+    """Do the parts, IN_FLIGHT at once, and yield what they give in the order of the parts.
+
+    A write that is under way is waited for, whatever else failed: it must not arrive after the
+    run's end. Only a signal does not wait, as the process ends with it.
+    """
+    pool = ThreadPoolExecutor(IN_FLIGHT, "civicrm")
+    waiting: list[Future[list[R]]] = []
+    try:
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) >= IN_FLIGHT:
                 yield from waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield from waiting.pop(0).result()
+    except (Exception, GeneratorExit):
+        pool.shutdown(cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -11,13 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 
 from mcsync.civicrm.endpoint import call_url, endpoint, url_templates, whoami_url
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.http import NEXT_RUN, HttpClient, NoAnswer, Reply, decode_json, without_addresses
+from mcsync.http import (
+    NEXT_RUN,
+    HttpClient,
+    NoAnswer,
+    Reply,
+    decode_json,
+    place_of,
+    without_addresses,
+)
 
 log = logging.getLogger("mcsync.civicrm")
 
@@ -86,7 +94,8 @@ class Transport:
 
     def __init__(self, url: str, api_key: str, site_key: str | None, http: HttpClient) -> None:
         self._templates = url_templates(url)
-        self.host = urlsplit(url).hostname or url
+        self._place = place_of(url) or url
+        self.host = f"CiviCRM at {self._place}"
         self._http = http
         self._headers = {
             "X-Civi-Auth": f"Bearer {api_key}",
@@ -157,7 +166,7 @@ class Transport:
                 )
             return contact_id
         raise ProtocolError(
-            f"there is no CiviCRM at {self.host}: HTTP {reply.status} and a page",
+            f"there is no CiviCRM at {self._place}: HTTP {reply.status} and a page",
             hint=f"{_URL_HINT}, for example {endpoint(self._templates[-1])}",
         )
 

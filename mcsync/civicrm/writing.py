@@ -127,11 +127,13 @@ class _GroupContacts:
                 if not tries_left:
                     raise
                 self._write(rest, progress, tries_left - 1)
-            elif rest and len(contact_ids) == 1:
-                progress.failed[rest[0]] = error.message
-            else:
+            elif len(contact_ids) > 1:
                 for contact_id in rest:
                     self._write([contact_id], progress, 1)
+            elif rest and tries_left and isinstance(error, NoAnswer):
+                self._write(rest, progress, 0)  # a page says nothing about the contact
+            elif rest:
+                progress.failed[rest[0]] = error.message
 
     def _save(self, contact_ids: list[int], progress: Progress) -> None:
         params = {
@@ -258,6 +260,6 @@ def _is_same(row: wire.WireCreated, contact: NewContact) -> bool:
     """Whether a contact is the one that was to be created; CiviCRM may cut long names."""
     return (
         email_key(row.email or "") == email_key(contact.email)
-        and contact.first_name.startswith(row.first_name or "")
-        and contact.last_name.startswith(row.last_name or "")
+        and contact.first_name.startswith((row.first_name or "").removesuffix("..."))
+        and contact.last_name.startswith((row.last_name or "").removesuffix("..."))
     )

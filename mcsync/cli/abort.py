@@ -4,10 +4,11 @@ import click
 
 from mcsync.cli.options import State, global_options
 from mcsync.cli.session import open_run
+from mcsync.cli.waiting import lock_wait_option
 
 
 @click.command(name="abort")
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@lock_wait_option
 @global_options
 def command(state: State, lock_wait: float) -> None:
     """Stop batches at Mailchimp and give up what is queued; the next sync judges again.

@@ -3,14 +3,20 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from mcsync.cache.store import Store
 from mcsync.civicrm.client import CivicrmClient
-from mcsync.config import AudienceConfig, Config, Duplicates, Limit, Reconfirm, Removal
+from mcsync.cli.rules import build_policy
+from mcsync.config import AudienceConfig, Config, Limit
 from mcsync.mailchimp.client import MailchimpClient
-from mcsync.model import InterestPolicy, Policy
+from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
+from mcsync.pipeline.ports import MailchimpPort
 from mcsync.pipeline.run import Progress, Run, Task
 from mcsync.reconcile.guards import Ceiling, Ceilings
+
+if TYPE_CHECKING:
+    from mcsync.plugins.manager import DataPlugins
 
 
 def utc_now() -> datetime:
@@ -27,18 +33,19 @@ def build_run(
     progress: Progress | None = None,
     is_forced: bool = False,
     with_data: bool | None = None,
+    is_dry_run: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Run:
     """One run over these audiences; audiences of one account share its connections.
 
-    `with_data` None is what the config says. `sleep` is how retries wait.
+    `with_data` None is what the config says, True is now, whenever it was done last. In a dry
+    run both services are read and never written. `sleep` is how retries wait.
     """
-    clients: dict[str, MailchimpClient] = {}
-    for audience in audiences:
-        account = config.accounts[audience.account_key]
-        if audience.account_key not in clients:
-            client = MailchimpClient(account.key.reveal(), account.api_url, sleep=sleep)
-            clients[audience.account_key] = client
+    clients: dict[str, MailchimpPort] = {}
+    for key in {audience.account_key for audience in audiences}:
+        account = config.accounts[key]
+        client = MailchimpClient(account.key.reveal(), account.api_url, sleep=sleep)
+        clients[key] = DryMailchimp(client) if is_dry_run else client
     site_key = config.civicrm.site_key
     civicrm = CivicrmClient(
         config.civicrm.url,
@@ -46,37 +53,37 @@ def build_run(
         site_key.reveal() if site_key else None,
         sleep=sleep,
     )
+    wants_data = config.data.sync if with_data is None else with_data
     run = Run(
         store=store,
-        civicrm=civicrm,
+        civicrm=DryCivicrm(civicrm) if is_dry_run else civicrm,
         tasks=tuple(_build_task(a, clients[a.account_key], config) for a in audiences),
         clock=clock,
         full_compare_hours=config.full_compare_hours,
+        history_days=config.history_days,
         is_forced=is_forced,
-        with_data=config.data.sync if with_data is None else with_data,
+        is_dry_run=is_dry_run,
+        with_data=wants_data,
+        plugins=_load_plugins(config) if wants_data else None,
+        data_every_hours=config.data.every_hours if with_data is None else None,
     )
     if progress is not None:
         run.progress = progress
     return run
 
 
-def _build_task(audience: AudienceConfig, client: MailchimpClient, config: Config) -> Task:
+def _load_plugins(config: Config) -> "DataPlugins":
+    """The plugins of the data step; without it none of this is imported."""
+    from mcsync.plugins.manager import load_plugins
+
+    return load_plugins(config.data.fields, config.data.plugins, config.data.slow_plugin_s)
+
+
+def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config) -> Task:
     account = config.accounts[audience.account_key]
     safety = audience.safety
     return Task(
-        policy=Policy(
-            list_id=audience.list_id,
-            group_id=audience.group_id,
-            interests={
-                interest_id: InterestPolicy(group_id, interest_id in audience.push_only_interests)
-                for interest_id, group_id in audience.interests.items()
-            },
-            skips_duplicates=audience.duplicates is Duplicates.SKIP,
-            may_reconfirm=audience.reconfirm is not Reconfirm.NEVER,
-            removes_by_archiving=audience.removal is Removal.ARCHIVE,
-            deleted_contacts=audience.deleted_contacts.value,
-            pushes_email_changes=audience.push_email_changes,
-        ),
+        policy=build_policy(audience),
         name=audience.name,
         account=account.api_url,
         mailchimp=client,

@@ -4,17 +4,13 @@ import click
 
 from mcsync.cli.options import State, global_options
 from mcsync.cli.session import open_run, parse_since
+from mcsync.cli.waiting import lock_wait_option, max_time_option
 
 
 @click.command(name="fetch")
 @click.option("--since", metavar="WHEN", help='Changes since an ISO date or time, or "ever".')
-@click.option(
-    "--max-time",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    help="Stop after about S seconds where it is safe; the next run goes on from there.",
-)
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@max_time_option
+@lock_wait_option
 @global_options
 def command(state: State, since: str | None, max_time: float | None, lock_wait: float) -> None:
     """Read both services into the cache. Writes nothing anywhere else.
@@ -29,4 +25,4 @@ def command(state: State, since: str | None, max_time: float | None, lock_wait: 
     with open_run(state, lock_wait_s=lock_wait, max_time_s=max_time) as run:
         from mcsync.pipeline.fetch import fetch
 
-        fetch(run, window)
+        fetch(run, window and window.as_window())

@@ -1,19 +1,18 @@
 """The `mcsync` command: its subcommands, and the one place where failures become words."""
 
 import importlib
-import logging
 import os
-import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
 
 from mcsync import __version__
-from mcsync.cli.options import State, global_options
-from mcsync.cli.output import finish, report_usage
-from mcsync.errors import ExitCode, McsyncError
+from mcsync.cli.options import State, give_answer, global_options
+from mcsync.cli.output import explain, finish, flush_streams
+from mcsync.cli.signals import catch_signals, release_signals
 
 _COMMANDS = {
     "fetch": "fetch",
@@ -23,13 +22,13 @@ _COMMANDS = {
     "sync": "sync",
     "sync-contact": "sync_contact",
     "abort": "abort",
+    "status": "status",
+    "explain": "explain",
+    "history": "history",
+    "resync": "resync",
     "demo": "demo",
     "sandbox": "sandbox",
 }
-
-
-class Terminated(BaseException):
-    """SIGTERM: stop at once, with everything that is open rolled back or released."""
 
 
 class ErrorBoundary(click.Group):
@@ -47,48 +46,49 @@ class ErrorBoundary(click.Group):
         command: click.Command = module.command
         return command
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run, report, exit; the only place that does."""
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str = "mcsync",
+        *,
+        leave: Callable[[int], NoReturn] = sys.exit,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run, report, and `leave` with the exit code; the only place that does.
+
+        Not by Click's own `main`, which has words and exit codes of its own for what escapes.
+        """
+        if os.environ.get("_MCSYNC_COMPLETE"):  # shell completion
+            super().main(args, prog_name, **extra)
         arguments = list(sys.argv[1:] if args is None else args)
         state = State(wants_json="--json" in arguments)
-        extra.update(standalone_mode=False, obj=state)
-        sys.exit(_run(self, state, arguments, extra))
+        try:
+            with self.make_context(prog_name, arguments, obj=state) as context:
+                self.invoke(context)
+        except BaseException as error:
+            release_signals()
+            # To leave from here keeps the exception, and with it whatever waits for an answer.
+            leave(finish(state, *explain(state, error)))
+        release_signals()
+        leave(finish(state, None, 0))
 
 
-def _run(app: click.Group, state: State, arguments: list[str], extra: dict[str, Any]) -> int:
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = click.Group.main(app, arguments, **extra)
-        return finish(state, None, code if isinstance(code, int) else 0)
-    except McsyncError as error:
-        return finish(state, error, error.exit_code)
-    except click.UsageError as error:
-        return report_usage(state, error)
-    except (click.Abort, KeyboardInterrupt):
-        return finish(state, None, ExitCode.INTERRUPTED)
-    except Terminated:
-        return finish(state, None, ExitCode.TERMINATED)
-    except BrokenPipeError:
-        # Whoever read our answer has seen enough; say nothing more to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
-    except Exception:
-        logging.getLogger("mcsync").exception(
-            "unexpected failure; please report it with the lines above"
-        )
-        return finish(state, None, ExitCode.BUG)
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    raise Terminated
+def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        give_answer(context, {"version": __version__}, f"mcsync {__version__}")
 
 
 @click.group(
-    cls=ErrorBoundary,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog='"mcsync COMMAND --help" tells more. Without an account: mcsync demo.',
+    cls=ErrorBoundary, epilog='"mcsync COMMAND --help" tells more. Without an account: mcsync demo.'
 )
-@click.version_option(__version__, message="mcsync %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @global_options
 def app() -> None:
     """Keep Mailchimp audiences and CiviCRM groups in agreement, both ways."""
@@ -96,4 +96,25 @@ def app() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    app.main(prog_name="mcsync")
+    _open_streams()
+    catch_signals()
+    app.main(leave=_leave)
+
+
+def _open_streams() -> None:
+    """Make sure of stdin, stdout and stderr: else the next file to be opened would become one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; requests whose answers nobody wants any more are not waited for."""
+    flush_streams()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)

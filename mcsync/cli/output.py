@@ -1,56 +1,171 @@
 """What a command says at its end: one JSON document, or words on stderr, never both."""
 
+import errno
 import json
 import logging
+import os
 import sys
+from contextlib import suppress
+from typing import NamedTuple
 
 import click
 
 from mcsync.cli.options import State
-from mcsync.errors import ConfigError, ExitCode, LockHeld, McsyncError
+from mcsync.cli.signals import Stopped
+from mcsync.errors import ConfigError, ExitCode, McsyncError
+from mcsync.logs import write_error
 
 SCHEMA = 1
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # of Click 8.2
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
 
 
-def finish(state: State, error: McsyncError | None, code: int) -> int:
+class Trouble(NamedTuple):
+    """Why a command did not end well; `lines` is how that is told on stderr."""
+
+    kind: str
+    message: str
+    hint: str | None
+    lines: tuple[str, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+    is_news: bool = True
+
+    def in_one_line(self) -> str:
+        """The sentence and the hint."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def as_dict(self) -> dict[str, object]:
+        """The `error` of the document."""
+        found: dict[str, object] = {"kind": self.kind, "message": self.message, "hint": self.hint}
+        if self.problems:
+            found["problems"] = [{"path": path, "problem": text} for path, text in self.problems]
+        return found
+
+
+class AnswerLost(McsyncError):
+    """The answer could not be written to stdout."""
+
+    kind = "answer-lost"
+    exit_code = ExitCode.CACHE  # EX_IOERR: a disk wants to be looked at
+
+
+# --- what an exception means ----------------------------------------------------------------------
+
+
+def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
+    """What to tell about an exception, and the exit code."""
+    if isinstance(error, McsyncError):
+        return _explain_foreseen(error), error.exit_code
+    if isinstance(error, click.exceptions.Exit):
+        return None, error.exit_code
+    if isinstance(error, click.ClickException):
+        return _explain_usage(state, error), ExitCode.USAGE
+    if isinstance(error, Stopped) and error.signal.name == "SIGTERM":
+        return _explain_signal(state, "terminated", "SIGTERM"), ExitCode.TERMINATED
+    if isinstance(error, Stopped | KeyboardInterrupt | click.Abort):
+        return _explain_signal(state, "interrupted", "SIGINT"), ExitCode.INTERRUPTED
+    if isinstance(error, SystemExit):
+        return None, ExitCode.OK  # rich's word for a reader of stdout who has seen enough
+    if isinstance(error, OSError) and error.errno in _DISK:
+        lost = AnswerLost(f"cannot write: {error.strerror}", hint="check the disk")
+        return _explain_foreseen(lost), lost.exit_code
+    return _explain_bug(state, error), ExitCode.BUG
+
+
+def _explain_foreseen(error: McsyncError) -> Trouble:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    lines = [f"error: {error.message}", *(f"  {path}: {text}" for path, text in problems)]
+    if error.hint:
+        lines += ["", f"hint: {error.hint}"]
+    return Trouble(
+        error.kind, error.message, error.hint, tuple(lines), problems, is_news=error.is_news
+    )
+
+
+def _explain_usage(state: State, error: click.ClickException) -> Trouble:
+    """Wrong options: Click's facts in our form."""
+    context = getattr(error, "ctx", None)
+    if context is not None and context.parent is not None:
+        state.command = context.info_name or ""
+    hint = f"{context.command_path if context else 'mcsync'} --help"
+    if isinstance(error, _NO_ARGUMENTS):
+        lines = tuple(error.format_message().splitlines())
+        return Trouble("usage-error", "no command", hint, lines)
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    return Trouble("usage-error", message, hint, (f"error: {message}", "", f"hint: {hint}"))
+
+
+def _explain_signal(state: State, kind: str, name: str) -> Trouble:
+    hint = None if state.settings is None else "the next run goes on from here"
+    trouble = Trouble(kind, f"stopped by {name}", hint, ())
+    return trouble._replace(lines=(trouble.in_one_line(),))
+
+
+def _explain_bug(state: State, error: BaseException) -> Trouble:
+    """Something of ours is wrong; where is told on stderr in either form, whom it was about never.
+
+    The operator is asked to send these lines away, so keys and addresses are taken out.
+    """
+    from traceback import format_exception
+
+    from mcsync.logs import scrub
+
+    lines = scrub("".join(format_exception(error)), _known_secrets(state)).rstrip("\n")
+    logging.getLogger("mcsync").error(
+        "unexpected failure; please report it with the lines below\n%s", lines
+    )
+    message = f"unexpected failure: {type(error).__name__}"
+    return Trouble("bug", message, "please report it with the lines on stderr", ())
+
+
+def _known_secrets(state: State) -> list[str]:
+    """Every secret of the config, if it was read, plain and as HTTP carries it."""
+    from base64 import b64encode
+
+    found = [os.environ.get(f"MCSYNC_CIVICRM_{name}_KEY", "") for name in ("API", "SITE")]
+    if state.settings is not None:
+        civicrm = state.settings.civicrm
+        secrets = [civicrm.api_key, civicrm.site_key]
+        for account in state.settings.accounts.values():
+            secrets += [account.key, account.webhook_url, account.batch_webhook_url]
+            secrets += [*account.webhook_secrets, *account.batch_webhook_secrets]
+            secrets += account.signing_secrets
+        found += [secret.reveal() for secret in secrets if secret is not None]
+    return found + [b64encode(f"mcsync:{text}".encode()).decode() for text in found if text]
+
+
+# --- telling it -----------------------------------------------------------------------------------
+
+
+def finish(state: State, trouble: Trouble | None, code: int) -> int:
     """Report how it ended, and return the exit code."""
-    if state.wants_json:
-        _print_document(state, _describe(error), code)
-    elif error is not None:
-        _report_failure(error)
+    if not state.wants_json:
+        _report(trouble, code)
+        return int(code)
+    try:
+        print_document(state, trouble, code)
+    except AnswerLost as lost:
+        told = _explain_foreseen(lost)
+        write_error(told.lines, os.environ)
+        return int(code or lost.exit_code)
     return int(code)
 
 
-def report_usage(state: State, error: click.UsageError) -> int:
-    """Wrong options, in Click's words."""
-    if not state.wants_json:
-        error.show()
-    else:
-        message: dict[str, object] = {
-            "kind": "usage-error",
-            "message": error.format_message(),
-            "hint": None,
-        }
-        _print_document(state, message, ExitCode.USAGE)
-    return int(ExitCode.USAGE)
+def _report(trouble: Trouble | None, code: int) -> None:
+    if trouble is not None and (code == ExitCode.LOCKED or not trouble.is_news):
+        # A young run is no news, nor is what was told before: cron would mail it each time.
+        level = logging.WARNING if trouble.hint and trouble.is_news else logging.INFO
+        logging.getLogger("mcsync").log(level, "%s", trouble.in_one_line())
+    elif trouble is not None and trouble.lines:
+        write_error(trouble.lines, os.environ)
 
 
-def _describe(error: McsyncError | None) -> dict[str, object] | None:
-    if error is None:
-        return None
-    description: dict[str, object] = {
-        "kind": error.kind,
-        "message": error.message,
-        "hint": error.hint,
-    }
-    if isinstance(error, ConfigError) and error.problems:
-        description["problems"] = [
-            {"path": path, "problem": problem} for path, problem in error.problems
-        ]
-    return description
-
-
-def _print_document(state: State, error: dict[str, object] | None, code: int) -> None:
+def print_document(state: State, trouble: Trouble | None = None, code: int = 0) -> None:
+    """Print the one document of this invocation, unless it has been printed."""
+    if state.is_told:
+        return
+    state.is_told = True
     document = {
         "schema": SCHEMA,
         "command": state.command,
@@ -58,21 +173,42 @@ def _print_document(state: State, error: dict[str, object] | None, code: int) ->
         "dry_run": state.is_dry_run,
         "audiences": state.audiences,
         **state.answer,
-        "error": error,
+        "error": None if trouble is None else trouble.as_dict(),
     }
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    write_answer(json.dumps(document))
 
 
-def _report_failure(error: McsyncError) -> None:
-    if isinstance(error, LockHeld):
-        # A young run is no news; cron would mail it every five minutes.
-        logger = logging.getLogger("mcsync")
-        (logger.warning if error.hint else logger.info)("%s", error.message)
+def write_answer(text: str) -> None:
+    """Write to stdout, if there is one. A reader who has seen enough is no trouble.
+
+    Raises: AnswerLost when it cannot be written.
+    """
+    if sys.stdout is None:
         return
-    lines = [f"error: {error.message}"]
-    if isinstance(error, ConfigError):
-        lines += [f"  {path}: {problem}" for path, problem in error.problems]
-    if error.hint:
-        lines += ["", f"hint: {error.hint}"]
-    click.echo("\n".join(lines), err=True)
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up(sys.stdout)
+    except OSError as error:
+        _give_up(sys.stdout)
+        raise AnswerLost(
+            f"cannot write the answer to stdout: {error.strerror}",
+            hint="check the disk that stdout goes to",
+        ) from None
+
+
+def flush_streams() -> None:
+    """Write out what waits for it; what cannot be written is dropped, not told by Python."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                _give_up(stream)
+
+
+def _give_up(stream: object) -> None:
+    """Let what the stream still holds go nowhere, instead of failing again at the exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]

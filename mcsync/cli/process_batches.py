@@ -4,12 +4,12 @@ import click
 
 from mcsync.cli.options import State, global_options
 from mcsync.cli.session import open_run
-from mcsync.cli.waiting import wait_option
+from mcsync.cli.waiting import lock_wait_option, wait_option
 
 
 @click.command(name="process-batches")
 @wait_option
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@lock_wait_option
 @global_options
 def command(state: State, wait: float | None, lock_wait: float) -> None:
     """Take in what became of the batches that were sent.

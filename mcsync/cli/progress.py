@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mcsync.cli.options import State
-from mcsync.cli.session import is_terminal
+from mcsync.logs import is_terminal
 from mcsync.pipeline.run import Progress
 
 

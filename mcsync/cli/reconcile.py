@@ -3,7 +3,8 @@
 import click
 
 from mcsync.cli.options import State, global_options
-from mcsync.cli.session import open_run, trust_of
+from mcsync.cli.session import Tell, open_run
+from mcsync.cli.waiting import csv_option, dry_run_option, lock_wait_option, print_changes_option
 
 
 @click.command(name="reconcile")
@@ -20,14 +21,20 @@ from mcsync.cli.session import open_run, trust_of
     default=None,
     help="Names and other data too, or not; else as the config says.",
 )
+@dry_run_option
+@csv_option
+@print_changes_option
 @click.option("--force", is_flag=True, help="Carry out a plan that a guard holds, this once.")
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@lock_wait_option
 @global_options
 def command(
     state: State,
     trust: tuple[str, ...],
     no_fetch: bool,
     with_data: bool | None,
+    dry_run: bool,
+    as_csv: bool,
+    print_changes: bool,
     force: bool,
     lock_wait: float,
 ) -> None:
@@ -36,10 +43,18 @@ def command(
     \b
     Examples:
       mcsync reconcile
+      mcsync reconcile --trust mailchimp --dry-run
       mcsync reconcile --trust mailchimp
       mcsync reconcile --trust subscription=civicrm --no-fetch
     """
-    with open_run(state, lock_wait_s=lock_wait, is_forced=force, with_data=with_data) as run:
+    with open_run(
+        state,
+        lock_wait_s=lock_wait,
+        is_forced=force,
+        with_data=with_data,
+        trust=trust,
+        tells=Tell(dry_run, as_csv, print_changes),
+    ) as run:
         from mcsync.pipeline.sync import reconcile_alone
 
-        reconcile_alone(run, trust_of(run, trust), fetches=not no_fetch)
+        reconcile_alone(run, state.trust, fetches=not no_fetch)

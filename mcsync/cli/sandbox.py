@@ -1,13 +1,16 @@
 """mcsync sandbox."""
 
+import errno
 import json
-import sys
 import threading
 from pathlib import Path
 
 import click
 
 from mcsync.cli.options import State, global_options
+from mcsync.cli.output import print_document, write_answer
+from mcsync.cli.signals import Stopped
+from mcsync.errors import ConfigError, UsageError
 
 
 @click.command(name="sandbox")
@@ -32,7 +35,6 @@ def command(
       mcsync sandbox --write-config /tmp/sandbox.json &
       mcsync sync --config /tmp/sandbox.json --wait
     """
-    from mcsync.errors import ConfigError
     from mcsync.sandbox.cast import settle
     from mcsync.sandbox.town import Town
 
@@ -40,17 +42,35 @@ def command(
         raise ConfigError(
             f"{write_config} exists already", hint="name a file that does not exist yet"
         )
-    with Town(mailchimp_port=mailchimp_port, civicrm_port=civicrm_port) as town:
-        settle(town)
-        config = town.make_config()
-        if write_config is not None:
-            write_config.write_text(json.dumps(config, indent=2), encoding="utf-8")
-            write_config.chmod(0o600)
-        if state.wants_json:
-            config = {"config": config}
-        print(json.dumps(config, indent=None if state.wants_json else 2), flush=True)  # noqa: T201
-        click.echo("Both services are running; Ctrl-C ends them.", err=True)
-        try:
+    try:
+        with Town(mailchimp_port=mailchimp_port, civicrm_port=civicrm_port) as town:
+            settle(town)
+            _tell_config(state, town.make_config(), write_config)
+            click.echo("Both services are running; Ctrl-C ends them.", err=True)
             threading.Event().wait()
-        except KeyboardInterrupt:
-            sys.stderr.write("\n")
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise UsageError(
+            f"one of the ports {mailchimp_port} and {civicrm_port} cannot be had: {error.strerror}",
+            hint="take any free ones: --mailchimp-port 0 --civicrm-port 0",
+        ) from None
+    except Stopped as end:
+        if end.signal.name != "SIGINT":
+            raise
+
+
+def _tell_config(state: State, config: dict[str, object], file: Path | None) -> None:
+    """Now, and not at the end: whoever starts the sandbox needs the config to go on."""
+    text = json.dumps(config, indent=2)
+    if file is not None:
+        try:
+            file.write_text(text, encoding="utf-8")
+            file.chmod(0o600)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror}") from None
+    if state.wants_json:
+        state.answer = {"config": config}
+        print_document(state)
+    else:
+        write_answer(text)

@@ -2,38 +2,46 @@
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcsync.cli.options import State
 from mcsync.config import AudienceConfig, Config, find_config, load_config, select_audiences
 from mcsync.errors import UsageError
-from mcsync.lock import hold_lock
-from mcsync.logs import choose_level, set_up
-from mcsync.model import SUBSCRIPTION, Side
+from mcsync.lock import hold_lock, resolve_cache
+from mcsync.logs import choose_level, is_terminal, set_up
 
 if TYPE_CHECKING:
+    from mcsync.model import Side
     from mcsync.pipeline.fetch import Window
     from mcsync.pipeline.run import Run
 
+# Only what finding the lock held needs is imported above: that happens every five minutes.
+# The rest is imported where it is used.
 
 log = logging.getLogger("mcsync")
 
 
-def is_terminal() -> bool:
-    """Whether a person watches stderr."""
-    return sys.stderr.isatty()
+class Tell(NamedTuple):
+    """What a run is asked to print of its changes."""
+
+    is_dry_run: bool = False
+    as_csv: bool = False
+    print_changes: bool = False
+
+
+_YEARS = range(1970, 3000)  # which leave room for the overlaps that a fetch takes off
 
 
 def load(state: State) -> tuple[Config, tuple[AudienceConfig, ...]]:
     """The config, and the audiences asked for; log lines go where they should from here on."""
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
     config = load_config(find_config(state.config, os.environ, Path.cwd()), os.environ)
+    state.settings = config
     audiences = select_audiences(config, state.lists)
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -48,24 +56,29 @@ def open_run(
     is_forced: bool = False,
     with_data: bool | None = None,
     max_time_s: float | None = None,
+    trust: tuple[str, ...] = (),
+    tells: "Tell" = Tell(),  # noqa: B008 (it never changes)
 ) -> Iterator["Run"]:
     """A run over the audiences asked for, under the lock; its troubles are raised at the end.
 
-    After `max_time_s` it stops where it safely can; that is no failure.
+    After `max_time_s` it stops where it safely can; that is no failure. What `--trust` says is
+    in `state.trust` then. `tells` is what to print of its changes; a dry run makes none.
     """
+    state.is_dry_run = tells.is_dry_run
     deadline = None if max_time_s is None else time.monotonic() + max_time_s
     config, audiences = load(state)
-    cache = (state.cache or config.cache).absolute()
+    if trust:
+        state.trust = parse_trust(trust, {a.list_id: list(a.interests) for a in audiences})
+    cache = resolve_cache(state.cache or config.cache)
     with hold_lock(cache, lock_wait_s):
-        # Imported here, so that finding the lock held stays cheap.
-        from mcsync.cache.store import Store
         from mcsync.cli.build import build_run
+        from mcsync.cli.copying import open_cache
+        from mcsync.cli.plan import tell_changes
         from mcsync.cli.progress import show_progress
         from mcsync.pipeline.run import OutOfTime
 
-        store = Store(cache)
-        try:
-            with show_progress(state) as progress:
+        with open_cache(cache, is_dry_run=tells.is_dry_run) as store:
+            with store.explaining(), show_progress(state) as progress:
                 run = build_run(
                     config,
                     audiences,
@@ -73,6 +86,7 @@ def open_run(
                     progress=progress,
                     is_forced=is_forced,
                     with_data=with_data,
+                    is_dry_run=tells.is_dry_run,
                 )
                 run.deadline = deadline
                 try:
@@ -82,36 +96,52 @@ def open_run(
                     state.answer["is_cut"] = True
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]
+            tell_changes(state, run, tells)
             run.raise_troubles()
-        finally:
-            store.close()
 
 
-def parse_since(text: str | None) -> "Window | None":
+class Since(NamedTuple):
+    """What `--since` says: a time, aware UTC, or None for ever."""
+
+    at: datetime | None
+
+    def as_window(self) -> "Window":
+        """The window for a fetch."""
+        from mcsync.pipeline.fetch import Window
+
+        return Window(self.at)
+
+
+def parse_since(text: str | None) -> Since | None:
     """`--since`: an ISO date or date-time (UTC unless it says otherwise), or "ever"."""
-    from mcsync.pipeline.fetch import Window
-
     if text is None:
         return None
     if text.strip().lower() == "ever":
-        return Window(None)
+        return Since(None)
     try:
         at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise UsageError(
             f'--since: "{text}" is no date',
             hint='write it as 2026-11-22, as 2026-11-22T06:00, or "ever"',
         ) from None
-    return Window(at if at.tzinfo else at.replace(tzinfo=UTC))
+    if at.year not in _YEARS:
+        raise UsageError(
+            f"--since: the year {at.year} is no time for this", hint='for everything write "ever"'
+        )
+    return Since(at)
 
 
 def parse_trust(
     values: tuple[str, ...], audiences: Mapping[str, "list[str]"]
-) -> dict[str, dict[str, Side]]:
+) -> "dict[str, dict[str, Side]]":
     """`--trust`, as trust per audience; `audiences` maps a list id to its interest ids.
 
     Forms: `mailchimp`, `subscription=mailchimp`, `INTEREST=civicrm`, whatever the case.
     """
+    from mcsync.model import SUBSCRIPTION
+
     everything: Side | None = None
     single: dict[str, Side] = {}
     known = {key.lower(): key for keys in audiences.values() for key in (SUBSCRIPTION, *keys)}
@@ -136,7 +166,9 @@ def parse_trust(
     return {list_id: trust for list_id, trust in chosen.items() if trust}
 
 
-def _parse_side(value: str, name: str) -> Side:
+def _parse_side(value: str, name: str) -> "Side":
+    from mcsync.model import Side
+
     try:
         return Side(name.strip().lower())
     except ValueError:
@@ -144,8 +176,3 @@ def _parse_side(value: str, name: str) -> Side:
             f'--trust: "{value}" names neither side',
             hint="write mailchimp or civicrm, or for one thing subscription=mailchimp",
         ) from None
-
-
-def trust_of(run: "Run", values: tuple[str, ...]) -> dict[str, dict[str, Side]]:
-    """`--trust` for the audiences of a run."""
-    return parse_trust(values, {t.list_id: list(t.policy.interests) for t in run.tasks})

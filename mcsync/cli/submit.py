@@ -3,20 +3,23 @@
 import click
 
 from mcsync.cli.options import State, global_options
-from mcsync.cli.session import open_run
+from mcsync.cli.session import Tell, open_run
+from mcsync.cli.waiting import csv_option, dry_run_option, lock_wait_option
 
 
 @click.command(name="submit")
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@dry_run_option
+@csv_option
+@lock_wait_option
 @global_options
-def command(state: State, lock_wait: float) -> None:
+def command(state: State, dry_run: bool, as_csv: bool, lock_wait: float) -> None:
     """Send queued updates to Mailchimp, in batches of up to 1,000.
 
     \b
     Example:
       mcsync submit --list aaaaaaaaaa
     """
-    with open_run(state, lock_wait_s=lock_wait) as run:
+    with open_run(state, lock_wait_s=lock_wait, tells=Tell(dry_run, as_csv)) as run:
         from mcsync.pipeline.submit import submit
 
         submit(run)

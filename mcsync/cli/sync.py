@@ -3,8 +3,15 @@
 import click
 
 from mcsync.cli.options import State, global_options
-from mcsync.cli.session import open_run, parse_since, trust_of
-from mcsync.cli.waiting import wait_option
+from mcsync.cli.session import Tell, open_run, parse_since
+from mcsync.cli.waiting import (
+    csv_option,
+    dry_run_option,
+    lock_wait_option,
+    max_time_option,
+    print_changes_option,
+    wait_option,
+)
 
 
 @click.command(name="sync")
@@ -22,14 +29,12 @@ from mcsync.cli.waiting import wait_option
     default=None,
     help="Names and other data too, or not; else as the config says.",
 )
+@dry_run_option
+@csv_option
+@print_changes_option
 @click.option("--force", is_flag=True, help="Carry out a plan that a guard holds, this once.")
-@click.option(
-    "--max-time",
-    type=click.FloatRange(min=0),
-    metavar="S",
-    help="Stop after about S seconds where it is safe; the next run goes on from there.",
-)
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@max_time_option
+@lock_wait_option
 @global_options
 def command(
     state: State,
@@ -37,6 +42,9 @@ def command(
     since: str | None,
     trust: tuple[str, ...],
     with_data: bool | None,
+    dry_run: bool,
+    as_csv: bool,
+    print_changes: bool,
     force: bool,
     max_time: float | None,
     lock_wait: float,
@@ -48,11 +56,18 @@ def command(
       */5 * * * *  mcsync sync
       mcsync sync --wait
       mcsync sync --list aaaaaaaaaa --trust mailchimp
+      mcsync sync --dry-run
     """
     window = parse_since(since)
     with open_run(
-        state, lock_wait_s=lock_wait, is_forced=force, with_data=with_data, max_time_s=max_time
+        state,
+        lock_wait_s=lock_wait,
+        is_forced=force,
+        with_data=with_data,
+        max_time_s=max_time,
+        trust=trust,
+        tells=Tell(dry_run, as_csv, print_changes),
     ) as run:
         from mcsync.pipeline.sync import sync
 
-        sync(run, window, trust_of(run, trust), wait)
+        sync(run, window and window.as_window(), state.trust, wait)

@@ -4,13 +4,14 @@ import click
 
 from mcsync.cli.options import State, global_options
 from mcsync.cli.session import open_run
+from mcsync.cli.waiting import lock_wait_option
 from mcsync.errors import UsageError
 
 
 @click.command(name="sync-contact")
 @click.option("--email", metavar="E", help="The person's address, at either side.")
 @click.option("--contact-id", type=click.IntRange(min=1), metavar="N", help="Their CiviCRM id.")
-@click.option("--lock-wait", default=0.0, metavar="S", help="Wait for another run to end.")
+@lock_wait_option
 @global_options
 def command(state: State, email: str | None, contact_id: int | None, lock_wait: float) -> None:
     """Sync one person at once, by direct calls.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.http import NEXT_RUN, HttpClient, Reply, without_addresses
+from mcsync.http import NEXT_RUN, HttpClient, Reply, place_of, without_addresses
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.archive import MAX_PACKED_BYTES, parse_batch_archive
 from mcsync.mailchimp.members import MemberReader, RawPage
@@ -50,10 +50,16 @@ class MailchimpClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base = api_url.rstrip("/")
-        self._host = urlsplit(self._base).hostname or self._base
+        self._place = place_of(self._base) or self._base
+        self._host = f"Mailchimp at {self._place}"
         credentials = b64encode(f"mcsync:{api_key}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
-        self._http = http or HttpClient(max_connections=MAX_CONNECTIONS, sleep=sleep)
+        self._http = http or HttpClient(
+            max_connections=MAX_CONNECTIONS,
+            sleep=sleep,
+            service="Mailchimp",
+            address_key="apiUrl, or the data centre at the end of the API key,",
+        )
 
     # --- audiences ----------------------------------------------------------------------------
 
@@ -297,7 +303,7 @@ class MailchimpClient:
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        return self._http.send(
+        reply = self._http.send(
             method,
             f"{self._base}{path}",
             is_repeatable=is_repeatable,
@@ -307,6 +313,13 @@ class MailchimpClient:
             timeout_s=timeout_s,
             may_ask_for_less=may_ask_for_less,
         )
+        if reply.status == 404 and not reply.is_json:
+            # Mailchimp's own 404 is JSON; to take this one for it would make people absent.
+            raise ProtocolError(
+                f"there is no Mailchimp API at {self._place}: HTTP 404 and a page",
+                hint="check apiUrl in the config; it ends with the API's path, /3.0",
+            )
+        return reply
 
     def _checked(self, reply: Reply, list_id: str | None = None) -> Reply:
         """The reply, if it is a success; decided by status and title, never by `type`."""

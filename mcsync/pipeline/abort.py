@@ -17,7 +17,7 @@ from mcsync.cache.outbox import (
     note_processed,
 )
 from mcsync.pipeline.results import settle_by_reading
-from mcsync.pipeline.run import Run, Task
+from mcsync.pipeline.run import Run, Task, count_of
 
 log = logging.getLogger("mcsync")
 
@@ -30,7 +30,7 @@ def abort(run: Run) -> None:
             for batch in load_open_batches(run.store, [task.list_id]):
                 given_up += _abort_batch(run, task, batch)
             run.report(task).operations_failed += given_up
-            log.info("%s: %d updates given up", task.name, given_up)
+            log.info("%s: %s given up", task.name, count_of(given_up, "update"))
 
 
 def _abort_batch(run: Run, task: Task, stored: StoredBatch) -> int:

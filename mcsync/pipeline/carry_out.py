@@ -19,7 +19,7 @@ from mcsync.cache.mirror import (
 )
 from mcsync.cache.outbox import close_queued, queue_update
 from mcsync.cache.plans import drop_from_plan, load_plan
-from mcsync.cache.rows import add_row, link_rows, prepare_address
+from mcsync.cache.rows import add_row, find_not_failing, link_rows, prepare_address
 from mcsync.cache.trail import Change, note_changes
 from mcsync.model import (
     SUBSCRIPTION,
@@ -113,9 +113,10 @@ def _note_created(run: Run, task: Task, created: Iterable[NewContact]) -> None:
 
 
 def _note_refused(run: Run, task: Task, failed: Mapping[int, str]) -> None:
+    """A write that was refused is tried again by every run, and is news only the first time."""
     for row_id, words in failed.items():
-        log.warning("%s: CiviCRM refused a new contact (row %d): %s", task.name, row_id, words)
-    run.report(task).failed += len(failed)
+        log.info("%s: CiviCRM refused a new contact (row %d): %s", task.name, row_id, words)
+    run.report(task).failed += len(find_not_failing(run.store, list(failed)))
     verdicts = [RowVerdict(i, SyncStatus.FAIL, Reason.CIVICRM_REFUSED) for i in failed]
     mark_rows(run.store, verdicts)
 
@@ -232,8 +233,7 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> set[in
 
 def _note_contacts_refused(run: Run, task: Task, result: WriteResult) -> set[int]:
     for contact_id, words in result.failed.items():
-        log.warning("%s: CiviCRM refused contact %d: %s", task.name, contact_id, words)
-    run.report(task).failed += len(result.failed)
+        log.info("%s: CiviCRM refused contact %d: %s", task.name, contact_id, words)
     return set(result.failed)
 
 
@@ -249,6 +249,7 @@ def _record(
 ) -> None:
     """Queue the updates and mark the rows of a chunk, in one transaction."""
     verdicts: list[RowVerdict] = []
+    failing: list[int] = []
     changes: list[PlannedChange] = []
     for _, decision in chunk:
         new = decision.new_contact
@@ -260,17 +261,18 @@ def _record(
                 replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
                 for v in decision.verdicts
             ]
+            failing.append(decision.verdicts[0].row_id)
             continue
         verdicts += decision.verdicts
         changes += decision.changes
+    run.report(task).failed += len(find_not_failing(run.store, failing))
     with run.store.atomic():
         drop_from_plan(run.store, [plan_id for plan_id, _ in chunk])
         mark_rows(run.store, verdicts)
         close_overtaken(run, verdicts)
         note_words(run.store, [word for _, d in chunk for word in d.words])
-        for planned in changes:
-            _queue(run, task, planned)
-    run.report(task).updates_queued += len(changes)
+        queued = sum(_queue(run, task, planned) for planned in changes)
+    run.report(task).updates_queued += queued
 
 
 def _concerned(decision: Decision, joins: Sequence[GroupWrite]) -> set[int]:
@@ -291,10 +293,10 @@ def close_overtaken(run: Run, verdicts: Iterable[RowVerdict]) -> None:
     close_queued(run.store, row_ids, "superseded by a newer decision", run.clock())
 
 
-def _queue(run: Run, task: Task, planned: PlannedChange) -> None:
+def _queue(run: Run, task: Task, planned: PlannedChange) -> int:
     row_id = planned.row_id
     if row_id is None:
         row_id = add_row(run.store, task.list_id, planned.contact_id)
     if planned.change.member_id is None:
         prepare_address(run.store, row_id, planned.change.email)
-    queue_update(run.store, row_id, planned, run.clock())
+    return queue_update(run.store, row_id, planned, run.clock())

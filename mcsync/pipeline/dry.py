@@ -16,6 +16,7 @@ from mcsync.model import (
     ContactPage,
     Email,
     EmailWrite,
+    EntityTag,
     GroupContact,
     GroupStatus,
     HistoryRow,
@@ -26,6 +27,7 @@ from mcsync.model import (
     Operation,
     Outcome,
     SiteSnapshot,
+    TagSnapshot,
     WriteResult,
 )
 from mcsync.pipeline.ports import CivicrmPort, MailchimpPort
@@ -87,6 +89,34 @@ class DryCivicrm:
     def fetch_merged_to(self, contact_ids: Sequence[int]) -> Mapping[int, int]:
         """As the site tells it."""
         return self.site.fetch_merged_to(contact_ids)
+
+    def fetch_tags(self, after_id: int) -> TagSnapshot:
+        """As the site tells it."""
+        return self.site.fetch_tags(after_id)
+
+    def fetch_entity_tags(
+        self, after_id: int, tag_ids: Sequence[int] | None
+    ) -> Iterator[tuple[EntityTag, ...]]:
+        """As the site tells it."""
+        return self.site.fetch_entity_tags(after_id, tag_ids)
+
+    def fetch_contact_fields(
+        self, fields: Sequence[str], contact_ids: Sequence[int]
+    ) -> Iterator[Mapping[int, Mapping[str, object]]]:
+        """As the site tells it; contacts that would have been created have nothing."""
+        return self.site.fetch_contact_fields(fields, [i for i in contact_ids if i > 0])
+
+    def fetch_changed_contact_fields(
+        self, fields: Sequence[str], since: datetime
+    ) -> Iterator[Mapping[int, Mapping[str, object]]]:
+        """As the site tells it."""
+        return self.site.fetch_changed_contact_fields(fields, since)
+
+    def fetch_records(
+        self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]]
+    ) -> Iterator[Mapping[str, object]]:
+        """As the site tells it."""
+        return self.site.fetch_records(entity, fields, where)
 
     def save_group_contacts(
         self, group_id: int, status: GroupStatus, contact_ids: Sequence[int], tracking: str

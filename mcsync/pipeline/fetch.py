@@ -25,7 +25,7 @@ from mcsync.cache.linking import (
     mark_changed,
     populate_missing_contact_ids,
     remove_invalid_contact_ids,
-    wake_aborted,
+    wake_failed,
 )
 from mcsync.cache.members import (
     Data,
@@ -39,7 +39,7 @@ from mcsync.cache.times import from_text, to_text
 from mcsync.errors import GuardTripped
 from mcsync.model import Member, MemberStatus, Policy
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_in_civicrm
-from mcsync.pipeline.run import OutOfTime, Run, Task
+from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
 from mcsync.reconcile.guards import NEVER_BELOW
 from mcsync.reconcile.names import read_names
 from mcsync.reconcile.observe import (
@@ -211,7 +211,7 @@ def _take_in_absence(run: Run, task: Task, fetch_no: int) -> None:
         )
     gone = mark_vanished(run.store, task.list_id, fetch_no, run.clock(), observe_vanished)
     if gone:
-        log.info("%s: %d members are no longer in the audience", task.name, gone)
+        log.info("%s: %s no longer in the audience", task.name, count_of(gone, "member"))
 
 
 def read_seen(member: Member, policy: Policy) -> dict[str, Value]:
@@ -282,7 +282,7 @@ def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
 
 def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     store, policy, report = run.store, task.policy, run.report(task)
-    wake_aborted(store, policy.list_id)
+    wake_failed(store, policy.list_id)
     remove_invalid_contact_ids(store, policy.list_id)
     report.contacts_matched = populate_missing_contact_ids(
         store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates
@@ -294,9 +294,9 @@ def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     identify_group_contact_changes(store, policy.list_id, task.group_ids)
     report.todo = count_todo(store, policy.list_id)
     log.info(
-        "%s: %d members fetched, %d changed; %d to judge",
+        "%s: %s fetched, %d changed; %d to judge",
         task.name,
-        report.members_fetched,
+        count_of(report.members_fetched, "member"),
         report.members_changed,
         report.todo,
     )

@@ -7,6 +7,7 @@ would have written to CiviCRM in the audit trail, what it would send to Mailchim
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mcsync.cache.audiences import count_subscribed
 from mcsync.cache.members import read_update
@@ -39,8 +40,7 @@ class Line:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """How many members get mail now, and how many would after the plan."""
 
     list_id: str

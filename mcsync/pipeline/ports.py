@@ -5,7 +5,7 @@ answer after all retries, `RemoteRefused` when it refused our key or a permissio
 `ProtocolError` when its answer makes no sense; none returns half an answer as if it were whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -14,8 +14,14 @@ from mcsync.model import (
     Batch,
     Contact,
     ContactPage,
+    DataAudience,
+    DataChoice,
+    DataRow,
+    DataSite,
+    DataUpdate,
     Email,
     EmailWrite,
+    EntityTag,
     GroupContact,
     GroupStatus,
     HistoryRow,
@@ -26,6 +32,7 @@ from mcsync.model import (
     Operation,
     Outcome,
     SiteSnapshot,
+    TagSnapshot,
     WriteResult,
 )
 
@@ -127,6 +134,37 @@ class CivicrmPort(Protocol):
         """For each of these trashed contacts that was merged, the contact that survived."""
         ...
 
+    def fetch_tags(self, after_id: int) -> TagSnapshot:
+        """All tags, how many contacts have each, and who got one since; one request."""
+        ...
+
+    def fetch_entity_tags(
+        self, after_id: int, tag_ids: Sequence[int] | None
+    ) -> Iterator[tuple[EntityTag, ...]]:
+        """Which contacts have which tags, by id above `after_id`; only these tags, or all."""
+        ...
+
+    def fetch_contact_fields(
+        self, fields: Sequence[str], contact_ids: Sequence[int]
+    ) -> Iterator[Mapping[int, Mapping[str, object]]]:
+        """What these contacts have in these fields, by contact id; empty ones are left out.
+
+        Fields are APIv4 fields of Contact, implicit joins included. Purged contacts are absent.
+        """
+        ...
+
+    def fetch_changed_contact_fields(
+        self, fields: Sequence[str], since: datetime
+    ) -> Iterator[Mapping[int, Mapping[str, object]]]:
+        """The same for all contacts of the site modified at or after `since`."""
+        ...
+
+    def fetch_records(
+        self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]]
+    ) -> Iterator[Mapping[str, object]]:
+        """Records of any APIv4 entity, in id order."""
+        ...
+
     def save_group_contacts(
         self, group_id: int, status: GroupStatus, contact_ids: Sequence[int], tracking: str
     ) -> Iterator[WriteResult]:
@@ -153,4 +191,29 @@ class CivicrmPort(Protocol):
 
         A contact without any name does not come up in the results.
         """
+        ...
+
+
+class DataPluginsPort(Protocol):
+    """The plugins of the data step; none of these methods lets a plugin's trouble through."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The plugins' names, in the order in which they are asked."""
+        ...
+
+    def begin(
+        self, name: str, audience: DataAudience, rows: Iterable[DataRow], site: DataSite
+    ) -> DataChoice | None:
+        """Whom a plugin wants to be asked about; None when it is out for this audience."""
+        ...
+
+    def check(
+        self, name: str, audience: DataAudience, rows: Sequence[DataRow]
+    ) -> Sequence[DataUpdate]:
+        """What a plugin wants of these rows; nothing that no plugin may ask for."""
+        ...
+
+    def finish(self, name: str, audience: DataAudience) -> None:
+        """The audience is done."""
         ...

@@ -23,8 +23,14 @@ from mcsync.cache.people import load_people
 from mcsync.cache.plans import add_to_plan, forget_plan
 from mcsync.cache.times import to_text
 from mcsync.errors import GuardTripped, PartialFailure
-from mcsync.model import Person, Policy, Side
+from mcsync.model import MergeField, Person, Policy, Side
 from mcsync.pipeline.carry_out import carry_out, close_overtaken
+from mcsync.pipeline.data import (
+    add_data,
+    check_for_data_updates,
+    is_data_due,
+    note_data_synced,
+)
 from mcsync.pipeline.run import Run, Task, with_trust
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import PlanSize, find_excesses, measure
@@ -47,24 +53,35 @@ def _reconcile_audience(run: Run, task: Task) -> None:
         )
     if task.policy.trust:
         mark_everyone(run.store, task.list_id)
-    if run.with_data:
+    with_data = is_data_due(run, task)
+    merge_fields = task.mailchimp.fetch_merge_fields(task.list_id) if with_data else ()
+    if with_data:
         mark_data_due(run.store, task.list_id)
+        check_for_data_updates(run, task, merge_fields)
     run.report(task).todo = count_todo(run.store, task.list_id)
     forget_plan(run.store, task.list_id)
-    if not run.report(task).todo:
-        return
-    task = adapt_rules(run, task)
-    size = _make_plan(run, task)
-    _guard(run, task, size)
-    carry_out(run, task)
+    if run.report(task).todo:
+        task = _adapt_rules(run, task, merge_fields if with_data else None)
+        size = _make_plan(run, task)
+        _guard(run, task, size)
+        carry_out(run, task)
+    if with_data:
+        note_data_synced(run, task)
 
 
 def adapt_rules(run: Run, task: Task) -> Task:
     """The audience with its rules as the two services are now."""
+    fields = task.mailchimp.fetch_merge_fields(task.list_id) if run.with_data else None
+    return _adapt_rules(run, task, fields)
+
+
+def _adapt_rules(run: Run, task: Task, merge_fields: Sequence[MergeField] | None) -> Task:
+    """`merge_fields` are the audience's when names are synced, else None."""
     policy = _leave_out_unknown_interests(task)
     policy = _only_push_smart_groups(run, policy)
-    if run.with_data:
-        policy = _sync_names(task, policy)
+    if merge_fields is not None:
+        tags = frozenset(field.tag for field in merge_fields)
+        policy = replace(policy, syncs_names=True, name_tags=tags & frozenset(NAME_TAGS))
     return replace(task, policy=policy)
 
 
@@ -83,12 +100,6 @@ def _leave_out_unknown_interests(task: Task) -> Policy:
         )
     kept = {key: value for key, value in policy.interests.items() if key not in gone}
     return replace(policy, interests=kept)
-
-
-def _sync_names(task: Task, policy: Policy) -> Policy:
-    """The rules with names, as far as the audience has fields for them."""
-    tags = {field.tag for field in task.mailchimp.fetch_merge_fields(task.list_id)}
-    return replace(policy, syncs_names=True, name_tags=frozenset(tags & set(NAME_TAGS)))
 
 
 def _only_push_smart_groups(run: Run, policy: Policy) -> Policy:
@@ -117,9 +128,11 @@ def _make_plan(run: Run, task: Task) -> PlanSize:
 def plan_people(run: Run, task: Task, people: Sequence[Person]) -> PlanSize:
     """Judge some people, in one transaction; returns the size of what they add to the plan."""
     decisions = [decide(person, task.policy) for person in people]
+    if task.policy.syncs_names and run.plugins is not None:
+        decisions = add_data(run, people, decisions)
     wanting = [decision for decision in decisions if not decision.is_empty]
     with run.store.atomic():
-        if run.with_data:
+        if task.policy.syncs_names:
             note_data_done(run.store, [v for d in decisions for v in d.verdicts])
         right = [v for d in decisions if d.is_empty for v in d.verdicts]
         mark_rows(run.store, right)

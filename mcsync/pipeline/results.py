@@ -4,14 +4,16 @@ import logging
 from dataclasses import replace
 
 from mcsync.cache.audiences import mark_rows
+from mcsync.cache.data import note_sent
 from mcsync.cache.members import read_update, store_result
 from mcsync.cache.outbox import (
     QueuedUpdate,
     RowState,
-    StoredCause,
-    add_update,
+    close_queued,
     complete,
+    has_open,
     load_row_state,
+    queue_again,
 )
 from mcsync.cache.rows import lose_member, note_reconfirmed, note_refused
 from mcsync.cache.times import to_text
@@ -30,6 +32,7 @@ from mcsync.model import (
 )
 from mcsync.pipeline.fetch import as_written, read_seen
 from mcsync.pipeline.run import Run, Task
+from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written, observe, observe_overtaken, observe_vanished
 
 log = logging.getLogger("mcsync.batches")
@@ -66,13 +69,16 @@ def _apply_success(
     written = as_written(read_update(update.change, update.cause), outcome.member)
     data = _observe_result(run, task, outcome, row, written)
     store_result(run.store, row.row_id, outcome.member, data, row.list_id)
+    note_sent(run.store, row.row_id, update.change, update.cause.metadata)
     note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
     if _is_surprising(data, row, written):
         status = SyncStatus.TODO  # a human was there in between
     elif row.sync_status == SyncStatus.TODO:
         return  # something else happened meanwhile and is still to be judged
-    else:
-        status = SyncStatus.FAIL if update.cause.is_gate else SyncStatus.OK
+    elif update.cause.is_gate:
+        status = SyncStatus.FAIL
+    else:  # its tags may still wait
+        status = SyncStatus.LIVE if has_open(run.store, row.row_id) else SyncStatus.OK
     mark_rows(run.store, [RowVerdict(row.row_id, status, Reason(update.cause.reason))])
 
 
@@ -106,6 +112,8 @@ def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Writt
     if update.change.new_email is not None:
         before = {**before, "email": update.change.email}
         values["email"] = update.change.new_email
+    values |= {k: v for k, v in update.change.merge_fields.items() if k not in NAME_TAGS}
+    values |= {f"tag {name}": is_on for name, is_on in update.change.tags.items()}
     return [
         Change(
             list_id=task.list_id,
@@ -138,13 +146,24 @@ def _apply_failure(
     if refusal is Refusal.COMPLIANCE and _ask_to_confirm(run, task, update):
         return
     if refusal is Refusal.TEMPORARY:
-        add_update(run.store, row.row_id, update.change, update.cause, run.clock())
+        _queue_again(run, update)
         mark_rows(run.store, [_verdict(update, SyncStatus.LIVE)])
         return
+    _close_followers(run, update)
     reason = _REASONS.get(refusal, Reason.REFUSED)
     note_refused(run.store, row.row_id, update.cause.at.get("status"), reason)
     mark_rows(run.store, [RowVerdict(row.row_id, SyncStatus.FAIL, reason)])
     log.warning("%s: Mailchimp refused a change (row %d, %s)", task.name, row.row_id, refusal.value)
+
+
+def _queue_again(run: Run, update: QueuedUpdate) -> None:
+    queue_again(run.store, update, update.change, update.cause.reason, run.clock())
+
+
+def _close_followers(run: Run, update: QueuedUpdate) -> None:
+    """What waits for an update that failed is not sent: it was meant for what did not happen."""
+    why = "an earlier change of this member failed"
+    close_queued(run.store, [update.row_id], why, run.clock())
 
 
 def _verdict(update: QueuedUpdate, status: SyncStatus) -> RowVerdict:
@@ -161,8 +180,7 @@ def _ask_to_confirm(run: Run, task: Task, update: QueuedUpdate) -> bool:
     if not task.policy.may_reconfirm or update.change.status is not MemberStatus.SUBSCRIBED:
         return False
     change = replace(update.change, status=MemberStatus.PENDING)
-    cause = StoredCause(Reason.COMPLIANCE.value, update.cause.at, update.cause.is_gate)
-    add_update(run.store, update.row_id, change, cause, run.clock())
+    queue_again(run.store, update, change, Reason.COMPLIANCE.value, run.clock())
     note_reconfirmed(run.store, update.row_id, at)
     mark_rows(run.store, [RowVerdict(update.row_id, SyncStatus.REDO, Reason.COMPLIANCE)])
     return True
@@ -199,17 +217,21 @@ def settle_by_reading(
         complete(run.store, update.update_id, why, run.clock())
         if row is None:
             return gives_up
-        if member is None and update.change.member_id is not None:
+        needs_member = update.change.member_id is not None or bool(update.change.tags)
+        if member is None and needs_member:
+            _close_followers(run, update)
             _member_is_gone(run, row)
-        elif member is not None and _was_touched(member, row):
+        elif member is not None and _was_touched(member, row) and not update.change.tags:
+            _close_followers(run, update)
             written = as_written(read_update(update.change, update.cause), member)
             data = _observe_member(task, member, row, written)
             store_result(run.store, row.row_id, member, data, row.list_id)
             mark_rows(run.store, [_verdict(update, SyncStatus.TODO)])
         elif gives_up:
+            _close_followers(run, update)
             mark_rows(run.store, [RowVerdict(update.row_id, SyncStatus.FAIL, Reason.ABORTED)])
         else:
-            add_update(run.store, update.row_id, update.change, update.cause, run.clock())
+            _queue_again(run, update)
     return gives_up
 
 
@@ -229,10 +251,17 @@ def _read_member(task: Task, update: QueuedUpdate) -> Member | None:
 
 
 def _shows(task: Task, member: Member, update: QueuedUpdate) -> bool:
-    """Whether the member is as the update asked for."""
+    """Whether the member is as the update asked for. Tags are not shown: they are sent again."""
+    if update.change.tags:
+        return False
+    fields = {k: v for k, v in update.change.merge_fields.items() if k not in NAME_TAGS}
     values = read_update(update.change, update.cause).values
     seen = read_seen(member, task.policy)
     is_there = update.change.new_email is None or (
         email_key(member.email) == email_key(update.change.new_email)
     )
-    return is_there and all(seen.get(name) == value for name, value in values.items())
+    return (
+        is_there
+        and all(seen.get(name) == value for name, value in values.items())
+        and all(member.merge_fields.get(tag, "") == value for tag, value in fields.items())
+    )

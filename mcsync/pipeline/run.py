@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from mcsync.cache.store import Store, make_uid
-from mcsync.errors import GuardTripped, McsyncError, PartialFailure
+from mcsync.errors import CacheError, GuardTripped, McsyncError, PartialFailure
 from mcsync.model import Policy, Side
-from mcsync.pipeline.ports import CivicrmPort, MailchimpPort
+from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
 from mcsync.reconcile.guards import Ceilings
 
 log = logging.getLogger("mcsync")
@@ -93,16 +93,23 @@ def _no_progress(_audience: str, _what: str, _count: int) -> None:
 
 @dataclass(slots=True)
 class Run:
-    """One run over some audiences. Its CiviCRM is shared by all of them."""
+    """One run over some audiences. Its CiviCRM is shared by all of them.
+
+    With data, the data step of an audience is done at most every `data_every_hours`; `plugins`
+    are those asked in it.
+    """
 
     store: Store
     civicrm: CivicrmPort
     tasks: tuple[Task, ...]
     clock: Callable[[], datetime]
     full_compare_hours: float = 24
+    history_days: int = 365
     progress: Progress = _no_progress
     is_forced: bool = False
     with_data: bool = False
+    plugins: DataPluginsPort | None = None
+    data_every_hours: float | None = None
     is_dry_run: bool = False
     deadline: float | None = None
     is_cut: bool = False
@@ -139,9 +146,14 @@ class Run:
 
     @contextmanager
     def isolated(self, task: Task) -> Iterator[None]:
-        """Keep an audience's trouble to this audience; `raise_troubles` tells it at the end."""
+        """Keep an audience's trouble to this audience; `raise_troubles` tells it at the end.
+
+        Trouble with the cache is trouble with the run.
+        """
         try:
             yield
+        except CacheError:
+            raise
         except McsyncError as error:
             log.info("%s is stopped: %s", task.name, error.message)
             self.report(task).error = error
@@ -169,11 +181,16 @@ class Run:
         failed = sum(report.failed for report in self.reports.values())
         if failed:
             raise PartialFailure(
-                f"{failed} {'change' if failed == 1 else 'changes'} failed",
-                hint='the cache\'s "sync_reason" tells why, and the next sync goes on',
+                f"CiviCRM refused what {failed} {'person needs' if failed == 1 else 'people need'}",
+                hint="mcsync status --reason refused-by-civicrm",
             )
 
 
 def with_trust(task: Task, trust: Mapping[str, Side]) -> Task:
     """The same audience, with one side to be trusted."""
     return replace(task, policy=replace(task.policy, trust=dict(trust)))
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun: "1 member", "1,200 members"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

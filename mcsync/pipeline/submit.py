@@ -15,7 +15,7 @@ from mcsync.cache.outbox import (
 )
 from mcsync.errors import RemoteRefused
 from mcsync.model import Operation
-from mcsync.pipeline.run import Run, Task
+from mcsync.pipeline.run import Run, Task, count_of
 
 log = logging.getLogger("mcsync.submit")
 
@@ -23,7 +23,9 @@ BATCH_SIZE = 1000  # Mailchimp's own guide uses it; the documents: "batches of u
 
 
 def submit(run: Run) -> None:
-    """Send what is queued, for each audience."""
+    """Send what is queued, for each audience; a dry run leaves it queued."""
+    if run.is_dry_run:
+        return
     for task in run.healthy_tasks():
         with run.isolated(task):
             while _submit_batch(run, task):
@@ -50,5 +52,5 @@ def _submit_batch(run: Run, task: Task) -> bool:
     report = run.report(task)
     report.batches_submitted += 1
     report.operations_submitted += len(operations)
-    log.info("%s: batch of %d operations submitted", task.name, len(operations))
+    log.info("%s: batch of %s submitted", task.name, count_of(len(operations), "operation"))
     return True

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 
 from mcsync.cache.audiences import (
     count_by_sync_status,
@@ -10,6 +11,8 @@ from mcsync.cache.audiences import (
 )
 from mcsync.cache.outbox import count_queued
 from mcsync.cache.times import to_text
+from mcsync.cache.trail import forget_history
+from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.batches import process_batches, wait_for_batches
 from mcsync.pipeline.fetch import Window, fetch
@@ -27,10 +30,25 @@ def sync(
     wait_s: float | None = None,
 ) -> None:
     """Take in results, fetch, judge, write, send; with `wait_s` also wait for the results."""
-    chosen = choose_trust(run, trust or {})
+    windows = {t.list_id: load_status(run.store, t.list_id).since for t in run.tasks}
+    try:
+        _sync(run, window, choose_trust(run, trust or {}), wait_s)
+    except McsyncError:
+        _put_back_windows(run, windows)
+        raise
+    failed = {key: at for key, at in windows.items() if run.reports[key].error is not None}
+    _put_back_windows(run, failed)
+
+
+def _sync(
+    run: Run,
+    window: Window | None,
+    trust: Mapping[str, Mapping[str, Side]],
+    wait_s: float | None,
+) -> None:
     process_batches(run)
-    fetch(run, window, in_full=bool(chosen))
-    reconcile(run, chosen)
+    fetch(run, window, in_full=bool(trust))
+    reconcile(run, trust)
     if run.is_dry_run:
         return
     submit(run)
@@ -38,6 +56,17 @@ def sync(
         wait_for_batches(run, wait_s)
     for task in run.healthy_tasks():
         _note_synced(run, task)
+    forget_history(run.store, run.clock() - timedelta(days=run.history_days))
+
+
+def _put_back_windows(run: Run, windows: Mapping[str, str | None]) -> None:
+    """A failed run does not move the window: the next one looks at the same changes again."""
+    with run.store.atomic():
+        for list_id, since in windows.items():
+            status = load_status(run.store, list_id)
+            if since is not None and status.since is not None:
+                status.since = min(since, status.since)
+                save_status(run.store, list_id, status)
 
 
 def reconcile_alone(

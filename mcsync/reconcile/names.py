@@ -64,7 +64,7 @@ def _add_names_of(
     decision: Decision, rows: Sequence[RowView], contact: ContactView, policy: Policy
 ) -> Decision:
     planned = {change.row_id: change for change in decision.changes}
-    staying = [row for row in rows if _stays(row, planned.get(row.row_id))]
+    staying = [row for row in rows if stays_in(row, planned.get(row.row_id))]
     if not staying:
         return decision
     members = [row.member for row in staying if row.member is not None]
@@ -79,7 +79,7 @@ def _add_names_of(
     return decision
 
 
-def _stays(row: RowView, change: PlannedChange | None) -> bool:
+def stays_in(row: RowView, change: PlannedChange | None) -> bool:
     """Whether the row's member is in once the decision is carried out."""
     status = change.change.status if change is not None else None
     if status is not None:

@@ -104,9 +104,28 @@ def test_what_stands_beside_an_open_cache_is_as_private(path: Path):
     assert modes == {0o600}
 
 
-def test_the_folder_is_made(tmp_path: Path):
-    Store(tmp_path / "var" / "lib" / "mcsync.db").close()
-    assert (tmp_path / "var" / "lib" / "mcsync.db").exists()
+def test_no_folder_is_made(tmp_path: Path):
+    """A share that is not mounted would be taken for a first run."""
+    with pytest.raises(CacheError):
+        Store(tmp_path / "var" / "lib" / "mcsync.db")
+    assert not (tmp_path / "var").exists()
+
+
+def test_even_a_file_of_one_letter_is_left_as_it_is(path: Path):
+    path.write_bytes(b"x")
+    with pytest.raises(CacheError, match="not an mcsync cache"):
+        Store(path)
+    assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("use", [Store.query, lambda s, q: s.run_many(q, [()])])
+def test_trouble_with_the_file_is_a_cache_error_and_a_slip_of_ours_is_not(path: Path, use: object):
+    store = Store(path)
+    with pytest.raises(CacheError):
+        use(store, "INSERT INTO nowhere DEFAULT VALUES")  # type: ignore[operator]
+    with pytest.raises(sqlite3.ProgrammingError):
+        use(store, "INSERT INTO civicrm_mailchimpsync_state VALUES (?, ?)")  # type: ignore[operator]
+    store.close()
 
 
 def test_a_folder_is_no_cache(tmp_path: Path):

@@ -31,7 +31,8 @@ class Bedrock:
         default_factory=lambda: {"maxUnsubscribes": None, "maxRemovals": None}
     )
     changes: list[Change] = field(default_factory=list)
-    with_data: bool = False
+    with_data: bool | None = False
+    settings: dict[str, object] = field(default_factory=dict)  # more of the config's top level
     last_run: Run | None = None
     naps: list[float] = field(default_factory=list)  # how long retries would have waited
 
@@ -94,7 +95,8 @@ class Bedrock:
         """The config as it stands now."""
         self.town.lists[LIST].update(self.options)
         path = self.folder / "config.json"
-        path.write_text(json.dumps({**self.town.make_config(), "safety": self.safety}))
+        config = {**self.town.make_config(), "safety": self.safety, **self.settings}
+        path.write_text(json.dumps(config))
         path.chmod(0o600)
         return load_config(path, {})
 

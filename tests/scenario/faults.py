@@ -30,6 +30,7 @@ from tests.scenario.matrix_child import Job, encode, run_once
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 LONG_BEFORE = START - timedelta(days=2)
 EVERY = timedelta(minutes=5)  # cron
+TAGS = ("Donor", "Elder")
 MOST_RUNS = 8  # after the trouble
 SIGKILL = 9
 
@@ -59,8 +60,15 @@ class People:
     def both(self, email: str, *groups: int) -> None:
         """A member who is a contact in the group, in agreement."""
         wants = [VOLUNTEERING] if VOLUNTEERS in groups else []
-        self.member(email, interests=wants)
+        first = email.partition("@")[0].title()
+        self.member(email, interests=wants, first_name=first, last_name="Rubble")
         self.contact(email, GROUP, *groups)
+
+    def tag(self, email: str, *labels: str) -> None:
+        """Tags on the contact with this address."""
+        known = self.town.civicrm.store.tables["Tag"].rows.items()
+        for tag_id in [key for key, row in known if row["label"] in labels]:
+            self.town.civicrm.tag(self.id_of(email), tag_id)
 
     def id_of(self, email: str) -> int:
         """The contact with this address."""
@@ -72,13 +80,14 @@ class Kind:
     """One kind of person: how they stand before, and what they, or staff, do then.
 
     Those to whom nothing happens must not be touched. `is_for_strangers`: the kind makes sense
-    to a cache that has never seen them before. A kind whose members get tags belongs here too.
+    to a cache that has never seen them before. `has_data`: the kind is about the data step.
     """
 
     name: str
     seed: Callable[[People, str], object]
     act: Callable[[People, str], object] | None = None
     is_for_strangers: bool = True
+    has_data: bool = False
 
 
 def _left_by_themselves(people: People, email: str) -> None:
@@ -116,6 +125,16 @@ def _add(people: People, email: str) -> None:
 
 def _add_volunteer(people: People, email: str) -> None:
     people.town.civicrm.add_to_group(people.id_of(email), VOLUNTEERS)
+
+
+def _seed_tagged(people: People, email: str) -> None:
+    people.contact(email)
+    people.tag(email, "Donor", "Elder")
+
+
+def _seed_tagged_who_left(people: People, email: str) -> None:
+    _left_by_themselves(people, email)
+    people.tag(email, "Donor")
 
 
 def _edit(people: People, email: str, wants: bool) -> None:
@@ -171,6 +190,14 @@ KINDS = (
         lambda people, email: people.town.mailchimp.change_address(LIST, email, f"new-{email}"),
         False,
     ),
+    Kind(
+        "tagged",
+        lambda people, email: people.both(email),
+        lambda people, email: people.tag(email, "Donor", "Elder"),
+        has_data=True,
+    ),
+    Kind("subscribed-tagged", _seed_tagged, _add, has_data=True),
+    Kind("reconfirmed-tagged", _seed_tagged_who_left, _add, has_data=True),
     Kind("agreed", lambda people, email: people.both(email)),
     Kind("agreed-volunteer", lambda people, email: people.both(email, VOLUNTEERS)),
     Kind("out", _left_by_themselves),
@@ -186,19 +213,24 @@ KINDS = (
 class Story:
     """What the cache knows before the news: nothing, or everything; and how cron runs mcsync.
 
-    `options` are those of the list in the config.
+    `has_data`: with names and tags. `options` are those of the list in the config.
     """
 
     name: str
     of_each: int
     knows: bool
     wait_s: float | None
+    has_data: bool = False
     options: tuple[tuple[str, object], ...] = ()
 
     @property
     def kinds(self) -> list[Kind]:
         """The kinds of people in it."""
-        return [kind for kind in KINDS if self.knows or kind.is_for_strangers]
+        return [
+            kind
+            for kind in KINDS
+            if (self.knows or kind.is_for_strangers) and (self.has_data or not kind.has_data)
+        ]
 
     @property
     def chunk(self) -> int:
@@ -214,7 +246,7 @@ def stories(of_each: int) -> tuple[Story, ...]:
     """The first run of all, waiting for its results; and later ones, which leave them to cron."""
     return (
         Story("first", of_each, knows=False, wait_s=0),
-        Story("later", of_each, knows=True, wait_s=None),
+        Story("later", of_each, knows=True, wait_s=None, has_data=True),
     )
 
 
@@ -237,10 +269,13 @@ class Play:
         config = {
             **self.town.make_config(),
             "safety": {"maxUnsubscribes": None, "maxRemovals": None},
+            "data": {"sync": self.story.has_data},
         }
         self.config = self.folder / "config.json"
         self.config.write_text(json.dumps(config), encoding="utf-8")
         self.config.chmod(0o600)
+        for label in TAGS:
+            self.town.civicrm.add_tag(label)
         people = People(self.town)
         for kind in self.story.kinds:
             for email in self.story.emails(kind):
@@ -314,8 +349,10 @@ class Play:
         seen: dict[str, object] = {}
         civicrm, members = self.town.civicrm, self.town.mailchimp.members(LIST)
         for email, member in members.items():
-            names = member["merge_fields"]
-            seen[f"member {email}"] = (member["status"], member["interests"], names)
+            names, tags = member["merge_fields"], member["tags"]
+            assert isinstance(tags, list)
+            labels = sorted(tag["name"] for tag in tags)
+            seen[f"member {email}"] = (member["status"], member["interests"], names, labels)
         contacts: dict[str, list[object]] = {}
         for contact in civicrm.contacts():
             emails = [(e.email, e.is_primary, e.is_bulkmail, e.on_hold) for e in contact.emails]

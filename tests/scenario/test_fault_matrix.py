@@ -83,6 +83,19 @@ def test_no_trouble_of_the_sample_leaves_a_trace(story: str, part: int, load: Lo
     assert not failures, failures
 
 
+def test_who_is_alone_in_a_request_is_not_given_up_for_one_bad_answer(load: Load, helper: Helper):
+    """With others in the request everybody would be tried once more, alone."""
+    undisturbed = load("later", 1)
+    cells = [
+        cell
+        for cell in find_cells(undisturbed)
+        if cell.point == "before civicrm GroupContact.save" and cell.trouble in ("500", "HTML")
+    ]
+    assert cells
+    failures = find_failures(cells, undisturbed, helper)
+    assert not failures, failures
+
+
 @pytest.mark.matrix
 @pytest.mark.usefixtures("_by_hand")
 @pytest.mark.parametrize("part", range(WHOLE_PARTS))
@@ -115,6 +128,17 @@ def test_the_undisturbed_run_does_all_that_is_to_be_disturbed(story: str, load: 
     assert "after mailchimp POST /batches" in points
     assert "before civicrm Contact.save" in points
     assert "before commit outbox.claim" in points
+
+
+def test_the_later_runs_put_tags_on_too(load: Load):
+    undisturbed = load("later", FEW)
+    for kind in ("tagged", "subscribed-tagged"):
+        member = undisturbed.end[f"member {kind}0@example.org"]
+        assert isinstance(member, tuple)
+        assert member[3] == ["CiviCRM: Donor", "CiviCRM: Elder"]
+    assert undisturbed.end["mails to reconfirmed-tagged0@example.org"] == 1
+    points = {point for points in undisturbed.points for point in points}
+    assert "before civicrm Tag.get+EntityTag.get" in points
 
 
 def _status(end: dict[str, object], email: str) -> object:

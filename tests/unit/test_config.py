@@ -746,6 +746,14 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
         {**basic(), "fullCompareHours": 0},
         ["fullCompareHours: expected a whole number of hours, 1 or more, got 0"],
     ),
+    "days half": (
+        {**basic(), "historyDays": 1.5},
+        ["historyDays: expected a whole number of days, 1 or more, got 1.5"],
+    ),
+    "days zero": (
+        {**basic(), "historyDays": 0},
+        ["historyDays: expected a whole number of days, 1 or more, got 0"],
+    ),
     "data hours": (
         {**basic(), "data": {"everyHours": "daily"}},
         ['data.everyHours: expected a number of hours or null, got "daily"'],
@@ -922,6 +930,11 @@ def test_data_is_off_by_default(here: Path) -> None:
     config = load(here, basic())
     assert (config.data.sync, config.data.every_hours) == (False, None)
     assert config.full_compare_hours == 24
+
+
+@pytest.mark.parametrize(("more", "days"), [({}, 365), ({"historyDays": 30}, 30)])
+def test_how_long_the_history_is_kept(here: Path, more: dict[str, object], days: int) -> None:
+    assert load(here, {**basic(), **more}).history_days == days
 
 
 CACHES = {
@@ -1108,6 +1121,7 @@ WHOLE: dict[str, object] = {
     "data": {"sync": True, "everyHours": 5, "fields": {"JOB": "job_title"}},
     "plugins": ["a.b"],
     "fullCompareHours": 24,
+    "historyDays": 365,
     "lists": {
         "aa": {
             "subscriptionGroup": 1,

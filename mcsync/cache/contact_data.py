@@ -1,0 +1,229 @@
+"""What CiviCRM says of contacts beyond names and addresses: tags and mapped fields, mirrored.
+
+`contact_data` has one JSON text per contact and kind, so that one comparison in SQL finds the
+rows of an audience to which something else was sent.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+import msgspec
+
+from mcsync.cache.store import Store
+from mcsync.model import EntityTag
+
+TAGS = "tags"  # the kind of every plugin that follows tags
+
+_encode = msgspec.json.Encoder().encode
+_decode_labels = msgspec.json.Decoder(list[str]).decode
+_decode_values = msgspec.json.Decoder(dict[str, object]).decode
+
+
+class TagState(msgspec.Struct, rename="camel"):
+    """How far the mirror of tags reaches."""
+
+    entity_tag_id: int = 0
+    compared_at: str = ""
+
+
+class FieldState(msgspec.Struct, rename="camel"):
+    """Which fields are mirrored for a plugin, up to where, and when all contacts were read."""
+
+    fields: list[str] = []
+    modified_at: str = ""
+    compared_at: str = ""
+
+
+def load_tag_state(store: Store) -> TagState:
+    """Where the last reading of tags ended."""
+    text = store.get_state(TAGS)
+    return msgspec.json.decode(text, type=TagState) if text else TagState()
+
+
+def save_tag_state(store: Store, state: TagState) -> None:
+    """Remember where a reading of tags ended; call inside a transaction."""
+    store.set_state(TAGS, _encode(state).decode())
+
+
+def load_field_state(store: Store, kind: str) -> FieldState:
+    """What is mirrored of a kind."""
+    text = store.get_state(kind)
+    return msgspec.json.decode(text, type=FieldState) if text else FieldState()
+
+
+def save_field_state(store: Store, kind: str, state: FieldState) -> None:
+    """Remember what is mirrored of a kind; call inside a transaction."""
+    store.set_state(kind, _encode(state).decode())
+
+
+# --- tags -----------------------------------------------------------------------------------------
+
+
+def begin_tags(store: Store) -> None:
+    """From here on it is noted whose tags change."""
+    store.query("CREATE TEMP TABLE IF NOT EXISTS touched (contact_id INTEGER PRIMARY KEY)")
+    store.query("DELETE FROM temp.touched")
+
+
+def save_tags(store: Store, labels: Mapping[int, str]) -> None:
+    """Make the mirror's tags these; call inside a transaction."""
+    known = dict(store.query("SELECT tag_id, label FROM civicrm_mailchimpsync_tag").fetchall())
+    changed = [(i,) for i in known.keys() | labels.keys() if known.get(i) != labels.get(i)]
+    store.run_many(
+        "INSERT OR IGNORE INTO touched SELECT contact_id FROM civicrm_mailchimpsync_entity_tag"
+        " WHERE tag_id = ?",
+        changed,
+    )
+    gone = [(tag_id,) for tag_id in known.keys() - labels.keys()]
+    store.run_many("DELETE FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?", gone)
+    store.run_many("DELETE FROM civicrm_mailchimpsync_tag WHERE tag_id = ?", gone)
+    store.run_many(
+        "INSERT OR REPLACE INTO civicrm_mailchimpsync_tag (tag_id, label) VALUES (?, ?)",
+        labels.items(),
+    )
+
+
+def forget_entity_tags(store: Store, tag_ids: Iterable[int]) -> None:
+    """Nobody has these tags until they are read again; call inside a transaction."""
+    for tag_id in tag_ids:
+        store.query(
+            "INSERT OR IGNORE INTO touched SELECT contact_id FROM civicrm_mailchimpsync_entity_tag"
+            " WHERE tag_id = ?",
+            (tag_id,),
+        )
+        store.query("DELETE FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?", (tag_id,))
+
+
+def save_entity_tags(store: Store, rows: Sequence[EntityTag]) -> None:
+    """Take in tags that contacts have; call inside a transaction. Repeating it is harmless."""
+    store.run_many(
+        "INSERT OR IGNORE INTO touched SELECT ?2 WHERE NOT EXISTS ("
+        " SELECT 1 FROM civicrm_mailchimpsync_entity_tag"
+        " WHERE entity_tag_id = ?1 AND contact_id = ?2 AND tag_id = ?3)",
+        [(row.entity_tag_id, row.contact_id, row.tag_id) for row in rows],
+    )
+    store.run_many(
+        "INSERT OR REPLACE INTO civicrm_mailchimpsync_entity_tag"
+        " (entity_tag_id, contact_id, tag_id) VALUES (?, ?, ?)",
+        [(row.entity_tag_id, row.contact_id, row.tag_id) for row in rows],
+    )
+
+
+def count_entity_tags(store: Store) -> dict[int, int]:
+    """How many contacts have each tag, as the mirror has it."""
+    rows = store.query("SELECT tag_id, count(*) FROM civicrm_mailchimpsync_entity_tag GROUP BY 1")
+    return dict(rows.fetchall())
+
+
+def finish_tags(store: Store) -> None:
+    """Tell for each contact whose tags changed what they are; call inside a transaction."""
+    store.query(
+        "DELETE FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
+        " AND contact_id IN (SELECT contact_id FROM touched)",
+        (TAGS,),
+    )
+    store.run_many(
+        "INSERT INTO civicrm_mailchimpsync_contact_data (kind, contact_id, value) VALUES (?, ?, ?)",
+        [
+            (TAGS, contact_id, _encode([label for _, label in rows]).decode())
+            for contact_id, rows in groupby(_load_touched(store), key=lambda row: row[0])
+        ],
+    )
+
+
+def _load_touched(store: Store) -> Iterator[tuple[int, str]]:
+    yield from store.query(
+        "SELECT DISTINCT e.contact_id, t.label FROM touched"
+        " JOIN civicrm_mailchimpsync_entity_tag e ON e.contact_id = touched.contact_id"
+        " JOIN civicrm_mailchimpsync_tag t ON t.tag_id = e.tag_id"
+        " ORDER BY e.contact_id, lower(t.label), t.label"
+    )
+
+
+# --- fields ---------------------------------------------------------------------------------------
+
+
+def save_values(store: Store, kind: str, values: Mapping[int, Mapping[str, object]]) -> None:
+    """Keep the values of contacts; of contacts without a row in any audience nothing is kept.
+
+    Call inside a transaction.
+    """
+    store.run_many(
+        "INSERT INTO civicrm_mailchimpsync_contact_data (kind, contact_id, value)"
+        " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache"
+        "  WHERE civicrm_contact_id = ?2)"
+        " ON CONFLICT (kind, contact_id) DO UPDATE SET value = excluded.value",
+        [(kind, contact_id, _encode(value).decode()) for contact_id, value in values.items()],
+    )
+
+
+def load_linked_contacts(store: Store, after: int, limit: int) -> list[int]:
+    """Contacts with a row in any audience, in id order."""
+    rows = store.query(
+        "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
+        " WHERE civicrm_contact_id > ? ORDER BY civicrm_contact_id LIMIT ?",
+        (after, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def load_unread_contacts(store: Store, kind: str, after: int, limit: int) -> list[int]:
+    """Contacts with a row in any audience whose values were never read, in id order."""
+    rows = store.query(
+        "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache c"
+        " WHERE civicrm_contact_id > ?2 AND NOT EXISTS ("
+        "  SELECT 1 FROM civicrm_mailchimpsync_contact_data d"
+        "  WHERE d.kind = ?1 AND d.contact_id = c.civicrm_contact_id)"
+        " ORDER BY civicrm_contact_id LIMIT ?3",
+        (kind, after, limit),
+    )
+    return [row[0] for row in rows]
+
+
+# --- both -----------------------------------------------------------------------------------------
+
+_FIND_DIFFERING = """
+SELECT DISTINCT c.civicrm_contact_id
+FROM civicrm_mailchimpsync_cache c
+LEFT JOIN civicrm_mailchimpsync_contact_data d
+    ON d.kind = :kind AND d.contact_id = c.civicrm_contact_id
+WHERE c.mailchimp_list_id = :list_id AND c.civicrm_contact_id IS NOT NULL
+  AND c.mailchimp_status IN ('subscribed', 'pending') AND c.sync_status <> 'fail'
+  AND (nullif(d.value, '{}') IS NOT nullif(json_extract(c.civicrm_data, :seen), '{}')
+    OR (:as_what <> '' AND json_extract(c.civicrm_data, :seen) IS NOT NULL
+        AND json_extract(c.civicrm_data, :as) IS NOT :as_what))
+"""
+
+
+def find_differing(
+    store: Store, list_id: str, kind: str, plugin: str, as_what: str = ""
+) -> list[int]:
+    """Contacts with a member who is in, and was sent something else than is mirrored."""
+    parameters = {
+        "kind": kind,
+        "list_id": list_id,
+        "seen": f'$."{plugin}".seen',
+        "as": f'$."{plugin}".as',
+        "as_what": as_what,
+    }
+    return [row[0] for row in store.conn.execute(_FIND_DIFFERING, parameters)]
+
+
+def load_labels(store: Store, contact_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The tags of those of these contacts who have any, sorted."""
+    return {i: _decode_labels(value) for i, value in _load_values(store, TAGS, contact_ids)}
+
+
+def load_values(
+    store: Store, kind: str, contact_ids: Sequence[int]
+) -> dict[int, dict[str, object]]:
+    """The values of those of these contacts that were read."""
+    return {i: _decode_values(value) for i, value in _load_values(store, kind, contact_ids)}
+
+
+def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:
+    return store.query(
+        "SELECT contact_id, value FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
+        " AND contact_id IN (SELECT value FROM json_each(?))",
+        (kind, _encode(list(contact_ids)).decode()),
+    ).fetchall()

@@ -1,0 +1,178 @@
+"""How an audience stands, as numbers, and who stands so: only reads."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from mcsync.cache.store import Store
+from mcsync.cache.times import from_text
+
+WEBHOOK_TABLE = "civicrm_mailchimpsync_webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows have a sync status, a reason and a status at Mailchimp in common."""
+
+    sync_status: str
+    reason: str | None
+    member_status: str | None
+    count: int
+
+
+def count_rows(store: Store, list_id: str) -> list[RowCount]:
+    """The audience's rows by how they stand; one pass over them."""
+    rows = store.query(
+        "SELECT sync_status, sync_reason, mailchimp_status, count(*)"
+        " FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ? GROUP BY 1, 2, 3",
+        (list_id,),
+    )
+    return [RowCount(*row) for row in rows]
+
+
+def count_added(store: Store, group_id: int) -> int:
+    """Contacts that are Added to a group."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_group_contact"
+        " WHERE group_id = ? AND status = 'Added'",
+        (group_id,),
+    ).fetchone()
+    return int(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is decided and not done: by kind, at Mailchimp and in CiviCRM."""
+
+    to_subscribe: int = 0
+    to_unsubscribe: int = 0
+    to_change: int = 0
+    to_add_to_group: int = 0
+    to_remove_from_group: int = 0
+    to_create: int = 0
+
+
+_OPEN_UPDATES = """
+SELECT json_extract(u.data, '$.status') AS status,
+    json_extract(u.data, '$.is_archiving') AS is_archiving
+FROM civicrm_mailchimpsync_update u
+JOIN civicrm_mailchimpsync_cache r ON r.id = u.mailchimpsync_cache_id
+WHERE u.completed = 0 AND r.mailchimp_list_id = :list
+"""
+_PLANNED_UPDATES = """
+SELECT json_extract(c.value, '$.change.status') AS status,
+    json_extract(c.value, '$.change.is_archiving') AS is_archiving
+FROM civicrm_mailchimpsync_plan p, json_each(p.decision, '$.changes') c
+WHERE p.list_id = :list
+"""
+_COUNT_UPDATES = f"""
+SELECT coalesce(sum(status IN ('subscribed', 'pending')), 0),
+    coalesce(sum(status = 'unsubscribed' OR is_archiving), 0), count(*)
+FROM ({_OPEN_UPDATES} UNION ALL {_PLANNED_UPDATES})
+"""
+_COUNT_PLACES = """
+SELECT coalesce(sum(json_extract(w.value, '$.status') = 'Added'), 0),
+    coalesce(sum(json_extract(w.value, '$.status') = 'Removed'), 0)
+FROM civicrm_mailchimpsync_plan p, json_each(p.decision, '$.group_writes') w
+WHERE p.list_id = :list AND json_extract(w.value, '$.group_id') = :group
+"""
+_COUNT_NEW = """
+SELECT count(*) FROM civicrm_mailchimpsync_plan
+WHERE list_id = :list AND json_extract(decision, '$.new_contact') IS NOT NULL
+"""
+
+
+def count_work(store: Store, list_id: str, group_id: int) -> Work:
+    """What waits in the plan, in the outbox and at Mailchimp; who is created is added, too."""
+    where = {"list": list_id, "group": group_id}
+    with store.explaining():
+        added, left, updates = store.conn.execute(_COUNT_UPDATES, where).fetchone()
+        places = store.conn.execute(_COUNT_PLACES, where).fetchone()
+        created = store.conn.execute(_COUNT_NEW, where).fetchone()[0]
+    return Work(
+        to_subscribe=added,
+        to_unsubscribe=left,
+        to_change=updates - added - left,
+        to_add_to_group=places[0] + created,
+        to_remove_from_group=places[1],
+        to_create=created,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many things wait for something, and since when the oldest does."""
+
+    count: int = 0
+    operations: int = 0
+    since: datetime | None = None
+
+
+def load_waiting_batches(store: Store, list_id: str) -> Waiting:
+    """Batches that were sent, or may have been, and whose results are not all applied."""
+    row = store.query(
+        "SELECT count(*), coalesce(sum(total_operations), 0), min(submitted_at)"
+        " FROM civicrm_mailchimpsync_batch WHERE response_processed < 2 AND mailchimp_list_id = ?",
+        (list_id,),
+    ).fetchone()
+    return Waiting(row[0], row[1], _time(row[2]))
+
+
+def count_webhooks(store: Store) -> int | None:
+    """Webhooks that were stored and not applied yet; None where there is no such queue."""
+    found = store.query(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (WEBHOOK_TABLE,)
+    ).fetchone()
+    if found is None:
+        return None
+    return int(store.query(f"SELECT count(*) FROM {WEBHOOK_TABLE}").fetchone()[0])
+
+
+def _time(text: str | None) -> datetime | None:
+    return from_text(text) if text else None
+
+
+# --- who ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Someone:
+    """One row as it stands; `owners` are the contacts that own the address of an unlinked one."""
+
+    row_id: int
+    email: str | None
+    contact_id: int | None
+    owners: tuple[int, ...]
+    sync_status: str
+    reason: str | None
+
+
+_SOMEONE = """
+SELECT r.id, coalesce(r.mailchimp_email, (SELECT e.email FROM civicrm_mailchimpsync_email e
+        WHERE e.contact_id = r.civicrm_contact_id
+        ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1)),
+    r.civicrm_contact_id,
+    (SELECT json_group_array(DISTINCT e.contact_id) FROM civicrm_mailchimpsync_email e
+        JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
+        WHERE e.email_key = r.email_key AND r.civicrm_contact_id IS NULL),
+    r.sync_status, r.sync_reason
+FROM civicrm_mailchimpsync_cache r
+WHERE r.mailchimp_list_id = ? AND r.sync_reason = ? ORDER BY r.id
+"""
+
+
+def load_people_with_reason(store: Store, list_id: str, reason: str) -> Iterator[Someone]:
+    """Whose row was last marked with this reason."""
+    for row in store.query(_SOMEONE, (list_id, reason)):
+        owners = msgspec.json.decode(row[3], type=tuple[int, ...])
+        yield Someone(row[0], row[1], row[2], tuple(sorted(owners)), row[4], row[5])
+
+
+def sum_counts(counts: list[RowCount]) -> Mapping[str, int]:
+    """How many rows have each sync status."""
+    found: dict[str, int] = {}
+    for each in counts:
+        found[each.sync_status] = found.get(each.sync_status, 0) + each.count
+    return found

@@ -1,0 +1,184 @@
+"""What the data step reads: tags, fields of contacts, and records of any entity for plugins."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from mcsync.civicrm import reading, wire
+from mcsync.civicrm.transport import Call, TooLarge
+from mcsync.errors import ProtocolError
+from mcsync.model import EntityTag, TagSnapshot
+
+OF_CONTACTS: list[object] = ["entity_table", "=", "civicrm_contact"]
+
+Record = dict[str, object]
+Values = dict[int, Record]
+
+
+class WireTag(msgspec.Struct):
+    """A tag; old CiviCRMs have no labels, and leave out what they do not know."""
+
+    id: int
+    name: str | None = None
+    label: str | None = None
+
+
+class WireTagCount(msgspec.Struct):
+    """How many contacts have a tag."""
+
+    tag_id: int
+    n: int
+
+
+class WireEntityTag(msgspec.Struct):
+    """A tag on a contact."""
+
+    id: int
+    entity_id: int
+    tag_id: int
+
+
+class DataReader(reading.Reader):
+    """Reads a site, for the data step too."""
+
+    # --- tags ---------------------------------------------------------------------------------
+
+    def fetch_tags(self, after_id: int) -> TagSnapshot:
+        """All tags, how many contacts have each, and who got one since; one request.
+
+        A tag that is taken off leaves no trace: only the counts tell.
+        """
+        self._known_offset()
+        tags = Call("Tag", "get", {"select": ["id", "name", "label"]}, WireTag)
+        grouped = {
+            "select": ["tag_id", "COUNT(id) AS n"],
+            "where": [OF_CONTACTS],
+            "groupBy": ["tag_id"],
+        }
+        counts = Call("EntityTag", "get", grouped, WireTagCount)
+        new = _entity_tags(after_id, None)
+        answers, _ = self._transport.call_all([tags, counts, new], is_repeatable=True)
+        rows = self._transport.read(answers[2], new)
+        labels = ((row.id, row.label or row.name) for row in self._transport.read(answers[0], tags))
+        return TagSnapshot(
+            labels={tag_id: " ".join(label.split()) for tag_id, label in labels if label},
+            counts={row.tag_id: row.n for row in self._transport.read(answers[1], counts)},
+            rows=tuple(_read_entity_tag(row) for row in rows),
+            has_more=len(rows) >= reading.PAGE_SIZE,
+        )
+
+    def fetch_entity_tags(
+        self, after_id: int, tag_ids: Sequence[int] | None
+    ) -> Iterator[tuple[EntityTag, ...]]:
+        """Which contacts have which tags, by id above `after_id`; only these tags, or all."""
+        self._known_offset()
+        while True:
+            call = _entity_tags(after_id, tag_ids)
+            rows = self._transport.call(call, is_repeatable=True)
+            if rows:
+                after_id = rows[-1].id
+                yield tuple(_read_entity_tag(row) for row in rows)
+            if len(rows) < reading.PAGE_SIZE:
+                return
+
+    # --- fields -------------------------------------------------------------------------------
+
+    def fetch_contact_fields(
+        self, fields: Sequence[str], contact_ids: Sequence[int]
+    ) -> Iterator[Mapping[int, Mapping[str, object]]]:
+        """What these contacts have in these fields, by contact id; empty ones are left out."""
+        self._known_offset()
+
+        def fetch(ids: list[int]) -> list[Values]:
+            where = [["id", "IN", ids], reading.ANY_TRASH]
+            params = {"select": _with_id(fields), "where": where}
+            try:
+                rows = self._transport.call(
+                    Call("Contact", "get", params, dict[str, object]), is_repeatable=True
+                )
+            except TooLarge:
+                return reading.halved(fetch, ids)
+            return [_read_values(rows, fields)]
+
+        unique = list(dict.fromkeys(contact_ids))
+        yield from reading.in_flight(fetch, reading.chunks(unique, reading.IDS_PER_REQUEST))
+
+    def fetch_changed_contact_fields(
+        self, fields: Sequence[str], since: datetime
+    ) -> Iterator[Mapping[int, Mapping[str, object]]]:
+        """The same for all contacts of the site modified at or after `since`.
+
+        CiviCRM's triggers move a contact's date when an address, phone or custom field of it
+        changes (measured for Email; the others are from its source); what is reached by other
+        joins, such as an employer's name, is found by the next full reading.
+        """
+        local = wire.write_time(since, self._known_offset())
+        where: reading.Where = [["modified_date", ">=", local], reading.ANY_TRASH]
+        for rows in self._fetch_pages("Contact", fields, where):
+            yield _read_values(rows, fields)
+
+    # --- anything -----------------------------------------------------------------------------
+
+    def fetch_records(
+        self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]]
+    ) -> Iterator[Mapping[str, object]]:
+        """Records of any APIv4 entity, in id order."""
+        self._known_offset()
+        for rows in self._fetch_pages(entity, fields, where):
+            yield from rows
+
+    def _fetch_pages(
+        self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]]
+    ) -> Iterator[list[Record]]:
+        after_id = 0
+        while True:
+            params = {
+                "select": _with_id(fields),
+                "where": [["id", ">", after_id], *map(list, where)],
+                "orderBy": {"id": "ASC"},
+                "limit": reading.PAGE_SIZE,
+            }
+            call = Call(entity, "get", params, dict[str, object])
+            rows = self._transport.call(call, is_repeatable=True)
+            if rows:
+                after_id = _id_of(rows[-1])
+                yield rows
+            if len(rows) < reading.PAGE_SIZE:
+                return
+
+
+def _entity_tags(after_id: int, tag_ids: Sequence[int] | None) -> Call[WireEntityTag]:
+    where: list[list[object]] = [["id", ">", after_id], OF_CONTACTS]
+    if tag_ids is not None:
+        where.append(["tag_id", "IN", list(tag_ids)])
+    params = {
+        "select": ["id", "entity_id", "tag_id"],
+        "where": where,
+        "orderBy": {"id": "ASC"},
+        "limit": reading.PAGE_SIZE,
+    }
+    return Call("EntityTag", "get", params, WireEntityTag)
+
+
+def _read_entity_tag(row: WireEntityTag) -> EntityTag:
+    return EntityTag(row.id, row.entity_id, row.tag_id)
+
+
+def _with_id(fields: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(("id", *fields)))
+
+
+def _read_values(rows: Sequence[Record], fields: Sequence[str]) -> Values:
+    """By contact id, what is in these fields."""
+    return {
+        _id_of(row): {name: row[name] for name in fields if row.get(name) not in (None, "", [])}
+        for row in rows
+    }
+
+
+def _id_of(row: Mapping[str, object]) -> int:
+    found = row.get("id")
+    if not isinstance(found, int):
+        raise ProtocolError(f"CiviCRM gave {found!r} where an id was due")
+    return found

@@ -1,0 +1,57 @@
+"""mcsync history."""
+
+from datetime import datetime
+
+import click
+
+from mcsync.cli.looking import open_look
+from mcsync.cli.options import State, global_options
+from mcsync.cli.when import When
+from mcsync.errors import UsageError
+
+
+@click.command(name="history")
+@click.argument("who", metavar="[EMAIL|ID]", required=False)
+@click.option("--run", metavar="RUN", help="Only what this run changed.")
+@click.option("--since", type=When(), metavar="WHEN", help="From an ISO date or time, or 2d ago.")
+@click.option("--until", type=When(), metavar="WHEN", help="Up to then, not included.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N changes.")
+@click.option("--csv", "form", flag_value="csv", help="As CSV.")
+@click.option("--jsonl", "form", flag_value="jsonl", help="As lines of JSON.")
+@global_options
+def command(
+    state: State,
+    who: str | None,
+    run: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    form: str | None,
+) -> None:
+    """Tell what was changed, for whom and why.
+
+    At either end, with time, run, person, before and after; oldest first.
+
+    \b
+    Examples:
+      mcsync history wilma@example.org
+      mcsync history --since 2d
+      mcsync history --since 2026-11-01 --until 2026-12-01 --csv
+    """
+    if form and state.wants_json:
+        raise UsageError(f"--json and --{form} exclude each other", hint="give one of them")
+    with open_look(state) as look:
+        from mcsync.cli.show_history import answer_history
+        from mcsync.pipeline.history import load_history
+        from mcsync.pipeline.who import read_who
+
+        changes = load_history(
+            look.store,
+            look.audiences,
+            read_who(who) if who is not None else None,
+            run=run,
+            since=since,
+            until=until,
+            most=limit,
+        )
+        answer_history(state, form, changes)

@@ -1,0 +1,81 @@
+"""What a run would do, or did, for people: a table, CSV, JSON, or a line for each change."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from mcsync.cli.options import State
+from mcsync.cli.session import Tell
+from mcsync.cli.tables import show_heading, show_line, show_table
+from mcsync.pipeline.plan import Forecast, Line, count_kinds, forecast, load_done, load_plan_lines
+
+if TYPE_CHECKING:
+    from mcsync.pipeline.run import Run
+
+_SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}
+
+
+def tell_changes(state: State, run: "Run", tells: Tell) -> None:
+    """Print what was asked for: the plan of a dry run, or the changes of a real one."""
+    if tells.is_dry_run:
+        lines = load_plan_lines(run)
+        sizes = forecast(run, lines)
+        state.answer["plan"] = [line.as_dict() for line in lines]
+        state.answer["forecast"] = [size._asdict() for size in sizes]
+        if not state.wants_json:
+            _show_csv(lines) if tells.as_csv else _show_plan(run, lines, sizes)
+    elif tells.print_changes:
+        done = load_done(run)
+        state.answer["changes"] = [line.as_dict() for line in done]
+        if not state.wants_json:
+            for line in done:
+                click.echo(say(line))
+
+
+def say(line: Line) -> str:
+    """One change as one line."""
+    who = line.email or f"contact {line.contact_id}"
+    return f"{_SIDES[line.side]}: {who}: {_say_what(line)} ({line.why})"
+
+
+def _say_what(line: Line) -> str:
+    if line.field == "contact":
+        return "contact created"
+    what = "" if line.field == "subscription" else f"{line.field}: "
+    return f"{what}{line.before or 'nothing'} → {line.after or 'nothing'}"
+
+
+def _show_csv(lines: Sequence[Line]) -> None:
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(Line.__dataclass_fields__))
+    writer.writeheader()
+    writer.writerows(line.as_dict() for line in lines)
+
+
+def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> None:
+    if not lines:
+        show_line("Nothing would be written.")
+    else:
+        show_table(
+            ("Who", "At", "What", "Why"),
+            [
+                (x.email or f"contact {x.contact_id}", _SIDES[x.side], _say_what(x), x.why)
+                for x in lines
+            ],
+        )
+        click.echo()
+        show_heading("In all")
+        kinds = sorted(count_kinds(lines).items())
+        for (side, field, before, after), count in kinds:
+            line = Line("", side, field, before or None, after or None, None, None, "", "")
+            show_line(f"{count:,} at {_SIDES[side]}: {_say_what(line)}", 2)
+    click.echo()
+    for size in sizes:
+        held = run.reports[size.list_id].would_be_held
+        show_line(
+            f"{size.name}: {size.subscribed_now:,} get mail now, {size.subscribed_then:,} then"
+        )
+        if held:
+            show_line(f"{size.name}: a guard would hold this: {held}")

@@ -1,0 +1,39 @@
+"""mcsync resync."""
+
+import click
+
+from mcsync.cli.looking import open_to_mark
+from mcsync.cli.options import State, global_options
+from mcsync.cli.waiting import lock_wait_option
+from mcsync.errors import UsageError
+
+
+@click.command(name="resync")
+@click.argument("people", nargs=-1, metavar="[EMAIL|ID]...")
+@click.option("--failed", is_flag=True, help="Everybody who is in `fail`.")
+@lock_wait_option
+@global_options
+def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: float) -> None:
+    """Include people in the next sync.
+
+    What Mailchimp refused for them before is tried again; nobody is asked twice to confirm
+    one and the same decision.
+
+    \b
+    Examples:
+      mcsync resync wilma@example.org contact:123
+      mcsync resync --failed --list aaaaaaaaaa
+    """
+    if failed == bool(people):
+        raise UsageError(
+            "name people, or --failed, and not both", hint="for example: mcsync resync --failed"
+        )
+    with open_to_mark(state, lock_wait) as (store, audiences):
+        from mcsync.pipeline.resync import resync_failed, resync_people
+        from mcsync.pipeline.who import read_who
+
+        if failed:
+            included = resync_failed(store, audiences)
+        else:
+            included = resync_people(store, audiences, [read_who(text) for text in people])
+        state.audiences = [each.as_dict() for each in included]

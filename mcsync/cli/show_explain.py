@@ -1,0 +1,168 @@
+"""How `mcsync explain` looks: one block for each person and audience."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from mcsync.cli.tables import show_gap, show_heading, show_line
+from mcsync.model import REASONS, SUBSCRIPTION, ContactView, MemberStatus, Person, Statement
+from mcsync.pipeline.describe import describe
+from mcsync.pipeline.explain import (
+    Explained,
+    show_time,
+    tell_change,
+    tell_outcome,
+)
+from mcsync.pipeline.standing import tell_reason
+
+if TYPE_CHECKING:
+    from mcsync.cli.options import State
+
+
+def answer_explained(state: "State", people: Sequence[Explained]) -> None:
+    """Tell everything about these people."""
+    state.answer = {"people": [describe(explained) for explained in people]}
+    if state.wants_json:
+        return
+    if len(people) > 1:
+        show_line(f"{len(people)} answers: one for each person and audience.")
+        show_gap()
+    for number, explained in enumerate(people):
+        if number:
+            show_gap()
+        _show(explained)
+
+
+def _show(explained: Explained) -> None:
+    show_heading(_title(explained))
+    _section("Where they stand", _tell_place(explained))
+    _section("What was said last", _tell_hearings(explained))
+    _section("What a sync would do now", _tell_steps(explained))
+    _section("To get them subscribed", [explained.advice])
+    _section("What was written", _tell_changes(explained))
+    _section("Updates for Mailchimp, newest first", _tell_updates(explained))
+
+
+def _section(title: str, lines: Iterator[str] | Sequence[str]) -> None:
+    told = list(lines)
+    if not told:
+        return
+    show_heading(f"  {title}")
+    for line in told:
+        show_line(line, indent=4)
+
+
+def _title(explained: Explained) -> str:
+    person = explained.person
+    addresses = [row.email for row in explained.rows if row.email]
+    addresses += [e.email for contact in person.contacts for e in contact.emails if e.email]
+    names = list(dict.fromkeys(addresses)) or [f"contact {c.contact_id}" for c in person.contacts]
+    found = [how for how in explained.found_as if how != "address"]
+    meant = f" [found as {', '.join(found)}]" if found else ""
+    watched = explained.watched
+    return f"{', '.join(names[:3])} in {watched.name} ({watched.list_id}){meant}"
+
+
+def _tell_place(explained: Explained) -> Iterator[str]:
+    for row in explained.rows:
+        linked = f"contact {row.contact_id}" if row.contact_id else "no contact"
+        where = row.member_status or "not a member"
+        when = ", and waits to be judged; last time" if row.sync_status == "todo" else ""
+        why = f"{when}: {row.reason}, {tell_reason(row.reason)}" if row.reason else ""
+        if explained.person.members or row.email:
+            yield f"Mailchimp: {row.email or 'no address yet'} is {where}"
+        yield f"row {row.row_id}, {linked}: sync_status {row.sync_status}{why}"
+    for contact in explained.person.contacts:
+        yield from _tell_contact(contact, explained.watched.policy.group_id)
+    if not explained.rows:
+        yield "the sync has no row for them: there is nothing to bring into agreement"
+    if explained.person.rivals:
+        yield f"the address is owned by contacts {', '.join(map(str, explained.person.rivals))}"
+
+
+def _tell_contact(contact: ContactView, group_id: int) -> Iterator[str]:
+    person, place = contact.contact, contact.place(group_id)
+    name = f"{person.first_name} {person.last_name}".strip() or "without a name"
+    where = "Added to" if place.is_added else "not in" if place.said is None else "out of"
+    marks = _join(
+        ("deceased", person.is_deceased),
+        ("opted out", person.is_opt_out),
+        ("do not email", person.do_not_email),
+    )
+    group = f"{where} group {group_id}"
+    yield f"CiviCRM: contact {contact.contact_id} ({name}) is {group}{marks and ', ' + marks}"
+    for email in contact.emails:
+        kinds = _join(
+            ("primary", email.is_primary),
+            ("bulk mail", email.is_bulkmail),
+            ("on hold", email.on_hold),
+        )
+        yield f"  has {email.email or 'an empty address'}{kinds and f' ({kinds})'}"
+
+
+def _join(*marks: tuple[str, bool]) -> str:
+    return ", ".join(words for words, is_set in marks if is_set)
+
+
+def _tell_hearings(explained: Explained) -> Iterator[str]:
+    for hearing in explained.hearings:
+        is_interest = hearing.about != SUBSCRIPTION
+        about = f"interest {hearing.about}: " if is_interest else ""
+        is_gated = not is_interest and _is_gated(explained.person)
+        gated = " (their own word; mcsync unsubscribed them)" if is_gated else ""
+        theirs, ours = _said(hearing.mailchimp), _said(hearing.civicrm)
+        yield f"{about}Mailchimp {theirs}{gated}"
+        yield f"{about}CiviCRM {ours}"
+        verdict = _word(hearing.agreed)
+        right = hearing.rule if hearing.right == "nobody" else f"right is {hearing.rule}"
+        yield f"{about}{right}{verdict and '; so: ' + verdict}"
+
+
+def _is_gated(person: Person) -> bool:
+    return any(
+        m.subscription.value and m.status is MemberStatus.UNSUBSCRIBED for m in person.members
+    )
+
+
+def _said(said: Statement[bool] | None) -> str:
+    if said is None:
+        return "said nothing"
+    at = show_time(said.at)
+    return f"said {_word(said)}, {at}" if at else f"says {_word(said)}, since nobody knows when"
+
+
+def _word(said: Statement[bool] | None) -> str:
+    return "" if said is None else "in" if said.value else "out"
+
+
+def _tell_steps(explained: Explained) -> Iterator[str]:
+    if explained.is_waiting:
+        yield "wait: an update of theirs is on its way, and they are judged when its result is in"
+        return
+    for step in explained.steps:
+        side = "CiviCRM" if step.side.value == "civicrm" else "Mailchimp"
+        yield f"{side}: {step.what}, because {step.reason}: {step.sentence}"
+    if explained.held and explained.steps:
+        yield f"but the audience's plan is held: {explained.held}"
+    if explained.steps:
+        return
+    reasons = list(dict.fromkeys(verdict.reason for verdict in explained.decision.verdicts))
+    why = "; ".join(f"{reason.value}: {REASONS[reason]}" for reason in reasons)
+    yield f"nothing{f': {why}' if why else ''}"
+
+
+def _tell_changes(explained: Explained) -> Iterator[str]:
+    for change in explained.changes:
+        side = "CiviCRM" if change.side.value == "civicrm" else "Mailchimp"
+        yield (
+            f"{show_time(change.at)} {side}: {change.field}"
+            f" {change.before or 'nothing'} -> {change.after or 'nothing'}"
+            f" ({change.reason.value}, run {change.run})"
+        )
+
+
+def _tell_updates(explained: Explained) -> Iterator[str]:
+    for update in explained.updates:
+        yield (
+            f"{show_time(update.created_at)} {tell_change(update.change)}"
+            f" ({update.cause.reason}): {tell_outcome(update)[1]}"
+        )

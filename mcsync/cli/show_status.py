@@ -1,0 +1,214 @@
+"""How `mcsync status` looks: a table of the audiences, then what is to be known of each."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from os import kill, name
+from typing import TYPE_CHECKING
+
+from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
+from mcsync.lock import read_holder
+from mcsync.model import REASONS, Reason
+from mcsync.pipeline.standing import ReasonCount, Standing, find_people, show_length
+
+if TYPE_CHECKING:
+    from mcsync.cli.looking import Look
+    from mcsync.cli.options import State
+
+
+def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -> None:
+    """Tell how the audiences stand, who is at work, and what waits."""
+    from mcsync.cache.standing import count_webhooks
+
+    holder = find_holder(look)
+    webhooks = count_webhooks(look.store) if look.store is not None else None
+    state.audiences = [standing.as_dict() for standing in standings]
+    state.answer = {
+        "has_cache": look.store is not None,
+        "lock_holder": holder,
+        "webhooks_waiting": webhooks,
+    }
+    if not state.wants_json:
+        _show(look, standings, webhooks, holder)
+
+
+def find_holder(look: "Look") -> dict[str, object] | None:
+    """Who is at work on the cache, and since when; None when nobody is.
+
+    What a killed run left behind does not count.
+    """
+    holder = read_holder(look.cache)
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid <= 0 or not _is_alive(pid):
+        return None
+    with suppress(ValueError, TypeError):  # no time, or one without a zone
+        age_s = (look.now - datetime.fromisoformat(str(holder.get("since")))).total_seconds()
+        return {"pid": pid, "since": str(holder["since"]), "age_s": max(0, int(age_s))}
+    return {"pid": pid, "since": None, "age_s": None}
+
+
+def _is_alive(pid: int) -> bool:
+    if name == "nt":
+        return True  # there, asking would end it
+    try:
+        kill(pid, 0)
+    except PermissionError:
+        return True  # somebody else's
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+_COLUMNS = ("audience", "state", "last sync", "subscribed", "in group", "to do", "not ok")
+
+
+def _show(
+    look: "Look",
+    standings: Sequence[Standing],
+    webhooks: int | None,
+    holder: dict[str, object] | None,
+) -> None:
+    show_table(_COLUMNS, [_row(standing) for standing in standings], numbers=(3, 4, 5, 6))
+    for standing in standings:
+        fields = list(_tell(standing))
+        if fields:
+            show_gap()
+            show_heading(f"{standing.watched.name} ({standing.watched.list_id})")
+            show_fields(fields)
+    closing = list(_close(look, webhooks, holder))
+    if closing:
+        show_gap()
+    for line in closing:
+        show_line(line)
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
+    not_ok = sum(each.count for each in (*standing.cannot_subscribe, *standing.failed))
+    ago = "never" if standing.age_s is None else f"{show_length(standing.age_s)} ago"
+    numbers = (standing.subscribed, standing.in_group, standing.unsettled, not_ok)
+    return standing.watched.name, standing.state, ago, *(f"{number:,}" for number in numbers)
+
+
+def _tell(standing: Standing) -> Iterator[tuple[str, str]]:
+    """What is worth a line, as (name, text); an audience in sync without trouble has none."""
+    held = standing.status.held_plan
+    if held:
+        yield "held", f"{held.get('why')}; since {held.get('since')}"
+        yield "", "if this is meant: mcsync sync --force; to look first: mcsync sync --dry-run"
+    if standing.status.fetch_no and not standing.status.is_fetched:
+        yield "fetch", "the last one did not come to its end; nothing is judged until one does"
+    yield from _tell_work(standing)
+    if standing.batches.since is not None:
+        count, operations = standing.batches.count, standing.batches.operations
+        yield (
+            "waiting",
+            f"{_count(count, 'batch', 'batches')} with {_count(operations, 'operation')} at"
+            f" Mailchimp since {_time(standing.batches.since)}",
+        )
+    yield from _tell_reasons("cannot subscribe", standing.cannot_subscribe)
+    yield from _tell_reasons("failed", standing.failed)
+    yield from _tell_reasons("left alone", standing.left_alone)
+    for words, trust in (
+        ("acts in the next sync", standing.pending_trust),
+        ("has acted; change it to have it act again", standing.spent_trust),
+    ):
+        if trust:
+            told = ", ".join(f"{key}={side}" for key, side in trust.items())
+            yield "trustOverride", f"{told}: {words}"
+
+
+def _tell_work(standing: Standing) -> Iterator[tuple[str, str]]:
+    work = standing.work
+    yield from _tell_numbers(
+        "to add",
+        (work.to_subscribe, "at Mailchimp"),
+        (work.to_add_to_group, f"to group {standing.watched.policy.group_id}"),
+        (work.to_create, "new in CiviCRM"),
+    )
+    yield from _tell_numbers(
+        "to remove",
+        (work.to_unsubscribe, "at Mailchimp"),
+        (work.to_remove_from_group, f"from group {standing.watched.policy.group_id}"),
+    )
+    yield from _tell_numbers("to change", (work.to_change, "at Mailchimp"))
+    yield from _tell_numbers("to judge", (standing.to_judge, "in the next sync"))
+    yield from _tell_numbers("unsent", (standing.queued, "of these for Mailchimp"))
+    yield from _tell_numbers("to confirm", (standing.to_confirm, "about to be asked by mail"))
+    yield from _tell_numbers("pending", (standing.pending, "asked by mail, not confirmed yet"))
+
+
+def _tell_numbers(name: str, *numbers: tuple[int, str]) -> Iterator[tuple[str, str]]:
+    told = [f"{number:,} {words}" for number, words in numbers if number]
+    if told:
+        yield name, ", ".join(told)
+
+
+def _tell_reasons(name: str, counts: Sequence[ReasonCount]) -> Iterator[tuple[str, str]]:
+    for each in counts:
+        yield name, f"{each.count:,} {each.reason}: {each.sentence}"
+        name = ""
+
+
+def _close(look: "Look", webhooks: int | None, holder: dict[str, object] | None) -> Iterator[str]:
+    if look.store is None:
+        yield 'Nothing was ever fetched; begin with "mcsync fetch", which writes to neither side.'
+    if webhooks:
+        yield f"{_count(webhooks, 'webhook')} stored and not yet applied."
+    if holder is not None:
+        age_s = holder["age_s"]
+        length = f" for {show_length(age_s)}" if isinstance(age_s, int) else ""
+        yield f"A run (process {holder['pid']}) has been at work{length}."
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+# --- people -----------------------------------------------------------------------------------
+
+
+def answer_people(state: "State", look: "Look", reason: Reason) -> None:
+    """List who stands as they do for a reason."""
+    people = [
+        {
+            "list_id": watched.list_id,
+            "name": watched.name,
+            "email": someone.email,
+            "contact_id": someone.contact_id,
+            "owners": list(someone.owners),
+            "row_id": someone.row_id,
+            "sync_status": someone.sync_status,
+            "reason": someone.reason,
+        }
+        for watched, someone in find_people(look.store, look.audiences, reason)
+    ]
+    state.answer = {"reason": reason.value, "sentence": REASONS[reason], "people": people}
+    if state.wants_json:
+        return
+    show_line(f"{reason.value}: {REASONS[reason]}")
+    if not people:
+        show_line("Nobody.")
+        return
+    show_gap()
+    columns = ("audience", "address", "contact", "row", "sync_status")
+    rows = [
+        (
+            p["name"],
+            p["email"],
+            p["contact_id"] or _join(p["owners"]),
+            p["row_id"],
+            p["sync_status"],
+        )
+        for p in people
+    ]
+    show_table(columns, rows, numbers=(3,))
+
+
+def _join(numbers: object) -> str:
+    return ", ".join(map(str, numbers)) if isinstance(numbers, list) else ""

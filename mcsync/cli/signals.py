@@ -1,0 +1,38 @@
+"""SIGTERM and SIGINT: stop at once, with everything that is open rolled back or released."""
+
+import signal
+from typing import NoReturn
+
+
+class Stopped(BaseException):
+    """A signal ends this run; no `except Exception` on the way may keep it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+def catch_signals() -> None:
+    """Let both raise Stopped; for a process of our own only, in its main thread.
+
+    SIGINT stays ignored where it was, as by `mcsync sync &` in a script.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+
+
+def release_signals() -> None:
+    """What is under way is the end: SIGTERM changes nothing any more, Ctrl-C ends it hard.
+
+    `timeout` sends SIGTERM twice, to the process and to its group; a person who presses Ctrl-C
+    again means it.
+    """
+    for number, action in ((signal.SIGTERM, signal.SIG_IGN), (signal.SIGINT, signal.SIG_DFL)):
+        if signal.getsignal(number) is _stop:
+            signal.signal(number, action)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    release_signals()
+    raise Stopped(number)

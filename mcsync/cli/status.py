@@ -1,0 +1,39 @@
+"""mcsync status."""
+
+import click
+
+from mcsync.cli.looking import open_look
+from mcsync.cli.options import State, global_options
+from mcsync.cli.when import Length
+
+
+@click.command(name="status")
+@click.option("--reason", metavar="CODE", help="List the people who stand as they do for it.")
+@click.option(
+    "--max-age",
+    type=Length(),
+    metavar="AGE",
+    help="Exit 5 if a last complete sync is longer ago: 90s, 15m, 1h, 2d.",
+)
+@global_options
+def command(state: State, reason: str | None, max_age: float | None) -> None:
+    """Tell how far each audience is in sync. Asks nobody, and works while a run is going on.
+
+    \b
+    Examples:
+      mcsync status
+      mcsync status --reason opt-out
+      mcsync status --max-age 1h --json
+    """
+    with open_look(state) as look:
+        from mcsync.cli.show_status import answer_people, answer_status
+        from mcsync.pipeline.standing import check_age, check_reason, load_standing
+
+        code = check_reason(reason) if reason is not None else None
+        standings = [load_standing(look.store, each, look.now) for each in look.audiences]
+        if code is None:
+            answer_status(state, look, standings)
+        else:
+            answer_people(state, look, code)
+    if max_age is not None:
+        check_age(standings, max_age)

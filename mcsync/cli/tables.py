@@ -1,0 +1,109 @@
+"""Answers on stdout: tables of rich on a terminal, plain lines of aligned text off it."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Container, Iterable, Sequence
+from itertools import islice
+
+import click
+
+from mcsync.cli.output import write_answer
+
+_LINES = 1000  # written at once
+
+
+def is_terminal() -> bool:
+    """Whether a person watches stdout."""
+    try:
+        return sys.stdout is not None and sys.stdout.isatty()
+    except (OSError, ValueError):
+        return False
+
+
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()
+) -> None:
+    """A table; `numbers` are the places of the columns that are aligned to the right."""
+    texts = [["" if cell is None else clean(cell) for cell in row] for row in rows]
+    right = set(numbers)
+    if is_terminal():
+        _show_rich(columns, texts, right)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+    write_lines(_align(row, widths, right) for row in (columns, *texts))
+
+
+def _align(row: Sequence[str], widths: Sequence[int], right: Container[int]) -> str:
+    cells = (
+        text.rjust(width) if place in right else text.ljust(width)
+        for place, (text, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join(cells).rstrip()
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Lines on stdout, many at a time; what its encoding lacks is shown as an escape."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    whole = iter(lines)
+    while some := list(islice(whole, _LINES)):
+        text = "\n".join(some)
+        write_answer(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _show_rich(
+    columns: Sequence[str], texts: Sequence[Sequence[str]], right: Iterable[int]
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(
+            column, justify="right" if place in right else "left", overflow="fold", no_wrap=False
+        )
+    for row in texts:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(file=sys.stdout, highlight=False).print(table)
+
+
+def show_heading(text: str) -> None:
+    """A line above what belongs together."""
+    write_lines([click.style(clean(text), bold=True) if _has_style() else clean(text)])
+
+
+def show_gap() -> None:
+    """An empty line between what does not."""
+    write_lines([""])
+
+
+def show_line(text: str, indent: int = 0, hanging: int = 2) -> None:
+    """A sentence; on a terminal it is wrapped, and goes on `hanging` further in."""
+    line = " " * indent + clean(text)
+    if is_terminal():
+        from rich.console import Console
+
+        width = Console(file=sys.stdout).width
+        gap = " " * (indent + hanging)
+        line = textwrap.fill(line, width, subsequent_indent=gap, break_on_hyphens=False)
+    write_lines([line])
+
+
+def show_fields(fields: Iterable[tuple[str, str]], indent: int = 2) -> None:
+    """Names and what they are, one below the other; long ones go on in their own column."""
+    shown = list(fields)
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
+        show_line(f"{name.ljust(width)}  {text}", indent, hanging=width + 2)
+
+
+def clean(value: object) -> str:
+    """A value as one printable line: what others wrote must not steer the terminal."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def _has_style() -> bool:
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

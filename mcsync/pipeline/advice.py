@@ -1,0 +1,113 @@
+"""What would have to change to get somebody subscribed: one sentence for each reason."""
+
+from collections.abc import Mapping
+
+from mcsync.model import Decision, MemberStatus, Person, Policy, Reason
+from mcsync.reconcile.gate import find_closed_gate
+
+_ADD = "add the contact to group {group} in CiviCRM, or have them sign up at Mailchimp"
+_ADD_AGAIN = "add the contact to group {group} again, or have them sign up at Mailchimp again"
+_NOTHING = "nothing: the next sync sees to it"
+
+ADVICE: Mapping[Reason, str] = {
+    Reason.IN_AGREEMENT: _ADD,
+    Reason.CIVICRM_ADDED: _NOTHING,
+    Reason.CIVICRM_REMOVED: _ADD_AGAIN,
+    Reason.MAILCHIMP_SUBSCRIBED: _NOTHING,
+    Reason.MAILCHIMP_LEFT: "they sign up again by themselves; or, if they ask you to, add the"
+    " contact to group {group} again: Mailchimp then lets them confirm",
+    Reason.MAILCHIMP_CLEANED: "give the contact another address and add it to group {group}"
+    " again: this address bounced, and Mailchimp never takes it back",
+    Reason.MAILCHIMP_ARCHIVED: _ADD_AGAIN,
+    Reason.MAILCHIMP_VANISHED: _ADD_AGAIN,
+    Reason.TRUST_MAILCHIMP: _ADD_AGAIN,
+    Reason.TRUST_CIVICRM: _ADD_AGAIN,
+    Reason.GATE_OPENED: _NOTHING,
+    Reason.ADDRESS: _NOTHING,
+    Reason.INTEREST: _NOTHING,
+    Reason.DATA: _NOTHING,
+    Reason.NEW_CONTACT: _NOTHING,
+    Reason.DECEASED: "if it is a mistake, take the mark that the contact is deceased away",
+    Reason.OPT_OUT: 'once they ask for it, take "no bulk emails (user opt out)" off the contact',
+    Reason.DO_NOT_EMAIL: 'once they ask for it, take "do not email" off the contact',
+    Reason.NO_EMAIL: "give the contact an address that is not on hold, or take the hold off",
+    Reason.SIGNED_UP_AFTER_GATE: "nothing: they are subscribed, because they signed up after they"
+    " had opted out in CiviCRM; take the opt-out off there if they mean it for everything",
+    Reason.OTHER_ADDRESS: "nothing: they get mail at another address; to have it at this one, too,"
+    " they sign up again by themselves",
+    Reason.AMBIGUOUS: "merge the contacts that own the address, or take it off all but one; or set"
+    ' "duplicates" to "lowest-id"',
+    Reason.UNKNOWN_AND_OUT: "they sign up at Mailchimp, or somebody enters a contact with a usable"
+    " address in CiviCRM and adds it to group {group}",
+    Reason.CONTACT_DELETED: "restore the contact in CiviCRM, or enter a new one with the address"
+    " and add it to group {group}",
+    Reason.COMPLIANCE: "they left by themselves, so only they can come back: by the confirmation"
+    " mail, if they were sent one, or by a sign-up form of Mailchimp",
+    Reason.FORGOTTEN: "they were deleted for good at Mailchimp, so only they can come back: by a"
+    " sign-up form of Mailchimp; or give the contact another address",
+    Reason.CLEANED: "give the contact another address: this one bounced, and Mailchimp never takes"
+    " it back",
+    Reason.REFUSED: "put right what Mailchimp's words below complain of, then run"
+    ' "mcsync resync" for them',
+    Reason.CIVICRM_REFUSED: "see in CiviCRM why the contact cannot be saved, then run"
+    ' "mcsync resync" for them',
+    Reason.ABORTED: _NOTHING,
+}
+PENDING = "they confirm the mail that Mailchimp sent them"
+UNDER_WAY = "nothing yet: an update of theirs is on its way to Mailchimp"
+SUBSCRIBED = "nothing: they are subscribed"
+LEAVING = "they are subscribed, and the next sync unsubscribes them; to keep them, "
+
+
+def advise(person: Person, policy: Policy, decision: Decision, *, is_waiting: bool) -> str:
+    """What would have to change to get the person subscribed."""
+    statuses = [member.status for member in person.members]
+    wishes = [planned.change for planned in decision.changes]
+    is_leaving = any(w.is_archiving or w.status is MemberStatus.UNSUBSCRIBED for w in wishes)
+    reason = _find_reason(person, decision)
+    text = _word(person, reason).format(group=policy.group_id)
+    if is_waiting:
+        return UNDER_WAY
+    if reason is Reason.SIGNED_UP_AFTER_GATE:
+        return text
+    if MemberStatus.SUBSCRIBED in statuses:
+        return LEAVING + text if is_leaving else SUBSCRIBED
+    if any(wish.status is MemberStatus.SUBSCRIBED for wish in wishes):
+        return _NOTHING
+    if MemberStatus.PENDING in statuses and not is_leaving:
+        return PENDING
+    return text
+
+
+_NOBODY_WANTS = frozenset(
+    (Reason.IN_AGREEMENT, Reason.CIVICRM_REMOVED, Reason.TRUST_MAILCHIMP, Reason.TRUST_CIVICRM)
+)
+
+
+def _find_reason(person: Person, decision: Decision) -> Reason:
+    """The reason that stands in the way.
+
+    One that a rule gave comes before both being content to have them out. Where nobody wants
+    them in, it matters how the member left: Mailchimp does not take everybody back.
+    """
+    reasons = [verdict.reason for verdict in decision.verdicts]
+    reason = next((r for r in reasons if r is not Reason.IN_AGREEMENT), Reason.IN_AGREEMENT)
+    statuses = {member.status for member in person.members}
+    if reason not in _NOBODY_WANTS or any(member.is_in for member in person.members):
+        return reason
+    if statuses and statuses <= {MemberStatus.CLEANED}:
+        return Reason.MAILCHIMP_CLEANED
+    if any(
+        m.status is MemberStatus.UNSUBSCRIBED and not m.subscription.value for m in person.members
+    ):
+        return Reason.MAILCHIMP_LEFT
+    return reason
+
+
+def _word(person: Person, reason: Reason) -> str:
+    """The advice for a reason, and what would stand in the way after it was followed."""
+    gates = [find_closed_gate(contact) for contact in person.contacts]
+    closed = gates[0] if gates and None not in gates else None
+    if closed is None or closed is reason or reason is Reason.SIGNED_UP_AFTER_GATE:
+        return ADVICE[reason]
+    return f"{ADVICE[reason]}; and then: {ADVICE[closed]}"

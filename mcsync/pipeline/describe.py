@@ -1,0 +1,129 @@
+"""What `explain` and `history` tell, as plain data for JSON and CSV; names are never changed."""
+
+from mcsync.cache.finding import RowFacts, UpdateFacts
+from mcsync.cache.times import to_text
+from mcsync.cache.trail import Change
+from mcsync.model import REASONS, ContactView, Statement
+from mcsync.pipeline.explain import Explained, show_time, tell_change, tell_outcome
+from mcsync.pipeline.standing import tell_reason
+
+
+def describe(explained: Explained) -> dict[str, object]:
+    """For `--json`."""
+    person = explained.person
+    return {
+        "list_id": explained.watched.list_id,
+        "name": explained.watched.name,
+        "group_id": explained.watched.policy.group_id,
+        "found_as": list(explained.found_as),
+        "rows": [_describe_row(row) for row in explained.rows],
+        "contacts": [
+            _describe_contact(c, explained.watched.policy.group_id) for c in person.contacts
+        ],
+        "rivals": list(person.rivals),
+        "statements": [
+            {
+                "about": hearing.about,
+                "mailchimp": _describe_statement(hearing.mailchimp),
+                "civicrm": _describe_statement(hearing.civicrm),
+                "right": hearing.right,
+                "rule": hearing.rule,
+                "agreed": _describe_statement(hearing.agreed),
+            }
+            for hearing in explained.hearings
+        ],
+        "verdicts": [
+            {
+                "row_id": verdict.row_id,
+                "sync_status": verdict.sync_status.value,
+                "reason": verdict.reason.value,
+                "sentence": REASONS[verdict.reason],
+            }
+            for verdict in explained.decision.verdicts
+        ],
+        "would_be_done": [
+            {"side": s.side.value, "what": s.what, "reason": s.reason, "sentence": s.sentence}
+            for s in explained.steps
+        ],
+        "is_waiting": explained.is_waiting,
+        "held": explained.held,
+        "to_get_subscribed": explained.advice,
+        "changes": [describe_change(change) for change in explained.changes],
+        "updates": [_describe_update(update) for update in explained.updates],
+    }
+
+
+def _describe_row(row: RowFacts) -> dict[str, object]:
+    return {
+        "row_id": row.row_id,
+        "email": row.email,
+        "contact_id": row.contact_id,
+        "mailchimp_status": row.member_status,
+        "mailchimp_updated": row.updated,
+        "sync_status": row.sync_status,
+        "reason": row.reason,
+        "sentence": tell_reason(row.reason),
+    }
+
+
+def _describe_contact(contact: ContactView, group_id: int) -> dict[str, object]:
+    place = contact.place(group_id)
+    return {
+        "contact_id": contact.contact_id,
+        "first_name": contact.contact.first_name,
+        "last_name": contact.contact.last_name,
+        "is_added": place.is_added,
+        "is_deceased": contact.contact.is_deceased,
+        "is_opt_out": contact.contact.is_opt_out,
+        "do_not_email": contact.contact.do_not_email,
+        "emails": [
+            {
+                "email": email.email,
+                "is_primary": email.is_primary,
+                "is_bulkmail": email.is_bulkmail,
+                "on_hold": email.on_hold,
+            }
+            for email in contact.emails
+        ],
+    }
+
+
+def _describe_statement(said: Statement[bool] | None) -> dict[str, object] | None:
+    if said is None:
+        return None
+    return {"says": "in" if said.value else "out", "at": show_time(said.at)}
+
+
+def describe_change(change: Change) -> dict[str, object]:
+    """One line of the trail, for JSON and CSV."""
+    return {
+        "at": to_text(change.at) if change.at else None,
+        "run": change.run,
+        "list_id": change.list_id,
+        "email": change.email,
+        "contact_id": change.contact_id,
+        "row_id": change.row_id,
+        "side": change.side.value,
+        "field": change.field,
+        "before": change.before,
+        "after": change.after,
+        "reason": change.reason.value,
+        "sentence": REASONS[change.reason],
+    }
+
+
+def _describe_update(update: UpdateFacts) -> dict[str, object]:
+    outcome, sentence = tell_outcome(update)
+    return {
+        "update_id": update.update_id,
+        "row_id": update.row_id,
+        "what": tell_change(update.change),
+        "reason": update.cause.reason,
+        "created_at": to_text(update.created_at),
+        "batch_id": update.batch_id,
+        "sent_at": to_text(update.sent_at) if update.sent_at else None,
+        "completed_at": to_text(update.completed_at) if update.completed_at else None,
+        "outcome": outcome,
+        "sentence": sentence,
+        "error": update.error,
+    }

@@ -1,0 +1,293 @@
+"""Explain: why one person is where they are, rule by rule. Only reads the cache.
+
+The same pure rules as in a sync are asked what is right, and what they would do now.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mcsync.cache.audiences import load_status
+from mcsync.cache.finding import (
+    Asked,
+    RowFacts,
+    UpdateFacts,
+    find_changes,
+    load_row_facts,
+    load_updates,
+)
+from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.people import load_everybody
+from mcsync.cache.store import Store
+from mcsync.cache.times import to_text
+from mcsync.cache.trail import Change
+from mcsync.model import (
+    LONG_AGO,
+    REASONS,
+    SUBSCRIPTION,
+    Decision,
+    MemberChange,
+    MemberStatus,
+    Person,
+    Policy,
+    Side,
+    Statement,
+)
+from mcsync.pipeline.advice import advise
+from mcsync.pipeline.standing import Watched, tell_reason
+from mcsync.pipeline.who import Found, Who, find_who, unknown
+from mcsync.reconcile.agree import agree, agree_within
+from mcsync.reconcile.enforce import decide
+
+MOST = 10  # changes and updates shown of one person; `mcsync history` has them all
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What both sides said about one thing, and who was right by which rule."""
+
+    about: str
+    mailchimp: Statement[bool] | None
+    civicrm: Statement[bool] | None
+    agreed: Statement[bool] | None
+    right: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that would be written now: at which side, what, and why."""
+
+    side: Side
+    what: str
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Everything about one person in one audience. `held` tells why their plan is not done."""
+
+    watched: Watched
+    found_as: tuple[str, ...]
+    person: Person
+    rows: tuple[RowFacts, ...]
+    hearings: tuple[Hearing, ...]
+    decision: Decision
+    steps: tuple[Step, ...]
+    is_waiting: bool
+    held: str | None
+    advice: str
+    changes: tuple[Change, ...]
+    updates: tuple[UpdateFacts, ...]
+
+
+def explain(store: Store | None, audiences: Sequence[Watched], who: Who) -> list[Explained]:
+    """Every person who may be meant, in every audience. Raises: UsageError when there is none."""
+    if store is not None:
+        answers = [list(_explain_audience(store, watched, who)) for watched in audiences]
+        # An audience that never had to do with them is told of only when none had.
+        concerned = [found for found in answers if any(map(_is_concerned, found))]
+        flat = [explained for found in concerned or answers for explained in found]
+        if flat:
+            return flat
+    raise unknown(who, [watched.list_id for watched in audiences])
+
+
+def _is_concerned(explained: Explained) -> bool:
+    """Whether the audience has a row for the person, or its group ever had them."""
+    return bool(explained.rows) or explained.hearings[0].agreed is not None
+
+
+def _explain_audience(store: Store, watched: Watched, who: Who) -> Iterator[Explained]:
+    meant = find_who(store, watched.list_id, who)
+    row_ids = [row_id for each in meant for row_id in each.row_ids]
+    contact_ids = [contact_id for each in meant for contact_id in each.contact_ids]
+    if not row_ids and not contact_ids:
+        return
+    status = load_status(store, watched.list_id)
+    policy = adapt_policy(store, watched)
+    for person, is_waiting in load_everybody(store, policy, row_ids, contact_ids):
+        found_as = _find_how(person, meant)
+        if not found_as:
+            continue
+        decision = decide(person, policy)
+        ids = [row.row_id for row in person.rows]
+        facts = load_row_facts(store, ids)
+        yield Explained(
+            watched=watched,
+            found_as=found_as,
+            person=person,
+            rows=tuple(facts[row_id] for row_id in ids),
+            hearings=tuple(hear(person, policy)),
+            decision=decision,
+            steps=tuple(tell_steps(decision, policy)),
+            is_waiting=is_waiting,
+            held=str(status.held_plan["why"]) if status.held_plan.get("why") else None,
+            advice=advise(person, policy, decision, is_waiting=is_waiting),
+            changes=tuple(_load_changes(store, watched, person, facts.values())),
+            updates=tuple(load_updates(store, ids, MOST)),
+        )
+
+
+def adapt_policy(store: Store, watched: Watched) -> Policy:
+    """The rules as the next sync has them, as far as the cache can tell.
+
+    Smart groups are push-only, and an override in the config that has not acted yet will.
+    """
+    smart = set(load_mirror_state(store).smart_group_ids)
+    spent = load_status(store, watched.list_id).spent_trust
+    policy = watched.policy
+    return replace(
+        policy,
+        interests={
+            key: replace(i, is_push_only=True) if i.group_id in smart else i
+            for key, i in policy.interests.items()
+        },
+        trust={k: s for k, s in watched.trust_override.items() if spent.get(k) != s.value},
+    )
+
+
+def _find_how(person: Person, meant: Iterable[Found]) -> tuple[str, ...]:
+    """As what the person was found; empty for somebody who only stands beside them."""
+    row_ids = {row.row_id for row in person.rows}
+    contact_ids = {contact.contact_id for contact in person.contacts}
+    return tuple(
+        each.found_as
+        for each in meant
+        if row_ids & set(each.row_ids) or contact_ids & set(each.contact_ids)
+    )
+
+
+def _load_changes(
+    store: Store, watched: Watched, person: Person, facts: Iterable[RowFacts]
+) -> Iterator[Change]:
+    asked = Asked(
+        list_ids=[watched.list_id],
+        row_ids=[row.row_id for row in person.rows],
+        contact_ids=[contact.contact_id for contact in person.contacts],
+        emails=[row.email for row in facts if row.email],
+        is_of_person=True,
+        most=MOST,
+    )
+    return find_changes(store, asked)
+
+
+# --- what was said --------------------------------------------------------------------------------
+
+
+def hear(person: Person, policy: Policy) -> Iterator[Hearing]:
+    """What both sides said about the subscription, and about every interest."""
+    member_said = agree_within(m.subscription for m in person.members)
+    yield _judge(SUBSCRIPTION, member_said, _place_said(person, policy.group_id), policy)
+    for interest_id, interest in policy.interests.items():
+        member_said = agree_within(m.interests.get(interest_id) for m in person.members)
+        said = _place_said(person, interest.group_id)
+        if interest.is_push_only:
+            is_added = any(c.place(interest.group_id).is_added for c in person.contacts)
+            rule = "CiviCRM, always: Mailchimp may not change this interest"
+            right = Statement(is_added, said.at if said else LONG_AGO)
+            yield Hearing(interest_id, member_said, said, right, Side.CIVICRM.value, rule)
+        elif member_said is not None or said is not None:
+            yield _judge(interest_id, member_said, said, policy)
+
+
+def _place_said(person: Person, group_id: int) -> Statement[bool] | None:
+    return agree_within(contact.place(group_id).said for contact in person.contacts)
+
+
+def _judge(
+    about: str,
+    member: Statement[bool] | None,
+    contact: Statement[bool] | None,
+    policy: Policy,
+) -> Hearing:
+    trust = policy.trust.get(about)
+    agreed = agree(member, contact, trust)
+    right, rule = _tell_rule(member, contact, trust)
+    return Hearing(about, member, contact, agreed, right, rule)
+
+
+def _tell_rule(
+    member: Statement[bool] | None, contact: Statement[bool] | None, trust: Side | None
+) -> tuple[str, str]:
+    """Who was right, and the rule in words."""
+    if member is None and contact is None:
+        return "nobody", "nobody ever said anything"
+    if contact is None:
+        return "mailchimp", "Mailchimp: CiviCRM never said anything"
+    if member is None:
+        return "civicrm", "CiviCRM: Mailchimp never said anything"
+    if member.value == contact.value:
+        return "both", "both: they say the same"
+    if trust is not None:
+        name = "Mailchimp" if trust is Side.MAILCHIMP else "CiviCRM"
+        return trust.value, f"{name}: the trustOverride in the config says so"
+    if member.at > contact.at:
+        return "mailchimp", "Mailchimp: its word is the later one"
+    if member.at == contact.at:
+        return "civicrm", "CiviCRM: both spoke at the same time, and then it counts"
+    return "civicrm", "CiviCRM: its word is the later one"
+
+
+# --- what would be done ---------------------------------------------------------------------------
+
+
+def tell_steps(decision: Decision, policy: Policy) -> Iterator[Step]:
+    """What the decision writes, CiviCRM first as in a sync."""
+    new = decision.new_contact
+    if new is not None:
+        groups = ", ".join(map(str, new.group_ids))
+        reason = decision.verdicts[0].reason
+        what = f"create a contact for {new.email} and add it to group {groups}"
+        yield Step(Side.CIVICRM, what, reason.value, REASONS[reason])
+    for write in decision.group_writes:
+        verb = f"make contact {write.contact_id} {write.status.value} in group {write.group_id}"
+        yield Step(Side.CIVICRM, verb, write.reason.value, REASONS[write.reason])
+    for email in decision.email_writes:
+        verb = f"give contact {email.contact_id} the address {email.email}"
+        yield Step(Side.CIVICRM, verb, "address-changed", tell_reason("address-changed"))
+    for planned in decision.changes:
+        what = tell_change(planned.change)
+        yield Step(Side.MAILCHIMP, what, planned.reason.value, REASONS[planned.reason])
+
+
+_VERBS = {
+    MemberStatus.SUBSCRIBED: "subscribe",
+    MemberStatus.PENDING: "ask to confirm",
+    MemberStatus.UNSUBSCRIBED: "unsubscribe",
+}
+
+
+def tell_change(change: MemberChange) -> str:
+    """What an update asks of Mailchimp, in words."""
+    if change.is_archiving:
+        return f"archive {change.email}"
+    told = []
+    if change.status is not None:
+        told.append(f"{_VERBS.get(change.status, change.status.value)} {change.email}")
+    if change.new_email is not None:
+        told.append(f"change {change.email} to {change.new_email}")
+    told += [f"interest {key} {'on' if on else 'off'}" for key, on in change.interests.items()]
+    told += [f"{tag} = {text!r}" for tag, text in change.merge_fields.items()]
+    told += [f'tag "{tag}" {"on" if on else "off"}' for tag, on in change.tags.items()]
+    return ", ".join(told) or f"nothing for {change.email}"
+
+
+def tell_outcome(update: UpdateFacts) -> tuple[str, str]:
+    """What became of an update: a word for it, and a sentence."""
+    if not update.is_completed:
+        if not update.is_sent:
+            return "queued", "waits to be sent"
+        since = f" since {to_text(update.sent_at)}" if update.sent_at else ""
+        return "sent", f"at Mailchimp{since}, result not known yet"
+    if update.error is None:
+        return "done", "done"
+    if not update.is_sent or update.error in ("aborted", "no result; not done"):
+        return "given-up", update.error
+    return "refused", f"Mailchimp: {update.error}"
+
+
+def show_time(at: datetime | None) -> str | None:
+    """A time as the cache writes it; None for one that nobody knows."""
+    return None if at is None or at == LONG_AGO else to_text(at)

@@ -1,0 +1,54 @@
+"""History: what was changed at either end, when, in which run, for whom and why."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from mcsync.cache.finding import Asked, find_changes, load_row_facts
+from mcsync.cache.store import Store
+from mcsync.cache.trail import Change
+from mcsync.pipeline.standing import Watched
+from mcsync.pipeline.who import Who, find_who
+
+
+def load_history(
+    store: Store | None,
+    audiences: Sequence[Watched],
+    who: Who | None = None,
+    *,
+    run: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    most: int | None = None,
+) -> Iterator[Change]:
+    """The changes asked for, oldest first; with `most`, the newest of them."""
+    if store is None:
+        return
+    rows, contacts, emails = _find_person(store, audiences, who) if who else ([], [], [])
+    asked = Asked(
+        list_ids=[watched.list_id for watched in audiences],
+        row_ids=rows,
+        contact_ids=contacts,
+        emails=emails,
+        is_of_person=who is not None,
+        run=run,
+        since=since,
+        until=until,
+        most=most,
+    )
+    yield from find_changes(store, asked)
+
+
+def _find_person(
+    store: Store, audiences: Sequence[Watched], who: Who
+) -> tuple[list[int], list[int], list[str]]:
+    """(rows, contacts, addresses) of whoever is meant; who left the cache is in the trail yet."""
+    rows = [] if who.row_id is None else [who.row_id]
+    contacts = [] if who.contact_id is None else [who.contact_id]
+    if who.email is None:
+        return rows, contacts, []
+    for watched in audiences:
+        found = find_who(store, watched.list_id, who)
+        rows += [row_id for each in found for row_id in each.row_ids]
+    facts = load_row_facts(store, rows).values()
+    contacts += [row.contact_id for row in facts if row.contact_id is not None]
+    return rows, contacts, [who.email]

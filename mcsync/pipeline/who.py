@@ -1,0 +1,80 @@
+"""Whom somebody means: an address, a contact id, a row id; and whose rows these are."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcsync.cache.finding import (
+    find_contacts,
+    find_row,
+    find_rows_by_contact,
+    find_rows_by_email,
+)
+from mcsync.cache.store import Store
+from mcsync.errors import UsageError
+
+_NUMBER = re.compile(r"(?:(row|contact):)?([0-9]{1,18})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """What was asked for. A bare number may be a contact id and a row id: both are meant."""
+
+    text: str
+    email: str | None = None
+    contact_id: int | None = None
+    row_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of one audience that were meant, and as what: "address", "contact 12" or "row 12"."""
+
+    found_as: str
+    row_ids: tuple[int, ...]
+    contact_ids: tuple[int, ...] = ()
+
+
+def read_who(text: str) -> Who:
+    """What an argument means. Raises: UsageError for what is neither an address nor an id."""
+    wanted = text.strip()
+    match = _NUMBER.fullmatch(wanted)
+    if match is not None:
+        kind, number = (match[1] or "").lower(), int(match[2])
+        return Who(
+            wanted,
+            contact_id=number if kind != "row" else None,
+            row_id=number if kind != "contact" else None,
+        )
+    if "@" in wanted:
+        return Who(wanted, email=wanted)
+    raise UsageError(
+        f'"{text}" is neither an address nor an id',
+        hint="name a person by address, or by number as contact:12 or row:12",
+    )
+
+
+def find_who(store: Store, list_id: str, who: Who) -> list[Found]:
+    """Whose rows are meant in an audience; with them contacts that only the mirror knows."""
+    found = []
+    if who.email is not None:
+        rows = find_rows_by_email(store, list_id, who.email)
+        contacts = find_contacts(store, who.email, None)
+        found.append(Found("address", tuple(rows), tuple(contacts)))
+    if who.contact_id is not None:
+        rows = find_rows_by_contact(store, list_id, who.contact_id)
+        contacts = find_contacts(store, None, who.contact_id)
+        found.append(Found(f"contact {who.contact_id}", tuple(rows), tuple(contacts)))
+    if who.row_id is not None:
+        found.append(Found(f"row {who.row_id}", tuple(find_row(store, list_id, who.row_id))))
+    return [each for each in found if each.row_ids or each.contact_ids]
+
+
+def unknown(who: Who, list_ids: Sequence[str]) -> UsageError:
+    """Nobody like that is in the cache."""
+    where = "this audience" if len(list_ids) == 1 else "any audience"
+    return UsageError(
+        f"nobody known as {who.text} in {where}, nor in a group of theirs",
+        hint="the cache knows who is or was in an audience or in one of its groups; if they are"
+        ' new there, run "mcsync fetch" first',
+    )

@@ -1,0 +1,245 @@
+"""The plugins of one run: found, called one by one, their answers checked, their trouble kept.
+
+Nothing a plugin does wrong goes further than its own data: it is logged with the plugin's name,
+and the run goes on without what it would have said.
+"""
+
+import importlib
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar, cast
+
+import pluggy
+
+from mcsync.model import DataAudience, DataChoice, DataRow, DataSite, DataUpdate
+from mcsync.plugins.fields import Fields
+from mcsync.plugins.hookspec import ENTRY_POINTS, PROJECT, DataSync
+from mcsync.plugins.tags import Tags
+
+log = logging.getLogger("mcsync.plugins")
+
+T = TypeVar("T")
+
+SLOW_CALL_S = 60.0
+_MOST_TAG = 100  # characters; Mailchimp's limit for the name of a tag
+# A status and an address are decided by the rules; names are synced both ways by rules of theirs.
+_PROTECTED = frozenset(("STATUS", "STATUS_IF_NEW", "EMAIL_ADDRESS", "EMAIL"))
+_NAMES = frozenset(("FNAME", "LNAME", "NAME"))
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """A plugin as `mcsync check` lists it; the version is empty where there is none."""
+
+    name: str
+    version: str
+
+
+class RefusedUpdate(Exception):
+    """An update that a plugin may not ask for; the text completes "gave …"."""
+
+
+class DataPlugins:
+    """The plugins, in the order in which they are asked; of two that differ the later is right.
+
+    A call that takes longer than `slow_call_s` is reported when it ends: no thread that runs
+    somebody else's code can be stopped safely.
+    """
+
+    def __init__(
+        self, slow_call_s: float = SLOW_CALL_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pluggy = pluggy.PluginManager(PROJECT)
+        self._pluggy.add_hookspecs(DataSync)
+        self._infos: dict[str, PluginInfo] = {}
+        self._slow_call_s = slow_call_s
+        self._clock = clock
+        self._told: set[str] = set()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The plugins' names, in order."""
+        return tuple(self._infos)
+
+    def describe(self) -> list[PluginInfo]:
+        """The plugins with their versions, in order."""
+        return list(self._infos.values())
+
+    def register(self, plugin: object, name: str, version: str = "") -> None:
+        """Add a plugin; one that does not fit the hooks is left out with a warning."""
+        if name == PROJECT or '"' in name:
+            log.warning("plugin %s is left out: the name cannot be used", name)
+            return
+        if name in self._infos:
+            log.warning("there are two plugins %s; the second is left out", name)
+            return
+        try:
+            self._pluggy.register(plugin, name)
+        except Exception as error:
+            log.warning("plugin %s is left out: %s", name, _words(error))
+            if self._pluggy.has_plugin(name):
+                self._pluggy.unregister(name=name)
+            return
+        self._infos[name] = PluginInfo(name, version)
+
+    # --- one audience -------------------------------------------------------------------------
+
+    def begin(
+        self, name: str, audience: DataAudience, rows: Iterable[DataRow], site: DataSite
+    ) -> DataChoice | None:
+        """Call a plugin's `pre`; None when it failed, and is out for this audience."""
+        self._told.clear()
+
+        def call() -> DataChoice:
+            answers = self._hook(name, "pre")(audience=audience, rows=rows, site=site)
+            chosen = cast("Collection[int] | None", answers[0] if answers else None)
+            return DataChoice(None if chosen is None else frozenset(chosen))
+
+        return self._guarded(name, "pre", audience, call)
+
+    def check(self, name: str, audience: DataAudience, rows: Sequence[DataRow]) -> list[DataUpdate]:
+        """Call a plugin's `check_chunk`; only what it may ask for comes back."""
+
+        def call() -> list[object]:
+            answers = self._hook(name, "check_chunk")(audience=audience, rows=rows)
+            return list(cast("Iterable[object]", answers[0])) if answers else []
+
+        updates = []
+        row_ids = {row.row_id for row in rows}
+        for answer in self._guarded(name, "check_chunk", audience, call) or ():
+            try:
+                updates.append(read_update(answer, row_ids))
+            except RefusedUpdate as error:
+                self._tell(name, audience, f"gave {error}; such updates are left out")
+        return updates
+
+    def finish(self, name: str, audience: DataAudience) -> None:
+        """Call a plugin's `post`."""
+        self._guarded(name, "post", audience, lambda: self._hook(name, "post")(audience=audience))
+
+    def _hook(self, name: str, hook: str) -> Callable[..., list[object]]:
+        """The hook of one plugin alone, so that its trouble is nobody else's."""
+        others = [plugin for other, plugin in self._pluggy.list_name_plugin() if other != name]
+        return cast("Callable[..., list[object]]", self._pluggy.subset_hook_caller(hook, others))
+
+    def _guarded(
+        self, name: str, hook: str, audience: DataAudience, call: Callable[[], T]
+    ) -> T | None:
+        began = self._clock()
+        try:
+            return call()
+        except Exception as error:
+            log.debug("plugin %s", name, exc_info=True)
+            self._tell(name, audience, f"failed in {hook}, its data is left out: {_words(error)}")
+            return None
+        finally:
+            took = self._clock() - began
+            if took > self._slow_call_s:
+                words = f"took {took:.0f} s in {hook}, more than {self._slow_call_s:g} s"
+                log.warning("%s: plugin %s %s", audience.name, name, words)
+
+    def _tell(self, name: str, audience: DataAudience, words: str) -> None:
+        """Warn, once for each audience: a plugin errs about one row as it does about others."""
+        if words not in self._told:
+            self._told.add(words)
+            log.warning("%s: plugin %s %s", audience.name, name, words)
+
+
+def _words(error: Exception) -> str:
+    """An error in one line; only its kind where its text might name people."""
+    message = getattr(error, "message", None)
+    return str(message) if message else type(error).__name__
+
+
+# --- what plugins may ask for -------------------------------------------------------------------
+
+
+def read_update(answer: object, row_ids: Collection[int]) -> DataUpdate:
+    """An update as it may be carried out; merge tags in capitals, numbers as text.
+
+    Raises: RefusedUpdate.
+    """
+    if not isinstance(answer, DataUpdate):
+        raise RefusedUpdate(_say_what(answer))
+    if answer.row_id not in row_ids:
+        raise RefusedUpdate("an update for a row that it was not asked about")
+    fields = {_read_tag(tag): _read_value(tag, v) for tag, v in answer.merge_fields.items()}
+    for name, is_on in answer.tags.items():
+        if not isinstance(name, str) or not 0 < len(name.strip()) <= _MOST_TAG:
+            raise RefusedUpdate("a tag whose name Mailchimp does not take")
+        if not isinstance(is_on, bool):
+            raise RefusedUpdate("a tag that is neither on (True) nor off (False)")
+    if answer.metadata is not None and not isinstance(answer.metadata, Mapping):
+        raise RefusedUpdate("metadata that is no mapping")
+    return DataUpdate(
+        row_id=answer.row_id,
+        merge_fields=fields,
+        tags={name.strip(): is_on for name, is_on in answer.tags.items()},
+        metadata=answer.metadata,
+    )
+
+
+def _say_what(answer: object) -> str:
+    if isinstance(answer, Mapping):
+        protected = sorted(key for key in map(str, answer) if key.upper() in _PROTECTED)
+        if protected:
+            return f"{' and '.join(protected)}, which no plugin may set"
+    return f"{type(answer).__name__} where a DataUpdate was due"
+
+
+def _read_tag(tag: object) -> str:
+    if not isinstance(tag, str) or not tag:
+        raise RefusedUpdate("a merge field without a tag")
+    if tag.upper() in _PROTECTED:
+        raise RefusedUpdate(f"{tag}, which no plugin may set")
+    if tag.upper() in _NAMES:
+        raise RefusedUpdate(f"{tag}, but names have rules of their own")
+    return tag.upper()
+
+
+def _read_value(tag: object, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str):
+        raise RefusedUpdate(f"{type(value).__name__} as the value of {tag}, where text was due")
+    return value
+
+
+# --- finding them -------------------------------------------------------------------------------
+
+
+def load_plugins(
+    fields: Mapping[str, str], modules: Sequence[str], slow_call_s: float = SLOW_CALL_S
+) -> DataPlugins:
+    """The built-in plugins, then those of entry points by name, then the config's modules."""
+    from mcsync import __version__
+
+    plugins = DataPlugins(slow_call_s)
+    plugins.register(Tags(), "tags", __version__)
+    if fields:
+        plugins.register(Fields(fields), "fields", __version__)
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        _register_entry(plugins, entry)
+    for module in modules:
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:
+            log.warning("plugin %s is left out: %s: %s", module, type(error).__name__, error)
+            continue
+        plugins.register(found, module, str(getattr(found, "__version__", "")))
+    return plugins
+
+
+def _register_entry(plugins: DataPlugins, entry: EntryPoint) -> None:
+    try:
+        found = entry.load()
+    except Exception as error:
+        log.warning("plugin %s is left out: %s: %s", entry.name, type(error).__name__, error)
+        return
+    plugin = found() if isinstance(found, type) else found
+    plugins.register(plugin, entry.name, entry.dist.version if entry.dist else "")

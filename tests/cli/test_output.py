@@ -1,0 +1,345 @@
+"""stdout is the answer, stderr the story: silence under cron, and one JSON document with --json."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from mcsync import __version__
+from tests.cli.conftest import (
+    COMMANDS,
+    GROUP,
+    LIST,
+    SCRIPT,
+    Calamity,
+    Office,
+    Said,
+)
+
+SILENCE = Said(0, "", "")
+COUNTERS = {  # design, section 3
+    *("members_fetched", "members_changed", "contacts_matched", "contacts_created"),
+    *("civicrm_only_added", "todo", "added_to_group", "removed_from_group", "names_updated"),
+    *("updates_queued", "operations_submitted", "batches_submitted", "batches_processed"),
+    *("operations_ok", "operations_failed", "failed", "in_sync"),
+}
+
+
+# --- silence --------------------------------------------------------------------------------------
+
+
+def test_cron_hears_nothing_when_all_is_well_the_first_time_and_later(office: Office):
+    wilma = office.town.civicrm.contacts_by_email("wilma@bedrock.example")[0].id
+    assert office.run("sync") == SILENCE
+    assert office.run("sync") == SILENCE
+    office.town.clock.advance(minutes=1)
+    office.town.civicrm.remove_from_group(wilma, GROUP)
+    assert office.run("sync") == SILENCE
+    assert office.run("sync") == SILENCE
+    assert office.statuses()["wilma@bedrock.example"] == "unsubscribed"
+
+
+def test_the_real_script_under_cron_hears_nothing_either(office: Office):
+    assert office.run_process("sync") == SILENCE
+    assert office.run_process("sync", "--wait") == SILENCE
+    assert office.statuses()["betty@bedrock.example"] == "subscribed"
+    assert sorted(os.listdir(office.home)) == []
+    assert set(os.listdir(office.folder)) <= {"config.json", "mcsync.db", "mcsync.db.lock"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_stage_is_silent(office: Office, command: str):
+    office.run("sync", "--wait")
+    assert office.run(command) == SILENCE
+
+
+@pytest.mark.parametrize("args", [("-v", "sync"), ("sync", "-v"), ("sync", "--verbose")])
+def test_v_tells_what_was_done(office: Office, args: tuple[str, ...]):
+    said = office.run(*args)
+    assert (said.code, said.out) == (0, "")
+    assert " INFO Main audience: " in said.err
+    assert "submitted" in said.err
+    assert "DEBUG" not in said.err
+
+
+def test_one_is_told_in_good_english(office: Office):
+    office.run("sync", "--wait")
+    office.town.clock.advance(minutes=1)
+    office.town.mailchimp.edit_profile(LIST, "wilma@bedrock.example", "Wilhelmina")
+    office.town.civicrm.update_contact(office.add_contact("hoppy@bedrock.example"))
+    said = office.run("sync", "-v")
+    assert "submitted" in said.err
+    assert "batch of 1 operations" not in said.err
+    assert " 1 members" not in said.err
+
+
+def test_vv_tells_every_request(office: Office):
+    said = office.run("-vv", "sync")
+    assert said.err.count(" DEBUG ") >= office.town.requests > 0
+
+
+def test_q_says_only_errors(office: Office):
+    office.config.chmod(0o644)
+    assert "others can read it" in office.run("sync").err
+    assert office.run("sync", "-q") == SILENCE
+    office.config.unlink()
+    said = office.run("sync", "-q")
+    assert said.code == 78
+    assert said.err.startswith("error: ")
+    assert "\nhint: " in said.err
+
+
+def test_q_wins_over_v_and_the_options_may_be_divided(office: Office):
+    assert office.run("-v", "sync", "-q") == SILENCE
+
+
+def test_a_config_that_others_can_read_earns_one_line(office: Office):
+    office.config.chmod(0o644)
+    said = office.run("sync")
+    assert said.code == 0
+    assert said.err.count("\n") == 1
+    assert " WARNING " in said.err
+    assert f"chmod 600 {office.config}" in said.err
+
+
+# --- where options may stand ----------------------------------------------------------------------
+
+
+def test_global_options_stand_before_or_after_the_command(office: Office, tmp_path):
+    other = str(tmp_path / "other.db")
+    unset = {"MCSYNC_CONFIG": None}
+    options = ["--config", str(office.config), "--cache", other, "--list", LIST, "--json"]
+    before = office.run(*options, "fetch", env=unset)
+    after = office.run("fetch", *options, env=unset)
+    assert before.code == after.code == 0
+    assert before.document["command"] == after.document["command"] == "fetch"
+    assert [a["list_id"] for a in after.document["audiences"]] == [LIST]
+    assert not office.cache.exists()
+
+
+def test_an_option_after_the_command_wins(office: Office, tmp_path):
+    wrong = str(tmp_path / "no-such.json")
+    unset = {"MCSYNC_CONFIG": None}
+    found = office.run("--config", wrong, "fetch", "--config", str(office.config), env=unset)
+    assert found == SILENCE
+    assert office.run("--config", str(office.config), "fetch", "--config", wrong).code == 78
+
+
+def test_version_and_help_need_no_config(office: Office):
+    office.config.unlink()
+    assert office.run_process("--version") == Said(0, f"mcsync {__version__}\n", "")
+    for command in COMMANDS:
+        said = office.run(command, "--help")
+        assert (said.code, said.err) == (0, "")
+        assert said.out.startswith(f"Usage: mcsync {command} [OPTIONS]")
+        assert "Example" in said.out
+
+
+@pytest.mark.parametrize("request_for", ["--help", "--version"])
+def test_help_and_version_with_json_are_still_one_thing_on_stdout(office: Office, request_for: str):
+    said = office.run(request_for, "--json")
+    assert said.code == 0
+    plain = office.run(request_for)
+    assert said.out == plain.out or isinstance(json.loads(said.out), dict)
+
+
+# --- --json ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_of_a_success(office: Office, command: str):
+    office.run("sync", "--wait")
+    said = office.run(command, "--json")
+    assert (said.code, said.err) == (0, "")
+    document = said.document
+    assert document | {"audiences": []} == document | {
+        "schema": 1,
+        "command": command,
+        "exit_code": 0,
+        "dry_run": False,
+        "audiences": [],
+        "error": None,
+    }
+    (audience,) = document["audiences"]
+    assert audience.keys() >= {"list_id", "name", "group_id", *COUNTERS}
+    assert (audience["list_id"], audience["name"], audience["group_id"]) == (
+        LIST,
+        "Main audience",
+        GROUP,
+    )
+
+
+def test_json_counts_what_was_done(office: Office):
+    (audience,) = office.run("sync", "--wait", "--json").document["audiences"]
+    assert audience == audience | {
+        "list_id": LIST,
+        "name": "Main audience",
+        "group_id": GROUP,
+        "members_fetched": 5,
+        "members_changed": 5,
+        "contacts_matched": 4,  # all but Barney
+        "contacts_created": 1,  # Barney
+        "civicrm_only_added": 1,  # Betty
+        "todo": 6,
+        "added_to_group": 1,  # Barney
+        "removed_from_group": 1,  # Dino
+        "names_updated": 0,
+        "updates_queued": 1,  # Betty
+        "operations_submitted": 1,
+        "batches_submitted": 1,
+        "batches_processed": 1,
+        "operations_ok": 1,
+        "operations_failed": 0,
+        "failed": 0,
+        "in_sync": True,
+    }
+    (audience,) = office.run("sync", "--json").document["audiences"]
+    # Those whom the first run wrote are seen once more, and found right.
+    done = COUNTERS - {"members_fetched", "todo", "in_sync"}
+    assert {name: audience[name] for name in done} == dict.fromkeys(done, 0)
+
+
+def test_json_is_one_document_in_every_outcome(office: Office, calamity: Calamity):
+    said = office.run("sync", "--json", *calamity.args, bug=calamity.kind == "bug")
+    assert said.code == calamity.code
+    assert said.out.count("\n") == 1
+    document = said.document
+    assert document.keys() >= {"schema", "command", "exit_code", "dry_run", "audiences", "error"}
+    assert (document["schema"], document["exit_code"]) == (1, calamity.code)
+    assert (document["command"], document["dry_run"]) == ("sync", False)
+    error = document["error"]
+    assert error is not None, "a script that reads `error` takes null for a success"
+    assert error.keys() >= {"kind", "message", "hint"}
+    assert calamity.says in error["message"]
+    assert calamity.hint in (error["hint"] or "")
+    assert "\n" not in error["message"]
+    if calamity.code not in (70, 130, 143):  # design and style name no kind for these
+        assert error["kind"] == calamity.kind
+    assert error["kind"] == error["kind"].lower().replace("_", "-")
+    for key in office.secrets():
+        assert key not in said.out + said.err
+
+
+def test_json_says_nothing_of_the_error_on_stderr(office: Office, calamity: Calamity):
+    """What is in the document is not told a second time, as cron would mail it."""
+    said = office.run("sync", "--json", *calamity.args, bug=calamity.kind == "bug")
+    assert "error: " not in said.err
+    assert "hint: " not in said.err
+
+
+def test_json_of_no_command_and_of_an_unknown_one(office: Office):
+    for args in (("--json",), ("--json", "sink")):
+        said = office.run(*args)
+        assert said.code == 2
+        assert said.err == ""
+        assert said.document["error"]["kind"] == "usage-error"
+
+
+def test_json_of_a_name_in_any_script_on_a_terminal_of_any_encoding(office: Office):
+    office.town.mailchimp.audiences[LIST].name = "Nachrichten für Łódź ☃"
+    office.write_config()
+    said = office.run_process("fetch", "--json", env={"PYTHONIOENCODING": "ascii"})
+    assert said.code == 0
+    assert said.document["audiences"][0]["name"] == "Nachrichten für Łódź ☃"
+
+
+# --- streams that are not there -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "redirect"),
+    [
+        ("sync", ">&-"),
+        ("sync", "2>&-"),
+        ("sync", "<&- >&- 2>&-"),
+        ("sync --json", ">&-"),
+        ("sync --json", "2>&-"),
+        ("sync --json", ">/dev/full"),
+    ],
+)
+def test_a_closed_or_full_stream_never_stops_the_sync(office: Office, redirect: str, args: str):
+    command = f"{SCRIPT} {args} {redirect}"
+    done = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", command],
+        env=office.environ(),
+        cwd=office.home,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert office.statuses()["betty@bedrock.example"] == "subscribed"
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode != 1, "1 is never ours"
+    if args == "sync":
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize("config_is_there", [True, False])
+def test_a_reader_who_has_seen_enough_gets_no_traceback(office: Office, config_is_there: bool):
+    if not config_is_there:
+        office.config.unlink()
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        said = office.run_process("sync", "--json", stdout=writing)
+    finally:
+        os.close(writing)
+    assert said.code != 1, "1 is never ours"
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("redirect", [">/dev/full", "2>/dev/full", "2>&-", ">/dev/full 2>&-"])
+def test_a_code_is_kept_unless_the_answer_is_lost(office: Office, redirect: str):
+    """A success whose document nobody got is none; a failure stays what it was."""
+
+    def code(args: str) -> int:
+        return subprocess.run(  # noqa: S603
+            ["/bin/sh", "-c", f"{SCRIPT} {args} {redirect}"],
+            env=office.environ(),
+            cwd=office.home,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        ).returncode
+
+    loses_it = redirect.startswith(">")
+    assert code("fetch --json") == (74 if loses_it else 0)
+    assert code("--version") == (74 if loses_it else 0)
+    office.config.unlink()
+    assert code("fetch") == 78
+    assert code("fetch --json") == 78
+
+
+def test_the_document_of_an_end_that_nobody_foresaw_has_a_kind(office: Office, calamity: Calamity):
+    error = office.run("sync", "--json", *calamity.args, bug=True).document["error"]
+    assert error["kind"] == calamity.kind
+    if calamity.code in (130, 143):
+        name = "SIGINT" if calamity.code == 130 else "SIGTERM"
+        assert (error["message"], error["hint"]) == (
+            f"stopped by {name}",
+            "the next run goes on from here",
+        )
+
+
+def test_help_and_version_are_in_the_document(office: Office):
+    assert office.run("--version", "--json").document["version"] == __version__
+    document = office.run("sync", "--json", "-h").document
+    assert document["command"] == "sync"
+    assert document["help"].startswith("Usage: mcsync sync [OPTIONS]")
+
+
+def test_the_sandbox_gives_its_config_at_once_and_nothing_after_it(office: Office):
+    args = ("sandbox", "--json", "--mailchimp-port", "0", "--civicrm-port", "0")
+    with office.start(*args) as process:
+        try:
+            assert process.stdout is not None
+            document = json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert document["config"]["civicrm"]["url"].startswith("http://127.0.0.1:")
+    assert (process.returncode, out) == (0, "")

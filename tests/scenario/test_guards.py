@@ -1,0 +1,143 @@
+"""Guards: a plan that is too large waits for a human, and harms nobody meanwhile."""
+
+import pytest
+
+from mcsync.errors import GuardTripped
+from tests.scenario.bedrock import GROUP, LIST, Bedrock
+
+TEN_PERCENT: dict[str, object] = {"maxUnsubscribes": "10%", "maxRemovals": "10%"}
+
+
+def settle(bedrock: Bedrock, people: int) -> list[int]:
+    """People in agreement."""
+    contacts = [bedrock.add_both(f"gazoo{number}@example.org") for number in range(people)]
+    bedrock.sync()
+    assert bedrock.sync() == 0
+    bedrock.pass_time(hours=1)
+    return contacts
+
+
+def count_subscribed(bedrock: Bedrock) -> int:
+    members = bedrock.town.mailchimp.members(LIST).values()
+    return sum(member["status"] == "subscribed" for member in members)
+
+
+@pytest.fixture
+def guarded(bedrock: Bedrock) -> Bedrock:
+    bedrock.safety = dict(TEN_PERCENT)
+    return bedrock
+
+
+def test_half_the_group_removed_at_once_is_held_put_back_and_quiet(guarded: Bedrock):
+    contacts = settle(guarded, 4000)
+    for contact in contacts[:2000]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped, match=r"would unsubscribe 2,000 \(4,000 subscribed members"):
+        guarded.sync()
+    assert count_subscribed(guarded) == 4000
+    guarded.pass_time(hours=1)
+    for contact in contacts[:2000]:
+        guarded.town.civicrm.add_to_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    assert guarded.sync() == 0
+    assert guarded.sync() == 0
+    assert count_subscribed(guarded) == 4000
+
+
+def test_force_carries_out_exactly_the_held_plan_once(guarded: Bedrock):
+    contacts = settle(guarded, 60)
+    for contact in contacts[:30]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped):
+        guarded.sync()
+    guarded.sync(is_forced=True)
+    statuses = [guarded.member_status(f"gazoo{number}@example.org") for number in range(60)]
+    assert statuses == ["unsubscribed"] * 30 + ["subscribed"] * 30
+    for contact in contacts[30:45]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped):
+        guarded.sync()
+    assert count_subscribed(guarded) == 30
+
+
+def test_a_held_plan_is_news_once_and_again_when_it_changes(guarded: Bedrock):
+    contacts = settle(guarded, 60)
+    for contact in contacts[:30]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    news = []
+    for run in range(288):  # a day of cron
+        guarded.pass_time(minutes=4)
+        if run == 200:
+            guarded.town.civicrm.remove_from_group(contacts[30], GROUP)
+        with pytest.raises(GuardTripped) as held:
+            guarded.sync()
+        news.append(held.value.is_news)
+    assert [number for number, is_news in enumerate(news) if is_news] == [0, 200]
+    assert count_subscribed(guarded) == 60
+
+
+def test_people_who_leave_by_themselves_are_never_held(guarded: Bedrock):
+    contacts = settle(guarded, 200)
+    for number in range(150):
+        guarded.town.mailchimp.leave(LIST, f"gazoo{number}@example.org")
+    guarded.pass_time(minutes=1)
+    guarded.sync_until_quiet()
+    removed = [guarded.group_status(contact) for contact in contacts].count("Removed")
+    assert removed == 150
+
+
+def test_archiving_half_the_audience_is_held(guarded: Bedrock):
+    contacts = settle(guarded, 60)
+    for number in range(30):
+        guarded.town.mailchimp.staff_archive(LIST, f"gazoo{number}@example.org")
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped, match="would remove from the group 30"):
+        guarded.sync()
+    assert all(guarded.group_status(contact) == "Added" for contact in contacts)
+
+
+def test_an_import_larger_than_allowed_is_held(guarded: Bedrock):
+    settle(guarded, 20)
+    guarded.safety["maxAdditions"] = 500
+    for number in range(9000):
+        guarded.add_contact(f"new{number}@example.org")
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped, match=r"would subscribe 9,000 .*allowed: 500"):
+        guarded.sync()
+    assert count_subscribed(guarded) == 20
+
+
+def test_new_contacts_may_be_limited(guarded: Bedrock):
+    settle(guarded, 20)
+    guarded.safety["maxNewContacts"] = 10
+    before = len(guarded.town.civicrm.contacts())
+    for number in range(11):
+        guarded.town.mailchimp.sign_up(LIST, f"new{number}@example.org")
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped, match="would create in CiviCRM 11"):
+        guarded.sync()
+    assert len(guarded.town.civicrm.contacts()) == before
+
+
+def test_fewer_than_ten_people_are_never_held(guarded: Bedrock):
+    contacts = settle(guarded, 12)
+    for contact in contacts[:9]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    guarded.sync_until_quiet()
+    assert count_subscribed(guarded) == 3
+
+
+def test_after_the_cache_is_deleted_the_first_run_is_guarded_too(guarded: Bedrock):
+    contacts = settle(guarded, 60)
+    for contact in contacts[:30]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    for name in ("mcsync.db", "mcsync.db-wal", "mcsync.db-shm"):
+        (guarded.folder / name).unlink(missing_ok=True)
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped):
+        guarded.sync()
+    assert count_subscribed(guarded) == 60
