@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}
 
 
-def tell_changes(state: State, run: "Run", tells: Tell) -> None:
-    """Print what was asked for: the plan of a dry run, or the changes of a real one."""
+def tell_changes(state: State, run: "Run", tells: Tell) -> bool:
+    """Print what was asked for: the plan of a dry run, or the changes of a real one.
+
+    Returns whether there are any; they are looked up only when somebody wants to know.
+    """
     if tells.is_dry_run:
         lines = load_plan_lines(run)
         sizes = forecast(run, lines)
@@ -27,12 +30,16 @@ def tell_changes(state: State, run: "Run", tells: Tell) -> None:
         state.answer["forecast"] = [size._asdict() for size in sizes]
         if not state.wants_json:
             _show_csv(lines) if tells.as_csv else _show_plan(run, lines, sizes)
-    elif tells.print_changes:
-        done = load_done(run)
-        state.answer["changes"] = [line.as_dict() for line in done]
+        return bool(lines)
+    if not (tells.print_changes or tells.exit_code):
+        return False
+    lines = load_done(run)
+    if tells.print_changes:
+        state.answer["changes"] = [line.as_dict() for line in lines]
         if not state.wants_json:
-            for line in done:
+            for line in lines:
                 click.echo(say(line))
+    return bool(lines)
 
 
 def say(line: Line) -> str:

@@ -4,7 +4,13 @@ import click
 
 from mcsync.cli.options import State, global_options
 from mcsync.cli.session import Tell, open_run
-from mcsync.cli.waiting import csv_option, dry_run_option, lock_wait_option, print_changes_option
+from mcsync.cli.waiting import (
+    csv_option,
+    dry_run_option,
+    exit_code_option,
+    lock_wait_option,
+    print_changes_option,
+)
 
 
 @click.command(name="reconcile")
@@ -24,6 +30,7 @@ from mcsync.cli.waiting import csv_option, dry_run_option, lock_wait_option, pri
 @dry_run_option
 @csv_option
 @print_changes_option
+@exit_code_option
 @click.option("--force", is_flag=True, help="Carry out a plan that a guard holds, this once.")
 @lock_wait_option
 @global_options
@@ -35,6 +42,7 @@ def command(
     dry_run: bool,
     as_csv: bool,
     print_changes: bool,
+    exit_code: bool,
     force: bool,
     lock_wait: float,
 ) -> None:
@@ -53,7 +61,7 @@ def command(
         is_forced=force,
         with_data=with_data,
         trust=trust,
-        tells=Tell(dry_run, as_csv, print_changes),
+        tells=Tell(dry_run, as_csv, print_changes, exit_code),
     ) as run:
         from mcsync.pipeline.sync import reconcile_alone
 

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
+
 from mcsync.cli.options import State
 from mcsync.config import AudienceConfig, Config, find_config, load_config, select_audiences
-from mcsync.errors import UsageError
+from mcsync.errors import ExitCode, UsageError
 from mcsync.lock import hold_lock, resolve_cache
 from mcsync.logs import choose_level, is_terminal, set_up
 
@@ -32,6 +34,7 @@ class Tell(NamedTuple):
     is_dry_run: bool = False
     as_csv: bool = False
     print_changes: bool = False
+    exit_code: bool = False
 
 
 _YEARS = range(1970, 3000)  # which leave room for the overlaps that a fetch takes off
@@ -96,8 +99,10 @@ def open_run(
                     state.answer["is_cut"] = True
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]
-            tell_changes(state, run, tells)
+            is_different = tell_changes(state, run, tells)
             run.raise_troubles()
+            if tells.exit_code and is_different:
+                click.get_current_context().exit(ExitCode.DIFFERENT)
 
 
 class Since(NamedTuple):

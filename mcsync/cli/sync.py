@@ -7,6 +7,7 @@ from mcsync.cli.session import Tell, open_run, parse_since
 from mcsync.cli.waiting import (
     csv_option,
     dry_run_option,
+    exit_code_option,
     lock_wait_option,
     max_time_option,
     print_changes_option,
@@ -32,6 +33,7 @@ from mcsync.cli.waiting import (
 @dry_run_option
 @csv_option
 @print_changes_option
+@exit_code_option
 @click.option("--force", is_flag=True, help="Carry out a plan that a guard holds, this once.")
 @max_time_option
 @lock_wait_option
@@ -45,6 +47,7 @@ def command(
     dry_run: bool,
     as_csv: bool,
     print_changes: bool,
+    exit_code: bool,
     force: bool,
     max_time: float | None,
     lock_wait: float,
@@ -66,7 +69,7 @@ def command(
         with_data=with_data,
         max_time_s=max_time,
         trust=trust,
-        tells=Tell(dry_run, as_csv, print_changes),
+        tells=Tell(dry_run, as_csv, print_changes, exit_code),
     ) as run:
         from mcsync.pipeline.sync import sync
 

@@ -53,6 +53,9 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show what would be done; write nothing, leave no trace."
 )
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="With --dry-run: as CSV.")
+exit_code_option = click.option(
+    "--exit-code", is_flag=True, help="End with 10 when something differs, or was changed."
+)
 print_changes_option = click.option(
     "--print-changes", is_flag=True, help="Print one line for each change that was made."
 )

@@ -140,6 +140,28 @@ def _settle_rest(run: Run, task: Task, stored: StoredBatch) -> None:
         settle_by_reading(run, task, update)
 
 
+def take_in_batch(run: Run, task: Task, batch_id: str) -> bool:
+    """Take in a batch that Mailchimp told us of; False when it is not ours, or still running.
+
+    Ours is one that we know by its id, or whose results carry ids of what we claimed for a
+    batch and never learned the fate of.
+    """
+    stored_batches = load_open_batches(run.store, [task.list_id])
+    known = next((stored for stored in stored_batches if stored.batch_id == batch_id), None)
+    if known is not None:
+        return _process_batch(run, task, known)
+    batch = task.mailchimp.fetch_batch(batch_id)
+    if batch is None or not batch.is_finished:
+        return False
+    for stored in stored_batches:
+        if stored.batch_id is None and stored.status != DIRECT:
+            updates = load_batch_updates(run.store, stored.row_id)
+            if _recognise(run, task, batch, updates):
+                note_sent(run.store, stored.row_id, batch)
+                return _process_batch(run, task, replace(stored, batch_id=batch_id))
+    return False
+
+
 # --- a batch whose id we never learned --------------------------------------------------------
 
 

@@ -113,3 +113,12 @@ def test_changes_are_printed_one_line_each_and_only_when_there_are_any(config: P
     assert "CiviCRM: mister.flintstone@example.org: contact created" in "\n".join(first)
     run(config, "sync", "--wait", "--print-changes")
     assert run(config, "sync", "--wait", "--print-changes").stdout == ""
+
+
+def test_the_exit_code_tells_whether_anything_differs(config: Path):
+    arguments = ["sync", "--exit-code", "--config", str(config)]
+    assert CliRunner().invoke(app, [*arguments, "--dry-run"]).exit_code == 10
+    assert CliRunner().invoke(app, [*arguments, "--wait"]).exit_code == 10
+    run(config, "sync", "--wait")
+    assert CliRunner().invoke(app, [*arguments, "--dry-run"]).exit_code == 0
+    assert CliRunner().invoke(app, arguments).exit_code == 0
