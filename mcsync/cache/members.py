@@ -9,7 +9,7 @@ import msgspec
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
-from mcsync.model import Member, MemberChange, MemberStatus, email_key
+from mcsync.model import Member, MemberChange, MemberStatus, email_key, read_names
 
 Value = str | bool | None
 Data = dict[str, Value]
@@ -177,12 +177,18 @@ def load_open_updates(store: Store, row_ids: Sequence[int]) -> dict[int, OpenUpd
 _MERGE_NAMES = {"FNAME": "first_name", "LNAME": "last_name"}
 
 
+def _written_names(merge_fields: Mapping[str, str]) -> Data:
+    """The names that an update writes, as a look at the member will show them."""
+    if "NAME" in merge_fields and not merge_fields.keys() & _MERGE_NAMES.keys():
+        first, last = read_names(merge_fields)
+        return {"first_name": first, "last_name": last}
+    return {_MERGE_NAMES[tag]: v for tag, v in merge_fields.items() if tag in _MERGE_NAMES}
+
+
 def read_update(change: MemberChange, cause: StoredCause) -> OpenUpdate:
     """The fields that an update writes, under the names of `mailchimp_data`."""
     values: Data = {f"interest-{key}": value for key, value in change.interests.items()}
-    for tag, value in change.merge_fields.items():
-        if tag in _MERGE_NAMES:
-            values[_MERGE_NAMES[tag]] = value
+    values |= _written_names(change.merge_fields)
     if change.is_archiving:
         values["status"] = MemberStatus.ARCHIVED.value
     elif change.status is not None:

@@ -30,7 +30,7 @@ class ReadOnlyStore(Store):
         except sqlite3.Error as error:
             self.close()
             raise explain_trouble(path, error) from error
-        except Exception:
+        except Exception:  # whatever it was, the file is closed before it goes on
             self.close()
             raise
 

@@ -37,11 +37,10 @@ from mcsync.cache.members import (
 )
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import GuardTripped
-from mcsync.model import Member, MemberStatus, Policy
+from mcsync.model import Member, MemberStatus, Policy, read_names
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
 from mcsync.reconcile.guards import NEVER_BELOW
-from mcsync.reconcile.names import read_names
 from mcsync.reconcile.observe import (
     STATUS,
     Value,

@@ -128,3 +128,27 @@ def test_names_of_a_family_sharing_an_address_are_nobodys(named: Bedrock):
     assert view is not None
     assert view.first_name == "Flintstones"
     assert first_name_at_mailchimp(named, "flintstones@example.org") == "Fred"
+
+
+def test_the_joined_name_that_we_wrote_outvotes_nobody(named: Bedrock):
+    single_name(named)
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    named.pass_time(hours=1)
+    named.town.civicrm.update_contact(wilma, first_name="Wilhelmina")
+    named.pass_time(minutes=1)
+
+    def staff_think_better_of_it(_operation: object) -> None:
+        named.town.mailchimp.before_operation = None
+        named.town.civicrm.update_contact(wilma, first_name="Willa")
+        named.pass_time(minutes=2)
+
+    named.town.mailchimp.before_operation = staff_think_better_of_it
+    named.sync()
+    named.sync_until_quiet()
+    view = named.town.civicrm.contact(wilma)
+    assert view is not None
+    assert view.first_name == "Willa"
+    member = named.town.mailchimp.member(LIST, "wilma@example.org")
+    assert member is not None
+    assert member["merge_fields"] == {"NAME": "Willa Flintstone"}

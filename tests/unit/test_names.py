@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.reconcile.names import read_names
+from mcsync.model import read_names
 
 READ = [
     pytest.param({"FNAME": "Fred", "LNAME": "Flintstone"}, ("Fred", "Flintstone"), id="two fields"),
