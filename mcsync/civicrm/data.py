@@ -7,7 +7,7 @@ import msgspec
 
 from mcsync.civicrm import reading, wire
 from mcsync.civicrm.transport import Call, TooLarge
-from mcsync.errors import ProtocolError
+from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import EntityTag, TagSnapshot
 
 OF_CONTACTS: list[object] = ["entity_table", "=", "civicrm_contact"]
@@ -170,7 +170,19 @@ def _with_id(fields: Sequence[str]) -> list[str]:
 
 
 def _read_values(rows: Sequence[Record], fields: Sequence[str]) -> Values:
-    """By contact id, what is in these fields."""
+    """By contact id, what is in these fields.
+
+    An empty field comes as null; one that CiviCRM does not know, or may not show us, does not
+    come at all (facts, "unknown fields in select are silently ignored").
+    Raises: ConfigError for such a field: it must not be taken for empty everywhere.
+    """
+    for name in fields:
+        if rows and not any(name in row for row in rows):
+            raise ConfigError(
+                f'CiviCRM shows no field "{name}" of contacts',
+                hint='check its name in data.fields, and the permissions of the API user; "mcsync'
+                ' check" tells more',
+            )
     return {
         _id_of(row): {name: row[name] for name in fields if row.get(name) not in (None, "", [])}
         for row in rows

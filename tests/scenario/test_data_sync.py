@@ -338,6 +338,20 @@ def test_a_merge_field_that_comes_later_is_filled_then(data: Bedrock):
     assert field_of(data, "fred@example.org", "JOB") == "Crane operator"
 
 
+def test_a_field_that_civicrm_has_no_more_takes_nothing_back(
+    data: Bedrock, caplog: pytest.LogCaptureFixture
+):
+    data.town.mailchimp.add_merge_field(LIST, "JOB", "Job")
+    map_fields(data, JOB="job_title")
+    fred = data.add_both("fred@example.org")
+    data.town.civicrm.update_contact(fred, job_title="Crane operator")
+    data.sync_until_quiet()
+    map_fields(data, JOB="jobtitle")
+    assert data.sync() == 0
+    assert field_of(data, "fred@example.org", "JOB") == "Crane operator"
+    assert 'CiviCRM shows no field "jobtitle" of contacts' in caplog.text
+
+
 # --- everything together ------------------------------------------------------------------------
 
 
