@@ -489,14 +489,13 @@ def _account(key: str, section: Section, path: str) -> AccountConfig:
     elif not centre and section.is_missing("apiUrl") and section.values.get("apiKey") is not BROKEN:
         problem = 'the key has no data centre at its end (as "-us11") and there is no apiUrl'
         section.notes.add(path, problem)
-    derived = f"https://{centre[1]}.api.mailchimp.com/3.0" if centre else ""
     hook, hook_secrets = _hook(section, "webhookUrl", "webhookSecret")
     batch_hook, batch_secrets = _hook(section, "batchWebhook", "batchWebhookSecret")
     own_hooks = [copy.get("webhook") for _, copy in _copies(section.values.get("audiences"))]
     more = [_secret_in(url) for url in own_hooks if isinstance(url, str)]
     return AccountConfig(
         key=Secret(text),
-        api_url=_address(section, "apiUrl") or derived,
+        api_url=_address(section, "apiUrl") or derive_api_url(text) or "",
         name=_one_line(section.values.get("account_name")),
         webhook_url=hook,
         webhook_secrets=_secrets([*hook_secrets, *more]),
@@ -504,6 +503,12 @@ def _account(key: str, section: Section, path: str) -> AccountConfig:
         batch_webhook_secrets=_secrets(batch_secrets),
         signing_secrets=_secrets(_signing_secrets(section)),
     )
+
+
+def derive_api_url(key: str) -> str | None:
+    """Return the address that a key's data centre tells, None for a key without one."""
+    centre = _DATA_CENTRE.fullmatch(key)
+    return f"https://{centre[1]}.api.mailchimp.com/3.0" if centre else None
 
 
 def _hook(section: Section, url_key: str, secret_key: str) -> tuple[Secret | None, list[str]]:

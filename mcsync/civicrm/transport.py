@@ -119,6 +119,13 @@ class Transport:
                 self._contact_id = self._log_in()
             return self._contact_id
 
+    @property
+    def found_url(self) -> str | None:
+        """The endpoint that works, when it is another than the config's address suggests."""
+        if self._template is None or self._template == self._templates[0]:
+            return None
+        return endpoint(self._template)
+
     def call(self, call: Call[T], *, is_repeatable: bool) -> list[T]:
         """Make one call and return its values.
 

@@ -16,6 +16,9 @@ from mcsync.pipeline.run import Progress, Run, Task
 from mcsync.reconcile.guards import Ceiling, Ceilings
 
 if TYPE_CHECKING:
+    from mcsync.civicrm.setup import CivicrmSetup
+    from mcsync.mailchimp.setup import MailchimpSetup
+    from mcsync.pipeline.check import Check
     from mcsync.plugins.manager import DataPlugins
 
 
@@ -70,6 +73,69 @@ def build_run(
     if progress is not None:
         run.progress = progress
     return run
+
+
+def build_mailchimp_setup(
+    api_key: str, api_url: str, *, sleep: Callable[[float], None] = time.sleep
+) -> "MailchimpSetup":
+    """A Mailchimp account to be looked at and set up; `api_url` includes the path."""
+    from mcsync.mailchimp.setup import MailchimpSetup
+
+    return MailchimpSetup(api_key, api_url, sleep=sleep)
+
+
+def build_civicrm_setup(
+    url: str,
+    api_key: str,
+    site_key: str | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> "CivicrmSetup":
+    """A CiviCRM site to be looked at; `url` is its base address or its APIv4 endpoint."""
+    from mcsync.civicrm.setup import CivicrmSetup
+
+    return CivicrmSetup(url, api_key, site_key, sleep=sleep)
+
+
+def build_check(
+    config: Config,
+    audiences: Sequence[AudienceConfig],
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> "Check":
+    """These audiences, their accounts and the site, to be looked at; plugins are loaded."""
+    from mcsync.cli.to_check import gather_account, gather_keys, name_filled_tags
+    from mcsync.mailchimp.setup import probe_url
+    from mcsync.pipeline.check import Check, PluginSeen
+    from mcsync.pipeline.hook_findings import show_url
+    from mcsync.plugins.fields import find_problem
+
+    site, plugins = config.civicrm, _load_plugins(config)
+    site_key = site.site_key.reveal() if site.site_key else None
+    return Check(
+        accounts=tuple(
+            gather_account(
+                config,
+                key,
+                audiences,
+                build_mailchimp_setup(
+                    config.accounts[key].key.reveal(), config.accounts[key].api_url, sleep=sleep
+                ),
+            )
+            for key in gather_keys(audiences)
+        ),
+        civicrm=build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep),
+        place=show_url(site.url),
+        fields=config.data.fields,
+        filled=name_filled_tags(config),
+        find_problem=find_problem,
+        plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
+        left_out=dict(plugins.left_out),
+        warnings=config.warnings,
+        probe=probe_url,
+        clock=clock,
+    )
 
 
 def _load_plugins(config: Config) -> "DataPlugins":

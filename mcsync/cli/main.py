@@ -15,6 +15,7 @@ from mcsync.cli.output import explain, finish, flush_streams
 from mcsync.cli.signals import catch_signals, release_signals
 
 _COMMANDS = {
+    "init": "init",
     "fetch": "fetch",
     "reconcile": "reconcile",
     "submit": "submit",
@@ -22,6 +23,7 @@ _COMMANDS = {
     "sync": "sync",
     "sync-contact": "sync_contact",
     "abort": "abort",
+    "check": "check",
     "status": "status",
     "explain": "explain",
     "history": "history",

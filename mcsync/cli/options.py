@@ -22,7 +22,8 @@ class State:
     """One invocation: its global options, and its answer as far as it got.
 
     `audiences` and `answer` are what `--json` prints, whatever happens afterwards; `is_told`,
-    once it is printed. `settings` is the config as soon as it is read.
+    once it is printed. `settings` is the config as soon as it is read. `stop_hint` is what is
+    said when a signal, or the end of the input at a question, ends it.
     """
 
     wants_json: bool = False
@@ -37,6 +38,7 @@ class State:
     answer: dict[str, object] = field(default_factory=dict)
     is_told: bool = False
     settings: "Config | None" = None
+    stop_hint: str | None = None
     trust: "Mapping[str, Mapping[str, Side]]" = field(default_factory=dict)
 
 

@@ -61,9 +61,11 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
     if isinstance(error, click.ClickException):
         return _explain_usage(state, error), ExitCode.USAGE
     if isinstance(error, Stopped) and error.signal.name == "SIGTERM":
-        return _explain_signal(state, "terminated", "SIGTERM"), ExitCode.TERMINATED
-    if isinstance(error, Stopped | KeyboardInterrupt | click.Abort):
-        return _explain_signal(state, "interrupted", "SIGINT"), ExitCode.INTERRUPTED
+        return _explain_stop(state, "terminated", "by SIGTERM"), ExitCode.TERMINATED
+    if isinstance(error, click.Abort):  # of a question: no, or the end of the input
+        return _explain_stop(state, "interrupted", "at a question"), ExitCode.INTERRUPTED
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        return _explain_stop(state, "interrupted", "by SIGINT"), ExitCode.INTERRUPTED
     if isinstance(error, SystemExit):
         return None, ExitCode.OK  # rich's word for a reader of stdout who has seen enough
     if isinstance(error, OSError) and error.errno in _DISK:
@@ -96,9 +98,9 @@ def _explain_usage(state: State, error: click.ClickException) -> Trouble:
     return Trouble("usage-error", message, hint, (f"error: {message}", "", f"hint: {hint}"))
 
 
-def _explain_signal(state: State, kind: str, name: str) -> Trouble:
+def _explain_stop(state: State, kind: str, where: str) -> Trouble:
     hint = None if state.settings is None else "the next run goes on from here"
-    trouble = Trouble(kind, f"stopped by {name}", hint, ())
+    trouble = Trouble(kind, f"stopped {where}", state.stop_hint or hint, ())
     return trouble._replace(lines=(trouble.in_one_line(),))
 
 

@@ -4,6 +4,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from mcsync.model import (
 )
 
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
+READERS = 4  # single members read at the same time
 COUNT = 1000  # the maximum of any collection; the default is 10
 SUBMIT_TIMEOUT_S = 300.0
 _MEMBER_FIELDS = ",".join(wire.MEMBER_FIELDS)
@@ -148,6 +150,14 @@ class MailchimpClient:
             if reply.status != 404:
                 return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
         return None
+
+    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
+        """The same for several addresses, a few requests at a time."""
+        if len(emails) < 2:
+            return {email: self.fetch_member(list_id, email) for email in emails}
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda email: self.fetch_member(list_id, email), emails)
+            return dict(zip(emails, found, strict=True))
 
     def change_member(self, operation: Operation) -> Outcome:
         """Carry out one operation directly, outside any batch.
@@ -276,6 +286,8 @@ class MailchimpClient:
                 root.categories,
                 root.interests,
                 root.batches,
+                root.lists,
+                root.webhooks,
             )
             received = sum(len(some) for some in items)
             offset += received
@@ -325,7 +337,7 @@ class MailchimpClient:
         """The reply, if it is a success; decided by status and title, never by `type`."""
         if reply.is_success:
             return reply
-        words = _words(reply)
+        words = words_of(reply)
         if reply.status in (401, 403):
             raise RemoteRefused(
                 f"{self._host} refused our API key: {words}",
@@ -344,7 +356,7 @@ class MailchimpClient:
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
 
 
-def _words(reply: Reply) -> str:
+def words_of(reply: Reply) -> str:
     """Mailchimp's own words for an error, addresses taken out."""
     words = ""
     if reply.is_json and reply.body.strip():

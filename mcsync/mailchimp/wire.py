@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import msgspec
 
@@ -135,14 +137,54 @@ class WireTitled(msgspec.Struct):
     name: str = ""
 
 
+class WireAccount(msgspec.Struct):
+    """The answer of the API's root: the account, and the role of the key's user."""
+
+    account_id: str
+    account_name: str = ""
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    username: str = ""
+    role: str = ""
+
+
+class WireWebhook(msgspec.Struct):
+    """A webhook of an audience; the secret comes only with the answer that created it."""
+
+    id: str
+    url: str
+    events: dict[str, bool] = {}
+    sources: dict[str, bool] = {}
+    signing_secret: str | None = None
+
+
+class WireWebhooks(msgspec.Struct):
+    """All webhooks of an audience."""
+
+    webhooks: list[WireWebhook]
+    total_items: int
+
+
+class WireBatchWebhook(msgspec.Struct):
+    """A webhook of an account; the secret comes only with the answer that created it."""
+
+    id: str
+    url: str
+    enabled: bool = True
+    signing_secret: str | None = None
+
+
 class WireRoot(msgspec.Struct):
     """What may stand around a collection; only one of the lists is there."""
 
     total_items: int
+    lists: list[WireAudience] = []
     merge_fields: list[WireMergeField] = []
     categories: list[WireTitled] = []
     interests: list[WireTitled] = []
     batches: list[WireBatch] = []
+    webhooks: list[WireBatchWebhook] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,23 +224,30 @@ def read_time(value: str) -> datetime:
 
 def read_member(wire: WireMember) -> Member:
     """One member; numbers become text, and addresses, which are objects, are left out."""
-    values = wire.merge_fields
     return Member(
         wire.id,
         wire.email_address,
         wire.status,
         read_time(wire.last_changed),
         wire.contact_id or "",
-        {
-            tag: value if type(value) is str else _text(value)
-            for tag, value in values.items()
-            if value is not None and type(value) is not dict
-        }
-        if values
-        else {},
+        _read_texts(wire.merge_fields) if wire.merge_fields else {},
         wire.interests or {},
         (wire.unsubscribe_reason or _BY_ADMIN) != _BY_ADMIN,
     )
+
+
+def _read_texts(values: dict[str, FieldValue]) -> Mapping[str, str]:
+    """The values as text; nearly always all of them are, and none of a million dicts is copied."""
+    for value in values.values():
+        if type(value) is not str:
+            break
+    else:
+        return cast(dict[str, str], values)
+    return {
+        tag: value if type(value) is str else _text(value)
+        for tag, value in values.items()
+        if value is not None and type(value) is not dict
+    }
 
 
 def read_batch(wire: WireBatch) -> Batch:

@@ -169,6 +169,10 @@ class DryMailchimp:
         """As the account tells it."""
         return self.account.fetch_member(list_id, email)
 
+    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
+        """As the account tells it."""
+        return self.account.fetch_each(list_id, emails)
+
     def fetch_batch(self, batch_id: str) -> Batch | None:
         """As the account tells it."""
         return self.account.fetch_batch(batch_id)

@@ -35,6 +35,7 @@ from mcsync.model import (
     TagSnapshot,
     WriteResult,
 )
+from mcsync.model_setup import Account, BatchWebhook, GroupChoice, Webhook
 
 
 class MailchimpPort(Protocol):
@@ -64,6 +65,10 @@ class MailchimpPort(Protocol):
         """One member by address, or None when the audience has no such member."""
         ...
 
+    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
+        """The same for several addresses, over several connections."""
+        ...
+
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
         """Start a batch; never repeated by itself, so RemoteUnavailable leaves it unknown."""
         ...
@@ -90,6 +95,74 @@ class MailchimpPort(Protocol):
 
     def change_member(self, operation: Operation) -> Outcome:
         """Carry out one operation directly, outside any batch."""
+        ...
+
+
+class MailchimpSetupPort(Protocol):
+    """How an account and its audiences are set up, and its webhooks put right."""
+
+    def fetch_account(self) -> Account:
+        """The account that the key opens."""
+        ...
+
+    def fetch_audiences(self) -> tuple[Audience, ...]:
+        """All audiences of the account."""
+        ...
+
+    def fetch_webhooks(self, list_id: str) -> tuple[Webhook, ...]:
+        """All webhooks of an audience, foreign ones too."""
+        ...
+
+    def create_webhook(
+        self, list_id: str, url: str, events: Mapping[str, bool], sources: Mapping[str, bool]
+    ) -> Webhook:
+        """Register a webhook; Mailchimp asks the URL first, and refuses one that is not there.
+
+        Raises RemoteRefused with Mailchimp's words when it does not take the URL.
+        """
+        ...
+
+    def update_webhook(
+        self,
+        list_id: str,
+        webhook_id: str,
+        url: str,
+        events: Mapping[str, bool],
+        sources: Mapping[str, bool],
+    ) -> None:
+        """Change a webhook; RemoteRefused as for `create_webhook`."""
+        ...
+
+    def delete_webhook(self, list_id: str, webhook_id: str) -> None:
+        """Take a webhook away; no error when it is gone already."""
+        ...
+
+    def fetch_batch_webhooks(self) -> tuple[BatchWebhook, ...]:
+        """All batch webhooks of the account."""
+        ...
+
+    def create_batch_webhook(self, url: str) -> BatchWebhook:
+        """Register a batch webhook; RemoteRefused as for `create_webhook`."""
+        ...
+
+    def update_batch_webhook(self, webhook_id: str, url: str, *, is_enabled: bool) -> None:
+        """Change a batch webhook; RemoteRefused as for `create_webhook`."""
+        ...
+
+    def delete_batch_webhook(self, webhook_id: str) -> None:
+        """Take a batch webhook away; no error when it is gone already."""
+        ...
+
+
+class CivicrmSetupPort(Protocol):
+    """How a CiviCRM site is set up."""
+
+    def fetch_groups(self) -> tuple[GroupChoice, ...]:
+        """All groups that our user may see, by title; RemoteRefused when we may not look."""
+        ...
+
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """Those of these APIv4 fields of Contact, implicit joins included, that do not exist."""
         ...
 
 

@@ -32,10 +32,14 @@ _NAMES = frozenset(("FNAME", "LNAME", "NAME"))
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """A plugin as `mcsync check` lists it; the version is empty where there is none."""
+    """A plugin as `mcsync check` lists it; the version is empty where there is none.
+
+    `source` is where it comes from: built in, entry point, config.
+    """
 
     name: str
     version: str
+    source: str = ""
 
 
 class RefusedUpdate(Exception):
@@ -55,6 +59,7 @@ class DataPlugins:
         self._pluggy = pluggy.PluginManager(PROJECT)
         self._pluggy.add_hookspecs(DataSync)
         self._infos: dict[str, PluginInfo] = {}
+        self.left_out: dict[str, str] = {}  # by name: why
         self._slow_call_s = slow_call_s
         self._clock = clock
         self._told: set[str] = set()
@@ -68,22 +73,28 @@ class DataPlugins:
         """The plugins with their versions, in order."""
         return list(self._infos.values())
 
-    def register(self, plugin: object, name: str, version: str = "") -> None:
+    def register(self, plugin: object, name: str, version: str = "", source: str = "") -> None:
         """Add a plugin; one that does not fit the hooks is left out with a warning."""
         if name == PROJECT or '"' in name:
-            log.warning("plugin %s is left out: the name cannot be used", name)
+            self.leave_out(name, "the name cannot be used")
             return
         if name in self._infos:
             log.warning("there are two plugins %s; the second is left out", name)
+            self.left_out[name] = "there are two of that name; the first one is used"
             return
         try:
             self._pluggy.register(plugin, name)
         except Exception as error:
-            log.warning("plugin %s is left out: %s", name, _words(error))
+            self.leave_out(name, _words(error))
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
             return
-        self._infos[name] = PluginInfo(name, version)
+        self._infos[name] = PluginInfo(name, version, source)
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Go on without a plugin."""
+        log.warning("plugin %s is left out: %s", name, why)
+        self.left_out[name] = why
 
     # --- one audience -------------------------------------------------------------------------
 
@@ -220,18 +231,18 @@ def load_plugins(
     from mcsync import __version__
 
     plugins = DataPlugins(slow_call_s)
-    plugins.register(Tags(), "tags", __version__)
+    plugins.register(Tags(), "tags", __version__, "built in")
     if fields:
-        plugins.register(Fields(fields), "fields", __version__)
+        plugins.register(Fields(fields), "fields", __version__, "built in")
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         _register_entry(plugins, entry)
     for module in modules:
         try:
             found = importlib.import_module(module)
         except Exception as error:
-            log.warning("plugin %s is left out: %s: %s", module, type(error).__name__, error)
+            plugins.leave_out(module, f"{type(error).__name__}: {error}")
             continue
-        plugins.register(found, module, str(getattr(found, "__version__", "")))
+        plugins.register(found, module, str(getattr(found, "__version__", "")), "config")
     return plugins
 
 
@@ -239,7 +250,8 @@ def _register_entry(plugins: DataPlugins, entry: EntryPoint) -> None:
     try:
         found = entry.load()
     except Exception as error:
-        log.warning("plugin %s is left out: %s: %s", entry.name, type(error).__name__, error)
+        plugins.leave_out(entry.name, f"{type(error).__name__}: {error}")
         return
     plugin = found() if isinstance(found, type) else found
-    plugins.register(plugin, entry.name, entry.dist.version if entry.dist else "")
+    version = entry.dist.version if entry.dist else ""
+    plugins.register(plugin, entry.name, version, "entry point")

@@ -78,6 +78,9 @@ CIVICRM: Mapping[str, Sequence[str | list[str]]] = {
     "not-civicrm": ["standalone-path-not-civicrm"],
     "one-of-several-failed": [WHOAMI, [CLOCK], "multi-call-one-fails"],
     "all-failed": [WHOAMI, [CLOCK], "multi-call-all-fail"],
+    "groups": [WHOAMI, "group-get-list"],
+    "unknown-field": [WHOAMI, "error-unknown-field-select"],
+    "empty-joined-field": [WHOAMI, "groupcontact-get-contact-without-email"],
 }
 # The request an answer is played for, where it is not the one it was recorded for.
 PLAYED_FOR = {
@@ -89,6 +92,10 @@ PLAYED_FOR = {
     "redirect": {"standalone-url-form-query": "/civicrm/authx/id"},
     "redirect-to-login": {"url-form-wp-admin-no-cms-session": "/civicrm/authx/id"},
     "not-civicrm": {"standalone-path-not-civicrm": "/civicrm/authx/id"},
+    "unknown-field": {"error-unknown-field-select": "/civicrm/ajax/api4/Contact/get"},
+    "empty-joined-field": {
+        "groupcontact-get-contact-without-email": "/civicrm/ajax/api4/Contact/get"
+    },
 }
 OWNERS_PATH = "/civicrm/ajax/api4/Email/get"
 FAILING = ("maintenance", "database-down", "unknown-entity", "hidden-error", "plain-error")

@@ -26,6 +26,7 @@ FC = "contract/test_facts_civicrm.py::"
 MA = "contract/test_mailchimp_adapter.py::"
 MR = "contract/test_mailchimp_adapter_recorded.py::"
 MT = "contract/test_mailchimp_adapter_troubles.py::"
+MU = "contract/test_mailchimp_setup.py::"
 MS = "contract/test_mailchimp_simulator.py::"
 MB = "contract/test_mailchimp_simulator_batches.py::"
 MF = "contract/test_mailchimp_simulator_fields.py::"
@@ -478,6 +479,9 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
         f"{MS}test_basic_auth_takes_any_user_name_and_the_key_as_password",
         f"{MS}test_a_bearer_key_is_accepted_too",
     ),
+    "1 GET / tells the account and the key's role": (
+        f"{MU}test_the_account_its_role_and_its_clock",
+    ),
     "1 plain HTTP is 426": (
         f"{FM}test_what_nobody_can_mend_is_told_once",
         f"{CONFIG}test_plain_http_earns_a_warning",
@@ -879,14 +883,20 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
     "6 batch webhook: its shape": (
         f"{MB}test_a_batch_webhook_tells_the_whole_batch",
         f"{MB}test_batch_webhooks_can_be_read_changed_disabled_and_deleted",
+        f"{MU}test_batch_webhooks_are_made_read_changed_and_deleted",
+        f"{MU}test_the_twenty_first_batch_webhook_is_refused",
     ),
-    # --- 7: the simulator stands in; the receiver is issue 7
+    # --- 7: webhooks; for their payloads the simulator stands in
     "7 creating a webhook": (
+        f"{MU}test_a_webhook_is_made_with_every_event_and_source_said",
+        f"{MU}test_foreign_webhooks_and_newer_events_are_seen",
         f"{MW}test_a_webhook_can_be_made_read_changed_and_deleted",
         f"{MW}test_sources_decide_whose_changes_are_told",
         f"{MW}test_newer_events_are_accepted",
     ),
     "7 the URL is tried with a GET": (
+        f"{MU}test_a_url_that_does_not_answer_is_refused_in_mailchimps_words",
+        f"{MU}test_our_own_address_is_asked_as_mailchimp_asks_it",
         f"{MW}test_the_url_is_tried_with_a_get_when_that_is_switched_on",
     ),
     "7 delivery: form, encoded, ten seconds, 75 minutes": (
@@ -894,7 +904,12 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
         f"{MW}test_what_is_not_taken_is_tried_again_for_75_minutes",
     ),
     "7 410 disables for good": (f"{MW}test_410_disables_a_webhook_for_good",),
+    "7 URLs that differ only in the query are duplicates": (
+        f"{MU}test_urls_that_differ_only_in_the_query_are_refused",
+    ),
     "7 the signature": (
+        f"{MU}test_the_signing_secret_comes_with_the_creation_only",
+        f"{MU}test_an_unsigned_webhook_has_no_secret",
         f"{MW}test_the_signature_covers_time_and_raw_body",
         f"{MW}test_the_signing_secret_is_shown_once",
         f"{MW}test_older_webhooks_are_not_signed",
@@ -910,7 +925,7 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
 }
 
 MAILCHIMP_NOT_OURS = {
-    "1 GET / and /ping": "the tool asks for the audience, which proves key and list at once",
+    "1 GET /ping": "GET / tells more, and proves the key as well",
     "1 X-HTTP-Method-Override": "not used; the simulator has it",
     "1 X-Trigger-Error": "for live tests only; the simulator has it",
     "2 POST /lists/{id} with 500 members": "never made: test_bulk_list_requests_are_never_made",

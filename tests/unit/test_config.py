@@ -162,7 +162,7 @@ def test_the_documents_blob_loads_once_mended(here: Path) -> None:
 
 
 def test_the_example_loads() -> None:
-    environ = {"CIVICRM_API_KEY": "civi", "MAILCHIMP_API_KEY": KEY, "WEBHOOK_SECRET": "hush"}
+    environ = {"MCSYNC_CIVICRM_API_KEY": "civi", "MAILCHIMP_API_KEY": KEY, "WEBHOOK_SECRET": "hush"}
     config = load_config(EXAMPLE, environ)
     audience = config.audiences[0]
     assert audience.name == "Main audience"
@@ -176,7 +176,7 @@ def test_the_example_loads() -> None:
 
 
 def test_the_example_says_the_defaults() -> None:
-    environ = {"CIVICRM_API_KEY": "civi", "MAILCHIMP_API_KEY": KEY, "WEBHOOK_SECRET": "hush"}
+    environ = {"MCSYNC_CIVICRM_API_KEY": "civi", "MAILCHIMP_API_KEY": KEY, "WEBHOOK_SECRET": "hush"}
     with_defaults = load_config(EXAMPLE, environ).audiences[0]
     keys = ("duplicates", "reconfirm", "removal", "deleted_contacts", "push_email_changes")
     for key in (*keys, "contact_source"):

@@ -181,11 +181,12 @@ def test_the_built_in_ones_come_first_and_all_are_listed_with_versions(
     from mcsync import __version__
 
     assert plugins.describe() == [
-        PluginInfo("tags", __version__),
-        PluginInfo("fields", __version__),
-        PluginInfo("zelda", ""),
-        PluginInfo("mcsync.plugins.hookspec", ""),
+        PluginInfo("tags", __version__, "built in"),
+        PluginInfo("fields", __version__, "built in"),
+        PluginInfo("zelda", "", "entry point"),
+        PluginInfo("mcsync.plugins.hookspec", "", "config"),
     ]
+    assert set(plugins.left_out) == {"broken", "tags", "no.such.plugin"}
     assert "plugin broken is left out: ModuleNotFoundError" in caplog.text
     assert "plugin no.such.plugin is left out: ModuleNotFoundError" in caplog.text
     assert "there are two plugins tags" in caplog.text

@@ -1,0 +1,103 @@
+"""How a CiviCRM site is set up: what `pipeline.ports.CivicrmSetupPort` asks for, over HTTP."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from mcsync.civicrm import wire
+from mcsync.civicrm.client import CivicrmClient
+from mcsync.civicrm.transport import Call, CallFailed
+from mcsync.errors import RemoteRefused
+from mcsync.model_setup import GroupChoice
+
+_FIELDS = (*wire.GROUP_FIELDS, "is_hidden")
+_WRITES = {"create": "add contacts", "update": "edit all contacts"}
+
+
+class WireGroupChoice(wire.WireGroup):
+    """A group; hidden ones belong to mailings and are nobody's choice."""
+
+    is_hidden: bool | None = None
+
+
+class CivicrmSetup(CivicrmClient):
+    """One site; besides its set-up, everything that `CivicrmClient` does."""
+
+    @property
+    def found_url(self) -> str | None:
+        """The endpoint that works, when it is another than the config's address suggests."""
+        return self._transport.found_url
+
+    def fetch_own_id(self) -> int:
+        """The contact that the API key belongs to; RemoteRefused when nobody may log in by it."""
+        return self._transport.connect(is_forced=True)
+
+    def fetch_sight(self) -> tuple[bool, tuple[str, ...]]:
+        """Whether we see anybody in the trash, and the permissions that we are said to lack.
+
+        One who sees nobody there may lack `access deleted contacts`, or there is nobody: that
+        cannot be told apart. What CiviCRM does not answer counts for nothing.
+        Guess: `checkAccess` tells what a write would meet; no recording yet.
+        """
+        own_id = self._transport.connect()
+        in_trash: dict[str, object] = {"select": ["id"], "where": [["is_deleted", "=", True]]}
+        calls: list[Call[object]] = [
+            Call("Contact", "get", {**in_trash, "limit": 1}, dict[str, object]),
+            *(
+                Call("Contact", "checkAccess", _ask(action, own_id), dict[str, object])
+                for action in _WRITES
+            ),
+        ]
+        answers, _ = self._transport.call_all(calls, is_repeatable=True)
+        found: list[list[object]] = []
+        for call, answer in zip(calls, answers, strict=True):
+            try:
+                found.append(self._transport.read(answer, call))
+            except (CallFailed, RemoteRefused):
+                found.append([])
+        trash, *accesses = found
+        said = zip(_WRITES.values(), accesses, strict=True)
+        return bool(trash), tuple(name for name, answer in said if answer == [{"access": False}])
+
+    def fetch_groups(self) -> tuple[GroupChoice, ...]:
+        """All groups that our user may see, by title; hidden ones are left out.
+
+        Raises: RemoteRefused when we may not look.
+        """
+        call = Call("Group", "get", {"select": _FIELDS}, WireGroupChoice)
+        rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
+        groups = (wire.read_group(row) for row in rows)
+        choices = (
+            GroupChoice(g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart) for g in groups
+        )
+        return tuple(sorted(choices, key=lambda each: (each.title.casefold(), each.group_id)))
+
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """Those of these fields that do not exist, or that our user may not see, in their order.
+
+        Our own contact is asked for them: what CiviCRM does not know in a `select` is silently
+        left out of the row (recording error-unknown-field-select), while what is merely empty
+        comes as null, joined fields too (groupcontact-get-contact-without-email). One call,
+        whatever the number of fields; in a `where` each would be an error that tells nothing.
+
+        Raises: RemoteRefused when our own contact is not visible.
+        """
+        wanted = list(dict.fromkeys(fields))
+        if not wanted:
+            return ()
+        own_id = self._transport.connect()
+        params = {"select": ["id", *wanted], "where": [["id", "=", own_id]]}
+        call = Call("Contact", "get", params, dict[str, msgspec.Raw])
+        rows = self._transport.call(call, is_repeatable=True)
+        if len(rows) != 1:
+            raise RemoteRefused(
+                f"{self._transport.host} does not show our own contact, so it would show nobody",
+                hint='give the API user\'s role the permission "view all contacts"',
+            )
+        return tuple(name for name in wanted if name not in rows[0])
+
+
+def _ask(action: str, own_id: int) -> dict[str, object]:
+    """Parameters of `checkAccess`: may we do this to ourselves, or make a contact?"""
+    values: dict[str, object] = {"contact_type": "Individual"}
+    return {"action": action, "values": {"id": own_id} if action == "update" else values}

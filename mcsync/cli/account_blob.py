@@ -1,0 +1,224 @@
+"""An account as the documents' blob has it in `accounts`, fetched from Mailchimp.
+
+It may be shown and stored, so it holds no key and no secret: where the config says `${NAME}`
+that stands there, else KEY_VARIABLE for the key and SECRET_VARIABLE for the secret in a URL of
+ours. The query of somebody else's webhook is nobody's business here.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mcsync.cli.build import build_mailchimp_setup
+from mcsync.cli.options import State
+from mcsync.cli.to_check import want_batch_hook, want_hook
+from mcsync.config import AccountConfig, Config, Secret, derive_api_url, find_config, load_config
+from mcsync.config_json import KEY_SHAPE, JsonSlip, is_header_safe, parse_json
+from mcsync.errors import ConfigError, UsageError
+from mcsync.logs import choose_level, is_terminal, set_up
+from mcsync.pipeline.check import MailchimpSide
+from mcsync.pipeline.hook_findings import (
+    WantedHook,
+    find_batch_faults,
+    find_faults,
+    secret_in,
+    show_url,
+)
+
+KEY_VARIABLE = "${MAILCHIMP_API_KEY}"
+SECRET_VARIABLE = "${WEBHOOK_SECRET}"  # noqa: S105  # the name of one
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_LONGEST_KEY = 200  # characters
+
+Blob = dict[str, object]
+
+
+class Meant(NamedTuple):
+    """The account that is meant; `name` is its key in `accounts` as it may be shown.
+
+    `key`, `secret` and `batch_secret` are what stands for its API key and in its URLs. `hooks` are
+    where webhooks of its audiences go, by list id, "" for any other; none without a config.
+    """
+
+    name: str
+    key: str
+    secret: str
+    batch_secret: str
+    account: AccountConfig
+    hooks: Mapping[str, WantedHook]
+
+
+def draw_account(state: State, named: str) -> Blob:
+    """The one account, by its name or a variable, as `accounts` has it.
+
+    Raises: UsageError when no account is meant; RemoteRefused, RemoteUnavailable, ProtocolError.
+    """
+    set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
+    text = sys.stdin.readline(_LONGEST_KEY).strip() if named == "-" else named
+    meant = _find_in_config(state, text) or _take_for_key(text)
+    account = meant.account
+    mailchimp = build_mailchimp_setup(account.key.reveal(), account.api_url)
+    return {meant.name: _draw(meant, mailchimp)}
+
+
+# --- which account --------------------------------------------------------------------------------
+
+
+def _find_in_config(state: State, text: str) -> Meant | None:
+    """The account of the config; None when there is no config, or it has no such account.
+
+    A config that cannot be read is no hindrance for somebody who gives a whole key.
+    """
+    try:
+        path = find_config(state.config, os.environ, Path.cwd())
+        config = load_config(path, os.environ)
+    except ConfigError:
+        if derive_api_url(_expand(text)) is None or state.config is not None:
+            raise
+        return None
+    state.settings = config
+    wanted = _expand(text)
+    for key, account in config.accounts.items():
+        if wanted in (key, account.key.reveal(), account.name):
+            hooks = _gather_hooks(config, key, account)
+            return Meant(*_find_written(path, account, key), account, hooks)
+    return None
+
+
+def _expand(text: str) -> str:
+    """A text with the variables that are set filled in."""
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
+
+
+def _gather_hooks(config: Config, key: str, account: AccountConfig) -> dict[str, WantedHook]:
+    urls = {a.list_id: a.webhook_url for a in config.audiences if a.account_key == key}
+    hooks = {
+        list_id: want_hook(url, account)
+        for list_id, url in {**urls, "": account.webhook_url}.items()
+        if url is not None
+    }
+    return {list_id: hook for list_id, hook in hooks.items() if hook.is_valid}
+
+
+def _find_written(path: Path, account: AccountConfig, key: str) -> tuple[str, str, str, str]:
+    """The account's key in `accounts`, its API key and its secrets, as they may be shown."""
+    for raw_name, raw in _raw_accounts(path):
+        if _expand(raw_name) == key and isinstance(raw, dict):
+            shown_key = _pick_variable(KEY_VARIABLE, raw.get("apiKey"), raw_name)
+            is_name = key != account.key.reveal() and not KEY_SHAPE.search(raw_name)
+            name = raw_name if is_name else shown_key
+            secret = _pick_secret(raw, "webhookSecret", "webhookUrl", SECRET_VARIABLE)
+            batch_secret = _pick_secret(raw, "batchWebhookSecret", "batchWebhook", secret)
+            return name, shown_key, secret, batch_secret
+    return KEY_VARIABLE, KEY_VARIABLE, SECRET_VARIABLE, SECRET_VARIABLE
+
+
+def _pick_secret(raw: Mapping[str, object], key: str, url_key: str, default: str) -> str:
+    url = raw.get(url_key)
+    return _pick_variable(default, raw.get(key), secret_in(url) if isinstance(url, str) else None)
+
+
+def _pick_variable(default: str, *texts: object) -> str:
+    """The first of these texts that is nothing but a variable."""
+    return next((text for text in texts if isinstance(text, str) and _is_variable(text)), default)
+
+
+def _raw_accounts(path: Path) -> Iterator[tuple[str, object]]:
+    """The `accounts` of the file as they stand there; it has been loaded before."""
+    try:
+        blob = parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, JsonSlip):
+        return
+    accounts = blob.get("accounts") if isinstance(blob, dict) else None
+    if isinstance(accounts, dict):
+        yield from accounts.items()
+
+
+def _is_variable(text: str) -> bool:
+    return _VARIABLE.fullmatch(text) is not None
+
+
+def _take_for_key(text: str) -> Meant:
+    """An account that no config knows, by its key. Raises: UsageError when this is no key."""
+    key = _expand(text)
+    api_url = derive_api_url(key) if is_header_safe(key) else None
+    if api_url is None:
+        raise UsageError(
+            "--account names no account of the config, and is no API key with a data centre",
+            hint='give a name or ${NAME} as in "accounts", or a key on stdin: --account -',
+        )
+    shown = text if _is_variable(text) else KEY_VARIABLE
+    account = AccountConfig(Secret(key), api_url)
+    return Meant(shown, shown, SECRET_VARIABLE, SECRET_VARIABLE, account, {})
+
+
+# --- what it holds --------------------------------------------------------------------------------
+
+
+def _draw(meant: Meant, mailchimp: MailchimpSide) -> Blob:
+    found = mailchimp.fetch_account()
+    configured, batch_hook = meant.account, want_batch_hook(meant.account)
+    blob: Blob = {"apiKey": meant.key}
+    if configured.api_url != derive_api_url(configured.key.reveal()):
+        blob["apiUrl"] = configured.api_url
+    blob |= {
+        "account_name": found.name,
+        "email": found.email,
+        "first_name": found.first_name,
+        "last_name": found.last_name,
+        "username": found.username,
+        "audiences": {
+            audience.list_id: _draw_audience(meant, mailchimp, audience.list_id, audience.name)
+            for audience in mailchimp.fetch_audiences()
+        },
+    }
+    hook = meant.hooks.get("")
+    if hook is not None:
+        blob["webhookUrl"] = _hide(hook.target, hook, meant.secret)
+    if batch_hook is not None:
+        blob["batchWebhook"] = _hide(batch_hook.target, batch_hook, meant.batch_secret)
+    hooks = mailchimp.fetch_batch_webhooks()
+    blob["batchWebhooks"] = [
+        {
+            "id": each.webhook_id,
+            "url": _hide(each.url, batch_hook, meant.batch_secret),
+            "enabled": each.is_enabled,
+        }
+        for each in hooks
+    ]
+    blob["batchWebhookFound"] = batch_hook is not None and any(
+        batch_hook.is_ours(each.url) and not find_batch_faults(each, batch_hook) for each in hooks
+    )
+    return blob
+
+
+def _draw_audience(meant: Meant, mailchimp: MailchimpSide, list_id: str, name: str) -> Blob:
+    hook = meant.hooks.get(list_id, meant.hooks.get(""))
+    hooks = mailchimp.fetch_webhooks(list_id)
+    blob: Blob = {"name": name, "interests": dict(mailchimp.fetch_interests(list_id))}
+    if hook is not None:
+        blob["webhook"] = _hide(hook.target, hook, meant.secret)
+    blob["webhooks"] = [
+        {
+            "id": each.webhook_id,
+            "url": _hide(each.url, hook, meant.secret),
+            "events": dict(each.events),
+            "sources": dict(each.sources),
+        }
+        for each in hooks
+    ]
+    blob["webhookFound"] = hook is not None and any(
+        hook.is_ours(each.url) and not find_faults(each, hook) for each in hooks
+    )
+    return blob
+
+
+def _hide(url: str, hook: WantedHook | None, secret: str) -> str:
+    """A webhook's URL without what is secret in it; one of ours with the variable for it."""
+    shown = show_url(url)
+    if hook is None or not hook.is_ours(url):
+        return f"{shown}?***" if "?" in url else shown
+    return f"{shown}?secret={secret}" if "?" in url else shown

@@ -1,0 +1,122 @@
+"""Questions on a terminal: a text, a key that does not show, one or several of a list.
+
+Ctrl-C raises Stopped, the end of the input click.Abort; both end the command.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from mcsync.cli.tables import clean, show_gap, show_heading, show_line
+from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
+
+T = TypeVar("T")
+TRIES = 3
+_SHOWN = 15  # of a long list; the rest is found by typing
+
+
+def try_to(attempt: Callable[[], T], advice: str = "") -> T:
+    """Ask and try, up to TRIES times: why it failed is told each time, and raised the last time.
+
+    `advice` is given where the error has none for somebody who is being asked.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return attempt()
+        except (RemoteRefused, RemoteUnavailable, ProtocolError) as error:
+            tell_trouble(error, advice)
+    return attempt()
+
+
+def tell_trouble(error: McsyncError, advice: str = "") -> None:
+    """One sentence, and what to do about it."""
+    show_line(f"That did not work: {error.message}.", indent=2)
+    hint = error.hint if isinstance(error, RemoteRefused) else advice
+    if hint:
+        show_line(f"{hint[0].upper()}{hint[1:]}.", indent=2)
+
+
+def show_step(title: str, *lines: str) -> None:
+    """A heading for the questions to come, and what is to be known for them."""
+    show_gap()
+    show_heading(title)
+    for line in lines:
+        show_line(line, hanging=0)
+
+
+def ask(question: str, default: str = "") -> str:
+    """A line of text, stripped; only Enter gives the default, which is told elsewhere."""
+    answer = click.prompt(clean(question), default=default, show_default=False)
+    return str(answer).strip()
+
+
+def ask_hidden(question: str, default: str = "") -> str:
+    """What is typed does not show."""
+    answer = click.prompt(clean(question), default=default, show_default=False, hide_input=True)
+    return str(answer).strip()
+
+
+def ask_yes(question: str, *, default: bool = True) -> bool:
+    """Yes or no."""
+    return click.confirm(clean(question), default=default)
+
+
+def choose_one(question: str, labels: Sequence[str], names: Sequence[str] = ()) -> int | None:
+    """Let one be chosen by its number, or by a part of its name; None for only Enter.
+
+    A long list shows its beginning, and what is typed shortens it. `names` are what is looked
+    through, the labels if there are none; a number that is not shown chooses nothing.
+    """
+    shown = list(range(len(labels)))
+    while True:
+        _show_numbered(labels, shown)
+        found: list[int] = []
+        while not found:
+            answer = ask(question)
+            if not answer:
+                return None
+            place = _read_number(answer, min(len(shown), _SHOWN))
+            if place is not None:
+                return shown[place]
+            found = [at for at, name in enumerate(names or labels) if _is_in(answer, name)]
+            if not found:
+                show_line(f'No number and no name here is "{answer}".', indent=2)
+        if len(found) == 1 and not answer.isdecimal():
+            show_line(labels[found[0]], indent=2)
+            return found[0]
+        shown = found
+
+
+def choose_several(question: str, labels: Sequence[str], default: Sequence[int]) -> list[int]:
+    """Let several be chosen by their numbers; their places, in order."""
+    _show_numbered(labels, range(len(labels)), most=len(labels))
+    while True:
+        answer = ask(question)
+        if not answer:
+            return list(default)
+        words = [word for word in re.split(r"[\s,;]+", answer) if word]
+        places = [_read_number(word, len(labels)) for word in words]
+        if None not in places:
+            return sorted({place for place in places if place is not None})
+        show_line(f"Type numbers from 1 to {len(labels)}, as: 1, 2", indent=2)
+
+
+def _show_numbered(labels: Sequence[str], places: Sequence[int], most: int = _SHOWN) -> None:
+    shown = places[:most]
+    width = len(str(len(shown)))
+    for number, place in enumerate(shown, 1):
+        show_line(f"{number:>{width}}  {labels[place]}", indent=2, hanging=width + 2)
+    if len(places) > most:
+        show_line(f"… and {len(places) - most} more; type a part of a name to find them", indent=2)
+
+
+def _read_number(answer: str, most: int) -> int | None:
+    """The place (from 0) that a number (from 1) means; None when it is no number of the list."""
+    is_number = answer.isascii() and answer.isdecimal() and len(answer) < 10
+    return int(answer) - 1 if is_number and 0 < int(answer) <= most else None
+
+
+def _is_in(part: str, label: str) -> bool:
+    return part.casefold() in label.casefold()

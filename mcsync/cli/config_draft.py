@@ -1,0 +1,232 @@
+"""A new config, made of what was chosen; no questions, no files, no network.
+
+`mcsync init` gathers the choices, by asking or from its options; here they become the documents'
+blob ("Config settings JSON blob") with mcsync's own keys beside it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from mcsync.model_setup import Account, GroupChoice
+
+CIVICRM_URL = "MCSYNC_CIVICRM_URL"
+CIVICRM_KEY = "MCSYNC_CIVICRM_API_KEY"
+SITE_KEY = "MCSYNC_CIVICRM_SITE_KEY"
+MAILCHIMP_KEY = "MAILCHIMP_API_KEY"
+
+
+class KeysIn(StrEnum):
+    """Where the config has its keys (API keys) from: they stand in it, or `${NAME}` does."""
+
+    FILE = "file"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An address or a key, and the environment variable that holds it; "" for none."""
+
+    text: str = field(repr=False)
+    variable: str = ""
+
+    @property
+    def written(self) -> str:
+        """How it stands in the file."""
+        return f"${{{self.variable}}}" if self.variable else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceChoice:
+    """An audience and its group; `interests` has the groups of the mapped ones, by interest id.
+
+    `interest_names` has every interest of the audience, as "Category: Interest".
+    """
+
+    list_id: str
+    name: str
+    group: GroupChoice
+    interests: Mapping[str, GroupChoice] = field(default_factory=dict)
+    interest_names: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        interests = {key: group.group_id for key, group in self.interests.items()}
+        return {
+            "list_id": self.list_id,
+            "name": self.name,
+            "group_id": self.group.group_id,
+            "interests": interests,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """All that a new config says.
+
+    `api_url` is None where the key tells the address. `webhook_url` is the address that leads to
+    `mcsync serve`, without a last slash, None for no webhooks; `webhook_secret` goes with it.
+    """
+
+    civicrm_url: Setting
+    civicrm_key: Setting
+    site_key: Setting | None = None
+    mailchimp_key: Setting
+    api_url: str | None = None
+    account: Account
+    audiences: tuple[AudienceChoice, ...]
+    webhook_url: str | None = None
+    webhook_secret: str = field(default="", repr=False)
+    cache: str = "mcsync.db"
+
+
+def draft_config(choices: Choices) -> dict[str, object]:
+    """The config as it stands in its file."""
+    civicrm = {"url": choices.civicrm_url.written, "apiKey": choices.civicrm_key.written}
+    if choices.site_key is not None:
+        civicrm["siteKey"] = choices.site_key.written
+    key = choices.mailchimp_key.written
+    return {
+        "civicrm": civicrm,
+        "cache": choices.cache,
+        "lists": {each.list_id: _list(each, key) for each in choices.audiences},
+        "accounts": {key: _account(choices, key)},
+    }
+
+
+def _list(audience: AudienceChoice, key: str) -> dict[str, object]:
+    """An entry of `lists`; ids are texts, as in the documents."""
+    return {
+        "subscriptionGroup": str(audience.group.group_id),
+        "apiKey": key,
+        "interests": {key: str(group.group_id) for key, group in audience.interests.items()},
+    }
+
+
+def _account(choices: Choices, key: str) -> dict[str, object]:
+    account, url, secret = choices.account, choices.webhook_url, choices.webhook_secret
+    found: dict[str, object] = {"apiKey": key}
+    if choices.api_url is not None:
+        found["apiUrl"] = choices.api_url
+    found |= {
+        "account_name": _quoted(account.name),
+        "email": _quoted(account.email),
+        "first_name": _quoted(account.first_name),
+        "last_name": _quoted(account.last_name),
+        "username": _quoted(account.username),
+        "audiences": {
+            each.list_id: {
+                "name": _quoted(each.name),
+                "interests": {key: _quoted(name) for key, name in each.interest_names.items()},
+            }
+            for each in choices.audiences
+        },
+    }
+    if url is not None:
+        found |= {
+            "webhookUrl": f"{url}/webhook?secret={secret}",
+            "webhookSecret": secret,
+            "batchWebhook": f"{url}/batch-webhook?secret={secret}",
+            "batchWebhookSecret": secret,
+        }
+    return found
+
+
+def _quoted(name: str) -> str:
+    """A name from Mailchimp, so that the config takes no part of it for a variable."""
+    return name.replace("${", "$ {")
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+def place_keys(choices: Choices, keys: KeysIn) -> Choices:
+    """The choices with every key in the one place; a variable that has no name yet gets one."""
+    if keys is KeysIn.FILE:
+        return replace(
+            choices,
+            civicrm_url=Setting(choices.civicrm_url.text),
+            civicrm_key=Setting(choices.civicrm_key.text),
+            site_key=choices.site_key and Setting(choices.site_key.text),
+            mailchimp_key=Setting(choices.mailchimp_key.text),
+        )
+    return replace(
+        choices,
+        civicrm_key=_named(choices.civicrm_key, CIVICRM_KEY),
+        site_key=choices.site_key and _named(choices.site_key, SITE_KEY),
+        mailchimp_key=_named(choices.mailchimp_key, MAILCHIMP_KEY),
+    )
+
+
+def _named(setting: Setting, variable: str) -> Setting:
+    return setting if setting.variable else replace(setting, variable=variable)
+
+
+def has_typed_keys(choices: Choices) -> bool:
+    """Whether some key has no variable, and would stand in the file."""
+    keys = (choices.civicrm_key, choices.site_key, choices.mailchimp_key)
+    return any(key is not None and not key.variable for key in keys)
+
+
+def find_variables(choices: Choices) -> dict[str, str]:
+    """The variables that the config needs, and what they are to hold."""
+    settings = (
+        choices.civicrm_url,
+        choices.civicrm_key,
+        choices.site_key,
+        choices.mailchimp_key,
+    )
+    return {each.variable: each.text for each in settings if each is not None and each.variable}
+
+
+# --- what does not go together --------------------------------------------------------------------
+
+
+def find_clash(audiences: Iterable[AudienceChoice]) -> str | None:
+    """The first group that is to stand for two things, as a sentence; None when all is well."""
+    subscriptions: dict[int, str] = {}
+    for audience in audiences:
+        group, name = audience.group, audience.name
+        if group.group_id in subscriptions:
+            both = f'"{subscriptions[group.group_id]}" and "{name}"'
+            return f"{name_group(group)} cannot stand for two audiences, {both}"
+        subscriptions[group.group_id] = name
+        taken = {group.group_id: f'the audience "{name}"'}
+        for key, interest_group in audience.interests.items():
+            what = f'the interest "{audience.interest_names.get(key, key)}"'
+            if interest_group.group_id in taken:
+                both = f"{taken[interest_group.group_id]} and for {what}"
+                return f"{name_group(interest_group)} cannot stand for {both}"
+            taken[interest_group.group_id] = what
+    return None
+
+
+def name_group(group: GroupChoice) -> str:
+    """A group, as a human and CiviCRM know it."""
+    return f"{group.title} (group {group.group_id})"
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def read_address(text: str, *, is_bare: bool = False) -> str:
+    """An address as typed, made whole: with https:// in front, without a last slash.
+
+    With `is_bare` it may have no query.
+    Raises: ValueError with a sentence that tells what is wrong.
+    """
+    text = text.strip()
+    whole = text if "://" in text else f"https://{text}"
+    try:
+        parts = urlsplit(whole)
+        is_odd = not parts.hostname or parts.port == 0 or parts.scheme not in ("http", "https")
+    except ValueError:
+        is_odd = True
+    if is_odd or not whole.isprintable() or " " in whole or "${" in whole:
+        raise ValueError(f'"{text}" is no address; write it as https://www.example.org')
+    if "@" in parts.netloc:
+        raise ValueError("an address may not hold a user or a password")
+    if is_bare and (parts.query or parts.fragment):
+        raise ValueError("leave out what follows the question mark; a secret is added for you")
+    return whole.rstrip("/")

@@ -1,0 +1,99 @@
+"""A new config file: readable by its owner only, whole or not there, never over another one."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from mcsync.config import Config, load_config
+from mcsync.errors import ConfigError
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise ConfigError when something has that name, or when nothing could be written there."""
+    if os.path.lexists(path):
+        raise ConfigError(
+            f"{path} exists already, and is left as it is",
+            hint="name a file that does not exist yet with --config, or move the old one away",
+        )
+    folder = path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path} cannot be written: {folder} is no folder", hint=_HINT)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written: {folder} is not yours to write", hint=_HINT)
+
+
+_HINT = "name another place with --config"
+
+
+def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, str]) -> Config:
+    """Write a new config, and return it as our own loader reads it.
+
+    `environ` has the variables that it names. It is written beside its place under another name,
+    loaded, and only then given its own: however this is interrupted, it is whole or not there.
+    Missing folders are made for their owner only.
+    Raises: ConfigError when the loader refuses it, a file is there by now, or a disk has trouble.
+    """
+    text = json.dumps(blob, indent=2, ensure_ascii=False) + "\n"
+    try:
+        _make_folders(path.parent)
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        try:
+            _fill(number, text)
+            _try_out(Path(name), environ)
+            _put(Path(name), path, text)
+        finally:
+            with suppress(OSError):
+                os.unlink(name)
+    except FileExistsError:
+        raise ConfigError(
+            f"{path} has been made by somebody else meanwhile, and is left as it is", hint=_HINT
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint=_HINT) from None
+    return load_config(path, environ)
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing."""
+    if not folder.is_dir():
+        _make_folders(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _fill(number: int, text: str) -> None:
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _try_out(draft: Path, environ: Mapping[str, str]) -> None:
+    """Load it; what is wrong is told without the passing name that it has."""
+    try:
+        load_config(draft, environ)
+    except ConfigError as error:
+        raise ConfigError(
+            "mcsync would not take the config made of these answers, so nothing was written",
+            hint="answer differently in these places",
+            problems=error.problems or (("config", error.message),),
+        ) from None
+
+
+def _put(draft: Path, path: Path, text: str) -> None:
+    """Give the finished file its name, unless another one has it."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links, as FAT or some that are shared over a network
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            _fill(number, text)
+        except BaseException:
+            os.unlink(path)
+            raise

@@ -1,0 +1,398 @@
+"""The conversation of `mcsync init`: what it says and asks, step by step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from mcsync.cli.asking import (
+    ask,
+    ask_hidden,
+    ask_yes,
+    choose_one,
+    choose_several,
+    show_step,
+    try_to,
+)
+from mcsync.cli.config_draft import (
+    CIVICRM_KEY,
+    CIVICRM_URL,
+    MAILCHIMP_KEY,
+    SITE_KEY,
+    AudienceChoice,
+    Choices,
+    KeysIn,
+    Setting,
+    find_variables,
+    has_typed_keys,
+    name_group,
+    place_keys,
+    read_address,
+)
+from mcsync.cli.probing import OpenAccount, Site, find_site, open_account, open_site
+from mcsync.cli.tables import show_fields, show_line
+from mcsync.cli.wishes import Wishes, make_secret, match_audiences, match_interests
+from mcsync.config import derive_api_url
+from mcsync.errors import RemoteRefused
+from mcsync.model import Audience
+from mcsync.model_setup import GroupChoice
+
+Look = Callable[[], Sequence[GroupChoice]]
+
+
+def converse(wishes: Wishes, path: Path) -> Choices:
+    """Ask for everything that the wishes do not tell, and show what will be written.
+
+    Raises: Stopped or click.Abort when the person leaves, or does not want it written; after
+    three tries in vain what the services raise.
+    """
+    show_line(
+        "This makes a config for mcsync. A few questions; nothing is written before the end, "
+        "and Ctrl-C leaves at any time.",
+        hanging=0,
+    )
+    login = _ask_civicrm(wishes)
+    mailchimp_key, api_url, account = _ask_mailchimp(wishes)
+    choices = Choices(
+        civicrm_url=login.url,
+        civicrm_key=login.key,
+        site_key=login.site_key,
+        mailchimp_key=mailchimp_key,
+        api_url=api_url,
+        account=account.account,
+        audiences=_ask_audiences(wishes, account, login.look),
+        webhook_url=_ask_webhooks(wishes),
+        webhook_secret=make_secret(),
+        cache=wishes.cache,
+    )
+    choices = _ask_where_keys_go(wishes, choices)
+    show_choices(choices, path)
+    if not ask_yes("Write it?"):
+        raise click.Abort
+    return choices
+
+
+# --- CiviCRM --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Login:
+    """CiviCRM's address and keys as far as they are known; `key` "" is none yet."""
+
+    url: Setting
+    key: Setting = field(default_factory=lambda: Setting(""))
+    site_key: Setting | None = None
+    wants_site_key: bool = False
+
+    def open(self) -> Site:
+        """Log in; remembers whether CiviCRM asks for a site key."""
+        site_key = self.site_key.text if self.site_key else None
+        try:
+            return open_site(self.url.text, self.key.text, site_key)
+        except RemoteRefused as error:
+            # "Must satisfy guard (site_key, perm)" are CiviCRM's own words (facts, "Request").
+            self.wants_site_key = "site_key" in error.message
+            raise
+
+    def look(self) -> Sequence[GroupChoice]:
+        """The groups as they are now."""
+        return self.open().groups
+
+
+def _ask_civicrm(wishes: Wishes) -> _Login:
+    show_step("CiviCRM")
+    login = _Login(_ask_address(wishes), site_key=wishes.find(SITE_KEY))
+    given = [wishes.given[CIVICRM_KEY]] if CIVICRM_KEY in wishes.given else []
+    if not given:
+        show_line(
+            "The API key of the user that mcsync acts as; README.md tells what that user must be "
+            "allowed to do. What you type does not show.",
+            hanging=0,
+        )
+
+    def attempt() -> Site:
+        if login.wants_site_key and login.site_key is None:
+            login.site_key = _ask_site_key()
+        else:
+            offered = wishes.offered.get(CIVICRM_KEY)
+            login.key = given.pop() if given else _ask_key("API key", offered, login.key)
+        return login.open()
+
+    site = try_to(attempt, "Check the address and whether the site is up, then try again")
+    if site.url != login.url.text:
+        login.url = Setting(site.url)
+    show_line(f"CiviCRM lets us in; it has {_count(site.groups, 'group')}.", indent=2)
+    return login
+
+
+def _ask_address(wishes: Wishes) -> Setting:
+    given = [wishes.given[CIVICRM_URL]] if CIVICRM_URL in wishes.given else []
+    offered = wishes.offered.get(CIVICRM_URL)
+    if not given:
+        show_line("The address of your site, as https://www.example.org", hanging=0)
+    if not given and offered:
+        show_line(f"Enter takes {offered.text} from ${CIVICRM_URL}.", hanging=0)
+
+    def attempt() -> Setting:
+        found = given.pop() if given else _read_setting("Address of CiviCRM", offered)
+        find_site(found.text)
+        return found
+
+    return try_to(
+        attempt,
+        "Type the address as your browser shows it, up to the first single slash; if CiviCRM "
+        "lives deeper, up to the slash before “civicrm”",
+    )
+
+
+def _read_setting(question: str, offered: Setting | None) -> Setting:
+    """Ask until it is an address; Enter takes what is offered, if anything is."""
+    while True:
+        answer = ask(question)
+        if not answer and offered:
+            return offered
+        if answer:
+            try:
+                return Setting(read_address(answer))
+            except ValueError as error:
+                show_line(f"That did not work: {error}.", indent=2)
+
+
+def _ask_key(question: str, offered: Setting | None, last: Setting) -> Setting:
+    """Ask for a key that does not show; Enter takes the last one again, or the offered one."""
+    default = last if last.text else offered
+    if last.text:
+        question += " (Enter: the same again)"
+    elif offered:
+        question += f" (Enter: taken from ${offered.variable})"
+    while True:
+        answer = ask_hidden(question)
+        if answer:
+            return Setting(answer)
+        if default:
+            return default
+
+
+def _ask_site_key() -> Setting | None:
+    show_line(
+        "This user may not log in by an API key alone. Either give its role the permission "
+        "“authenticate with api key”, or type the site key (CIVICRM_SITE_KEY in "
+        "civicrm.settings.php).",
+        indent=2,
+        hanging=0,
+    )
+    typed = ask_hidden("Site key (Enter: none, try again)")
+    return Setting(typed) if typed else None
+
+
+# --- Mailchimp ------------------------------------------------------------------------------------
+
+
+def _ask_mailchimp(wishes: Wishes) -> tuple[Setting, str | None, OpenAccount]:
+    """The key, the address where the key does not tell it, and what they open."""
+    show_step("Mailchimp")
+    given = [wishes.given[MAILCHIMP_KEY]] if MAILCHIMP_KEY in wishes.given else []
+    last = Setting("")
+    if not given:
+        show_line(
+            "The API key of your account: at Mailchimp under Account > Extras > API keys. It "
+            "ends in a data centre, as -us11. What you type does not show.",
+            hanging=0,
+        )
+
+    def attempt() -> tuple[Setting, str | None, OpenAccount]:
+        nonlocal last
+        offered = wishes.offered.get(MAILCHIMP_KEY)
+        last = given.pop() if given else _ask_key("API key", offered, last)
+        api_url = wishes.api_url
+        if api_url is None and derive_api_url(last.text) is None:
+            api_url = _ask_api_url()
+        return last, api_url, open_account(last.text, api_url)
+
+    found = try_to(attempt, "Check the end of the key, which tells where Mailchimp is (as -us11)")
+    account = found[2].account
+    whose = f" ({account.email})" if account.email else ""
+    show_line(f"Mailchimp lets us in: {account.name}{whose}.", indent=2)
+    return found
+
+
+def _ask_api_url() -> str | None:
+    show_line(
+        "This key does not end in a data centre, as -us11. Was it copied whole? Only if your "
+        "Mailchimp is reached at an address of its own, type that; else press Enter.",
+        indent=2,
+        hanging=0,
+    )
+    while answer := ask("Address of Mailchimp's API (Enter: type the key again)"):
+        try:
+            return read_address(answer)
+        except ValueError as error:
+            show_line(f"That did not work: {error}.", indent=2)
+    return None
+
+
+# --- audiences, groups, interests -----------------------------------------------------------------
+
+
+def _ask_audiences(wishes: Wishes, account: OpenAccount, look: Look) -> tuple[AudienceChoice, ...]:
+    """The audiences, each with its group and its mapped interests."""
+    given = match_audiences(wishes.audiences, account, look()) if wishes.audiences else ()
+    found = list(given)
+    for audience in [] if given else _ask_which(account.audiences):
+        group = _ask_group(audience.name, look, {each.group.group_id for each in found})
+        names = account.fetch_interests(audience.list_id)
+        choice = AudienceChoice(audience.list_id, audience.name, group, {}, names)
+        found.append(choice if wishes.interests else _ask_interests(choice, look))
+    if wishes.interests:
+        return match_interests(wishes.interests, found, look())
+    return tuple(_ask_interests(each, look) for each in given) or tuple(found)
+
+
+def _ask_which(audiences: Sequence[Audience]) -> list[Audience]:
+    show_step("Audiences")
+    labels = _label_audiences(audiences)
+    if len(labels) == 1:
+        show_line(f"The account has one audience: {labels[0]}.", hanging=0)
+        return list(audiences)
+    show_line("Which audiences shall be kept in agreement with CiviCRM?", hanging=0)
+    everything = range(len(labels))
+    places = choose_several("Numbers, as 1, 2 (Enter: all)", labels, everything)
+    return [audiences[place] for place in places]
+
+
+def _label_audiences(audiences: Sequence[Audience]) -> list[str]:
+    """Names and sizes; ids only where names are not enough."""
+    names = [each.name for each in audiences]
+    return [
+        f"{each.name}, {each.member_count:,} member{'' if each.member_count == 1 else 's'}"
+        + (f", id {each.list_id}" if names.count(each.name) > 1 else "")
+        for each in audiences
+    ]
+
+
+def _ask_group(name: str, look: Look, taken: set[int]) -> GroupChoice:
+    """The subscription group: one that people can be added to, a mailing group, not taken yet."""
+    show_step(f'The group for "{name}"')
+    show_line(
+        "Which CiviCRM group stands for this audience? Whoever is in the group is subscribed, "
+        "and whoever is subscribed is in the group. Shown are enabled mailing groups, no smart "
+        "groups.",
+        hanging=0,
+    )
+    while True:
+        groups = [
+            each
+            for each in look()
+            if each.is_active
+            and each.is_mailing
+            and not each.is_smart
+            and each.group_id not in taken
+        ]
+        if not groups:
+            show_line(
+                "There is none. Make one in CiviCRM: Contacts, Manage Groups, Add Group, with "
+                "the type “Mailing List”.",
+                indent=2,
+                hanging=0,
+            )
+        question = "Number, or part of a name (Enter: look again)"
+        labels = [name_group(each) for each in groups]
+        place = choose_one(question, labels, [each.title for each in groups])
+        if place is not None:
+            return groups[place]
+
+
+def _ask_interests(audience: AudienceChoice, look: Look) -> AudienceChoice:
+    """The audience with those of its interests that follow a group."""
+    if not audience.interest_names:
+        return audience
+    show_step(f'The interests of "{audience.name}"')
+    show_line(
+        "An interest can have a CiviCRM group too: whoever has the interest is in the group. "
+        "Which of these shall have one?",
+        hanging=0,
+    )
+    ids = list(audience.interest_names)
+    labels = [audience.interest_names[key] for key in ids]
+    mapped: dict[str, GroupChoice] = {}
+    for place in choose_several("Numbers, as 1, 2 (Enter: none)", labels, ()):
+        group = _ask_interest_group(labels[place], look, audience.group, mapped)
+        if group is not None:
+            mapped[ids[place]] = group
+    return replace(audience, interests=mapped)
+
+
+def _ask_interest_group(
+    name: str, look: Look, main: GroupChoice, mapped: Mapping[str, GroupChoice]
+) -> GroupChoice | None:
+    taken = {main.group_id, *(group.group_id for group in mapped.values())}
+    groups = [each for each in look() if each.is_active and each.group_id not in taken]
+    groups.sort(key=lambda each: not each.is_mailing)  # others are seldom meant
+    labels = [
+        name_group(each) + (", smart: only towards Mailchimp" if each.is_smart else "")
+        for each in groups
+    ]
+    show_line(f'Which group stands for "{name}"?', hanging=0)
+    names = [each.title for each in groups]
+    place = choose_one("Number, or part of a name (Enter: none)", labels, names)
+    return None if place is None else groups[place]
+
+
+# --- webhooks, keys -------------------------------------------------------------------------------
+
+
+def _ask_webhooks(wishes: Wishes) -> str | None:
+    if wishes.webhook_url is not None:
+        return wishes.webhook_url or None
+    show_step("Webhooks")
+    show_line(
+        "With webhooks Mailchimp tells at once when somebody subscribes, leaves or changes. "
+        "They need “mcsync serve” running where Mailchimp can reach it from outside. You can "
+        "do without: the next sync finds out.",
+        hanging=0,
+    )
+    while answer := ask("Public address that leads to mcsync serve (Enter: no webhooks)"):
+        try:
+            return read_address(answer, is_bare=True)
+        except ValueError as error:
+            show_line(f"That did not work: {error}.", indent=2)
+    return None
+
+
+def _ask_where_keys_go(wishes: Wishes, choices: Choices) -> Choices:
+    if wishes.keys is not None:
+        return place_keys(choices, wishes.keys)
+    if not has_typed_keys(choices):
+        return choices
+    show_step("Where the keys go")
+    labels = [
+        "Into the file. Only you will be able to read it.",
+        "Into environment variables, which you set wherever mcsync runs.",
+    ]
+    place = choose_one("Number (Enter: 1)", labels)
+    return place_keys(choices, KeysIn.ENVIRONMENT) if place == 1 else choices
+
+
+# --- what it comes to -----------------------------------------------------------------------------
+
+
+def show_choices(choices: Choices, path: Path) -> None:
+    """Everything that was chosen, before it is written; no key, no secret."""
+    show_step("This will be written", f"{path}, readable by you only")
+    rows = [("CiviCRM", choices.civicrm_url.text), ("Mailchimp", choices.account.name)]
+    for audience in choices.audiences:
+        rows.append(("audience", f"{audience.name} = {name_group(audience.group)}"))
+        for key, group in audience.interests.items():
+            rows.append(("interest", f"{audience.interest_names[key]} = {name_group(group)}"))
+    hooks = "none"
+    if choices.webhook_url is not None:
+        hooks = f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret"
+    variables = ", ".join(f"${name}" for name in find_variables(choices))
+    keys = ["in the file"] if has_typed_keys(choices) else []
+    keys += [f"in {variables}"] if variables else []
+    show_fields([*rows, ("webhooks", hooks), ("keys", " and ".join(keys))])
+
+
+def _count(things: Sequence[object], word: str) -> str:
+    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"

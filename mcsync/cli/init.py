@@ -1,0 +1,79 @@
+"""mcsync init."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mcsync.cli.options import State, global_options
+
+_KEY_HELP = "Take the API key of {} from $NAME. Default: ${}."
+
+
+@click.command(name="init")
+@click.option("--civicrm-url", metavar="URL", help="The address of CiviCRM.")
+@click.option(
+    "--civicrm-key-env",
+    metavar="NAME",
+    help=_KEY_HELP.format("CiviCRM", "MCSYNC_CIVICRM_API_KEY"),
+)
+@click.option(
+    "--site-key-env",
+    metavar="NAME",
+    help="Take CiviCRM's site key from $NAME. Default: $MCSYNC_CIVICRM_SITE_KEY, or none.",
+)
+@click.option(
+    "--mailchimp-key-env",
+    metavar="NAME",
+    help=_KEY_HELP.format("Mailchimp", "MAILCHIMP_API_KEY"),
+)
+@click.option(
+    "--mailchimp-url", metavar="URL", help="The API's address, if the key does not tell it."
+)
+@click.option(
+    "--read-keys", is_flag=True, help="Read both API keys from stdin: CiviCRM's, then Mailchimp's."
+)
+@click.option(
+    "--audience",
+    "audiences",
+    multiple=True,
+    metavar="AUDIENCE=GROUP",
+    help="Sync this audience with this group, each by id or name; repeatable.",
+)
+@click.option(
+    "--interest",
+    "interests",
+    multiple=True,
+    metavar="INTEREST=GROUP",
+    help="Map this interest to this group, each by id or name; repeatable.",
+)
+@click.option(
+    "--webhook-url",
+    metavar="URL",
+    help='The public address that leads to mcsync serve; "" for no webhooks.',
+)
+@click.option(
+    "--keys",
+    type=click.Choice(["file", "environment"]),
+    help="Write the keys into the file, or have it name environment variables.",
+)
+@click.option("--no-input", "--yes", "no_input", is_flag=True, help="Ask nothing, write at once.")
+@global_options
+def command(state: State, **options: Any) -> None:
+    """Write a new config: asks for what it needs, tries it out, then runs a check.
+
+    On a terminal it asks for whatever the options do not tell. The file goes to --config, else
+    to $MCSYNC_CONFIG, else to ./config.json; one that exists is never changed.
+
+    \b
+    Examples:
+      mcsync init
+      mcsync init --config /etc/mcsync/config.json
+      mcsync init --no-input --civicrm-url https://crm.example.org \\
+          --audience "Main audience=Newsletter" --interest "Topics: Events=Events"
+    """
+    from mcsync.cli.set_up import Options, choose_place, gather_choices, tell_result, write_choices
+
+    path = choose_place(state, Path.cwd())
+    choices = gather_choices(state, Options(**options), path)
+    tell_result(state, choices, write_choices(state, choices, path))

@@ -1,0 +1,116 @@
+"""Both services as `mcsync init` finds them: is the address right, the key, and what is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mcsync.config import derive_api_url
+from mcsync.config_json import is_header_safe
+from mcsync.errors import ConfigError, ProtocolError, RemoteRefused
+from mcsync.model import Audience
+from mcsync.model_setup import Account, GroupChoice
+from mcsync.pipeline.ports import MailchimpPort
+
+_WORDS = {
+    "set civicrm.siteKey in the config": "give the site key with --site-key-env",
+    "check civicrm.url in the config": "check the address of CiviCRM",
+}
+_NO_KEY = "not-a-key"  # CiviCRM answers 401 to it, and nothing else does so but a CiviCRM
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A CiviCRM site that let us in; `url` is the address that works."""
+
+    url: str
+    groups: tuple[GroupChoice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """A Mailchimp account that let us in; `mailchimp` tells more about its audiences."""
+
+    account: Account
+    audiences: tuple[Audience, ...]
+    mailchimp: MailchimpPort = field(repr=False)
+
+    def fetch_interests(self, list_id: str) -> Mapping[str, str]:
+        """Interest id to "Category: Interest"."""
+        return self.mailchimp.fetch_interests(list_id)
+
+
+def find_site(url: str) -> None:
+    """Make sure that CiviCRM is there, before anybody types a key.
+
+    Raises: ProtocolError when something else is, RemoteUnavailable when nothing is.
+    """
+    from mcsync.cli.build import build_civicrm_setup
+
+    try:
+        build_civicrm_setup(url, _NO_KEY).fetch_groups()
+    except RemoteRefused:
+        return
+    except ProtocolError as error:
+        error.hint = _reword(error.hint)
+        raise
+
+
+def open_site(url: str, api_key: str, site_key: str | None) -> Site:
+    """Log in to CiviCRM and see its groups.
+
+    Raises: RemoteRefused for a wrong key or a missing permission; RemoteUnavailable,
+    ProtocolError.
+    """
+    from mcsync.cli.build import build_civicrm_setup
+
+    _refuse_odd(api_key, "CiviCRM")
+    if site_key is not None:
+        _refuse_odd(site_key, "CiviCRM")
+    civicrm = build_civicrm_setup(url, api_key, site_key)
+    try:
+        groups = civicrm.fetch_groups()
+    except (RemoteRefused, ProtocolError) as error:
+        error.hint = _reword(error.hint)
+        raise
+    return Site(civicrm.found_url or url, groups)
+
+
+def open_account(api_key: str, api_url: str | None) -> OpenAccount:
+    """Log in to Mailchimp and see the account's audiences.
+
+    Raises: RemoteRefused for a wrong key, or one without data centre where `api_url` is None;
+    RemoteUnavailable, ProtocolError; ConfigError when there is no audience.
+    """
+    from mcsync.cli.build import build_mailchimp_setup
+
+    _refuse_odd(api_key, "Mailchimp")
+    address = api_url or derive_api_url(api_key)
+    if address is None:
+        raise RemoteRefused(
+            "this key has no data centre at its end, as -us11",
+            hint="copy the whole key; for a proxy give its address with --mailchimp-url",
+        )
+    mailchimp = build_mailchimp_setup(api_key, address)
+    account = mailchimp.fetch_account()
+    audiences = mailchimp.fetch_audiences()
+    if not audiences:
+        raise ConfigError(
+            f'the Mailchimp account "{account.name}" has no audience',
+            hint="make one at Mailchimp (Audience), then start again",
+        )
+    return OpenAccount(account, audiences, mailchimp)
+
+
+def _reword(hint: str | None) -> str | None:
+    """The same advice to somebody who has no config yet."""
+    for before, after in _WORDS.items():
+        hint = hint and hint.replace(before, after)
+    return hint
+
+
+def _refuse_odd(api_key: str, service: str) -> None:
+    """A key that cannot travel in a header is none; saying so here keeps it out of tracebacks."""
+    if not is_header_safe(api_key):
+        raise RemoteRefused(
+            f"this is no API key of {service}: a key has only letters, digits and signs",
+            hint="copy the key without spaces or line breaks",
+        )

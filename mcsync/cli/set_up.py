@@ -1,0 +1,196 @@
+"""The steps of `mcsync init`: where to, what, write it, check it, tell."""
+
+import logging
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mcsync.cli.config_draft import (
+    CIVICRM_KEY,
+    MAILCHIMP_KEY,
+    SITE_KEY,
+    Choices,
+    KeysIn,
+    draft_config,
+    find_variables,
+)
+from mcsync.cli.config_file import refuse_existing, write_config
+from mcsync.cli.options import State
+from mcsync.cli.signals import Stopped
+from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
+from mcsync.cli.wishes import (
+    Wishes,
+    check_address,
+    find_given,
+    find_offered,
+    read_keys,
+    take_choices,
+)
+from mcsync.config import Config, find_config
+from mcsync.errors import ConfigError, UsageError
+from mcsync.logs import choose_level, set_up
+
+_NEXT = (
+    ("mcsync fetch", "reads both services, and changes nothing at either"),
+    ("mcsync sync --dry-run", "shows what a sync would change, and why"),
+    ("mcsync sync --wait", "does it; then let cron repeat it"),
+)
+_NEXT_WEBHOOKS = (
+    ("mcsync serve", "receives what Mailchimp tells; keep it running"),
+    ("mcsync check --fix", "then has Mailchimp send its webhooks there"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `mcsync init`, as Click has them."""
+
+    civicrm_url: str | None
+    civicrm_key_env: str | None
+    site_key_env: str | None
+    mailchimp_key_env: str | None
+    mailchimp_url: str | None
+    read_keys: bool
+    audiences: tuple[str, ...]
+    interests: tuple[str, ...]
+    webhook_url: str | None
+    keys: str | None
+    no_input: bool
+
+
+def choose_place(state: State, cwd: Path) -> Path:
+    """Where the config goes; ConfigError when something is there, before anything is asked."""
+    # Why a service refuses is told as an answer; a log line between questions tells nobody more.
+    level = choose_level(state.quiet, state.verbose, is_terminal=False)
+    set_up(level if state.verbose else logging.ERROR, os.environ)
+    if state.lists:
+        raise UsageError("--list is not for init", hint="name audiences with --audience")
+    named = state.config or os.environ.get("MCSYNC_CONFIG") or "config.json"
+    path = Path(os.path.abspath(cwd / named))
+    refuse_existing(path)
+    state.stop_hint = "nothing was written"
+    return path
+
+
+def gather_choices(state: State, options: Options, path: Path) -> Choices:
+    """The choices: by asking where somebody can be asked, else of the options alone."""
+    wishes = _make_wishes(state, options)
+    if options.no_input or options.read_keys or state.wants_json or not _is_somebody_there():
+        return take_choices(wishes)
+    from mcsync.cli.conversation import converse
+
+    try:
+        return converse(wishes, path)
+    except (Stopped, click.Abort):
+        click.echo()  # the question has no line of its own yet
+        raise
+
+
+def _is_somebody_there() -> bool:
+    """Whether questions can be read, and answered."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _make_wishes(state: State, options: Options) -> Wishes:
+    variables = {
+        CIVICRM_KEY: options.civicrm_key_env,
+        SITE_KEY: options.site_key_env,
+        MAILCHIMP_KEY: options.mailchimp_key_env,
+    }
+    given = find_given(options.civicrm_url, variables, os.environ)
+    if options.read_keys:
+        given |= read_keys()
+    api_url, hooks = options.mailchimp_url, options.webhook_url
+    return Wishes(
+        given=given,
+        offered=find_offered(os.environ),
+        api_url=api_url and check_address("--mailchimp-url", api_url),
+        audiences=options.audiences,
+        interests=options.interests,
+        webhook_url=hooks and check_address("--webhook-url", hooks, is_bare=True),
+        keys=KeysIn(options.keys) if options.keys else None,
+        cache="mcsync.db" if state.cache is None else os.path.abspath(state.cache),
+    )
+
+
+def write_choices(state: State, choices: Choices, path: Path) -> Config:
+    """Write the config, and return it as it loads with the variables that it names set."""
+    environ = {**os.environ, **find_variables(choices)}
+    config = write_config(path, draft_config(choices), environ)
+    state.stop_hint = f"{path} is written"
+    state.settings = config
+    return config
+
+
+def tell_result(state: State, choices: Choices, config: Config) -> None:
+    """What was made, what a check finds, and what comes next.
+
+    What is found does not change how this ends: the config is written, and can be mended.
+    """
+    from mcsync.cli.build import build_check
+    from mcsync.cli.checking import answer_report
+    from mcsync.pipeline.check import look
+
+    variables = find_variables(choices)
+    unset = [name for name, text in variables.items() if os.environ.get(name) != text]
+    state.answer = {
+        "config": str(config.path),
+        "cache": str(config.cache),
+        "account": choices.account.name,
+        "variables": list(variables),
+        "unset_variables": unset,
+        "webhook_url": choices.webhook_url,
+        "webhook_secret_at": choices.webhook_url and "accounts.*.webhookSecret",
+    }
+    chosen = state.audiences = [each.as_dict() for each in choices.audiences]
+    if not state.wants_json:
+        _show_written(choices, config, unset)
+    wanted = build_check(config, config.audiences)
+    answer_report(state, wanted, look(wanted), config.audiences)
+    state.audiences = [a | b for a, b in zip(chosen, state.audiences, strict=True)]
+    if not state.wants_json:
+        _show_next(choices, config)
+
+
+def _show_written(choices: Choices, config: Config, unset: list[str]) -> None:
+    show_gap()
+    show_line(f"{config.path} is written; only you can read it.", hanging=0)
+    if unset:
+        show_line(
+            f"Before you run mcsync, set {', '.join(unset)} in its environment: in the shell, "
+            "in cron's line, or in the file that systemd's EnvironmentFile names.",
+            hanging=0,
+        )
+    show_gap()
+    show_heading("What mcsync check says")
+    if choices.webhook_url is not None:
+        show_line(
+            "That webhooks are missing is as it should be: they come last, as told below.",
+            hanging=0,
+        )
+
+
+def _show_next(choices: Choices, config: Config) -> None:
+    """The next commands, each with the option it needs to find this config."""
+    find = "" if _is_found(config.path) else f" --config {shlex.quote(str(config.path))}"
+    steps = [*_NEXT, *(_NEXT_WEBHOOKS if choices.webhook_url else ())]
+    show_gap()
+    show_heading("What next")
+    if find:
+        show_line(f"Add{find} to each, or set MCSYNC_CONFIG.", hanging=0)
+    show_fields(steps)
+
+
+def _is_found(path: Path) -> bool:
+    """Whether commands find this config by themselves, started from here."""
+    try:
+        return find_config(None, os.environ, Path.cwd()).samefile(path)
+    except (ConfigError, OSError):
+        return False

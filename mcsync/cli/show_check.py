@@ -1,0 +1,105 @@
+"""How `mcsync check` looks: what there is, what was found, and what it did about it."""
+
+from collections.abc import Iterator
+
+from mcsync.cli.tables import is_terminal, show_fields, show_gap, show_line, show_table
+from mcsync.pipeline.check import Check, Report
+from mcsync.pipeline.findings import Finding, Severity
+from mcsync.pipeline.hook_findings import Fix
+
+_COLUMNS = ("severity", "code", "where", "finding")
+
+
+def show_report(wanted: Check, report: Report) -> None:
+    """All of it: problems first, then warnings, then notes."""
+    show_fields(_tell_what_there_is(wanted, report), indent=0)
+    order = list(Severity)
+    findings = sorted(report.findings, key=lambda each: order.index(each.severity))
+    if findings:
+        show_gap()
+        if is_terminal():
+            show_table(("", "finding"), _rows(findings))
+        else:
+            show_table(_COLUMNS, [_line(each) for each in findings])
+    show_gap()
+    show_line(_sum_up(report))
+
+
+def _tell_what_there_is(wanted: Check, report: Report) -> Iterator[tuple[str, str]]:
+    yield "CiviCRM", _say_site(wanted, report)
+    for account in report.accounts:
+        yield "Mailchimp", _say_account(account)
+    plugins = [f"{p.name} {p.version}".strip() + f" ({p.source})" for p in wanted.plugins]
+    yield "plugins", ", ".join(plugins)
+
+
+def _say_site(wanted: Check, report: Report) -> str:
+    if not report.site:
+        return f"{wanted.place}: nothing seen"
+    told = f"{wanted.place}, as contact {report.site['contact_id']}"
+    offset_s = report.site.get("utc_offset_s")
+    if not isinstance(offset_s, int):
+        return told
+    minutes = abs(offset_s) // 60
+    sign = "-" if offset_s < 0 else "+"
+    return f"{told}, on UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _say_account(account: dict[str, object]) -> str:
+    told = f"{account['name']} at {account['place']}"
+    if account["role"] is None and "audiences" not in account:
+        return f"{told}: nothing seen"
+    told += f", as {account['role']}" if account["role"] else ""
+    count = account.get("audiences")
+    if count is None:
+        return told
+    return f"{told}, with {count} {'audience' if count == 1 else 'audiences'}"
+
+
+def _rows(findings: list[Finding]) -> Iterator[tuple[str, str]]:
+    """For a terminal, which may be narrow: what to do stands below what was found."""
+    for each in findings:
+        yield each.severity.value, f"{each.where}: {each.message} ({each.code})"
+        if each.hint:
+            yield "", f"-> {each.hint}"
+
+
+def _line(finding: Finding) -> tuple[str, ...]:
+    """For a pipe: everything in one line."""
+    told = f"{finding.message}; {finding.hint}" if finding.hint else finding.message
+    return finding.severity.value, finding.code, finding.where, told
+
+
+def _sum_up(report: Report) -> str:
+    counts = {each: report.count(each) for each in Severity}
+    if not counts[Severity.PROBLEM] and not counts[Severity.WARNING]:
+        notes = counts[Severity.NOTE]
+        told = f", with {notes} {'note' if notes == 1 else 'notes'}" if notes else ""
+        return f"All is well{told}."
+    told = ", ".join(
+        f"{count} {each.value if count == 1 else each.value + 's'}"
+        for each, count in counts.items()
+        if count
+    )
+    return f"{told}."
+
+
+def show_fix(fix: Fix, *, is_dry_run: bool) -> None:
+    """What a fix does, before it does it."""
+    show_line(f"{fix.where}: {'would' if is_dry_run else 'will'} {fix.sentence}.")
+
+
+def show_secret(fix: Fix, secret: str) -> None:
+    """A signing secret, at once: nobody will be able to show it again."""
+    show_line(f"{fix.where}: Mailchimp signs what it sends there with {secret}")
+
+
+def show_secret_hint() -> None:
+    """What signing secrets are for."""
+    show_line(
+        "Mailchimp never shows a signing secret again. To have signatures checked, add it to"
+        " signingSecrets of the account in the config. Once that holds any, whatever comes"
+        " unsigned for the account is refused: put in the secrets of all its webhooks; older"
+        " webhooks have none, and must be deleted at Mailchimp and made anew by check --fix.",
+        hanging=0,
+    )

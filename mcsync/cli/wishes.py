@@ -1,0 +1,269 @@
+"""What the options and the environment of `mcsync init` say, and choices made of them alone."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import TypeVar
+
+from mcsync.cli.config_draft import (
+    CIVICRM_KEY,
+    CIVICRM_URL,
+    MAILCHIMP_KEY,
+    SITE_KEY,
+    AudienceChoice,
+    Choices,
+    KeysIn,
+    Setting,
+    find_clash,
+    name_group,
+    place_keys,
+    read_address,
+)
+from mcsync.cli.probing import OpenAccount, open_account, open_site
+from mcsync.config_json import did_you_mean
+from mcsync.errors import UsageError
+from mcsync.model import Audience
+from mcsync.model_setup import GroupChoice
+
+T = TypeVar("T")
+_HELP = 'see "mcsync init --help"; on a terminal it asks for what is missing'
+_MISSING = {
+    CIVICRM_URL: f"--civicrm-url URL, or ${CIVICRM_URL}: the address of CiviCRM",
+    CIVICRM_KEY: f"--civicrm-key-env NAME, or ${CIVICRM_KEY}: the API key of CiviCRM",
+    MAILCHIMP_KEY: f"--mailchimp-key-env NAME, or ${MAILCHIMP_KEY}: the API key of Mailchimp",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What is known before anybody is asked.
+
+    `given` was told by an option, `offered` stands in the environment, both by the name of the
+    usual variable. `audiences` and `interests` are "LEFT=RIGHT"; `webhook_url` is "" for none.
+    """
+
+    given: Mapping[str, Setting]
+    offered: Mapping[str, Setting]
+    api_url: str | None = None
+    audiences: tuple[str, ...] = ()
+    interests: tuple[str, ...] = ()
+    webhook_url: str | None = None
+    keys: KeysIn | None = None
+    cache: str = "mcsync.db"
+
+    def find(self, name: str) -> Setting | None:
+        """What is known, however it is."""
+        return self.given.get(name) or self.offered.get(name)
+
+
+# --- from options and environment -----------------------------------------------------------------
+
+
+def find_offered(environ: Mapping[str, str]) -> dict[str, Setting]:
+    """The settings that stand in the environment under their usual names."""
+    names = (CIVICRM_URL, CIVICRM_KEY, SITE_KEY, MAILCHIMP_KEY)
+    found = {name: Setting(environ[name], name) for name in names if environ.get(name)}
+    if CIVICRM_URL in found:
+        text = found[CIVICRM_URL].text
+        whole = check_address(f"${CIVICRM_URL}", text)
+        if whole != text.rstrip("/"):  # the config would not take it as it stands there
+            found[CIVICRM_URL] = Setting(whole)
+    return found
+
+
+def find_given(
+    civicrm_url: str | None, variables: Mapping[str, str | None], environ: Mapping[str, str]
+) -> dict[str, Setting]:
+    """The settings that options tell; `variables` has the names of variables by usual name."""
+    found = {}
+    if civicrm_url is not None:
+        found[CIVICRM_URL] = Setting(check_address("--civicrm-url", civicrm_url))
+    for usual, name in variables.items():
+        if name is not None:
+            if not environ.get(name):
+                raise UsageError(f"${name} is not set in the environment", hint=_HELP)
+            found[usual] = Setting(environ[name], name)
+    return found
+
+
+def read_keys() -> dict[str, Setting]:
+    """Both keys from stdin, a line each: CiviCRM's, then Mailchimp's."""
+    lines = [line.strip() for line in sys.stdin.read().splitlines() if line.strip()]
+    if len(lines) != 2:
+        raise UsageError(
+            f"--read-keys: expected 2 lines on stdin, got {len(lines)}",
+            hint="CiviCRM's API key on the first line, Mailchimp's on the second",
+        )
+    return {CIVICRM_KEY: Setting(lines[0]), MAILCHIMP_KEY: Setting(lines[1])}
+
+
+def check_address(option: str, text: str, *, is_bare: bool = False) -> str:
+    """An address, made whole; UsageError with the option's name when it is none."""
+    try:
+        return read_address(text, is_bare=is_bare)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", hint=_HELP) from None
+
+
+# --- without asking -------------------------------------------------------------------------------
+
+
+def take_choices(wishes: Wishes) -> Choices:
+    """The choices, made of the wishes alone.
+
+    Raises: UsageError naming all that is missing, or what does not fit; what both services
+    raise.
+    """
+    missing = [text for name, text in _MISSING.items() if wishes.find(name) is None]
+    if not wishes.audiences:
+        missing.append("--audience AUDIENCE=GROUP: which audience belongs to which group")
+    url, key, mailchimp_key = map(wishes.find, _MISSING)
+    if missing or url is None or key is None or mailchimp_key is None:
+        raise UsageError(f"nobody can be asked here; missing: {'; '.join(missing)}", hint=_HELP)
+    site_key = wishes.find(SITE_KEY)
+    site = open_site(url.text, key.text, site_key.text if site_key else None)
+    account = open_account(mailchimp_key.text, wishes.api_url)
+    audiences = match_audiences(wishes.audiences, account, site.groups)
+    choices = Choices(
+        civicrm_url=url if site.url == url.text.rstrip("/") else Setting(site.url),
+        civicrm_key=key,
+        site_key=site_key,
+        mailchimp_key=mailchimp_key,
+        api_url=wishes.api_url,
+        account=account.account,
+        audiences=match_interests(wishes.interests, audiences, site.groups),
+        webhook_url=wishes.webhook_url or None,
+        webhook_secret=make_secret(),
+        cache=wishes.cache,
+    )
+    return choices if wishes.keys is None else place_keys(choices, wishes.keys)
+
+
+def make_secret() -> str:
+    """A secret that nobody guesses, of letters and digits."""
+    return token_hex(20)
+
+
+# --- by id or by name -----------------------------------------------------------------------------
+
+
+def match_audiences(
+    wanted: Sequence[str], account: OpenAccount, groups: Sequence[GroupChoice]
+) -> tuple[AudienceChoice, ...]:
+    """The audiences that `--audience` names, with all their interests and none of them mapped.
+
+    Raises: UsageError for what is not there, is no group for people, or is named twice.
+    """
+    found: dict[str, AudienceChoice] = {}
+    for text in wanted:
+        left, right = _halves("--audience", text)
+        audience = _find_audience(left, account.audiences)
+        if audience.list_id in found:
+            raise UsageError(f'--audience: "{audience.name}" is named twice', hint=_HELP)
+        group = _find_group("--audience", right, groups)
+        if group.is_smart:
+            raise UsageError(
+                f"--audience: {name_group(group)} is a smart group, which nobody can be added to",
+                hint="name a group with members of its own",
+            )
+        names = account.fetch_interests(audience.list_id)
+        found[audience.list_id] = AudienceChoice(
+            audience.list_id, audience.name, group, interest_names=names
+        )
+    return _without_clash(tuple(found.values()))
+
+
+def match_interests(
+    wanted: Sequence[str], audiences: Sequence[AudienceChoice], groups: Sequence[GroupChoice]
+) -> tuple[AudienceChoice, ...]:
+    """The audiences, with the interests mapped that `--interest` names.
+
+    Raises: UsageError as `match_audiences`.
+    """
+    mapped: dict[str, GroupChoice] = {}
+    for text in wanted:
+        left, right = _halves("--interest", text)
+        interest_id = _find_interest(left, audiences)
+        if interest_id in mapped:
+            raise UsageError(f'--interest: "{left}" is named twice', hint=_HELP)
+        mapped[interest_id] = _find_group("--interest", right, groups)
+    return _without_clash(
+        tuple(
+            AudienceChoice(
+                each.list_id,
+                each.name,
+                each.group,
+                {key: mapped[key] for key in each.interest_names if key in mapped},
+                each.interest_names,
+            )
+            for each in audiences
+        )
+    )
+
+
+def _without_clash(audiences: tuple[AudienceChoice, ...]) -> tuple[AudienceChoice, ...]:
+    clash = find_clash(audiences)
+    if clash is not None:
+        raise UsageError(clash, hint="give each a group of its own")
+    return audiences
+
+
+def _halves(option: str, text: str) -> tuple[str, str]:
+    left, equals, right = (half.strip() for half in text.rpartition("="))
+    if not equals or not left or not right:
+        raise UsageError(
+            f'{option}: expected two names or ids with "=" between them, got "{text}"', hint=_HELP
+        )
+    return left, right
+
+
+def _find_audience(wanted: str, audiences: Sequence[Audience]) -> Audience:
+    for audience in audiences:
+        if audience.list_id == wanted:
+            return audience
+    named = [each for each in audiences if each.name.strip().casefold() == wanted.casefold()]
+    what = f'--audience: {{}} audience "{wanted}" in this account'
+    return _only(what, wanted, named, {each.list_id: each.name for each in audiences})
+
+
+def _find_group(option: str, wanted: str, groups: Sequence[GroupChoice]) -> GroupChoice:
+    named = [each for each in groups if str(each.group_id) == wanted] or [
+        each for each in groups if each.title.strip().casefold() == wanted.casefold()
+    ]
+    names = {str(each.group_id): each.title for each in groups if each.is_active}
+    group = _only(f'{option}: {{}} group "{wanted}" in CiviCRM', wanted, named, names)
+    if not group.is_active:
+        raise UsageError(
+            f"{option}: {name_group(group)} is disabled", hint="enable it in CiviCRM, then repeat"
+        )
+    return group
+
+
+def _find_interest(wanted: str, audiences: Sequence[AudienceChoice]) -> str:
+    names = {key: name for each in audiences for key, name in each.interest_names.items()}
+    if wanted in names:
+        return wanted
+    same = wanted.casefold()
+    named = [
+        key
+        for key, name in names.items()
+        if same in (name.casefold(), name.partition(": ")[2].casefold())
+    ]
+    return _only(
+        f'--interest: {{}} interest "{wanted}" in the chosen audiences', wanted, named, names
+    )
+
+
+def _only(what: str, wanted: str, found: Sequence[T], names: Mapping[str, str]) -> T:
+    """The only one found; UsageError for none or several. `names` has all names by id."""
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(what.format(f"{len(found)} times"), hint="name it by its id")
+    shown = [f"{name} ({key})" for key, name in list(names.items())[:10]]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    raise UsageError(
+        what.format("no") + did_you_mean(wanted, [*names, *names.values()]),
+        hint=f"there are: {', '.join(shown) or 'none'}{more}",
+    )

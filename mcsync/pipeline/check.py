@@ -1,0 +1,352 @@
+"""Check: the config against both services. Everything is looked at, whatever was found before.
+
+What could not be fetched is a finding, and the rest goes on. Nothing is written but webhooks at
+Mailchimp, by `carry_out`, and the cache is not touched.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.model import Group, MergeField
+from mcsync.pipeline.findings import (
+    AudienceToCheck,
+    Finding,
+    FindProblem,
+    Severity,
+    Trouble,
+    judge_account,
+    judge_audience,
+    judge_config,
+    judge_contact_fields,
+    judge_data_fields,
+    judge_groups,
+    judge_interests,
+    judge_merge_fields,
+    judge_plugins,
+    judge_sight,
+    judge_site,
+)
+from mcsync.pipeline.hook_findings import (
+    SOURCES,
+    Fix,
+    FixKind,
+    WantedHook,
+    judge_address,
+    judge_batch_webhooks,
+    judge_wanted,
+    judge_webhooks,
+    plan_batch_fixes,
+    plan_webhook_fixes,
+)
+from mcsync.pipeline.ports import (
+    CivicrmPort,
+    CivicrmSetupPort,
+    MailchimpPort,
+    MailchimpSetupPort,
+)
+
+NO_HISTORY = 2**32 - 1  # above any id: we ask for the clock and the groups only
+
+T = TypeVar("T")
+
+
+class MailchimpSide(MailchimpPort, MailchimpSetupPort, Protocol):
+    """An account to be looked at, and its webhooks put right."""
+
+
+class CivicrmSide(CivicrmPort, CivicrmSetupPort, Protocol):
+    """A site to be looked at."""
+
+    @property
+    def found_url(self) -> str | None:
+        """The endpoint that works, when it is another than the config's address suggests."""
+        ...
+
+    def fetch_own_id(self) -> int:
+        """The contact that the API key belongs to; RemoteRefused when nobody may log in by it."""
+        ...
+
+    def fetch_sight(self) -> tuple[bool, tuple[str, ...]]:
+        """Whether we see anybody in the trash, and the permissions that we are said to lack."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountToCheck:
+    """An account as the config has it; `label` never holds its key.
+
+    `hooks` are where webhooks of its audiences go, by list id; `place` is the API's host.
+    """
+
+    label: str
+    place: str
+    mailchimp: MailchimpSide
+    audiences: tuple[AudienceToCheck, ...]
+    hooks: Mapping[str, WantedHook] = field(default_factory=dict)
+    batch_hook: WantedHook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSeen:
+    """A plugin of the data step; the version is empty where there is none."""
+
+    name: str
+    version: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What there is to check. `filled` are the merge tags that a sync fills; `probe` asks an
+    address as Mailchimp does, and returns the HTTP status.
+    """
+
+    accounts: tuple[AccountToCheck, ...]
+    civicrm: CivicrmSide
+    place: str
+    fields: Mapping[str, str]
+    filled: frozenset[str]
+    find_problem: FindProblem
+    plugins: tuple[PluginSeen, ...]
+    left_out: Mapping[str, str]
+    warnings: tuple[str, ...]
+    probe: Callable[[str], int]
+    clock: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found, in the order in which it was looked at, and what would put it right.
+
+    `accounts` and `site` are what there is, for the reader; `site` is empty when nothing was
+    seen of it.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    fixes: list[tuple[MailchimpSide, Fix]] = field(default_factory=list)
+    accounts: list[dict[str, object]] = field(default_factory=list)
+    site: dict[str, object] = field(default_factory=dict)
+    interest_names: dict[str, str] = field(default_factory=dict)
+
+    def count(self, severity: Severity, list_id: str | None = None) -> int:
+        """How many findings are so severe, of one audience or of all."""
+        return sum(
+            1
+            for each in self.findings
+            if each.severity is severity and list_id in (None, each.list_id)
+        )
+
+
+def attempt(work: Callable[[], T]) -> T | Trouble:
+    """What a service says, or why it could not be had."""
+    try:
+        return work()
+    except RemoteUnavailable as error:
+        return _trouble("unreachable", error)
+    except RemoteRefused as error:
+        return _trouble("refused", error)
+    except ProtocolError as error:
+        return _trouble("odd-answer", error)
+
+
+def _trouble(kind: str, error: McsyncError) -> Trouble:
+    return Trouble(kind, error.message, error.hint or "")
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def look(check: Check) -> Report:
+    """Look at everything; nothing is written anywhere."""
+    report = Report()
+    report.findings += judge_config(check.warnings)
+    report.findings += judge_plugins(check.left_out)
+    asked: set[str] = set()
+    for account in check.accounts:
+        where = _look_at_account(check, account, report)
+        report.findings += _look_at_addresses(check, account, where, asked)
+    _look_at_site(check, report)
+    return report
+
+
+def _look_at_account(check: Check, account: AccountToCheck, report: Report) -> str:
+    """Look at an account and its audiences; what the account is called from here on."""
+    where = f"account {account.label}"
+    seen: dict[str, object] = {"name": account.label, "place": account.place, "role": None}
+    report.accounts.append(seen)
+    found = attempt(account.mailchimp.fetch_account)
+    if isinstance(found, Trouble):
+        if found.kind == "refused":
+            found = Trouble("key-refused", found.message, found.hint)
+        report.findings.append(found.as_finding("mailchimp", where))
+        return where
+    name = found.name or account.label
+    where = f"account {name}"
+    seen |= {"name": name, "role": found.role or None}
+    report.findings += judge_account(where, found, check.clock())
+    _look_at_batch_webhooks(account, where, report)
+    audiences = attempt(account.mailchimp.fetch_audiences)
+    if isinstance(audiences, Trouble):
+        report.findings.append(audiences.as_finding("mailchimp", where))
+        return where
+    there = {audience.list_id: audience for audience in audiences}
+    seen["audiences"] = len(there)
+    for task in account.audiences:
+        report.findings += judge_audience(task, there)
+        if task.list_id in there:
+            _look_at_audience(check, account, task, report)
+    return where
+
+
+def _look_at_audience(
+    check: Check, account: AccountToCheck, task: AudienceToCheck, report: Report
+) -> None:
+    port = account.mailchimp
+    fields = attempt(lambda: port.fetch_merge_fields(task.list_id))
+    if isinstance(fields, Trouble):
+        report.findings.append(fields.as_finding("mailchimp", task.name, task.list_id))
+    else:
+        report.findings += _judge_fields(check, task, fields)
+    if task.interests:
+        interests = attempt(lambda: port.fetch_interests(task.list_id))
+        if isinstance(interests, Trouble):
+            report.findings.append(interests.as_finding("mailchimp", task.name, task.list_id))
+        else:
+            report.interest_names |= interests
+            report.findings += judge_interests(task, interests)
+    _look_at_webhooks(account, task, report)
+
+
+def _judge_fields(
+    check: Check, task: AudienceToCheck, fields: Sequence[MergeField]
+) -> Iterator[Finding]:
+    yield from judge_merge_fields(task, fields, check.filled)
+    yield from judge_data_fields(task, fields, tuple(check.fields), check.find_problem)
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def _look_at_webhooks(account: AccountToCheck, task: AudienceToCheck, report: Report) -> None:
+    wanted = account.hooks.get(task.list_id)
+    report.findings += judge_wanted(task.name, wanted, task.list_id)
+    if wanted is None or not wanted.is_valid:
+        return
+    found = attempt(lambda: account.mailchimp.fetch_webhooks(task.list_id))
+    if isinstance(found, Trouble):
+        report.findings.append(found.as_finding("mailchimp", task.name, task.list_id))
+        return
+    report.findings += judge_webhooks(task.name, wanted, found, task.list_id)
+    fixes = plan_webhook_fixes(task.name, wanted, found, task.list_id)
+    report.fixes += [(account.mailchimp, fix) for fix in fixes]
+
+
+def _look_at_batch_webhooks(account: AccountToCheck, where: str, report: Report) -> None:
+    if account.batch_hook is None and not account.hooks:
+        return  # who wants no webhooks has been told so for each audience
+    found = attempt(account.mailchimp.fetch_batch_webhooks)
+    if isinstance(found, Trouble):
+        report.findings.append(found.as_finding("mailchimp", where))
+        return
+    report.findings += judge_batch_webhooks(where, account.batch_hook, found)
+    if account.batch_hook is not None:
+        fixes = plan_batch_fixes(where, account.batch_hook, found)
+        report.fixes += [(account.mailchimp, fix) for fix in fixes]
+
+
+def _look_at_addresses(
+    check: Check, account: AccountToCheck, where: str, asked: set[str]
+) -> Iterator[Finding]:
+    """Ask each address of ours once."""
+    hooks = [*account.hooks.values(), *([account.batch_hook] if account.batch_hook else [])]
+    for wanted in hooks:
+        if wanted.is_valid and wanted.target not in asked:
+            asked.add(wanted.target)
+            status = attempt(lambda url=wanted.target: check.probe(url))  # type: ignore[misc]
+            yield from judge_address(where, wanted, status)
+
+
+# --- CiviCRM --------------------------------------------------------------------------------------
+
+
+def _look_at_site(check: Check, report: Report) -> None:
+    site = check.civicrm
+    own_id = attempt(site.fetch_own_id)
+    if isinstance(own_id, Trouble):
+        if own_id.kind == "refused":
+            own_id = Trouble("key-refused", own_id.message, own_id.hint)
+        report.findings.append(own_id.as_finding("civicrm", "CiviCRM"))
+        return
+    report.site = {"place": check.place, "contact_id": own_id}
+    tasks = [task for account in check.accounts for task in account.audiences]
+    group_ids = {task.group_id for task in tasks}.union(*(t.interests.values() for t in tasks))
+    seen = attempt(lambda: site.fetch_snapshot(sorted(group_ids), NO_HISTORY))
+    if isinstance(seen, Trouble):
+        if seen.kind == "refused":
+            seen = Trouble("permission", seen.message, seen.hint)
+        report.findings.append(seen.as_finding("civicrm", "CiviCRM"))
+        return
+    report.site["utc_offset_s"] = seen.utc_offset_s
+    report.findings += judge_site(check.clock(), seen.now, site.found_url)
+    report.findings += _judge_all_groups(tasks, seen.groups, report.interest_names)
+    report.findings += _look_closer(check)
+
+
+def _judge_all_groups(
+    tasks: Sequence[AudienceToCheck], groups: Mapping[int, Group], names: Mapping[str, str]
+) -> Iterator[Finding]:
+    for task in tasks:
+        yield from judge_groups(task, groups, names)
+
+
+def _look_closer(check: Check) -> Iterator[Finding]:
+    """What our user may do, and the contact's fields that the config names."""
+    sight = attempt(check.civicrm.fetch_sight)
+    if isinstance(sight, Trouble):
+        yield (
+            sight.as_finding("civicrm", "CiviCRM")
+            if sight.kind != "refused"
+            else Finding("civicrm-permission", "CiviCRM", sight.message, sight.hint)
+        )
+    else:
+        yield from judge_sight(*sight)
+    if check.fields:
+        unknown = attempt(lambda: check.civicrm.find_unknown_fields(tuple(check.fields.values())))
+        if isinstance(unknown, Trouble):
+            yield unknown.as_finding("civicrm", "data.fields")
+        else:
+            yield from judge_contact_fields(check.fields, unknown)
+
+
+# --- putting right --------------------------------------------------------------------------------
+
+
+def carry_out(mailchimp: MailchimpSide, fix: Fix) -> str | Trouble | None:
+    """Do one fix. The signing secret, if Mailchimp gave one: it does so only this once."""
+    return attempt(lambda: _carry_out(mailchimp, fix))
+
+
+def _carry_out(mailchimp: MailchimpSide, fix: Fix) -> str | None:
+    url = fix.wanted.target
+    if not fix.list_id:
+        return _carry_out_batch(mailchimp, fix, url)
+    if fix.kind is FixKind.CREATE:
+        return mailchimp.create_webhook(fix.list_id, url, fix.events, SOURCES).signing_secret
+    if fix.kind is FixKind.UPDATE:
+        mailchimp.update_webhook(fix.list_id, fix.webhook_id, url, fix.events, SOURCES)
+    else:
+        mailchimp.delete_webhook(fix.list_id, fix.webhook_id)
+    return None
+
+
+def _carry_out_batch(mailchimp: MailchimpSide, fix: Fix, url: str) -> str | None:
+    if fix.kind is FixKind.CREATE:
+        return mailchimp.create_batch_webhook(url).signing_secret
+    if fix.kind is FixKind.UPDATE:
+        mailchimp.update_batch_webhook(fix.webhook_id, url, is_enabled=True)
+    else:
+        mailchimp.delete_batch_webhook(fix.webhook_id)
+    return None

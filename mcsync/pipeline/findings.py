@@ -1,0 +1,345 @@
+"""What `mcsync check` finds: pure judgements on facts that somebody else has fetched."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mcsync.model import Audience, Group, MergeField
+from mcsync.model_setup import Account
+
+MAX_SKEW_S = 60  # design §6, "Time"
+# Guess: that these two may not change audiences and webhooks; no recording of a refusal.
+LOW_ROLES = frozenset(("viewer", "author"))
+
+FindProblem = Callable[[str, Mapping[str, MergeField]], str | None]
+
+
+class Severity(StrEnum):
+    """How much a finding matters; only problems change the exit code."""
+
+    PROBLEM = "problem"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+_PROBLEMS = (
+    *("mailchimp-key-refused", "mailchimp-unreachable", "mailchimp-refused"),
+    *("mailchimp-odd-answer", "role-too-low", "list-gone", "interest-gone"),
+    *("group-gone", "group-disabled", "group-smart"),
+    *("interest-group-gone", "interest-group-disabled"),
+    *("civicrm-key-refused", "civicrm-unreachable", "civicrm-permission", "civicrm-odd-answer"),
+    *("webhook-missing", "webhook-duplicated", "webhook-events", "webhook-sources"),
+    *("webhook-loop", "webhook-secret", "webhook-url", "webhook-no-secret", "webhook-silent"),
+    *("batch-webhook-missing", "batch-webhook-duplicated", "batch-webhook-disabled"),
+    *("batch-webhook-secret", "batch-webhook-url", "fix-failed", "webhook-unsigned"),
+    *("plugin-not-loaded", "civicrm-field-unknown"),
+)
+_WARNINGS = (
+    *("group-not-mailing", "names-missing", "required-field", "clock-mailchimp"),
+    *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
+    "config-warning",
+)
+_NOTES = (
+    *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),
+    *("batch-webhook-unset", "webhook-foreign", "batch-webhook-foreign"),
+)
+# Every code there is. One never changes its meaning: scripts know them.
+SEVERITIES: Mapping[str, Severity] = {
+    **dict.fromkeys(_PROBLEMS, Severity.PROBLEM),
+    **dict.fromkeys(_WARNINGS, Severity.WARNING),
+    **dict.fromkeys(_NOTES, Severity.NOTE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found, where, and what to do next; neither holds a key or a secret."""
+
+    code: str
+    where: str
+    message: str
+    hint: str = ""
+    list_id: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        """How much it matters."""
+        return SEVERITIES[self.code]
+
+    def as_dict(self) -> dict[str, object]:
+        """The finding as `--json` has it."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "where": self.where,
+            "list_id": self.list_id or None,
+            "message": self.message,
+            "hint": self.hint or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why facts could not be had; `kind` ends a code: unreachable, refused, odd-answer."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+    def as_finding(self, service: str, where: str, list_id: str = "") -> Finding:
+        """The finding; `service` begins its code: mailchimp, civicrm."""
+        return Finding(f"{service}-{self.kind}", where, self.message, self.hint, list_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceToCheck:
+    """An audience as the config has it."""
+
+    list_id: str
+    name: str
+    group_id: int
+    interests: Mapping[str, int]
+    push_only: frozenset[str] = frozenset()
+
+
+# --- Mailchimp ------------------------------------------------------------------------------------
+
+
+def judge_account(where: str, account: Account, now: datetime) -> Iterator[Finding]:
+    """Is the key's role high enough, and do the clocks agree?"""
+    if account.role.lower() in LOW_ROLES:
+        yield Finding(
+            "role-too-low",
+            where,
+            f"the key's user is {account.role} of the account, which may not change audiences",
+            "make a key as a manager, an administrator or the owner",
+        )
+    if account.served_at is not None:
+        yield from _judge_clock("clock-mailchimp", where, "Mailchimp", account.served_at, now)
+
+
+def _judge_clock(
+    code: str, where: str, service: str, theirs: datetime, now: datetime
+) -> Iterator[Finding]:
+    skew_s = (theirs - now).total_seconds()
+    if abs(skew_s) > MAX_SKEW_S:
+        way = "ahead of" if skew_s > 0 else "behind"
+        yield Finding(
+            code,
+            where,
+            f"{service}'s clock is {abs(skew_s):,.0f} s {way} ours",
+            "set the clock that is wrong, best by NTP: who spoke last is decided by time",
+        )
+
+
+def judge_audience(task: AudienceToCheck, found: Mapping[str, Audience]) -> Iterator[Finding]:
+    """Is the audience there, and how do people get into it? `found` are the account's, by id."""
+    audience = found.get(task.list_id)
+    if audience is None:
+        yield Finding(
+            "list-gone",
+            task.name,
+            f"the account has no list {task.list_id}",
+            "check the list id, and that it belongs to this key's account; then correct the config",
+            task.list_id,
+        )
+    elif audience.is_double_optin:
+        yield Finding(
+            "double-opt-in",
+            task.name,
+            "who signs up at Mailchimp confirms by mail (double opt-in);"
+            " whom CiviCRM adds is subscribed at once",
+            "nothing to do, if people in the group have agreed to be mailed",
+            task.list_id,
+        )
+
+
+def judge_merge_fields(
+    task: AudienceToCheck, fields: Sequence[MergeField], filled: Collection[str]
+) -> Iterator[Finding]:
+    """Can names be synced, and can people be added? `filled` are the tags that mcsync fills."""
+    tags = {field.tag.upper() for field in fields}
+    if not tags & {"FNAME", "LNAME", "NAME"}:
+        yield Finding(
+            "names-missing",
+            task.name,
+            "the audience has neither FNAME and LNAME nor NAME: names cannot be synced",
+            "add the merge fields FNAME and LNAME to the audience",
+            task.list_id,
+        )
+    for field in fields:
+        if field.is_required and field.tag.upper() not in filled:
+            yield Finding(
+                "required-field",
+                task.name,
+                f"the merge field {field.tag} is required and mcsync does not fill it:"
+                " Mailchimp would refuse to add anybody",
+                "make it optional, or fill it by data.sync and data.fields",
+                task.list_id,
+            )
+
+
+def judge_interests(task: AudienceToCheck, found: Mapping[str, str]) -> Iterator[Finding]:
+    """Are the mapped interests there? `found` are the audience's, id to name."""
+    for interest_id in task.interests:
+        if interest_id not in found:
+            yield Finding(
+                "interest-gone",
+                f"{task.name}, interest {interest_id}",
+                "the audience has no such interest; it is skipped for everybody",
+                "correct the interest id in the config, or take it out",
+                task.list_id,
+            )
+
+
+def judge_data_fields(
+    task: AudienceToCheck,
+    fields: Sequence[MergeField],
+    tags: Collection[str],
+    find_problem: FindProblem,
+) -> Iterator[Finding]:
+    """Can the merge fields of `data.fields` be filled in this audience?"""
+    known = {field.tag.upper(): field for field in fields}
+    for tag in tags:
+        problem = find_problem(tag.upper(), known)
+        if problem is not None:
+            yield Finding(
+                "merge-field-unusable",
+                f"{task.name}, {tag}",
+                f"data.fields.{tag} is skipped here: {problem}",
+                "add the merge field to the audience, or take it out of data.fields",
+                task.list_id,
+            )
+
+
+# --- CiviCRM --------------------------------------------------------------------------------------
+
+
+def judge_groups(
+    task: AudienceToCheck, groups: Mapping[int, Group], names: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Are the groups there and fit? `names` are the interests', by id."""
+    yield from _judge_subscription_group(task, groups.get(task.group_id))
+    for interest_id, group_id in task.interests.items():
+        where = f"{task.name}, {names.get(interest_id, f'interest {interest_id}')}"
+        group = groups.get(group_id)
+        key = f"lists.{task.list_id}.interests.{interest_id}"
+        yield from _judge_presence("interest-group", where, task, group_id, group, key)
+        if group is not None and group.is_smart and interest_id not in task.push_only:
+            yield Finding(
+                "interest-group-smart",
+                where,
+                f"{_say_group(group)} is computed: it goes to Mailchimp and never comes back",
+                'nothing to do; "pushOnlyInterests" in the config says the same',
+                task.list_id,
+            )
+
+
+def _judge_subscription_group(task: AudienceToCheck, group: Group | None) -> Iterator[Finding]:
+    key = f"lists.{task.list_id}.subscriptionGroup"
+    yield from _judge_presence("group", task.name, task, task.group_id, group, key)
+    if group is not None and group.is_smart:
+        yield Finding(
+            "group-smart",
+            task.name,
+            f"{_say_group(group)} is computed (smart): nobody can be added to it",
+            f"put an ordinary group into {key}",
+            task.list_id,
+        )
+    elif group is not None and not group.is_mailing:
+        yield Finding(
+            "group-not-mailing",
+            task.name,
+            f"{_say_group(group)} is no mailing group",
+            'tick "Mailing List" in the group\'s settings, if CiviCRM is to mail to it',
+            task.list_id,
+        )
+
+
+def _judge_presence(
+    prefix: str, where: str, task: AudienceToCheck, group_id: int, group: Group | None, key: str
+) -> Iterator[Finding]:
+    if group is None:
+        yield Finding(
+            f"{prefix}-gone",
+            where,
+            f"CiviCRM has no group {group_id}",
+            f"correct {key} in the config",
+            task.list_id,
+        )
+    elif not group.is_active:
+        yield Finding(
+            f"{prefix}-disabled",
+            where,
+            f"{_say_group(group)} is disabled",
+            f"enable it in CiviCRM, or correct {key} in the config",
+            task.list_id,
+        )
+
+
+def _say_group(group: Group) -> str:
+    return f'group {group.group_id}, "{group.title}",'
+
+
+def judge_site(now: datetime, theirs: datetime, found_url: str | None) -> Iterator[Finding]:
+    """Do the clocks agree, and is the site where the config says? `theirs` is the site's now."""
+    yield from _judge_clock("clock-civicrm", "CiviCRM", "CiviCRM", theirs, now)
+    if found_url is not None:
+        yield Finding(
+            "civicrm-url",
+            "CiviCRM",
+            "the site does not answer at clean URLs, only at its other form of address",
+            f"put {found_url} into civicrm.url",
+        )
+
+
+def judge_sight(has_seen_trash: bool, missing: Collection[str]) -> Iterator[Finding]:
+    """Which permissions does our user seem to lack? `missing` as CiviCRM says itself."""
+    for permission in missing:
+        yield Finding(
+            "civicrm-may-not-write",
+            "CiviCRM",
+            f'CiviCRM says that our user lacks the permission "{permission}"',
+            f'give the API user\'s role the permission "{permission}"',
+        )
+    if not has_seen_trash:
+        yield Finding(
+            "trash-unseen",
+            "CiviCRM",
+            "we see no contact in the trash: there is none, or our user may not look",
+            'make sure that the API user\'s role has the permission "access deleted contacts"',
+        )
+
+
+def judge_contact_fields(fields: Mapping[str, str], unknown: Collection[str]) -> Iterator[Finding]:
+    """Are the contact's fields there? `fields` is `data.fields`, tag to field."""
+    for tag, field in fields.items():
+        if field in unknown:
+            yield Finding(
+                "civicrm-field-unknown",
+                f"data.fields.{tag}",
+                f"CiviCRM's contact has no field {field}, or our user may not see it",
+                "look the name up in CiviCRM under Support > Developer > API Explorer v4",
+            )
+
+
+# --- ourselves ------------------------------------------------------------------------------------
+
+
+def judge_plugins(left_out: Mapping[str, str]) -> Iterator[Finding]:
+    """Which plugins could not be loaded? By name, and why."""
+    for name, why in left_out.items():
+        yield Finding(
+            "plugin-not-loaded",
+            f"plugin {name}",
+            f"it is left out: {why}",
+            "install it again, or take it out of the config's plugins",
+        )
+
+
+def judge_config(warnings: Sequence[str]) -> Iterator[Finding]:
+    """What the config itself gives to think about."""
+    for warning in warnings:
+        message, _, hint = warning.partition("; ")
+        yield Finding("config-warning", "config", message, hint)

@@ -1,0 +1,372 @@
+"""Webhooks as they are and as they should be: pure judgements, and what would put them right.
+
+Ours is one that leads to the same host and path as the config's URL, whatever its scheme, its
+query, a trailing slash or the case of the host. All others are somebody else's.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+from mcsync.model_setup import BatchWebhook, Webhook
+from mcsync.pipeline.findings import Finding, Trouble
+
+EVENTS: Mapping[str, bool] = {
+    "subscribe": True,
+    "unsubscribe": True,
+    "profile": True,
+    "cleaned": True,
+    "upemail": True,
+    "campaign": False,
+}
+SOURCES: Mapping[str, bool] = {"user": True, "admin": True, "api": False}
+FIX = "mcsync check --fix"
+_USUAL_PORTS = (None, 80, 443)
+
+Hook = TypeVar("Hook", Webhook, BatchWebhook)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedHook:
+    """Where Mailchimp is to send to; any of the secrets is right in the URL.
+
+    `is_signed`: the config has signing secrets, so that a URL may do without a secret.
+    """
+
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    is_signed: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it is an address at all; a copy in `accounts` is checked by nobody."""
+        try:
+            parts = urlsplit(self.url)
+            return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            return False
+
+    @property
+    def shown(self) -> str:
+        """The address without what is secret in it."""
+        return show_url(self.url)
+
+    @property
+    def target(self) -> str:
+        """The URL to be registered: the config's, with a secret."""
+        if secret_in(self.url) or not self.secrets:
+            return self.url
+        sign = "&" if "?" in self.url else "?"
+        return f"{self.url}{sign}secret={quote(self.secrets[0], safe='')}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing would tell Mailchimp from anybody else."""
+        return not (self.is_signed or secret_in(self.target))
+
+    def is_ours(self, url: str) -> bool:
+        """Whether a webhook's URL leads to the same place."""
+        return _place(url) == _place(self.url)
+
+    def knows_secret_of(self, url: str) -> bool:
+        """Whether the secret in a webhook's URL is one that we take."""
+        return secret_in(url) in {*self.secrets, secret_in(self.target)}
+
+
+def show_url(url: str) -> str:
+    """An address without user, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def secret_in(url: str) -> str:
+    """The `secret` in a webhook's URL; empty if it has none."""
+    try:
+        return parse_qs(urlsplit(url).query).get("secret", [""])[0]
+    except ValueError:
+        return ""
+
+
+def _place(url: str) -> tuple[str, int | None, str]:
+    try:
+        parts = urlsplit(url)
+        port = None if parts.port in _USUAL_PORTS else parts.port
+    except ValueError:
+        return url, None, ""
+    return (parts.hostname or "").lower(), port, parts.path.rstrip("/")
+
+
+def _is_form_of(url: str, wanted: WantedHook) -> bool:
+    """Whether scheme and path are the wanted ones to the letter."""
+    here, there = urlsplit(url), urlsplit(wanted.url)
+    return (here.scheme.lower(), here.path) == (there.scheme.lower(), there.path)
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+def judge_wanted(where: str, wanted: WantedHook | None, list_id: str = "") -> Iterator[Finding]:
+    """Does the config say where webhooks go, and with a secret?"""
+    if wanted is None:
+        yield Finding(
+            "webhook-unset",
+            where,
+            "no webhook is configured: changes at Mailchimp are seen when the next sync fetches",
+            'nothing to do; for changes at once see "mcsync serve --help"',
+            list_id,
+        )
+    elif not wanted.is_valid:
+        yield Finding(
+            "webhook-url",
+            where,
+            "the webhook URL that is configured is no address",
+            'correct "webhook" of the audience in the account, or take it out: webhookUrl will do',
+            list_id,
+        )
+    elif wanted.is_open:
+        yield _tell_open(where, wanted, list_id)
+
+
+def _tell_open(where: str, wanted: WantedHook, list_id: str = "") -> Finding:
+    return Finding(
+        "webhook-no-secret",
+        where,
+        f"the URL {wanted.shown} has no secret, so anybody could send to it",
+        'end the URL in the config with "?secret=" and something long and random',
+        list_id,
+    )
+
+
+def judge_webhooks(
+    where: str, wanted: WantedHook, found: Sequence[Webhook], list_id: str = ""
+) -> Iterator[Finding]:
+    """Is our webhook of an audience there, once, and set exactly?"""
+    ours = _sort_ours(found, wanted, find_faults)
+    if not ours:
+        message = f"Mailchimp has no webhook to {wanted.shown}"
+        yield Finding("webhook-missing", where, message, FIX, list_id)
+    else:
+        for code, message in find_faults(ours[0], wanted).items():
+            yield Finding(code, where, message, FIX, list_id)
+    if len(ours) > 1:
+        message = f"Mailchimp has {len(ours)} webhooks to {wanted.shown}"
+        yield Finding("webhook-duplicated", where, message, FIX, list_id)
+    yield from _tell_foreign("webhook-foreign", where, len(found) - len(ours), list_id)
+
+
+def judge_batch_webhooks(
+    where: str, wanted: WantedHook | None, found: Sequence[BatchWebhook]
+) -> Iterator[Finding]:
+    """Is our batch webhook of an account there, once, and switched on?"""
+    if wanted is None:
+        yield Finding(
+            "batch-webhook-unset",
+            where,
+            "no batch webhook is configured: results are asked for by the next sync",
+            "nothing to do; batchWebhook in the account has Mailchimp tell at once",
+        )
+        return
+    if wanted.is_open:
+        yield _tell_open(where, wanted)
+    ours = _sort_ours(found, wanted, find_batch_faults)
+    if not ours:
+        message = f"Mailchimp has no batch webhook to {wanted.shown}"
+        yield Finding("batch-webhook-missing", where, message, FIX)
+    else:
+        for code, message in find_batch_faults(ours[0], wanted).items():
+            yield Finding(code, where, message, FIX)
+    if len(ours) > 1:
+        message = f"Mailchimp has {len(ours)} batch webhooks to {wanted.shown}"
+        yield Finding("batch-webhook-duplicated", where, message, FIX)
+    yield from _tell_foreign("batch-webhook-foreign", where, len(found) - len(ours))
+
+
+def _tell_foreign(code: str, where: str, count: int, list_id: str = "") -> Iterator[Finding]:
+    if count:
+        which = "1 webhook leads" if count == 1 else f"{count} webhooks lead"
+        message = f"{which} elsewhere and is left alone"
+        if count > 1:
+            message = f"{which} elsewhere and are left alone"
+        yield Finding(code, where, message, "nothing to do", list_id)
+
+
+def find_faults(webhook: Webhook, wanted: WantedHook) -> dict[str, str]:
+    """What is wrong with a webhook of ours, by code."""
+    faults = _find_url_faults(webhook.url, wanted, "webhook")
+    off = [name for name, is_on in EVENTS.items() if is_on and not webhook.events.get(name)]
+    on = [name for name, is_on in webhook.events.items() if is_on and not EVENTS.get(name)]
+    if off or on:
+        faults["webhook-events"] = f"the webhook {_say_switches('tells', off, on)}"
+    off = [name for name, is_on in SOURCES.items() if is_on and not webhook.sources.get(name)]
+    if off:
+        faults["webhook-sources"] = f"the webhook does not tell changes by {_join(off)}"
+    if webhook.sources.get("api"):
+        faults["webhook-loop"] = "the webhook tells our own changes (source api): a loop"
+    return faults
+
+
+def find_batch_faults(webhook: BatchWebhook, wanted: WantedHook) -> dict[str, str]:
+    """What is wrong with a batch webhook of ours, by code."""
+    faults = _find_url_faults(webhook.url, wanted, "batch-webhook")
+    if not webhook.is_enabled:
+        faults["batch-webhook-disabled"] = "the batch webhook is switched off"
+    return faults
+
+
+def _find_url_faults(url: str, wanted: WantedHook, prefix: str) -> dict[str, str]:
+    faults = {}
+    if not wanted.is_open and not wanted.knows_secret_of(url):
+        which = "another secret than the config" if secret_in(url) else "no secret"
+        faults[f"{prefix}-secret"] = f"the URL of the {prefix.replace('-', ' ')} has {which}"
+    if not _is_form_of(url, wanted):
+        faults[f"{prefix}-url"] = f"it leads to {show_url(url)} where {wanted.shown} is configured"
+    return faults
+
+
+def _say_switches(verb: str, off: Collection[str], on: Collection[str]) -> str:
+    parts = []
+    if off:
+        parts.append(f"does not tell {_join(off)}")
+    if on:
+        parts.append(f"{verb} {_join(on)}, which nobody here needs")
+    return ", and ".join(parts)
+
+
+def _join(names: Collection[str]) -> str:
+    """As a sentence has them: "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _sort_ours(
+    found: Sequence[Hook], wanted: WantedHook, find: Callable[[Hook, WantedHook], dict[str, str]]
+) -> list[Hook]:
+    """Those that are ours, the best first."""
+    ours = [each for each in found if wanted.is_ours(each.url)]
+    return sorted(ours, key=lambda each: (len(find(each, wanted)), each.webhook_id))
+
+
+def judge_address(where: str, wanted: WantedHook, status: int | Trouble) -> Iterator[Finding]:
+    """Does our own URL answer as Mailchimp will want it to? `status` is the HTTP status."""
+    if status == 200:
+        return
+    if isinstance(status, Trouble):
+        said = f"does not answer us ({status.message})"
+    else:
+        said = f"answers a GET with HTTP {status}; Mailchimp takes only 200"
+    yield Finding(
+        "webhook-silent",
+        where,
+        f"{wanted.shown} {said}",
+        'have "mcsync serve" running there, and the web server pass the path on',
+    )
+
+
+# --- what would put it right ----------------------------------------------------------------------
+
+
+class FixKind(StrEnum):
+    """What a fix does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One change to a webhook at Mailchimp; without a list id to a batch webhook."""
+
+    kind: FixKind
+    where: str
+    wanted: WantedHook
+    list_id: str = ""
+    webhook_id: str = ""
+    faults: tuple[str, ...] = ()
+    events: Mapping[str, bool] = field(default_factory=lambda: EVENTS)
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether it needs a signing secret, if none comes with it: the config demands one."""
+        return self.kind is FixKind.CREATE and self.wanted.is_signed
+
+    @property
+    def sentence(self) -> str:
+        """What it does, to go on after "will" or "would"."""
+        what = "webhook" if self.list_id else "batch webhook"
+        if self.kind is FixKind.DELETE:
+            return f"delete the superfluous {what} {self.webhook_id} to {self.wanted.shown}"
+        settings = " and have it switched on"
+        if self.list_id:
+            events = _join([name for name, is_on in EVENTS.items() if is_on])
+            sources = _join([name for name, is_on in SOURCES.items() if is_on])
+            settings = f", telling {events} by {sources}"
+        if self.kind is FixKind.CREATE:
+            return f"create a {what} to {self.wanted.shown}{settings}"
+        return f"change the {what} {self.webhook_id} to {self.wanted.shown}{settings}"
+
+    def as_dict(self) -> dict[str, object]:
+        """The fix as `--json` has it."""
+        return {
+            "kind": self.kind.value,
+            "where": self.where,
+            "list_id": self.list_id or None,
+            "webhook_id": self.webhook_id or None,
+            "url": self.wanted.shown,
+            "faults": list(self.faults),
+            "sentence": self.sentence,
+        }
+
+
+def plan_webhook_fixes(
+    where: str, wanted: WantedHook, found: Sequence[Webhook], list_id: str
+) -> tuple[Fix, ...]:
+    """What would put the webhook of an audience right; nothing without a secret."""
+    return _plan(where, wanted, _sort_ours(found, wanted, find_faults), find_faults, list_id)
+
+
+def plan_batch_fixes(
+    where: str, wanted: WantedHook, found: Sequence[BatchWebhook]
+) -> tuple[Fix, ...]:
+    """What would put the batch webhook of an account right; nothing without a secret."""
+    ours = _sort_ours(found, wanted, find_batch_faults)
+    return _plan(where, wanted, ours, find_batch_faults, "")
+
+
+def _plan(
+    where: str,
+    wanted: WantedHook,
+    ours: Sequence[Hook],
+    find: Callable[[Hook, WantedHook], dict[str, str]],
+    list_id: str,
+) -> tuple[Fix, ...]:
+    """Duplicates go first: Mailchimp takes no URL that another one has but for its query."""
+    if wanted.is_open:
+        return ()
+    if not ours:
+        return (Fix(FixKind.CREATE, where, wanted, list_id),)
+    best, *others = ours
+    fixes = [Fix(FixKind.DELETE, where, wanted, list_id, each.webhook_id) for each in others]
+    faults = tuple(find(best, wanted))
+    if faults:
+        known = best.events if isinstance(best, Webhook) else ()
+        events = {**dict.fromkeys(known, False), **EVENTS}  # those that came later, off
+        fixes.append(Fix(FixKind.UPDATE, where, wanted, list_id, best.webhook_id, faults, events))
+    return tuple(fixes)
+
+
+def tell_unsigned(fix: Fix) -> Finding:
+    """A new webhook whose signing secret did not come, or was lost with the answer."""
+    return Finding(
+        "webhook-unsigned",
+        fix.where,
+        f"the new webhook to {fix.wanted.shown} came without a signing secret, and the config"
+        " demands signatures: what it sends is refused",
+        f"delete it at Mailchimp and run {FIX} again, or take signingSecrets out of the account",
+        fix.list_id,
+    )

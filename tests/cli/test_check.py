@@ -1,0 +1,779 @@
+"""mcsync check over a simulated town: everything told, nothing written but webhooks, no secret."""
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mcsync.cli.main import app
+from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.town import API_KEY, Town
+from tests.cli.conftest import (
+    GROUP,
+    INTEREST,
+    INTEREST_GROUP,
+    LIST,
+    OTHER_GROUP,
+    OTHER_LIST,
+    PAGE,
+    SCRIPT,
+    Office,
+    Said,
+)
+
+SECRET = "yabbadabbadoo"
+OTHER_SECRET = "scoobydoobydoo"
+EVENTS = dict.fromkeys(("subscribe", "unsubscribe", "profile", "cleaned", "upemail"), True)
+SOURCES = {"user": True, "admin": True, "api": False}
+
+
+@dataclass
+class Door:
+    """What answers where the webhook URLs lead."""
+
+    status: int = 200
+    seen: list[Request] = field(default_factory=list)
+
+    def handle(self, request: Request) -> Response:
+        self.seen.append(request)
+        return Response(self.status)
+
+    def date_header(self) -> str:
+        return "Sun, 22 Nov 2026 12:00:00 GMT"
+
+
+@dataclass
+class Desk:
+    """The office, and where its webhooks lead."""
+
+    office: Office
+    door: Door
+    url: str
+
+    @property
+    def town(self) -> Town:
+        return self.office.town
+
+    @property
+    def hook(self) -> str:
+        return f"{self.url}/webhook?secret={SECRET}"
+
+    @property
+    def batch_hook(self) -> str:
+        return f"{self.url}/batch-webhook?secret={SECRET}"
+
+    def want_webhooks(self, **more: Any) -> None:
+        """Configure both webhook URLs."""
+        account = self.town.make_config()["accounts"][API_KEY]  # type: ignore[index]
+        urls = {"webhookUrl": self.hook, "batchWebhook": self.batch_hook}
+        self.office.write_config(accounts={API_KEY: {**account, **urls, **more}})
+
+    def call(self, method: str, path: str, body: object) -> Any:
+        """One call of the simulated API, as somebody else may make."""
+        import requests
+
+        answer = requests.request(
+            method, f"{self.town.api_url}{path}", json=body, auth=("x", API_KEY), timeout=10
+        )
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def register(self, url: str | None = None, list_id: str = LIST, **changes: Any) -> str:
+        """A webhook of an audience, right but for `changes`; its id."""
+        body = {"url": url or self.hook, "events": EVENTS, "sources": SOURCES, **changes}
+        return str(self.call("POST", f"/lists/{list_id}/webhooks", body)["id"])
+
+    def register_batch(self, url: str | None = None, **changes: Any) -> str:
+        """A batch webhook; its id."""
+        body = {"url": url or self.batch_hook, **changes}
+        return str(self.call("POST", "/batch-webhooks", body)["id"])
+
+    def webhooks(self, list_id: str = LIST) -> list[Any]:
+        """The audience's webhooks as Mailchimp has them."""
+        return list(self.town.mailchimp.audiences[list_id].webhooks.values())
+
+    def batch_webhooks(self) -> list[Any]:
+        return list(self.town.mailchimp.accounts[API_KEY].batch_webhooks.values())
+
+    def check(self, *args: str) -> Said:
+        """Run the command; whatever it says holds neither key nor secret."""
+        said = self.office.run("check", *args)
+        for secret in (*self.office.secrets(), SECRET, OTHER_SECRET):
+            assert secret not in said.out + said.err
+        assert not self.office.cache.exists()
+        return said
+
+    def codes(self, *args: str) -> list[str]:
+        """The codes of what is found, but for the trash, in which there is nobody."""
+        document = self.check("--json", *args).document
+        codes = [finding["code"] for finding in document["findings"]]
+        return [code for code in codes if code != "trash-unseen"]
+
+
+@pytest.fixture
+def desk(empty_office: Office) -> Iterator[Desk]:
+    door = Door()
+    empty_office.town.mailchimp.settings.validate_webhooks = True
+    with LoopbackServer(door) as server:
+        yield Desk(empty_office, door, f"{server.url}/mcsync")
+
+
+@pytest.fixture
+def set_up(desk: Desk) -> Desk:
+    """Everything as it should be."""
+    desk.want_webhooks()
+    desk.register()
+    desk.register_batch()
+    return desk
+
+
+# --- all is well ----------------------------------------------------------------------------------
+
+
+def test_all_is_well(set_up: Desk) -> None:
+    said = set_up.check()
+    assert (said.code, said.err) == (0, "")
+    assert "All is well, with 1 note." in said.out
+    assert set_up.codes() == []
+
+
+def test_nothing_is_written_and_no_lock_is_taken(set_up: Desk) -> None:
+    before = set_up.office.everything()
+    set_up.check()
+    assert set_up.office.everything() == before
+    assert {Path(name).name for name in set_up.office.files()} == {"config.json"}
+    assert not list(set_up.office.folder.glob("*.lock"))
+
+
+def test_without_webhooks_it_is_a_note(desk: Desk) -> None:
+    assert desk.codes() == ["webhook-unset"]
+    assert desk.check().code == 0
+
+
+def test_who_is_in_the_trash_proves_that_we_see_it(set_up: Desk) -> None:
+    contact = set_up.office.add_contact("dino@bedrock.example")
+    set_up.town.civicrm.trash(contact)
+    assert set_up.check().out.endswith("All is well.\n")
+    set_up.town.civicrm.revoke("access deleted contacts")
+    assert "trash-unseen" in set_up.check().out
+
+
+def test_the_document_tells_what_there_is(set_up: Desk) -> None:
+    document = set_up.check("--json").document
+    assert document["command"] == "check"
+    assert document["audiences"] == [
+        {
+            "list_id": LIST,
+            "name": "Main audience",
+            "group_id": GROUP,
+            "problems": 0,
+            "warnings": 0,
+            "notes": 0,
+        }
+    ]
+    (account,) = document["accounts"]
+    assert (account["name"], account["role"], account["audiences"]) == (
+        "Bedrock Gazette",
+        "owner",
+        1,
+    )
+    assert document["civicrm"]["utc_offset_s"] == 3600
+    assert document["civicrm"]["contact_id"] == 3
+    assert document["error"] is None
+
+
+def test_our_own_addresses_are_asked_without_credentials(set_up: Desk) -> None:
+    set_up.door.seen.clear()
+    set_up.check()
+    assert {request.path for request in set_up.door.seen} == {
+        "/mcsync/webhook",
+        "/mcsync/batch-webhook",
+    }
+    assert not any("authorization" in request.headers for request in set_up.door.seen)
+
+
+# --- what may be wrong at Mailchimp ---------------------------------------------------------------
+
+
+def test_a_refused_key_of_one_account_does_not_hide_the_others(set_up: Desk) -> None:
+    office = set_up.office
+    lists = dict(office.town.lists)
+    lists[OTHER_LIST] = {"subscriptionGroup": OTHER_GROUP, "apiKey": "stale-us9"}
+    accounts = office.options["accounts"] | {
+        "stale-us9": {"apiKey": "stale-us9", "apiUrl": office.town.api_url}
+    }
+    office.write_config(lists=lists, accounts=accounts)
+    office.town.mailchimp.audiences[LIST].double_optin = True
+    said = set_up.check("--json")
+    assert said.code == 3
+    found = {each["code"]: each for each in said.document["findings"]}
+    assert found["mailchimp-key-refused"]["where"] == "account us9"
+    assert {"double-opt-in", "group-gone"} <= set(found)
+    assert "stale-us9" not in said.out + said.err
+    assert said.document["error"]["kind"] == "partial-failure"
+
+
+def test_mailchimp_cannot_be_reached(set_up: Desk, no_pauses: list[float]) -> None:
+    set_up.town.mailchimp_server.faults.append(Fault(drop="before", times=None))
+    set_up.town.civicrm.disable_group(GROUP)
+    said = set_up.check("--json")
+    codes = {finding["code"] for finding in said.document["findings"]}
+    assert {"mailchimp-unreachable", "group-disabled"} <= codes
+    assert said.code == 3
+
+
+def test_nothing_can_be_reached(set_up: Desk, no_pauses: list[float]) -> None:
+    set_up.town.mailchimp_server.faults.append(Fault(drop="before", times=None))
+    set_up.town.civicrm_server.faults.append(Fault(drop="before", times=None))
+    said = set_up.check()
+    assert said.code == 3
+    assert "mailchimp-unreachable" in said.out
+    assert "civicrm-unreachable" in said.out
+    assert said.out.count("nothing seen") == 2
+
+
+def test_a_role_that_is_too_low(set_up: Desk) -> None:
+    set_up.town.mailchimp.accounts[API_KEY].role = "viewer"
+    assert set_up.codes() == ["role-too-low"]
+
+
+def test_a_list_that_is_gone(set_up: Desk) -> None:
+    del set_up.town.mailchimp.audiences[LIST]
+    assert set_up.codes() == ["list-gone"]
+
+
+def test_double_opt_in_is_a_note(set_up: Desk) -> None:
+    set_up.town.mailchimp.audiences[LIST].double_optin = True
+    assert set_up.codes() == ["double-opt-in"]
+    assert set_up.check().code == 0
+
+
+def test_merge_fields(set_up: Desk) -> None:
+    town = set_up.town.mailchimp
+    town.audiences[LIST].merge_fields.clear()
+    town.add_merge_field(LIST, "NEED", "Need", "text", required=True)
+    assert set_up.codes() == ["names-missing", "required-field"]
+    assert set_up.check().code == 0
+
+
+def test_an_interest_that_is_gone(set_up: Desk) -> None:
+    town = set_up.town
+    lists = {LIST: {**town.lists[LIST], "interests": {"zzzzzzzzzz": INTEREST_GROUP}}}
+    set_up.office.write_config(lists=lists)
+    assert set_up.codes() == ["interest-gone"]
+
+
+def test_the_clocks_are_apart(set_up: Desk) -> None:
+    set_up.town.clock.advance(seconds=300)
+    assert set_up.codes() == ["clock-mailchimp", "clock-civicrm"]
+    assert "300 s ahead of ours" in set_up.check().out.replace("299 s", "300 s")
+
+
+# --- what may be wrong in CiviCRM -----------------------------------------------------------------
+
+
+def test_groups_that_are_gone_or_disabled(set_up: Desk) -> None:
+    set_up.town.civicrm.delete_group(GROUP)
+    set_up.town.civicrm.disable_group(INTEREST_GROUP)
+    assert set_up.codes() == ["group-gone", "interest-group-disabled"]
+    said = set_up.check("--json")
+    wheres = [f["where"] for f in said.document["findings"] if f["code"].startswith("interest")]
+    assert wheres == ["Main audience, Topics: Volunteering"]
+
+
+def test_a_smart_group_and_one_that_is_no_mailing_group(set_up: Desk) -> None:
+    civicrm = set_up.town.civicrm
+    civicrm.update_group(GROUP, group_type=[])
+    assert set_up.codes() == ["group-not-mailing"]
+    smart = civicrm.add_group("All of them", smart_where=[["last_name", "=", "Flintstone"]])
+    lists = {LIST: {**set_up.town.lists[LIST], "subscriptionGroup": smart}}
+    set_up.office.write_config(lists=lists)
+    assert set_up.codes() == ["group-smart"]
+
+
+def test_a_wrong_key_for_civicrm(set_up: Desk) -> None:
+    url = set_up.town.civicrm_server.url
+    set_up.office.write_config(civicrm={"url": url, "apiKey": "a-key-of-yesterday"})
+    assert set_up.codes() == ["civicrm-key-refused"]
+    assert "a-key-of-yesterday" not in set_up.check().out
+
+
+PERMISSIONS = {
+    "access CiviCRM": "civicrm-permission",
+    "view all contacts": "civicrm-permission",
+    "authenticate with api key": "civicrm-key-refused",
+}
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS)
+def test_a_missing_permission_is_named(set_up: Desk, permission: str) -> None:
+    set_up.town.civicrm.revoke(permission)
+    if permission == "view all contacts":
+        set_up.town.civicrm.revoke("edit all contacts")
+    said = set_up.check("--json")
+    (found,) = said.document["findings"]
+    assert found["code"] == PERMISSIONS[permission]
+    assert permission in found["hint"]
+
+
+def test_permissions_that_civicrm_says_are_missing(set_up: Desk) -> None:
+    def deny(_request: Request, answer: Response) -> Response:
+        body = answer.body.replace(b'{"access":true}', b'{"access":false}')
+        return Response(answer.status, body, answer.headers)
+
+    fault = Fault(body="checkAccess", rewrite=deny, times=None)
+    set_up.town.civicrm_server.faults.append(fault)
+    said = set_up.check("--json")
+    hints = [f["hint"] for f in said.document["findings"] if f["code"] == "civicrm-may-not-write"]
+    assert [hint.split('"')[1] for hint in hints] == ["add contacts", "edit all contacts"]
+    assert said.code == 0
+
+
+def test_a_site_without_clean_urls(set_up: Desk) -> None:
+    set_up.town.civicrm_server.faults.append(
+        Fault(path="^/civicrm/", answer=Response(404, PAGE.body, PAGE.headers), times=None)
+    )
+    assert set_up.codes() == ["civicrm-url"]
+    assert "?civiwp=CiviCRM" in set_up.check().out
+
+
+def test_something_that_is_no_civicrm(set_up: Desk) -> None:
+    set_up.town.civicrm_server.faults.append(Fault(answer=PAGE, times=None))
+    assert set_up.codes() == ["civicrm-odd-answer"]
+
+
+# --- the data step --------------------------------------------------------------------------------
+
+
+def test_fields_of_the_data_step(set_up: Desk) -> None:
+    fields = {"JOB": "job_titel", "PLACE": "address_primary.city"}
+    set_up.town.mailchimp.add_merge_field(LIST, "PLACE", "Place", "text")
+    set_up.office.write_config(data={"sync": True, "fields": fields})
+    said = set_up.check("--json")
+    found = {f["code"]: f for f in said.document["findings"]}
+    assert found["merge-field-unusable"]["where"] == "Main audience, JOB"
+    assert found["civicrm-field-unknown"]["where"] == "data.fields.JOB"
+    assert len(found) == 3  # and the trash
+
+
+def test_plugins_are_listed_with_version_and_origin(
+    set_up: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from mcsync import __version__
+
+    (tmp_path / "regions_for_check.py").write_text('__version__ = "1.5"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    set_up.office.write_config(
+        data={"fields": {"FAX": "job_title"}}, plugins=["regions_for_check", "no.such.plugin"]
+    )
+    document = set_up.check("--json").document
+    assert document["plugins"] == [
+        {"name": "tags", "version": __version__, "source": "built in"},
+        {"name": "fields", "version": __version__, "source": "built in"},
+        {"name": "regions_for_check", "version": "1.5", "source": "config"},
+    ]
+    missing = [f for f in document["findings"] if f["code"] == "plugin-not-loaded"]
+    assert [each["where"] for each in missing] == ["plugin no.such.plugin"]
+    said = set_up.check()
+    assert f"tags {__version__} (built in)" in said.out
+    assert "regions_for_check 1.5 (config)" in said.out
+    assert said.code == 3
+
+
+def test_what_the_config_itself_warns_of(set_up: Desk) -> None:
+    set_up.office.config.chmod(0o644)
+    assert set_up.codes() == ["config-warning"]
+    assert set_up.check().code == 0
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def test_webhooks_that_are_missing_are_created(desk: Desk) -> None:
+    desk.want_webhooks()
+    assert desk.codes() == ["batch-webhook-missing", "webhook-missing"]
+    said = desk.office.run("check", "--fix")
+    assert said.code == 0, said
+    assert "will create a webhook to" in said.out
+    assert "will create a batch webhook to" in said.out
+    (made,) = desk.webhooks()
+    assert made.url == desk.hook
+    assert made.events == {**EVENTS, "campaign": False}
+    assert made.sources == SOURCES
+    (batch,) = desk.batch_webhooks()
+    assert (batch.url, batch.enabled) == (desk.batch_hook, True)
+    assert SECRET not in said.out + said.err
+    for webhook in (made, batch):
+        assert said.out.count(webhook.secret) == 1
+        assert webhook.secret not in said.err
+    assert "signingSecrets" in said.out
+
+
+def test_a_second_fix_does_nothing(desk: Desk) -> None:
+    desk.want_webhooks()
+    desk.office.run("check", "--fix")
+    before = desk.town.mailchimp.writes
+    operations = len(desk.town.mailchimp.operations)
+    said = desk.check("--fix", "--json")
+    assert (said.document["fixes"], said.document["signing_secrets"]) == ([], [])
+    assert said.code == 0
+    assert (desk.town.mailchimp.writes, len(desk.town.mailchimp.operations)) == (before, operations)
+
+
+def test_the_document_has_the_signing_secrets_once(desk: Desk) -> None:
+    desk.want_webhooks()
+    said = desk.office.run("check", "--fix", "--json")
+    document = said.document
+    secrets = [each["secret"] for each in document["signing_secrets"]]
+    assert secrets == [desk.batch_webhooks()[0].secret, desk.webhooks()[0].secret]
+    assert [each["list_id"] for each in document["signing_secrets"]] == [None, LIST]
+    assert all(fix["is_done"] for fix in document["fixes"])
+    assert said.out.count(secrets[0]) == 1
+    assert SECRET not in said.out
+
+
+def test_logs_do_not_hold_signing_secrets(desk: Desk) -> None:
+    desk.want_webhooks()
+    said = desk.office.run("check", "--fix", "-vv")
+    assert desk.webhooks()[0].secret not in said.err
+    assert SECRET not in said.err
+
+
+def test_a_dry_run_says_the_same_and_does_nothing(desk: Desk) -> None:
+    desk.want_webhooks()
+    said = desk.check("--fix", "--dry-run", "--json")
+    assert said.document["dry_run"] is True
+    assert [fix["kind"] for fix in said.document["fixes"]] == ["create", "create"]
+    assert not any(fix["is_done"] for fix in said.document["fixes"])
+    assert said.code == 3
+    assert "would create a webhook" in desk.check("--fix", "--dry-run").out
+    assert desk.webhooks() == desk.batch_webhooks() == []
+
+
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "events": ({"events": EVENTS | {"upemail": False, "campaign": True}}, ["webhook-events"]),
+    "newer events": ({"events": EVENTS | {"sms_subscribe": True}}, ["webhook-events"]),
+    "sources": ({"sources": SOURCES | {"admin": False}}, ["webhook-sources"]),
+    "a loop": ({"sources": SOURCES | {"api": True}}, ["webhook-loop"]),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_webhook_that_is_wrong_is_corrected(desk: Desk, what: str) -> None:
+    changes, codes = WRONG[what]
+    desk.want_webhooks()
+    desk.register_batch()
+    webhook_id = desk.register(**changes)
+    assert desk.codes() == codes
+    assert desk.codes("--fix") == []
+    (webhook,) = desk.webhooks()
+    assert webhook.id == webhook_id
+    assert webhook.sources == SOURCES
+    assert {name for name, is_on in webhook.events.items() if is_on} == set(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (SECRET, OTHER_SECRET, "webhook-secret"),
+        (f"?secret={SECRET}", "", "webhook-secret"),
+        ("/webhook?", "/webhook/?", "webhook-url"),
+    ],
+    ids=["another secret", "no secret", "a slash"],
+)
+def test_a_webhook_with_a_wrong_url_is_corrected(desk: Desk, old: str, new: str, code: str) -> None:
+    desk.want_webhooks()
+    desk.register_batch()
+    desk.register(desk.hook.replace(old, new))
+    assert desk.codes() == [code]
+    assert desk.codes("--fix") == []
+    assert [webhook.url for webhook in desk.webhooks()] == [desk.hook]
+
+
+def test_duplicates_are_deleted_and_the_best_stays(desk: Desk) -> None:
+    desk.want_webhooks()
+    desk.register_batch()
+    desk.register(f"{desk.hook.replace('/webhook', '/webhook/')}", sources=SOURCES | {"api": True})
+    best = desk.register()
+    assert desk.codes() == ["webhook-duplicated"]
+    assert desk.codes("--fix") == []
+    assert [webhook.id for webhook in desk.webhooks()] == [best]
+
+
+def test_foreign_webhooks_are_left_alone(set_up: Desk) -> None:
+    foreign = set_up.register(f"{set_up.url}/elsewhere?token=hush", sources=SOURCES | {"api": True})
+    batch = set_up.register_batch(f"{set_up.url}/elsewhere", enabled=False)
+    assert set_up.codes("--fix") == ["batch-webhook-foreign", "webhook-foreign"]
+    assert foreign in {webhook.id for webhook in set_up.webhooks()}
+    assert batch in {webhook.id for webhook in set_up.batch_webhooks()}
+    said = set_up.check()
+    assert said.code == 0
+    assert "hush" not in said.out
+
+
+def test_batch_webhooks_are_put_right(desk: Desk) -> None:
+    desk.want_webhooks()
+    desk.register()
+    desk.register_batch(desk.batch_hook.replace(SECRET, OTHER_SECRET), enabled=False)
+    desk.register_batch(desk.batch_hook.replace("/batch-webhook", "/batch-webhook/"))
+    assert desk.codes() == ["batch-webhook-url", "batch-webhook-duplicated"]
+    assert desk.codes("--fix") == []
+    (left,) = desk.batch_webhooks()
+    assert (left.url, left.enabled) == (desk.batch_hook, True)
+
+
+def test_a_disabled_batch_webhook_with_another_secret(desk: Desk) -> None:
+    desk.want_webhooks()
+    desk.register()
+    desk.register_batch(desk.batch_hook.replace(SECRET, OTHER_SECRET), enabled=False)
+    assert desk.codes() == ["batch-webhook-secret", "batch-webhook-disabled"]
+    assert desk.codes("--fix") == []
+
+
+def test_an_address_that_does_not_answer(set_up: Desk) -> None:
+    set_up.door.status = 404
+    said = set_up.check()
+    assert set_up.codes() == ["webhook-silent", "webhook-silent"]
+    assert "HTTP 404" in said.out
+    assert said.code == 3
+
+
+def test_an_address_where_nobody_is(desk: Desk) -> None:
+    desk.url = "http://127.0.0.1:1/mcsync"
+    desk.want_webhooks()
+    assert desk.codes().count("webhook-silent") == 2
+
+
+def test_mailchimps_refusal_is_told_in_its_words(desk: Desk) -> None:
+    desk.want_webhooks()
+    desk.door.status = 503
+    said = desk.check("--fix", "--json")
+    failed = [f for f in said.document["findings"] if f["code"] == "fix-failed"]
+    assert len(failed) == 2
+    assert "couldn't verify the URL is working" in failed[0]["message"]
+    assert "HTTP Code: 503" in failed[0]["message"]
+    assert not any(fix["is_done"] for fix in said.document["fixes"])
+    assert said.code == 3
+
+
+def test_without_a_secret_nothing_is_registered(desk: Desk) -> None:
+    desk.want_webhooks(webhookUrl=f"{desk.url}/webhook", batchWebhook=f"{desk.url}/batch-webhook")
+    codes = desk.codes("--fix")
+    assert codes.count("webhook-no-secret") == 2
+    assert desk.webhooks() == desk.batch_webhooks() == []
+
+
+def test_a_secret_beside_the_url_is_put_into_it(desk: Desk) -> None:
+    desk.want_webhooks(webhookUrl=f"{desk.url}/webhook", webhookSecret=SECRET)
+    desk.register_batch()
+    assert desk.codes("--fix") == []
+    assert desk.webhooks()[0].url == desk.hook
+
+
+def test_where_signatures_are_demanded_a_webhook_without_secret_is_told(desk: Desk) -> None:
+    desk.want_webhooks(signingSecrets=["whsec_of_another_webhook"])
+    desk.town.mailchimp.settings.sign_webhooks = False
+    assert desk.codes("--fix") == ["webhook-unsigned", "webhook-unsigned"]
+
+
+def test_a_copied_url_that_is_none_is_told(set_up: Desk) -> None:
+    copy = {"name": "Main audience", "webhook": "http://["}
+    set_up.want_webhooks(audiences={LIST: copy})
+    assert set_up.codes() == ["webhook-url"]
+    assert set_up.codes("--fix") == ["webhook-url"]
+    set_up.check("--account", API_KEY)
+
+
+def test_a_lost_answer_makes_no_second_webhook(desk: Desk, no_pauses: list[float]) -> None:
+    desk.want_webhooks()
+    desk.town.mailchimp_server.faults.append(Fault(method="POST", drop="after", times=None))
+    said = desk.check("--fix", "--json")
+    assert said.code == 0
+    assert said.document["signing_secrets"] == []
+    assert len(desk.webhooks()) == len(desk.batch_webhooks()) == 1
+
+
+# --- which audiences, which options ---------------------------------------------------------------
+
+
+def test_only_the_audiences_asked_for(set_up: Desk) -> None:
+    set_up.office.add_other_audience()
+    set_up.town.civicrm.disable_group(OTHER_GROUP)
+    set_up.want_webhooks()
+    assert "group-disabled" in set_up.codes()
+    assert set_up.codes("--list", LIST) == []
+
+
+def test_problems_are_counted_for_their_audience(set_up: Desk) -> None:
+    set_up.office.add_other_audience()
+    set_up.want_webhooks()
+    counts = {a["list_id"]: a["problems"] for a in set_up.check("--json").document["audiences"]}
+    assert counts == {LIST: 0, OTHER_LIST: 1}
+
+
+@pytest.mark.parametrize(
+    "args", [("--dry-run",), ("--account", "x", "--fix"), ("--account", "x", "--dry-run")]
+)
+def test_options_that_do_not_go_together(desk: Desk, args: tuple[str, ...]) -> None:
+    assert desk.check(*args).code == 2
+
+
+def test_lines_through_a_pipe_have_everything_in_one(desk: Desk) -> None:
+    desk.want_webhooks()
+    lines = [line for line in desk.check().out.splitlines() if line.startswith("problem")]
+    assert len(lines) == 2
+    assert "webhook-missing" in lines[1]
+    assert lines[1].endswith("mcsync check --fix")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_on_a_terminal_it_stays_within_its_width(desk: Desk, columns: int) -> None:
+    desk.want_webhooks()
+    desk.town.civicrm.disable_group(INTEREST_GROUP)
+    parent, child = pty.openpty()
+    environ = desk.office.environ() | {"COLUMNS": str(columns), "TERM": "dumb", "NO_COLOR": "1"}
+    with subprocess.Popen(  # noqa: S603
+        [SCRIPT, "check"], stdout=child, stderr=subprocess.DEVNULL, env=environ
+    ) as process:
+        os.close(child)
+        text = b""
+        while chunk := read_some(parent):
+            text += chunk
+        assert process.wait(30) == 3
+    os.close(parent)
+    lines = text.decode().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any("webhook-missing" in line for line in lines)
+
+
+def read_some(descriptor: int) -> bytes:
+    """What a terminal shows; nothing at its end."""
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""
+
+
+# --- an account for the config --------------------------------------------------------------------
+
+
+def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
+    said = desk.office.run("check", "--account", named, env=dict(env))
+    assert (said.code, said.err) == (0, ""), said
+    for secret in (*desk.office.secrets(), SECRET, OTHER_SECRET):
+        assert secret not in said.out
+    accounts: dict[str, Any] = json.loads(said.out)["accounts"]
+    return accounts
+
+
+def test_an_account_as_the_config_has_it(set_up: Desk) -> None:
+    foreign = f"{set_up.url}/elsewhere?token=hush"
+    set_up.register(foreign)
+    ((name, account),) = account_of(set_up, API_KEY).items()
+    assert name == account["apiKey"] == "${MAILCHIMP_API_KEY}"
+    assert account["apiUrl"] == set_up.town.api_url
+    assert account["account_name"] == "Bedrock Gazette"
+    assert {"email", "first_name", "last_name", "username"} <= set(account)
+    audience = account["audiences"][LIST]
+    assert audience["name"] == "Main audience"
+    assert audience["interests"] == {INTEREST: "Topics: Volunteering"}
+    ours = f"{set_up.url}/webhook?secret=${{WEBHOOK_SECRET}}"
+    assert audience["webhook"] == account["webhookUrl"] == ours
+    assert audience["webhookFound"] is account["batchWebhookFound"] is True
+    assert [hook["url"] for hook in audience["webhooks"]] == [ours, f"{set_up.url}/elsewhere?***"]
+    assert audience["webhooks"][0]["sources"] == SOURCES
+    (batch,) = account["batchWebhooks"]
+    assert batch["url"] == account["batchWebhook"]
+    assert batch["enabled"] is True
+
+
+def test_what_is_printed_loads_as_a_config(set_up: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = account_of(set_up, API_KEY)
+    key = "${MAILCHIMP_API_KEY}"
+    lists = {LIST: {**set_up.town.lists[LIST], "apiKey": key}}
+    set_up.office.write_config(accounts=accounts, lists=lists)
+    monkeypatch.setenv("MAILCHIMP_API_KEY", API_KEY)
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    assert set_up.codes() == []
+    assert account_of(set_up, key) == accounts
+
+
+def test_names_and_variables_stand_as_the_config_has_them(
+    set_up: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAZETTE_KEY", API_KEY)
+    monkeypatch.setenv("GAZETTE_SECRET", SECRET)
+    account = {
+        "apiKey": "${GAZETTE_KEY}",
+        "apiUrl": set_up.town.api_url,
+        "webhookUrl": f"{set_up.url}/webhook?secret=${{GAZETTE_SECRET}}",
+    }
+    lists = {LIST: {**set_up.town.lists[LIST], "apiKey": "gazette"}}
+    set_up.office.write_config(accounts={"gazette": account}, lists=lists)
+    for named in ("gazette", "${GAZETTE_KEY}", API_KEY):
+        ((name, found),) = account_of(set_up, named).items()
+        assert (name, found["apiKey"]) == ("gazette", "${GAZETTE_KEY}")
+        assert found["webhookUrl"] == account["webhookUrl"]
+
+
+def test_a_wrong_webhook_is_not_found(set_up: Desk) -> None:
+    set_up.call(
+        "PATCH",
+        f"/lists/{LIST}/webhooks/{set_up.webhooks()[0].id}",
+        {"sources": SOURCES | {"api": True}},
+    )
+    (account,) = account_of(set_up, API_KEY).values()
+    assert account["audiences"][LIST]["webhookFound"] is False
+
+
+def test_the_document_has_the_account_too(set_up: Desk) -> None:
+    said = set_up.check("--account", API_KEY, "--json")
+    config = said.document["config"]
+    assert config["accounts"]["${MAILCHIMP_API_KEY}"]["audiences"][LIST]
+    assert said.document["error"] is None
+
+
+def test_the_key_may_come_from_stdin(set_up: Desk) -> None:
+    found = CliRunner().invoke(
+        app,
+        ["check", "--account", "-"],
+        input=f"{API_KEY}\n",
+        env={"MCSYNC_CONFIG": str(set_up.office.config)},
+    )
+    assert found.exit_code == 0
+    assert "Bedrock Gazette" in found.stdout
+    assert API_KEY not in found.output
+
+
+def test_a_key_works_without_any_config(set_up: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "mcsync.cli.account_blob.derive_api_url",
+        lambda key: set_up.town.api_url if key.endswith("-us1") else None,
+    )
+    set_up.office.config.unlink()
+    found = CliRunner().invoke(app, ["check", "--account", API_KEY])
+    assert found.exit_code == 0, found.output
+    ((name, account),) = json.loads(found.stdout)["accounts"].items()
+    assert name == "${MAILCHIMP_API_KEY}"
+    assert account["audiences"][LIST]["webhookFound"] is False
+    assert SECRET not in found.output
+    assert API_KEY not in found.output
+
+
+@pytest.mark.parametrize("named", ["nobody", "", "${NOT_SET}", "two words-us1"])
+def test_an_account_that_there_is_not(set_up: Desk, named: str) -> None:
+    said = set_up.check("--account", named)
+    assert said.code == 2
+    assert "names no account" in said.err
+
+
+def test_a_refused_key_of_an_account(set_up: Desk) -> None:
+    del set_up.town.mailchimp.accounts[API_KEY]
+    assert set_up.check("--account", API_KEY).code == 77

@@ -1,0 +1,581 @@
+"""mcsync init: from nothing to a config that works, by options and by talking on a terminal."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mcsync.config import load_config
+from mcsync.sandbox.server import Fault
+from mcsync.sandbox.town import API_KEY, Town
+from tests.cli.conftest import (
+    GIVE_UP_S,
+    GROUP,
+    INTEREST,
+    INTEREST_GROUP,
+    LIST,
+    OTHER_GROUP,
+    OTHER_LIST,
+    SCRIPT,
+    Office,
+    Said,
+)
+
+if os.name != "nt":
+    import pexpect
+
+needs_terminals = pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+KEY = "\nAPI key"  # the question, not what is said about it
+NOBODY = "http://127.0.0.1:9"  # the discard port; a check asks there
+SECRET = re.compile(r"secret=([0-9a-f]{40})\b")
+
+
+@pytest.fixture
+def bedrock(town: Town, tmp_path: Path) -> Office:
+    """Two audiences, the groups for them, some other groups; no config anywhere."""
+    office = Office(town, tmp_path / "home", tmp_path / "home")
+    town.add_audience(LIST, "Main audience", GROUP, {INTEREST: (INTEREST_GROUP, "Volunteering")})
+    town.add_audience(OTHER_LIST, "Other audience", OTHER_GROUP, {})
+    town.civicrm.add_group("Everybody", 444, smart_where=[["id", ">", 0]])
+    town.civicrm.add_group("Old friends", 445)
+    town.civicrm.disable_group(445)
+    office.add_both("wilma@bedrock.example")
+    return office
+
+
+def by_options(office: Office, *more: str, **env: str | None) -> Said:
+    """`mcsync init` off a terminal, with both keys in the environment."""
+    town = office.town
+    args = ("--civicrm-url", town.civicrm_server.url, "--mailchimp-url", town.api_url)
+    keys = {"MCSYNC_CIVICRM_API_KEY": town.civicrm.api_key, "MAILCHIMP_API_KEY": API_KEY}
+    return office.run("init", *args, *more, env={"MCSYNC_CONFIG": None, **keys, **env})
+
+
+MAIN = ("--audience", f"{LIST}={GROUP}")
+
+
+# --- by options -----------------------------------------------------------------------------------
+
+
+def test_options_make_a_config_that_works(bedrock: Office):
+    said = by_options(bedrock, *MAIN, "--interest", f"{INTEREST}={INTEREST_GROUP}")
+    assert said.code == 0, said
+    assert said.err == ""
+    assert f"{bedrock.config} is written" in said.out
+    assert "mcsync fetch" in said.out
+    assert bedrock.config.stat().st_mode & 0o777 == 0o600
+    keys = {"MCSYNC_CIVICRM_API_KEY": bedrock.town.civicrm.api_key, "MAILCHIMP_API_KEY": API_KEY}
+    config = load_config(bedrock.config, keys)
+    (audience,) = config.audiences
+    assert (audience.name, audience.group_id) == ("Main audience", GROUP)
+    assert dict(audience.interests) == {INTEREST: INTEREST_GROUP}
+    assert bedrock.run("fetch", env=dict(keys)) == Said(0, "", "")
+
+
+def test_names_do_as_well_as_ids_and_the_order_is_ours(bedrock: Office):
+    said = by_options(
+        bedrock,
+        *("--audience", "other AUDIENCE=Other audience subscribers"),
+        *("--audience", "Main audience=Main audience subscribers"),
+        *("--interest", "Topics: Volunteering=Everybody"),
+        "--json",
+    )
+    assert said.code == 0, said
+    fields = ("list_id", "name", "group_id", "interests")
+    told = [{key: each[key] for key in fields} for each in said.document["audiences"]]
+    assert told == [
+        {"list_id": OTHER_LIST, "name": "Other audience", "group_id": OTHER_GROUP, "interests": {}},
+        {
+            "list_id": LIST,
+            "name": "Main audience",
+            "group_id": GROUP,
+            "interests": {INTEREST: 444},
+        },
+    ]
+
+
+def test_keys_stay_in_the_environment_unless_the_file_is_wanted(bedrock: Office):
+    assert by_options(bedrock, *MAIN).code == 0
+    text = bedrock.config.read_text()
+    assert "${MAILCHIMP_API_KEY}" in text
+    assert "${MCSYNC_CIVICRM_API_KEY}" in text
+    assert API_KEY not in text
+    bedrock.config.unlink()
+    assert by_options(bedrock, *MAIN, "--keys", "file").code == 0
+    assert API_KEY in bedrock.config.read_text()
+    assert bedrock.run("fetch") == Said(0, "", "")
+
+
+def test_keys_may_stand_in_any_variables(bedrock: Office):
+    said = by_options(
+        bedrock,
+        *MAIN,
+        *("--civicrm-key-env", "CIVI", "--mailchimp-key-env", "MC", "--json"),
+        CIVI=bedrock.town.civicrm.api_key,
+        MC=API_KEY,
+        MCSYNC_CIVICRM_API_KEY=None,
+        MAILCHIMP_API_KEY=None,
+    )
+    assert said.code == 0, said
+    assert said.document["variables"] == ["CIVI", "MC"]
+    assert '"${CIVI}"' in bedrock.config.read_text()
+
+
+def test_keys_may_come_by_stdin(bedrock: Office):
+    town = bedrock.town
+    options = ("--civicrm-url", town.civicrm_server.url, "--mailchimp-url", town.api_url)
+    with bedrock.start(
+        *("init", "--read-keys", *options, *MAIN),
+        stdin=-1,
+        env={"MCSYNC_CONFIG": str(bedrock.config)},
+    ) as process:
+        out, err = process.communicate(f"{town.civicrm.api_key}\n{API_KEY}\n", timeout=GIVE_UP_S)
+    assert (process.returncode, err) == (0, "")
+    assert API_KEY not in out
+    assert API_KEY in bedrock.config.read_text()
+    assert bedrock.run("fetch") == Said(0, "", "")
+
+
+def test_stdin_with_one_key_is_not_enough(bedrock: Office):
+    with bedrock.start(
+        *("init", "--read-keys", *MAIN), stdin=-1, env={"MCSYNC_CONFIG": str(bedrock.config)}
+    ) as process:
+        _, err = process.communicate("one-key\n", timeout=GIVE_UP_S)
+    assert process.returncode == 2
+    assert "expected 2 lines on stdin, got 1" in err
+
+
+def test_the_document_tells_all_but_keys_and_secrets(bedrock: Office):
+    said = by_options(bedrock, *MAIN, "--webhook-url", f"{NOBODY}/mc/", "--json")
+    assert said.code == 0, said
+    document = said.document
+    text = bedrock.config.read_text()
+    secret = SECRET.findall(text)[0]
+    assert f'"{NOBODY}/mc/webhook?secret={secret}"' in text
+    assert f'"{NOBODY}/mc/batch-webhook?secret={secret}"' in text
+    assert document["config"] == str(bedrock.config)
+    assert document["account"] == "Bedrock Gazette"
+    assert document["webhook_url"] == f"{NOBODY}/mc"
+    assert document["webhook_secret_at"] == "accounts.*.webhookSecret"
+    assert document["error"] is None
+    assert isinstance(document["findings"], list)
+    for hidden in (secret, API_KEY, bedrock.town.civicrm.api_key):
+        assert hidden not in said.out + said.err
+
+
+def test_the_config_goes_where_it_is_wanted(bedrock: Office, tmp_path: Path):
+    named = tmp_path / "new" / "named.json"
+    assert by_options(bedrock, *MAIN, "--config", str(named)).code == 0
+    assert named.stat().st_mode & 0o777 == 0o600
+    assert named.parent.stat().st_mode & 0o777 == 0o700
+    meant = tmp_path / "meant.json"
+    assert by_options(bedrock, *MAIN, MCSYNC_CONFIG=str(meant)).code == 0
+    assert meant.exists()
+    assert not bedrock.config.exists()
+
+
+def test_the_cache_goes_where_it_is_wanted(bedrock: Office, tmp_path: Path):
+    said = by_options(bedrock, *MAIN, "--cache", str(tmp_path / "x.db"), "--json")
+    assert said.document["cache"] == str(tmp_path / "x.db")
+
+
+def test_a_site_without_clean_urls_is_written_as_it_works(bedrock: Office):
+    bedrock.town.civicrm.clean_urls = False
+    said = by_options(bedrock, *MAIN)
+    assert (said.code, said.err) == (0, "")
+    url = f"{bedrock.town.civicrm_server.url}/?civiwp=CiviCRM&q=civicrm/ajax/api4"
+    assert json.loads(bedrock.config.read_text())["civicrm"]["url"] == url
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"{}", b"", b"\xff\x00 not mine to judge"])
+def test_an_existing_file_is_left_byte_for_byte(bedrock: Office, content: bytes):
+    bedrock.config.write_bytes(content)
+    before = bedrock.config.stat()
+    requests = bedrock.town.requests
+    said = by_options(bedrock, *MAIN)
+    assert said.code == 78
+    assert "exists already" in said.err
+    assert bedrock.config.read_bytes() == content
+    assert bedrock.config.stat().st_mtime_ns == before.st_mtime_ns
+    assert bedrock.town.requests == requests
+
+
+def test_all_that_is_missing_is_told_at_once(bedrock: Office):
+    said = bedrock.run("init", "--json", env={"MCSYNC_CONFIG": None})
+    assert said.code == 2
+    message = said.document["error"]["message"]
+    for option in ("--civicrm-url", "--civicrm-key-env", "--mailchimp-key-env", "--audience"):
+        assert option in message
+    for variable in ("$MCSYNC_CIVICRM_URL", "$MCSYNC_CIVICRM_API_KEY", "$MAILCHIMP_API_KEY"):
+        assert variable in message
+    assert bedrock.town.requests == 0
+
+
+MISFITS = {
+    "no equals sign": (("--audience", "Main audience"), '"=" between them'),
+    "nothing after it": (("--audience", "Main audience="), '"=" between them'),
+    "no such audience": (("--audience", "Mian audience=111"), 'did you mean "Main audience"'),
+    "no such group": (("--audience", "Main audience=999"), 'no group "999" in CiviCRM'),
+    "a smart group": (("--audience", "Main audience=Everybody"), "is a smart group"),
+    "a disabled group": (("--audience", "Main audience=Old friends"), "is disabled"),
+    "an audience twice": ((*MAIN, "--audience", f"{LIST}={OTHER_GROUP}"), "is named twice"),
+    "a group twice": (
+        (*MAIN, "--audience", f"{OTHER_LIST}={GROUP}"),
+        "cannot stand for two audiences",
+    ),
+    "no such interest": ((*MAIN, "--interest", "zzz=222"), 'no interest "zzz"'),
+    "an interest of another audience": (
+        ("--audience", f"{OTHER_LIST}={OTHER_GROUP}", "--interest", f"{INTEREST}=222"),
+        "no interest",
+    ),
+    "an interest twice": (
+        (*MAIN, "--interest", f"{INTEREST}=222", "--interest", "volunteering=333"),
+        "is named twice",
+    ),
+    "the group of the audience": (
+        (*MAIN, "--interest", f"{INTEREST}={GROUP}"),
+        "cannot stand for the audience",
+    ),
+    "no address": ((*MAIN, "--webhook-url", "http://"), "--webhook-url"),
+    "a query": ((*MAIN, "--webhook-url", "https://example.org/?a=b"), "--webhook-url"),
+    "a variable that is not set": ((*MAIN, "--site-key-env", "NOPE"), "$NOPE is not set"),
+    "keys elsewhere": ((*MAIN, "--keys", "vault"), "--keys"),
+    "--list": ((*MAIN, "--list", LIST), "--audience"),
+}
+
+
+@pytest.mark.parametrize(("args", "says"), MISFITS.values(), ids=MISFITS.keys())
+def test_what_does_not_fit_is_refused(bedrock: Office, args: tuple[str, ...], says: str):
+    said = by_options(bedrock, *args)
+    assert said.code == 2
+    assert says in said.err
+    assert not bedrock.config.exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("MCSYNC_CIVICRM_API_KEY", "CiviCRM at"),
+        ("MAILCHIMP_API_KEY", "Mailchimp at"),
+    ],
+)
+def test_a_refused_key_is_told_and_ends_with_77(bedrock: Office, variable: str, says: str):
+    said = by_options(bedrock, *MAIN, **{variable: "0123456789abcdef-us1"})
+    assert said.code == 77
+    assert says in said.err
+    assert "refused our API key" in said.err
+    assert "hint: " in said.err
+    assert "civicrm.siteKey" not in said.err
+    assert not bedrock.config.exists()
+
+
+@pytest.mark.parametrize("key", ["0123456789abcdef", "two words-us1", "schlüssel-us1"])
+def test_what_is_no_key_is_told_before_it_is_sent(bedrock: Office, key: str):
+    said = bedrock.run(
+        *("init", "--civicrm-url", bedrock.town.civicrm_server.url, *MAIN),
+        env={
+            "MCSYNC_CONFIG": None,
+            "MCSYNC_CIVICRM_API_KEY": bedrock.town.civicrm.api_key,
+            "MAILCHIMP_API_KEY": key,
+        },
+    )
+    assert said.code == 77
+    assert key not in said.out + said.err
+    assert bedrock.town.mailchimp_server.requests == []
+
+
+def test_a_wrong_address_ends_with_76(bedrock: Office):
+    url = f"{bedrock.town.civicrm_server.url}/nowhere"
+    said = by_options(bedrock, *MAIN, "--civicrm-url", url)
+    assert said.code == 76
+    assert "there is no CiviCRM at" in said.err
+    assert not bedrock.config.exists()
+
+
+def test_nobody_there_ends_with_69(bedrock: Office, no_pauses: list[float]):
+    bedrock.town.civicrm_server.faults.append(Fault(drop="before", times=None))
+    said = by_options(bedrock, *MAIN)
+    assert said.code == 69
+    assert not bedrock.config.exists()
+
+
+def test_an_account_without_audiences_is_told(bedrock: Office):
+    for list_id in (LIST, OTHER_LIST):
+        bedrock.town.mailchimp.remove_audience(list_id)
+    said = by_options(bedrock, *MAIN)
+    assert said.code == 78
+    assert '"Bedrock Gazette" has no audience' in said.err
+
+
+# --- on a terminal --------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A real terminal of 80 columns with `mcsync init` in it, and all that it showed."""
+
+    def __init__(self, office: Office, *args: str, **env: str) -> None:
+        self.shown = ""
+        settings = {**office.environ(), "TERM": "xterm", "LANG": "C.UTF-8", **env}
+        del settings["MCSYNC_CONFIG"]
+        self.child = pexpect.spawn(
+            SCRIPT,
+            ["init", *args],
+            encoding="utf-8",
+            timeout=GIVE_UP_S,
+            dimensions=(40, 80),
+            env=settings,
+            cwd=str(office.home),
+        )
+        self.child.logfile_read = self
+        self.child.delaybeforesend = None
+
+    def write(self, text: str) -> None:
+        """What it shows."""
+        self.shown += text
+
+    def flush(self) -> None:
+        """As files have it."""
+
+    def sees(self, text: str) -> None:
+        """Wait for a text, lines being broken anywhere: in long paths even within words."""
+        begin = r"\n" if text.startswith("\n") else ""
+        self.child.expect(begin + r"\s*".join(re.escape(each) for each in "".join(text.split())))
+
+    def asks(self, question: str) -> None:
+        """Wait for a question; for a hidden answer, until what is typed does not show."""
+        self.sees(question)
+        if question == KEY:
+            self.child.expect(r"( \(Enter: [^)]*\))?: $")
+            self.child.waitnoecho()
+
+    def answers(self, question: str, *answers: str) -> None:
+        """Wait for a question, and answer it; once more for each further answer."""
+        for answer in answers:
+            self.asks(question)
+            self.child.sendline(answer)
+
+    def ends(self) -> int:
+        """Wait for its end; the exit code."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        assert "Traceback" not in self.shown, self.shown
+        assert self.child.signalstatus is None
+        return int(self.child.exitstatus)
+
+
+@pytest.fixture
+def terminals(bedrock: Office) -> Iterator[list[Terminal]]:
+    """Terminals, closed in the end."""
+    found: list[Terminal] = []
+    yield found
+    for terminal in found:
+        terminal.child.close(force=True)
+
+
+@needs_terminals
+def test_the_whole_conversation(bedrock: Office, terminals: list[Terminal]):
+    town = bedrock.town
+    terminal = Terminal(bedrock, "--mailchimp-url", town.api_url)
+    terminals.append(terminal)
+    url = town.civicrm_server.url
+    terminal.answers("Address of CiviCRM", "my site", f"{url}/nowhere", f"{url}/")
+    terminal.answers(KEY, "wrong-civi-key", town.civicrm.api_key)
+    terminal.sees("CiviCRM lets us in")
+    terminal.answers(KEY, "0123456789abcdef-us1", API_KEY)
+    terminal.sees("Mailchimp lets us in: Bedrock Gazette")
+    terminal.sees("1 Main audience, 1 member")
+    terminal.answers("Enter: all", "3", "1, 2")
+    terminal.sees("1 Main audience subscribers (group 111)")
+    terminal.answers("Enter: look again", "7", "", "1")
+    terminal.sees("1 Topics: Volunteering")
+    terminal.answers("Enter: none", "1")
+    terminal.answers("Enter: none", "volun")
+    terminal.answers("Enter: look again", "other")
+    terminal.answers("Enter: no webhooks", "no address", NOBODY)
+    terminal.answers("Number (Enter: 1)", "")
+    terminal.sees("This will be written")
+    terminal.answers("Write it? [Y/n]", "y")
+    terminal.sees(f"{bedrock.config} is written")
+    assert terminal.ends() == 0, terminal.shown
+
+    text = bedrock.config.read_text()
+    secrets = {API_KEY, town.civicrm.api_key, "wrong-civi-key", "0123456789abcdef-us1"}
+    for secret in secrets | set(SECRET.findall(text)):
+        assert secret not in terminal.shown
+    assert "What next" in terminal.shown
+    assert bedrock.config.stat().st_mode & 0o777 == 0o600
+    config = load_config(bedrock.config, {})
+    assert [(each.list_id, each.group_id) for each in config.audiences] == [
+        (LIST, GROUP),
+        (OTHER_LIST, OTHER_GROUP),
+    ]
+    assert dict(config.audiences[0].interests) == {INTEREST: INTEREST_GROUP}
+    (account,) = config.accounts.values()
+    assert account.webhook_url is not None
+    assert account.webhook_url.reveal().startswith(f"{NOBODY}/webhook?secret=")
+    assert bedrock.run("fetch") == Said(0, "", "")
+    said = bedrock.run("check", "--json")
+    codes = {each["code"] for each in said.document["findings"] if each["severity"] == "problem"}
+    assert codes == {"webhook-missing", "batch-webhook-missing", "webhook-silent"}
+
+
+@needs_terminals
+def test_what_is_known_is_not_asked(bedrock: Office, terminals: list[Terminal]):
+    town = bedrock.town
+    terminal = Terminal(
+        bedrock,
+        *("--mailchimp-url", town.api_url, "--civicrm-key-env", "CIVI", *MAIN),
+        *("--webhook-url", ""),
+        CIVI=town.civicrm.api_key,
+        MAILCHIMP_API_KEY=API_KEY,
+        MCSYNC_CIVICRM_URL=town.civicrm_server.url,
+    )
+    terminals.append(terminal)
+    terminal.answers("Address of CiviCRM", "")
+    terminal.answers(KEY, "")
+    terminal.answers("Enter: none", "")
+    terminal.answers("Write it?", "")
+    assert terminal.ends() == 0, terminal.shown
+    blob = json.loads(bedrock.config.read_text())
+    assert blob["civicrm"] == {"url": "${MCSYNC_CIVICRM_URL}", "apiKey": "${CIVI}"}
+    assert list(blob["accounts"]) == ["${MAILCHIMP_API_KEY}"]
+
+
+@needs_terminals
+def test_a_key_without_data_centre_needs_an_address(bedrock: Office, terminals: list[Terminal]):
+    town = bedrock.town
+    options = ("--civicrm-url", town.civicrm_server.url, *MAIN)
+    options += ("--interest", f"{INTEREST}={INTEREST_GROUP}", "--keys", "environment")
+    terminal = Terminal(bedrock, *options, "--webhook-url", "")
+    terminals.append(terminal)
+    terminal.answers(KEY, town.civicrm.api_key)
+    town.mailchimp.accounts["keyWithoutCentre"] = town.mailchimp.accounts[API_KEY]
+    terminal.answers(KEY, "keyWithoutCentre")
+    terminal.answers("Enter: type the key again", "")
+    terminal.answers(KEY, API_KEY.partition("-")[0])
+    terminal.answers("Enter: type the key again", town.api_url)
+    terminal.sees("Mailchimp at 127.0.0.1")
+    terminal.child.sendintr()
+    assert terminal.ends() == 130
+    assert not bedrock.config.exists()
+
+
+@needs_terminals
+@pytest.mark.parametrize("after", ["an address", "a key", "an audience", "the last question"])
+@pytest.mark.parametrize("how", ["Ctrl-C", "Ctrl-D"])
+def test_leaving_in_the_middle_writes_nothing(
+    bedrock: Office, terminals: list[Terminal], after: str, how: str
+):
+    town = bedrock.town
+    terminal = Terminal(bedrock, "--mailchimp-url", town.api_url)
+    terminals.append(terminal)
+    way = [
+        ("an address", "Address of CiviCRM", town.civicrm_server.url),
+        ("a key", KEY, town.civicrm.api_key),
+        ("", KEY, API_KEY),
+        ("an audience", "Enter: all", "1"),
+        ("", "Enter: look again", "1"),
+        ("", "Enter: none", ""),
+        ("", "Enter: no webhooks", ""),
+        ("", "Number (Enter: 1)", ""),
+        ("the last question", "Write it?", ""),
+    ]
+    for step, question, answer in way:
+        if step == after:
+            terminal.asks(question)
+            terminal.child.sendintr() if how == "Ctrl-C" else terminal.child.sendeof()
+            break
+        terminal.answers(question, answer)
+    assert terminal.ends() == 130
+    where = "by SIGINT" if how == "Ctrl-C" else "at a question"
+    assert f"\nstopped {where}; nothing was written" in terminal.shown.replace("\r", "")
+    assert os.listdir(bedrock.home) == []
+
+
+@needs_terminals
+def test_no_is_taken_for_an_answer(bedrock: Office, terminals: list[Terminal]):
+    options = ("--mailchimp-url", bedrock.town.api_url, *MAIN, "--webhook-url", "")
+    options += ("--civicrm-url", bedrock.town.civicrm_server.url)
+    options += ("--interest", f"{INTEREST}={INTEREST_GROUP}", "--keys", "file")
+    terminal = Terminal(bedrock, *options)
+    terminals.append(terminal)
+    terminal.answers(KEY, bedrock.town.civicrm.api_key)
+    terminal.answers(KEY, API_KEY)
+    terminal.answers("Write it?", "n")
+    assert terminal.ends() == 130
+    assert os.listdir(bedrock.home) == []
+
+
+@needs_terminals
+def test_a_key_that_stays_wrong_ends_it(bedrock: Office, terminals: list[Terminal]):
+    terminal = Terminal(bedrock, "--civicrm-url", bedrock.town.civicrm_server.url)
+    terminals.append(terminal)
+    terminal.answers(KEY, "wrong-1", "wrong-2", "wrong-3")
+    assert terminal.ends() == 77
+    assert "error: " in terminal.shown
+    assert "refused our API key" in terminal.shown
+    assert not bedrock.config.exists()
+
+
+@needs_terminals
+def test_a_site_key_is_asked_for_where_it_is_wanted(bedrock: Office, terminals: list[Terminal]):
+    town = bedrock.town
+    town.civicrm.revoke("authenticate with api key")
+    options = ("--mailchimp-url", town.api_url, "--civicrm-url", town.civicrm_server.url)
+    options += ("--interest", f"{INTEREST}={INTEREST_GROUP}", "--webhook-url", "")
+    terminal = Terminal(bedrock, *options, *MAIN)
+    terminals.append(terminal)
+    terminal.answers(KEY, town.civicrm.api_key)
+    terminal.sees("not log in by an API key alone")
+    terminal.asks("\nSite key (Enter: none, try again): ")
+    terminal.child.waitnoecho()
+    terminal.child.sendline(town.civicrm.site_key)
+    terminal.answers(KEY, API_KEY)
+    terminal.answers("Number (Enter: 1)", "2")
+    terminal.answers("Write it?", "y")
+    terminal.sees("set MCSYNC_CIVICRM_API_KEY, MCSYNC_CIVICRM_SITE_KEY, MAILCHIMP_API_KEY in its")
+    assert terminal.ends() == 0, terminal.shown
+    assert town.civicrm.site_key not in terminal.shown + bedrock.config.read_text()
+
+
+@needs_terminals
+def test_with_no_input_a_terminal_is_asked_nothing(bedrock: Office, terminals: list[Terminal]):
+    terminal = Terminal(bedrock, "--no-input")
+    terminals.append(terminal)
+    assert terminal.ends() == 2
+    assert "--audience" in terminal.shown
+
+
+@needs_terminals
+def test_among_many_groups_one_is_found_by_its_name(bedrock: Office, terminals: list[Terminal]):
+    for number in range(120):
+        bedrock.town.civicrm.add_group(f"Chapter {number:03}")
+    bedrock.town.mailchimp.remove_audience(OTHER_LIST)
+    terminal = Terminal(bedrock, "--mailchimp-url", bedrock.town.api_url)
+    terminals.append(terminal)
+    terminal.answers("Address of CiviCRM", bedrock.town.civicrm_server.url)
+    terminal.answers(KEY, bedrock.town.civicrm.api_key)
+    terminal.answers(KEY, API_KEY)
+    terminal.sees("The account has one audience: Main audience, 1 member.")
+    terminal.sees("more; type a part of a name to find them")
+    terminal.answers("Enter: look again", "nothing like it")
+    terminal.sees("No number and no name here")
+    terminal.answers("Enter: look again", "222")  # the id of a group, which is no number here
+    terminal.sees("No number and no name here")
+    terminal.answers("Enter: look again", "119")
+    terminal.sees("1 Chapter 119")  # a number may have been meant, so it chooses nothing
+    terminal.answers("Enter: look again", "CHAPTER 10")
+    terminal.sees("10 Chapter 109")
+    terminal.answers("Enter: look again", "4")
+    terminal.answers("Enter: none", "")
+    terminal.answers("Enter: no webhooks", "")
+    terminal.answers("Number (Enter: 1)", "1")
+    terminal.sees("Main audience = Chapter 103")
+    terminal.answers("Write it?", "y")
+    assert terminal.ends() == 0, terminal.shown

@@ -1,0 +1,356 @@
+"""Every finding of `mcsync check` by its code: from facts, without any service."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mcsync.model import Audience, Group, MergeField
+from mcsync.model_setup import Account, BatchWebhook, Webhook
+from mcsync.pipeline.findings import (
+    SEVERITIES,
+    AudienceToCheck,
+    Finding,
+    Severity,
+    Trouble,
+    judge_account,
+    judge_audience,
+    judge_config,
+    judge_contact_fields,
+    judge_data_fields,
+    judge_groups,
+    judge_interests,
+    judge_merge_fields,
+    judge_plugins,
+    judge_sight,
+    judge_site,
+)
+from mcsync.pipeline.hook_findings import (
+    EVENTS,
+    SOURCES,
+    Fix,
+    FixKind,
+    WantedHook,
+    judge_address,
+    judge_batch_webhooks,
+    judge_wanted,
+    judge_webhooks,
+    plan_batch_fixes,
+    plan_webhook_fixes,
+    show_url,
+    tell_unsigned,
+)
+from mcsync.plugins.fields import find_problem
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+LIST = "aaaaaaaaaa"
+SECRET = "yabbadabba"
+TASK = AudienceToCheck(LIST, "Main audience", 111, {"cccccccccc": 222})
+URL = f"https://crm.example.org/mcsync/webhook?secret={SECRET}"
+WANTED = WantedHook(URL, (SECRET,))
+OPEN = WantedHook("https://crm.example.org/mcsync/webhook")
+FNAME = MergeField("FNAME", "First name", "text", False)
+NEED = MergeField("NEED", "Needed", "text", True)
+ADDRESS = MergeField("ADDRESS", "Address", "address", False)
+
+
+def group(
+    group_id: int, *, active: bool = True, smart: bool = False, mailing: bool = True
+) -> Group:
+    return Group(group_id, f"Group {group_id}", active, smart, mailing)
+
+
+def account(role: str = "owner", skew_s: float = 0) -> Account:
+    return Account("1", "Bedrock", role=role, served_at=NOW + timedelta(seconds=skew_s))
+
+
+def hook(
+    url: str = URL,
+    webhook_id: str = "h1",
+    events: Mapping[str, bool] | None = None,
+    sources: Mapping[str, bool] | None = None,
+) -> Webhook:
+    return Webhook(webhook_id, url, {**EVENTS, **(events or {})}, {**SOURCES, **(sources or {})})
+
+
+def audience(*, double: bool = False) -> dict[str, Audience]:
+    return {LIST: Audience(LIST, "Main audience", double, 3)}
+
+
+def codes(findings: Iterable[Finding]) -> list[str]:
+    return [finding.code for finding in findings]
+
+
+def hooks(*found: Webhook, wanted: WantedHook = WANTED) -> list[str]:
+    return codes(judge_webhooks("Main audience", wanted, found, LIST))
+
+
+def batch(*found: BatchWebhook, wanted: WantedHook | None = WANTED) -> list[str]:
+    return codes(judge_batch_webhooks("account Bedrock", wanted, found))
+
+
+def groups(*found: Group) -> list[str]:
+    return codes(judge_groups(TASK, {each.group_id: each for each in found}, {}))
+
+
+def trouble(service: str, kind: str) -> list[str]:
+    return [Trouble(kind, "no", "hint").as_finding(service, "there").code]
+
+
+BOTH = (group(111), group(222))
+FOUND = {
+    "mailchimp-key-refused": trouble("mailchimp", "key-refused"),
+    "mailchimp-unreachable": trouble("mailchimp", "unreachable"),
+    "mailchimp-refused": trouble("mailchimp", "refused"),
+    "mailchimp-odd-answer": trouble("mailchimp", "odd-answer"),
+    "civicrm-key-refused": trouble("civicrm", "key-refused"),
+    "civicrm-unreachable": trouble("civicrm", "unreachable"),
+    "civicrm-permission": trouble("civicrm", "permission"),
+    "civicrm-odd-answer": trouble("civicrm", "odd-answer"),
+    "role-too-low": codes(judge_account("x", account("viewer"), NOW)),
+    "clock-mailchimp": codes(judge_account("x", account(skew_s=61), NOW)),
+    "list-gone": codes(judge_audience(TASK, {})),
+    "double-opt-in": codes(judge_audience(TASK, audience(double=True))),
+    "names-missing": codes(judge_merge_fields(TASK, [ADDRESS], ())),
+    "required-field": codes(judge_merge_fields(TASK, [FNAME, NEED], {"FNAME"})),
+    "interest-gone": codes(judge_interests(TASK, {"dddddddddd": "Topics: Other"})),
+    "merge-field-unusable": codes(judge_data_fields(TASK, [FNAME], ["JOB"], find_problem)),
+    "group-gone": groups(group(222)),
+    "group-disabled": groups(group(111, active=False), group(222)),
+    "group-smart": groups(group(111, smart=True), group(222)),
+    "group-not-mailing": groups(group(111, mailing=False), group(222)),
+    "interest-group-gone": groups(group(111)),
+    "interest-group-disabled": groups(group(111), group(222, active=False)),
+    "interest-group-smart": groups(group(111), group(222, smart=True)),
+    "clock-civicrm": codes(judge_site(NOW, NOW - timedelta(seconds=61), None)),
+    "civicrm-url": codes(judge_site(NOW, NOW, "https://x.org/?civiwp=CiviCRM&q=civicrm/ajax/api4")),
+    "civicrm-may-not-write": codes(judge_sight(True, ["add contacts"])),
+    "trash-unseen": codes(judge_sight(False, ())),
+    "civicrm-field-unknown": codes(judge_contact_fields({"JOB": "job_titel"}, ["job_titel"])),
+    "plugin-not-loaded": codes(judge_plugins({"no.such": "ModuleNotFoundError"})),
+    "config-warning": codes(judge_config(["config.json holds a key; chmod it"])),
+    "webhook-unset": codes(judge_wanted("x", None)),
+    "webhook-no-secret": codes(judge_wanted("x", OPEN)),
+    "webhook-silent": codes(judge_address("x", WANTED, 404)),
+    "webhook-missing": hooks(),
+    "webhook-duplicated": hooks(hook(), hook(webhook_id="h2")),
+    "webhook-events": hooks(hook(events={"upemail": False})),
+    "webhook-sources": hooks(hook(sources={"admin": False})),
+    "webhook-loop": hooks(hook(sources={"api": True})),
+    "webhook-secret": hooks(hook(URL.replace("yabba", "dabba"))),
+    "webhook-url": hooks(hook(URL.replace("https", "http"))),
+    "webhook-foreign": hooks(hook(), hook("https://elsewhere.example/hook", "h2")),
+    "batch-webhook-unset": batch(wanted=None),
+    "batch-webhook-missing": batch(),
+    "batch-webhook-duplicated": batch(BatchWebhook("1", URL, True), BatchWebhook("2", URL, True)),
+    "batch-webhook-disabled": batch(BatchWebhook("1", URL, False)),
+    "batch-webhook-secret": batch(BatchWebhook("1", OPEN.url, True)),
+    "batch-webhook-url": batch(BatchWebhook("1", URL.replace("https", "http"), True)),
+    "batch-webhook-foreign": batch(
+        BatchWebhook("1", URL, True), BatchWebhook("2", "https://elsewhere.example/", True)
+    ),
+    "webhook-unsigned": [tell_unsigned(Fix(FixKind.CREATE, "x", WANTED)).code],
+    "fix-failed": ["fix-failed"],  # the stage's own: tests/cli/test_check.py
+}
+
+
+@pytest.mark.parametrize("code", FOUND)
+def test_each_finding_alone(code: str) -> None:
+    assert FOUND[code] == [code]
+
+
+def test_every_code_there_is_is_found_here() -> None:
+    assert set(FOUND) == set(SEVERITIES)
+
+
+def test_what_needs_no_hand_is_no_problem() -> None:
+    notes = {code for code, severity in SEVERITIES.items() if severity is Severity.NOTE}
+    assert {"double-opt-in", "webhook-unset", "webhook-foreign", "trash-unseen"} <= notes
+    assert SEVERITIES["webhook-loop"] is SEVERITIES["group-smart"] is Severity.PROBLEM
+    assert SEVERITIES["group-not-mailing"] is SEVERITIES["clock-civicrm"] is Severity.WARNING
+
+
+ALL_WELL: dict[str, Sequence[str]] = {
+    "account": codes(judge_account("x", account(skew_s=-60), NOW)),
+    "account without a clock": codes(judge_account("x", Account("1", "Bedrock"), NOW)),
+    "audience": codes(judge_audience(TASK, audience())),
+    "merge fields": codes(judge_merge_fields(TASK, [FNAME], ())),
+    "one name": codes(judge_merge_fields(TASK, [MergeField("name", "", "text", False)], ())),
+    "filled": codes(judge_merge_fields(TASK, [FNAME, NEED], {"NEED"})),
+    "interests": codes(judge_interests(TASK, {"cccccccccc": "Topics: Events"})),
+    "data fields": codes(judge_data_fields(TASK, [FNAME], ["fname"], find_problem)),
+    "groups": groups(*BOTH),
+    "an interest's group mails nobody": groups(group(111), group(222, mailing=False)),
+    "site": codes(judge_site(NOW, NOW + timedelta(seconds=60), None)),
+    "sight": codes(judge_sight(True, ())),
+    "contact fields": codes(judge_contact_fields({"JOB": "job_title"}, ())),
+    "wanted": codes(judge_wanted("x", WANTED)),
+    "signed only": codes(judge_wanted("x", WantedHook(OPEN.url, (), True))),
+    "address": codes(judge_address("x", WANTED, 200)),
+    "webhook": hooks(hook()),
+    "newer events off": hooks(hook(events={"sms_subscribe": False})),
+    "another secret of ours": hooks(
+        hook(URL.replace(SECRET, "older")), wanted=WantedHook(URL, (SECRET, "older"))
+    ),
+    "without a secret, signed": hooks(hook(OPEN.url), wanted=WantedHook(OPEN.url, (), True)),
+    "batch webhook": batch(BatchWebhook("1", URL, True)),
+}
+
+
+@pytest.mark.parametrize("what", ALL_WELL)
+def test_nothing_is_found_where_all_is_well(what: str) -> None:
+    assert ALL_WELL[what] == []
+
+
+def test_a_smart_group_of_a_push_only_interest_is_as_it_should_be() -> None:
+    task = AudienceToCheck(LIST, "Main", 111, {"cccccccccc": 222}, frozenset({"cccccccccc"}))
+    found = {111: group(111), 222: group(222, smart=True)}
+    assert codes(judge_groups(task, found, {})) == []
+
+
+def test_a_disabled_group_that_is_no_mailing_group_is_both() -> None:
+    found = groups(group(111, active=False, mailing=False), group(222))
+    assert found == ["group-disabled", "group-not-mailing"]
+
+
+def test_an_address_field_cannot_be_filled() -> None:
+    (finding,) = judge_data_fields(TASK, [ADDRESS], ["ADDRESS"], find_problem)
+    assert "type address" in finding.message
+
+
+def test_all_that_is_wrong_with_one_webhook_is_told() -> None:
+    url = "HTTP://CRM.example.org:80/mcsync/webhook/?a=b"
+    found = hooks(hook(url, events={"campaign": True}, sources={"user": False, "api": True}))
+    assert found == [
+        "webhook-secret",
+        "webhook-url",
+        "webhook-events",
+        "webhook-sources",
+        "webhook-loop",
+    ]
+
+
+# --- whose webhook it is --------------------------------------------------------------------------
+
+OURS = (
+    URL,
+    "http://crm.example.org/mcsync/webhook",
+    "https://CRM.Example.org/mcsync/webhook?secret=other",
+    "https://crm.example.org:443/mcsync/webhook/",
+    "https://crm.example.org/mcsync/webhook/?x=y#z",
+)
+FOREIGN = (
+    "https://crm.example.org/mcsync/batch-webhook",
+    "https://crm.example.org/mcsync/Webhook",
+    "https://crm.example.org/webhook",
+    "https://www.crm.example.org/mcsync/webhook",
+    "https://crm.example.org:8443/mcsync/webhook",
+    "https://crm.example.org:nonsense/mcsync/webhook",
+    "",
+)
+
+
+@pytest.mark.parametrize("url", OURS)
+def test_ours_by_host_and_path(url: str) -> None:
+    assert WANTED.is_ours(url)
+
+
+@pytest.mark.parametrize("url", FOREIGN)
+def test_somebody_elses(url: str) -> None:
+    assert not WANTED.is_ours(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "mailto:fred@example.org", "https://", "http://[", "https://x.org:0/a", "x.org/a"]
+)
+def test_what_is_no_address_is_told(url: str) -> None:
+    wanted = WantedHook(url, (SECRET,))
+    (finding,) = judge_wanted("Main audience", wanted, LIST)
+    assert (finding.code, wanted.is_valid) == ("webhook-url", False)
+
+
+def test_a_secret_of_its_own_goes_into_the_url() -> None:
+    assert WANTED.target == URL
+    bare = WantedHook("https://crm.example.org/hook", ("a&b", "c"))
+    assert bare.target == "https://crm.example.org/hook?secret=a%26b"
+    assert bare.knows_secret_of(bare.target)
+    more = WantedHook("https://crm.example.org/hook?x=1", ("s",))
+    assert more.target == "https://crm.example.org/hook?x=1&secret=s"
+    assert OPEN.target == OPEN.url
+
+
+def test_no_secret_is_shown() -> None:
+    found = [hook(URL.replace("yabba", "hidden"), events={"upemail": False}), hook(webhook_id="h2")]
+    told = [*judge_webhooks("x", WANTED, found), *judge_address("x", WANTED, Trouble("u", "no"))]
+    told += judge_webhooks("x", WANTED, [])
+    fixes = plan_webhook_fixes("x", WANTED, found, LIST)
+    text = f"{told}{[each.as_dict() for each in told]}{fixes}{[each.as_dict() for each in fixes]}"
+    assert SECRET not in text
+    assert "hidden" not in text
+    assert show_url("https://me:pass@x.org/a?secret=s#f") == "https://x.org/a"
+
+
+# --- what would put it right ----------------------------------------------------------------------
+
+
+def plan(*found: Webhook, wanted: WantedHook = WANTED) -> list[tuple[str, str]]:
+    fixes = plan_webhook_fixes("Main audience", wanted, found, LIST)
+    return [(fix.kind.value, fix.webhook_id) for fix in fixes]
+
+
+def test_what_is_missing_is_created() -> None:
+    assert plan() == plan(hook("https://elsewhere.example/")) == [("create", "")]
+
+
+def test_what_is_right_is_left_alone() -> None:
+    assert plan(hook()) == plan(hook(), hook("https://elsewhere.example/", "h2")) == []
+
+
+def test_what_is_wrong_is_changed() -> None:
+    assert plan(hook(sources={"api": True})) == [("update", "h1")]
+
+
+def test_of_duplicates_the_best_stays_and_the_others_go_first() -> None:
+    worse, best = hook(webhook_id="h1", sources={"api": True, "user": False}), hook(webhook_id="h2")
+    assert plan(worse, best) == [("delete", "h1")]
+    bad = hook(webhook_id="h3", events={"cleaned": False})
+    assert plan(worse, bad) == [("delete", "h1"), ("update", "h3")]
+
+
+def test_newer_events_are_switched_off_too() -> None:
+    (fix,) = plan_webhook_fixes("x", WANTED, [hook(events={"sms_subscribe": True})], LIST)
+    assert dict(fix.events) == {**EVENTS, "sms_subscribe": False}
+
+
+def test_nothing_is_registered_without_a_secret() -> None:
+    assert plan(wanted=OPEN) == []
+    assert plan_batch_fixes("x", OPEN, []) == ()
+
+
+def test_a_batch_webhook_is_switched_on_again() -> None:
+    fixes = plan_batch_fixes("x", WANTED, [BatchWebhook("b1", URL, False)])
+    assert [(fix.kind, fix.webhook_id, fix.list_id) for fix in fixes] == [
+        (FixKind.UPDATE, "b1", "")
+    ]
+
+
+SENTENCES = {
+    FixKind.CREATE: "create a webhook to https://crm.example.org/mcsync/webhook, telling"
+    " subscribe, unsubscribe, profile, cleaned and upemail by user and admin",
+    FixKind.DELETE: "delete the superfluous webhook h1 to https://crm.example.org/mcsync/webhook",
+    FixKind.UPDATE: "change the webhook h1 to https://crm.example.org/mcsync/webhook, telling"
+    " subscribe, unsubscribe, profile, cleaned and upemail by user and admin",
+}
+
+
+@pytest.mark.parametrize("kind", FixKind)
+def test_a_fix_is_a_sentence(kind: FixKind) -> None:
+    webhook_id = "" if kind is FixKind.CREATE else "h1"
+    assert Fix(kind, "Main", WANTED, LIST, webhook_id).sentence == SENTENCES[kind]
+
+
+def test_a_batch_fix_is_a_sentence() -> None:
+    told = Fix(FixKind.CREATE, "account", WANTED).sentence
+    assert told == (
+        "create a batch webhook to https://crm.example.org/mcsync/webhook and have it switched on"
+    )
