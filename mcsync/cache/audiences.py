@@ -1,6 +1,6 @@
 """One status per audience: how far it was fetched, what was held or spent, when it was in sync."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
@@ -103,14 +103,14 @@ def mark_rows(store: Store, verdicts: Iterable[RowVerdict]) -> None:
     )
 
 
-def count_by_sync_status(store: Store, list_id: str) -> Mapping[str, int]:
-    """How many rows of the audience have each sync status."""
-    rows = store.query(
-        "SELECT sync_status, count(*) FROM civicrm_mailchimpsync_cache"
-        " WHERE mailchimp_list_id = ? GROUP BY sync_status",
+def count_unsettled(store: Store, list_id: str) -> int:
+    """How many rows of the audience wait to be judged, or have an update under way."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND sync_status IN ('live', 'redo')",
         (list_id,),
-    )
-    return dict(rows.fetchall())
+    ).fetchone()
+    return int(row[0]) + count_todo(store, list_id)
 
 
 def count_todo(store: Store, list_id: str) -> int:

@@ -134,7 +134,7 @@ def finish_tags(store: Store) -> None:
 def _load_touched(store: Store) -> Iterator[tuple[int, str]]:
     yield from store.query(
         "SELECT DISTINCT e.contact_id, t.label FROM touched"
-        " JOIN civicrm_mailchimpsync_entity_tag e ON e.contact_id = touched.contact_id"
+        " CROSS JOIN civicrm_mailchimpsync_entity_tag e ON e.contact_id = touched.contact_id"
         " JOIN civicrm_mailchimpsync_tag t ON t.tag_id = e.tag_id"
         " ORDER BY e.contact_id, lower(t.label), t.label"
     )

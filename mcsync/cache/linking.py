@@ -13,13 +13,13 @@ from mcsync.cache.store import Store
 # A person's rows: linked to the contact, or with an address that the contact owns.
 _MARK_CHANGED = """
 UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo', is_data_due = 1
-WHERE id IN (
+WHERE (sync_status <> 'todo' OR is_data_due = 0) AND id IN (
     SELECT c.id FROM changed d
-    JOIN civicrm_mailchimpsync_cache c ON c.civicrm_contact_id = d.contact_id
+    CROSS JOIN civicrm_mailchimpsync_cache c ON c.civicrm_contact_id = d.contact_id
     UNION
     SELECT c.id FROM changed d
-    JOIN civicrm_mailchimpsync_email e ON e.contact_id = d.contact_id
-    JOIN civicrm_mailchimpsync_cache c ON c.email_key = e.email_key
+    CROSS JOIN civicrm_mailchimpsync_email e ON e.contact_id = d.contact_id
+    CROSS JOIN civicrm_mailchimpsync_cache c ON c.email_key = e.email_key
 )
 """
 
@@ -86,12 +86,16 @@ def remove_invalid_contact_ids(store: Store, list_id: str) -> None:
     store.query(_DROP_EMPTY, (list_id,))
 
 
+_NEW_OWNERS = """
+CREATE TEMP TABLE owner (
+    row_id INTEGER, contact_id INTEGER, PRIMARY KEY (row_id, contact_id)) WITHOUT ROWID
+"""
 _FIND_OWNERS = """
-CREATE TEMP TABLE owner AS
-SELECT DISTINCT r.id AS row_id, e.contact_id AS contact_id
+INSERT OR IGNORE INTO owner
+SELECT r.id, e.contact_id
 FROM civicrm_mailchimpsync_cache r
-JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
-JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
+CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
+CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
 WHERE r.mailchimp_list_id = ? AND r.sync_status = 'todo' AND r.civicrm_contact_id IS NULL
   AND r.mailchimp_member_id IS NOT NULL
 """
@@ -132,8 +136,8 @@ def populate_missing_contact_ids(
 ) -> int:
     """populateMissingContactIDs: find the contact of each member that has none; how many found."""
     store.query("DROP TABLE IF EXISTS temp.owner")
+    store.query(_NEW_OWNERS)
     store.query(_FIND_OWNERS, (list_id,))
-    store.query("CREATE INDEX temp.owner_row ON owner (row_id)")
     found = 0
     for select, is_shared in (*_STEPS, *(() if skips_duplicates else (_LOWEST_ID,))):
         cursor = store.conn.execute(
@@ -215,22 +219,28 @@ def identify_group_contact_changes(store: Store, list_id: str, group_ids: Sequen
 # --- whose address is it --------------------------------------------------------------------------
 
 
-def load_addresses_to_look_up(store: Store, list_id: str, limit: int) -> list[tuple[int, str]]:
-    """(row id, address) of members without a contact whose owners were not asked for yet."""
+def load_addresses_to_look_up(
+    store: Store, list_id: str, after: int, limit: int
+) -> list[tuple[int, str]]:
+    """(row id, address) of members without a contact whose owners were not asked for yet.
+
+    In row id order, those above `after`.
+    """
     rows = store.query(
-        "SELECT id, email_key FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
-        " AND sync_status = 'todo' AND civicrm_contact_id IS NULL AND is_looked_up = 0"
-        " AND mailchimp_member_id IS NOT NULL ORDER BY id LIMIT ?",
-        (list_id, limit),
+        "SELECT id, email_key FROM civicrm_mailchimpsync_cache INDEXED BY cache_todo"
+        " WHERE mailchimp_list_id = ? AND sync_status = 'todo' AND civicrm_contact_id IS NULL AND is_looked_up = 0"
+        " AND mailchimp_member_id IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
+        (list_id, after, limit),
     )
     return [(row[0], row[1]) for row in rows]
 
 
 def note_looked_up(store: Store, row_ids: Sequence[int]) -> None:
     """The owners of these rows' addresses are in the mirror now; call inside a transaction."""
-    store.run_many(
-        "UPDATE civicrm_mailchimpsync_cache SET is_looked_up = 1 WHERE id = ?",
-        ((row_id,) for row_id in row_ids),
+    store.query(
+        "UPDATE civicrm_mailchimpsync_cache SET is_looked_up = 1"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(row_ids).decode(),),
     )
 
 

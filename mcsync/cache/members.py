@@ -1,6 +1,6 @@
 """What Mailchimp said: pages of members merged into the cache, and who has vanished."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,38 +49,43 @@ def merge_members(
     """
     by_key = {email_key(member.email): member for member in members}
     with store.atomic():
-        _follow_changed_addresses(store, list_id, by_key)
         known = _load_known(store, list_id, by_key)
-        written = load_open_updates(store, [row[0] for row in known.values()])
-        changed, quiet, seen = [], [], []
+        if _follow_changed_addresses(store, list_id, by_key, known):
+            known = _load_known(store, list_id, by_key)
+        written = load_open_updates(store, [row[0] for row in known.values()]) if known else {}
+        new, changed, quiet, seen = [], [], [], []
         for key, member in by_key.items():
-            row = known.get(key)
             last_changed = to_text(member.last_changed)
-            old = row[1] if row else None
+            row = known.get(key)
+            if row is None:
+                text = _encode(observe(None, member, last_changed, None)).decode()
+                new.append(_row(list_id, key, member, last_changed, text, fetch_no))
+                continue
+            row_id, old, updated, member_id, seen_fetch = row
             data = observe(
-                _decode(old) if old else None,
-                member,
-                last_changed,
-                written.get(row[0]) if row else None,
+                _decode(old) if old else None, member, last_changed, written.get(row_id)
             )
             text = _encode(data).decode()
-            if text != old or row is None or row[3] != member.member_id:
+            if text != old or member_id != member.member_id:
                 changed.append(_row(list_id, key, member, last_changed, text, fetch_no))
-            elif row[2] != last_changed:
-                quiet.append((last_changed, fetch_no or row[4], row[0]))
+            elif updated != last_changed:
+                quiet.append((last_changed, fetch_no or seen_fetch, row_id))
             elif fetch_no:
-                seen.append((fetch_no, row[0]))
+                seen.append((fetch_no, row_id))
+        store.run_many(_INSERT, new)
         store.run_many(_UPSERT, changed)
         store.run_many(_TOUCH, quiet)
         store.run_many(_SEE, seen)
-    return MergeCount(len(members), len(changed))
+    return MergeCount(len(members), len(new) + len(changed))
 
 
-_UPSERT = """
+_INSERT = """
 INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key, mailchimp_member_id,
     mailchimp_email, mailchimp_status, mailchimp_updated, mailchimp_data, unique_contact,
     seen_fetch, sync_status)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'todo')
+"""
+_UPSERT = f"""{_INSERT}
 ON CONFLICT (mailchimp_list_id, email_key) DO UPDATE SET
     mailchimp_member_id = excluded.mailchimp_member_id,
     mailchimp_email = excluded.mailchimp_email,
@@ -104,7 +109,7 @@ def _row(
         key,
         member.member_id,
         member.email,
-        member.status.value,
+        str(member.status),
         last_changed,
         data,
         member.unique_contact or None,
@@ -124,23 +129,25 @@ def _load_known(
     return {row[0]: row[1:] for row in rows}
 
 
-def _follow_changed_addresses(store: Store, list_id: str, by_key: Mapping[str, Member]) -> None:
+def _follow_changed_addresses(
+    store: Store, list_id: str, by_key: Mapping[str, Member], known: Collection[str]
+) -> bool:
     """Give the row of a member who changed address its new one; Mailchimp's contact id tells.
 
     Only where no row has the new address yet: otherwise both rows are told apart by the fetch.
+    `known` are the addresses that have a row. Returns whether anybody moved.
     """
-    known = _load_known(store, list_id, by_key)
     strangers = {
         member.unique_contact: key
         for key, member in by_key.items()
         if key not in known and member.unique_contact
     }
     if not strangers:
-        return
+        return False
     rows = store.query(
         "SELECT id, unique_contact FROM civicrm_mailchimpsync_cache"
-        " WHERE unique_contact IN (SELECT value FROM json_each(?)) AND mailchimp_list_id = ?"
-        " ORDER BY mailchimp_updated",
+        " WHERE unique_contact IN (SELECT value FROM json_each(?)) AND +mailchimp_list_id = ?"
+        " ORDER BY mailchimp_updated",  # +: never by the list, which is everybody
         (_encode(list(strangers)).decode(), list_id),
     ).fetchall()
     newest = {unique_contact: row_id for row_id, unique_contact in rows}
@@ -150,6 +157,7 @@ def _follow_changed_addresses(store: Store, list_id: str, by_key: Mapping[str, M
         " sync_status = 'todo' WHERE id = ?",
         [(strangers[unique_contact], row_id) for unique_contact, row_id in newest.items()],
     )
+    return bool(newest)
 
 
 def load_open_updates(store: Store, row_ids: Sequence[int]) -> dict[int, OpenUpdate]:
@@ -172,6 +180,18 @@ def load_open_updates(store: Store, row_ids: Sequence[int]) -> dict[int, OpenUpd
             )
         found[row_id] = update
     return found
+
+
+def move_member(store: Store, list_id: str, old: str, new: str) -> None:
+    """Give the row of a member who changed address the new one, where no row has that yet."""
+    with store.atomic():
+        store.query(
+            "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET"
+            " moved_from = coalesce(moved_from, email_key), email_key = ?1, is_looked_up = 0,"
+            " sync_status = 'todo' WHERE mailchimp_list_id = ?2 AND email_key = ?3"
+            " AND mailchimp_member_id IS NOT NULL AND ?1 <> ?3",
+            (email_key(new), list_id, email_key(old)),
+        )
 
 
 _MERGE_NAMES = {"FNAME": "first_name", "LNAME": "last_name"}

@@ -288,8 +288,8 @@ def load_open_batches(store: Store, list_ids: Sequence[str]) -> list[StoredBatch
     """Batches of these audiences whose results are not all applied, oldest first."""
     rows = store.query(
         "SELECT id, mailchimp_list_id, account, mailchimp_batch_id, status, submitted_at,"
-        " response_processed, total_operations FROM civicrm_mailchimpsync_batch"
-        " WHERE response_processed < 2"
+        " response_processed, total_operations"
+        " FROM civicrm_mailchimpsync_batch INDEXED BY batch_open WHERE response_processed < 2"
         " AND mailchimp_list_id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (_encode(list(list_ids)).decode(),),
     )

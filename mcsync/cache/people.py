@@ -3,6 +3,10 @@
 Belonging together: a row links a member to a contact, or a contact with a place in the
 audience's group owns a member's address. A chunk of rows is widened to whole persons by
 set-based SQL, then split into persons by following these links.
+
+The cache has no statistics, and SQLite takes a condition on the list or the group for a good
+place to begin. CROSS JOIN keeps it from that: it begins with the chunk, or each chunk would
+cost a look at the whole audience.
 """
 
 from collections import defaultdict
@@ -110,21 +114,24 @@ WHERE id IN (SELECT row_id FROM person_row) AND civicrm_contact_id IS NOT NULL
 UNION
 SELECT e.contact_id
 FROM person_row p
-JOIN civicrm_mailchimpsync_cache r ON r.id = p.row_id AND r.mailchimp_member_id IS NOT NULL
-JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
-JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = e.contact_id AND g.group_id = :group
-JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
+CROSS JOIN civicrm_mailchimpsync_cache r
+    ON r.id = p.row_id AND r.mailchimp_member_id IS NOT NULL
+CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
+CROSS JOIN civicrm_mailchimpsync_group_contact g
+    ON g.contact_id = e.contact_id AND g.group_id = :group
+CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
 """
 _WIDEN_ROWS = """
 INSERT OR IGNORE INTO person_row
 SELECT r.id FROM person_contact p
-JOIN civicrm_mailchimpsync_cache r
+CROSS JOIN civicrm_mailchimpsync_cache r
     ON r.civicrm_contact_id = p.contact_id AND r.mailchimp_list_id = :list
 UNION
 SELECT r.id FROM person_contact p
-JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = p.contact_id AND g.group_id = :group
-JOIN civicrm_mailchimpsync_email e ON e.contact_id = p.contact_id
-JOIN civicrm_mailchimpsync_cache r
+CROSS JOIN civicrm_mailchimpsync_group_contact g
+    ON g.contact_id = p.contact_id AND g.group_id = :group
+CROSS JOIN civicrm_mailchimpsync_email e ON e.contact_id = p.contact_id
+CROSS JOIN civicrm_mailchimpsync_cache r
     ON r.email_key = e.email_key AND r.mailchimp_list_id = :list
     AND r.mailchimp_member_id IS NOT NULL
 """
@@ -352,10 +359,10 @@ def _load_shared(store: Store, policy: Policy) -> list[tuple[int, int | None]]:
     """(row id, contact id) where a contact with a place in the group owns a member's address."""
     return store.query(
         "SELECT p.row_id, e.contact_id FROM person_row p"
-        " JOIN civicrm_mailchimpsync_cache r ON r.id = p.row_id"
+        " CROSS JOIN civicrm_mailchimpsync_cache r ON r.id = p.row_id"
         "  AND r.mailchimp_member_id IS NOT NULL"
-        " JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key"
-        " JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = e.contact_id"
+        " CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key"
+        " CROSS JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = e.contact_id"
         "  AND g.group_id = ?"
         " WHERE r.civicrm_contact_id IS NOT e.contact_id",
         (policy.group_id,),

@@ -27,9 +27,19 @@ def add_to_plan(store: Store, list_id: str, decisions: Sequence[Decision]) -> No
     )
 
 
-def load_plan(store: Store, list_id: str) -> Iterator[tuple[tuple[int, Decision], ...]]:
-    """The plan in chunks, as (plan id, decision); done ones may be dropped meanwhile."""
-    after = 0
+def find_plan_end(store: Store) -> int:
+    """The id of the newest decision of any plan, 0 if there is none."""
+    row = store.query("SELECT max(id) FROM civicrm_mailchimpsync_plan").fetchone()
+    return row[0] or 0
+
+
+def load_plan(
+    store: Store, list_id: str, after: int = 0
+) -> Iterator[tuple[tuple[int, Decision], ...]]:
+    """The plan in chunks, as (plan id, decision); done ones may be dropped meanwhile.
+
+    Only what was planned `after` an id, if that is given.
+    """
     while True:
         rows = store.query(
             "SELECT id, decision FROM civicrm_mailchimpsync_plan"

@@ -108,6 +108,28 @@ def load_member_row(
     return row[0], msgspec.json.decode(row[1], type=dict[str, str | bool | None])
 
 
+def load_member_times(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
+    """Lower-cased address -> when its member was last changed, as far as the cache has seen."""
+    return _load_of_members(store, "mailchimp_updated", list_id, addresses)
+
+
+def load_member_statuses(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
+    """Lower-cased address -> the status of its member."""
+    return _load_of_members(store, "mailchimp_status", list_id, addresses)
+
+
+def _load_of_members(
+    store: Store, column: str, list_id: str, addresses: Sequence[str]
+) -> dict[str, str]:
+    rows = store.query(
+        f"SELECT email_key, {column} FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL"
+        " AND email_key IN (SELECT value FROM json_each(?))",
+        (list_id, msgspec.json.encode([email_key(address) for address in addresses]).decode()),
+    )
+    return dict(rows.fetchall())
+
+
 def find_not_failing(store: Store, row_ids: Sequence[int]) -> list[int]:
     """Those of these rows whose last verdict was not that CiviCRM refused them."""
     rows = store.query(

@@ -2,13 +2,17 @@
 
 from datetime import UTC, datetime
 
+import msgspec
+
 LONG_AGO_TEXT = "0001-01-01T00:00:00Z"  # model.LONG_AGO: older than anything anybody said
+
+_encode = msgspec.json.Encoder().encode
 
 
 def to_text(at: datetime) -> str:
     """An aware time as the cache keeps it, in UTC and whole seconds."""
     utc = at.astimezone(UTC) if at.tzinfo is not UTC else at
-    return utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return f"{_encode(utc)[1:20].decode()}Z"  # a sixth of the time that isoformat takes
 
 
 def from_text(text: str) -> datetime:

@@ -28,6 +28,8 @@ _COMMANDS = {
     "explain": "explain",
     "history": "history",
     "resync": "resync",
+    "webhook": "webhook",
+    "serve": "serve",
     "demo": "demo",
     "sandbox": "sandbox",
 }

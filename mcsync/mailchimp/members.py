@@ -5,24 +5,33 @@ the end and lets all later ones slide up by one, so that a page may begin too la
 therefore begins a few rows before the end of the one before it: the two must share a row, else
 we step back. The last page is asked for only when all others have come, so that whatever moved
 to the end is on it. What came is counted against what Mailchimp counts.
+
+Counting a million members must not take a million ids in a dict (some 116 MiB). As pages are in
+the order of changes, a row that is later than all before it, and older than this reading, was
+not there before: its id goes into a plain array of 8 bytes each, and is never looked for. Sets
+are for the rest: the page before, the last second of a page, whoever changed since we began;
+only where we have to step back, or read everything once more, for all that came.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mcsync.errors import ProtocolError
 from mcsync.http import NoAnswer
 from mcsync.mailchimp.wire import WireMember, read_member
-from mcsync.model import Member, MemberPage
+from mcsync.model import LONG_AGO, Member, MemberPage
 
 PAGE_SIZE = 1000  # Mailchimp's maximum; its default is 10
 MIN_PAGE_SIZE = 100
 OVERLAP = 10  # rows that two neighbouring pages share when nothing moves
+BORDER = 5 * OVERLAP  # rows at either end of a page among which the shared ones are looked for
 IN_FLIGHT = 4
 PASSES = 3
 MAX_STEPS_BACK = 20  # in one pass; more means that the list never holds still
+SETTLED = timedelta(minutes=10)  # what changed that long before we began does not move again
 PAUSE_S = 5.0  # before asking for less: a request that timed out still runs over there
 
 
@@ -53,7 +62,7 @@ class MemberReader:
     ) -> None:
         self._fetch_page = fetch_page
         self._pause = pause
-        self._seen: dict[int, int] = {}  # hash of the id -> last_changed, in seconds: kept small
+        self._seen = _Seen()
         self._total_before = total_before
         self._size = PAGE_SIZE
         self._ahead: dict[int, Future[RawPage]] = {}
@@ -67,13 +76,12 @@ class MemberReader:
         """
         try:
             for number in range(PASSES):
-                ids: set[int] = set()
+                if number:
+                    self._seen.begin_again()
                 for page in self._read_once():
-                    if number:
-                        ids.update(hash(row.id) for row in page.rows)
                     self.total = page.total
                     yield self._news(page)
-                received = len(ids) if number else len(self._seen)
+                received = self._seen.count_received()
                 if received >= self.total:
                     return  # more than counted: some left while we read, which is no loss
             raise ProtocolError(
@@ -88,11 +96,11 @@ class MemberReader:
         """One pass from the first row to the last, without gaps."""
         self._ahead.clear()
         offset, steps_back = 0, 0
-        known: set[tuple[str, str]] = set()  # the rows of the page before
+        known: set[tuple[str, str]] = set()  # the end of the page before
         while True:
             page = self._take(offset)
-            rows = {(row.id, row.last_changed) for row in page.rows}
-            if offset and not rows & known:
+            begin = _look_at(page.rows[:BORDER])
+            if offset and not begin & known:
                 # A row could lie between the two pages: go back until they meet.
                 steps_back += 1
                 if steps_back > MAX_STEPS_BACK:
@@ -101,10 +109,11 @@ class MemberReader:
                 offset = max(0, offset - steps_back * self._size)
                 continue
             yield page
-            if offset + len(page.rows) >= page.total or rows <= known:
+            is_nothing_new = len(page.rows) <= BORDER and begin <= known
+            if offset + len(page.rows) >= page.total or is_nothing_new:
                 return
             self._look_ahead(offset, len(page.rows), page.total)
-            offset, known = _next_offset(offset, len(page.rows)), rows
+            offset, known = _next_offset(offset, len(page.rows)), _look_at(page.rows[-BORDER:])
 
     def _take(self, offset: int) -> RawPage:
         """The page at `offset`, half as long when Mailchimp took too long over it."""
@@ -138,16 +147,89 @@ class MemberReader:
 
     def _news(self, page: RawPage) -> MemberPage:
         """What of a page was not handed out before."""
-        seen = self._seen
-        members: list[Member] = []
-        for row in page.rows:
+        members = self._seen.leave_news(page.rows, page.served_at)
+        return MemberPage(members, page.served_at, self._total_before + page.total)
+
+
+class _Seen:
+    """Which members were handed out, and how many different ones a pass has received.
+
+    Ids are kept as their hashes of 64 bits. Of a million ids two have the same hash once in
+    some 40 million readings; the count is then one short, and everything is read again.
+    """
+
+    def __init__(self) -> None:
+        self._settled_at: datetime | None = None  # what changed before it does not move any more
+        self._settled = array("q")  # those, each once
+        self._latest = LONG_AGO  # of the settled ones
+        self._border: set[int] = set()  # settled ones that changed at that very second
+        self._page_before: set[int] = set()
+        self._all_settled: set[int] | None = None  # the array as a set, when it is needed
+        self._others: dict[int, datetime] = {}  # all others, and when they had last changed
+        self._received: set[int] | None = None  # all that a second pass has received
+
+    def begin_again(self) -> None:
+        """All pages are about to come once more."""
+        self._received = set()
+
+    def count_received(self) -> int:
+        """How many different members have come in this pass."""
+        if self._received is not None:
+            return len(self._received)
+        others = self._others
+        moved = sum(key in others for key in self._settled) if others else 0
+        return len(self._settled) + len(others) - moved
+
+    def leave_news(self, rows: Iterable[WireMember], served_at: datetime) -> tuple[Member, ...]:
+        """The members of a page that were not handed out yet, or changed since."""
+        if self._settled_at is None:
+            self._settled_at = served_at - SETTLED
+        news: list[Member] = []
+        page: set[int] = set()
+        for row in rows:
             member = read_member(row)
-            key, at = hash(member.member_id), int(member.last_changed.timestamp())
-            before = seen.get(key)
-            if before is None or at > before:
-                seen[key] = at
-                members.append(member)
-        return MemberPage(tuple(members), page.served_at, self._total_before + page.total)
+            key, at = hash(member.member_id), member.last_changed
+            page.add(key)
+            if self._latest < at < self._settled_at:  # nearly always, in a first fetch
+                self._latest, self._border = at, {key}
+                self._settled.append(key)
+                if self._all_settled is not None:
+                    self._all_settled.add(key)
+                news.append(member)
+            elif self._is_news(key, at, self._settled_at):
+                news.append(member)
+        self._page_before = page
+        if self._received is not None:
+            self._received |= page
+        return tuple(news)
+
+    def _is_news(self, key: int, at: datetime, settled_at: datetime) -> bool:
+        """Whether a row was not handed out yet, or changed since; one that needs a closer look."""
+        if at >= settled_at:
+            before = self._others.get(key)
+            if before is not None and at <= before:
+                return False
+            self._others[key] = at
+            return True
+        if at == self._latest:
+            if key in self._border:
+                return False
+            self._border.add(key)
+        elif key in self._page_before or key in self._load_all_settled():
+            return False
+        self._settled.append(key)
+        if self._all_settled is not None:
+            self._all_settled.add(key)
+        return True
+
+    def _load_all_settled(self) -> set[int]:
+        if self._all_settled is None:
+            self._all_settled = set(self._settled)
+        return self._all_settled
+
+
+def _look_at(rows: Sequence[WireMember]) -> set[tuple[str, str]]:
+    return {(row.id, row.last_changed) for row in rows}
 
 
 def _next_offset(offset: int, count: int) -> int:

@@ -150,15 +150,15 @@ def take_in_batch(run: Run, task: Task, batch_id: str) -> bool:
     known = next((stored for stored in stored_batches if stored.batch_id == batch_id), None)
     if known is not None:
         return _process_batch(run, task, known)
-    batch = task.mailchimp.fetch_batch(batch_id)
+    nameless = [s for s in stored_batches if s.batch_id is None and s.status != DIRECT]
+    batch = task.mailchimp.fetch_batch(batch_id) if nameless else None
     if batch is None or not batch.is_finished:
         return False
-    for stored in stored_batches:
-        if stored.batch_id is None and stored.status != DIRECT:
-            updates = load_batch_updates(run.store, stored.row_id)
-            if _recognise(run, task, batch, updates):
-                note_sent(run.store, stored.row_id, batch)
-                return _process_batch(run, task, replace(stored, batch_id=batch_id))
+    for stored in nameless:
+        updates = load_batch_updates(run.store, stored.row_id)
+        if _recognise(run, task, batch, updates):
+            note_sent(run.store, stored.row_id, batch)
+            return _process_batch(run, task, replace(stored, batch_id=batch_id))
     return False
 
 

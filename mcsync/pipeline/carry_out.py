@@ -45,15 +45,15 @@ log = logging.getLogger("mcsync.reconcile")
 Planned = Sequence[tuple[int, Decision]]
 
 
-def carry_out(run: Run, task: Task) -> None:
-    """Write the audience's plan: contacts, groups, then the outbox."""
-    for chunk in load_plan(run.store, task.list_id):
+def carry_out(run: Run, task: Task, after: int = 0) -> None:
+    """Write the audience's plan, or what came into it `after` an id: contacts, groups, outbox."""
+    for chunk in load_plan(run.store, task.list_id, after):
         decisions = [decision for _, decision in chunk]
         created = _create_contacts(run, task, decisions)
         writes = [write for decision in decisions for write in decision.group_writes]
         joins = [write for writes_of_one in created.values() for write in writes_of_one]
         refused = _write_groups(run, task, [*writes, *joins])
-        refused |= _write_names(run, task, decisions)
+        refused |= write_names(run, task, [w for d in decisions for w in d.name_writes])
         refused |= _write_emails(run, task, decisions)
         _record(run, task, chunk, created, refused)
         run.check_time()
@@ -172,9 +172,9 @@ def _note_written(
 # --- names and addresses ----------------------------------------------------------------------
 
 
-def _write_names(run: Run, task: Task, decisions: Sequence[Decision]) -> set[int]:
+def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> set[int]:
     """Write names into CiviCRM; returns the contacts that it refused."""
-    writes = {w.contact_id: w for decision in decisions for w in decision.name_writes}
+    writes = {write.contact_id: write for write in names}
     contacts = [
         Contact(w.contact_id, w.first_name or "", w.last_name or "") for w in writes.values()
     ]

@@ -109,6 +109,7 @@ def _fetch_members(run: Run, task: Task, window: Window | None, in_full: bool) -
         status.needs_full_fetch = False
         status.interest_ids = sorted(task.policy.interests)
     status.cut = None
+    status.fetched_at = to_text(run.clock())
     _move_window(status, since, newest, served_at)
     return status
 
@@ -217,7 +218,7 @@ def read_seen(member: Member, policy: Policy) -> dict[str, Value]:
     """What a look at a member showed, under the names of `mailchimp_data`."""
     first, last = read_names(member.merge_fields)
     seen: dict[str, Value] = {
-        "status": member.status.value,
+        "status": str(member.status),
         "first_name": first,
         "last_name": last,
     }
@@ -260,22 +261,22 @@ def as_written(update: OpenUpdate, member: Member | None = None) -> Written:
 
 
 def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
-    """The documents' steps from removeInvalidContactIds on, for all audiences at once."""
-    now = to_text(run.clock())
+    """The documents' steps from removeInvalidContactIds on, for all audiences at once.
+
+    `fetched` has the statuses of those that may be linked; the others catch up afterwards.
+    """
     with run.store.atomic():
         mark_changed(run.store)
-        for task in run.healthy_tasks():
-            status = fetched[task.list_id]
-            _link_audience(run, task, status)
-            status.is_fetched = True
-            status.needs_full_scan = False
-            status.fetched_at = now
-            save_status(run.store, task.list_id, status)
         for task in run.tasks:
-            if run.report(task).error is not None:
-                broken = load_status(run.store, task.list_id)
-                broken.needs_full_scan = True
-                save_status(run.store, task.list_id, broken)
+            if run.report(task).error is None and task.list_id in fetched:
+                status = fetched[task.list_id]
+                _link_audience(run, task, status)
+                status.is_fetched = True
+                status.needs_full_scan = False
+            else:
+                status = load_status(run.store, task.list_id)
+                status.needs_full_scan = True
+            save_status(run.store, task.list_id, status)
         forget_changes(run.store)
 
 
@@ -283,11 +284,11 @@ def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     store, policy, report = run.store, task.policy, run.report(task)
     wake_failed(store, policy.list_id)
     remove_invalid_contact_ids(store, policy.list_id)
-    report.contacts_matched = populate_missing_contact_ids(
+    report.contacts_matched += populate_missing_contact_ids(
         store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates
     )
     cleanup_duplicates(store, policy.list_id)
-    report.civicrm_only_added = add_civi_only(
+    report.civicrm_only_added += add_civi_only(
         store, policy.list_id, policy.group_id, everything=status.needs_full_scan
     )
     identify_group_contact_changes(store, policy.list_id, task.group_ids)

@@ -121,6 +121,18 @@ def take_in_civicrm(
         save_mirror_state(run.store, state)
 
 
+def take_in_news(run: Run, site: SiteSnapshot) -> None:
+    """Bring the mirror up to date by increments only; what these do not tell, the next sync finds.
+
+    For groups that were mirrored before.
+    """
+    state = load_mirror_state(run.store)
+    _take_increment(run, site, state)
+    _take_changed_contacts(run, site, from_text(state.modified_at))
+    _take_new_contacts(run)
+    _follow_merges(run)
+
+
 def _is_compare_due(run: Run, state: MirrorState) -> bool:
     if not (state.compared_at and state.modified_at):
         return True  # the first compare was cut short
@@ -242,7 +254,9 @@ def _follow_merges(run: Run) -> None:
 
 def look_up_owners(run: Run, task: Task) -> None:
     """Ask CiviCRM who owns the addresses of members that have no contact yet; each once."""
-    while rows := load_addresses_to_look_up(run.store, task.list_id, _OWNERS_AT_ONCE):
+    after = 0
+    while rows := load_addresses_to_look_up(run.store, task.list_id, after, _OWNERS_AT_ONCE):
+        after = rows[-1][0]
         take_in_owners(run, [address for _, address in rows])
         with run.store.atomic():
             note_looked_up(run.store, [row_id for row_id, _ in rows])

@@ -5,9 +5,10 @@ its first write; what CiviCRM needs is written at once, what Mailchimp needs is 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from mcsync.cache.alike import Shape, load_alike, mark_alike
 from mcsync.cache.audiences import (
     count_subscribed,
     count_todo,
@@ -19,11 +20,19 @@ from mcsync.cache.audiences import (
     save_status,
 )
 from mcsync.cache.mirror import count_places, load_mirror_state
-from mcsync.cache.people import load_people
+from mcsync.cache.people import load_people, load_persons_of
 from mcsync.cache.plans import add_to_plan, forget_plan
 from mcsync.cache.times import to_text
 from mcsync.errors import GuardTripped, PartialFailure
-from mcsync.model import MergeField, Person, Policy, Side
+from mcsync.model import (
+    Decision,
+    MergeField,
+    Person,
+    Policy,
+    RowVerdict,
+    Side,
+    SyncStatus,
+)
 from mcsync.pipeline.carry_out import carry_out, close_overtaken
 from mcsync.pipeline.data import (
     add_data,
@@ -116,7 +125,7 @@ def _only_push_smart_groups(run: Run, policy: Policy) -> Policy:
 
 def _make_plan(run: Run, task: Task) -> PlanSize:
     """Judge all that is to do: rows that are right are marked, the rest becomes the plan."""
-    size, judged = PlanSize(), 0
+    size, judged = PlanSize(), _judge_alike(run, task)
     for chunk in load_people(run.store, task.policy):
         size = size.plus(plan_people(run, task, chunk.people))
         judged += len(chunk.people)
@@ -125,15 +134,57 @@ def _make_plan(run: Run, task: Task) -> PlanSize:
     return size
 
 
-def plan_people(run: Run, task: Task, people: Sequence[Person]) -> PlanSize:
-    """Judge some people, in one transaction; returns the size of what they add to the plan."""
+def _judge_alike(run: Run, task: Task) -> int:
+    """Judge people of one shape by one of them, where nothing is to be written for them.
+
+    Returns how many were judged; everybody else is still to do.
+    """
+    policy, judged = task.policy, 0
+    asks_plugins = policy.syncs_names and run.plugins is not None
+    verdicts: dict[Shape, RowVerdict | None] = {}
+    for chunk in load_alike(run.store, policy, asks_plugins=asks_plugins):
+        for alike in chunk:
+            if alike.shape not in verdicts:
+                verdicts[alike.shape] = _judge_one(run, policy, alike.row_ids[0])
+        with run.store.atomic():
+            for alike in chunk:
+                verdict = verdicts[alike.shape]
+                if verdict is not None:
+                    mark_alike(run.store, alike.row_ids, verdict, with_data=policy.syncs_names)
+                    judged += len(alike.row_ids)
+        run.progress(task.name, "people judged", judged)
+    return judged
+
+
+def _judge_one(run: Run, policy: Policy, row_id: int) -> RowVerdict | None:
+    """The verdict about a row's person, if it is one of one row for whom nothing is written."""
+    people = load_persons_of(run.store, policy, [row_id]).people
+    if len(people) != 1:
+        return None
+    decision = decide(people[0], policy)
+    return decision.verdicts[0] if decision.is_empty and len(decision.verdicts) == 1 else None
+
+
+def plan_people(
+    run: Run,
+    task: Task,
+    people: Sequence[Person],
+    may_do: Callable[[Decision], bool] | None = None,
+) -> PlanSize:
+    """Judge some people, in one transaction; returns the size of what they add to the plan.
+
+    What `may_do` refuses is not planned: it waits for the next sync.
+    """
     decisions = [decide(person, task.policy) for person in people]
     if task.policy.syncs_names and run.plugins is not None:
         decisions = add_data(run, people, decisions)
+    refused = [d for d in decisions if may_do is not None and not may_do(d)]
+    decisions = [d for d in decisions if d not in refused]
     wanting = [decision for decision in decisions if not decision.is_empty]
     with run.store.atomic():
         if task.policy.syncs_names:
             note_data_done(run.store, [v for d in decisions for v in d.verdicts])
+        mark_rows(run.store, [_postpone(v) for d in refused for v in d.verdicts])
         right = [v for d in decisions if d.is_empty for v in d.verdicts]
         mark_rows(run.store, right)
         close_overtaken(run, right)
@@ -144,12 +195,16 @@ def plan_people(run: Run, task: Task, people: Sequence[Person]) -> PlanSize:
     return size
 
 
+def _postpone(verdict: RowVerdict) -> RowVerdict:
+    return replace(verdict, sync_status=SyncStatus.TODO)
+
+
 def _guard(run: Run, task: Task, size: PlanSize) -> None:
     """Hold a plan that is larger than allowed; a held plan is kept with the audience's status."""
     store, policy = run.store, task.policy
     places = count_places(store, [policy.group_id])
     in_group = places.get((policy.group_id, "Added"), 0)
-    subscribed = count_subscribed(store, task.list_id)
+    subscribed = 0 if size.is_never_held else count_subscribed(store, task.list_id)
     excesses = list(find_excesses(size, task.ceilings, subscribed, in_group))
     if run.is_dry_run:
         run.report(task).would_be_held = "; ".join(excesses) or None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from mcsync.cache.audiences import (
-    count_by_sync_status,
+    count_unsettled,
     load_status,
     save_status,
 )
@@ -19,6 +19,7 @@ from mcsync.pipeline.fetch import Window, fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.run import Run, Task
 from mcsync.pipeline.submit import submit
+from mcsync.pipeline.webhooks import handle_leftovers
 
 log = logging.getLogger("mcsync")
 
@@ -48,6 +49,7 @@ def _sync(
 ) -> None:
     process_batches(run)
     fetch(run, window, in_full=bool(trust))
+    handle_leftovers(run)
     reconcile(run, trust)
     if run.is_dry_run:
         return
@@ -97,8 +99,7 @@ def choose_trust(run: Run, asked: Mapping[str, Mapping[str, Side]]) -> dict[str,
 
 def _note_synced(run: Run, task: Task) -> None:
     """A sync of the audience has come to its end; say whether both sides agree now."""
-    counts = count_by_sync_status(run.store, task.list_id)
-    waiting = sum(counts.get(status, 0) for status in ("todo", "live", "redo"))
+    waiting = count_unsettled(run.store, task.list_id)
     status = load_status(run.store, task.list_id)
     status.synced_at = to_text(run.clock())
     status.is_in_sync = not waiting and not count_queued(run.store, task.list_id)

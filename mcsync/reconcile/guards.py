@@ -17,6 +17,12 @@ class PlanSize:
     additions: int = 0
     new_contacts: int = 0
 
+    @property
+    def is_never_held(self) -> bool:
+        """Whether no ceiling can hold a plan as small as this."""
+        most = max(self.unsubscribes, self.removals, self.additions, self.new_contacts)
+        return most < NEVER_BELOW
+
     def plus(self, other: "PlanSize") -> "PlanSize":
         """Both together."""
         return PlanSize(
@@ -56,6 +62,17 @@ class Ceilings:
     removals: Ceiling
     additions: Ceiling
     new_contacts: Ceiling
+
+
+def is_guarded(size: PlanSize, ceilings: Ceilings) -> bool:
+    """Whether there is anything of a kind that has a ceiling, however few people it concerns."""
+    counted = (
+        (size.unsubscribes, ceilings.unsubscribes),
+        (size.removals, ceilings.removals),
+        (size.additions, ceilings.additions),
+        (size.new_contacts, ceilings.new_contacts),
+    )
+    return any(count and ceiling.number is not None for count, ceiling in counted)
 
 
 def measure(decision: Decision) -> PlanSize:

@@ -15,6 +15,7 @@ Data = dict[str, Value]
 
 STATUS = "status"
 GATED = "gated"
+_AT = {name: f"{name}@" for name in (STATUS, "first_name", "last_name")}  # of every member
 LONG_AGO = "0001-01-01T00:00:00Z"  # model.LONG_AGO in the form of the data's `@` keys
 
 
@@ -39,7 +40,7 @@ def observe_first(seen: Mapping[str, Value], last_changed: str) -> Data:
     data: Data = {}
     for name, value in seen.items():
         data[name] = value
-        data[f"{name}@"] = last_changed
+        data[_AT.get(name) or f"{name}@"] = last_changed
     return data
 
 

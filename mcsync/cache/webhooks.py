@@ -1,0 +1,91 @@
+"""The queue of what webhooks told: stored by whoever receives them, without the lock of a run."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from mcsync.cache.store import Store
+from mcsync.cache.times import to_text
+from mcsync.model_setup import EventKind, WebhookEvent
+
+_COLUMNS = "kind, list_id, email, old_email, reason, batch_id, fired_at"
+
+
+MOST_ATTEMPTS = 5  # an event in whose handling we died so often is left alone
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event in the queue."""
+
+    event_id: int
+    event: WebhookEvent
+
+
+def save_events(store: Store, events: Iterable[WebhookEvent], now: datetime) -> None:
+    """Put events into the queue, all in one transaction."""
+    received_at = to_text(now)
+    rows = [
+        (
+            received_at,
+            event.kind.value,
+            event.list_id,
+            event.email,
+            event.old_email,
+            event.reason,
+            event.batch_id,
+            event.fired_at,
+        )
+        for event in events
+    ]
+    with store.atomic():
+        store.run_many(
+            f"INSERT INTO civicrm_mailchimpsync_webhook (received_at, {_COLUMNS})"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+
+def load_events(store: Store, list_ids: Sequence[str], limit: int) -> list[StoredEvent]:
+    """The oldest events of these audiences, and of batches, at most `limit`.
+
+    Those that stopped whoever handled them come last, and are given up after some attempts.
+    """
+    rows = store.query(
+        f"SELECT id, {_COLUMNS} FROM civicrm_mailchimpsync_webhook"
+        " WHERE attempts < ? AND (list_id = '' OR list_id IN (SELECT value FROM json_each(?)))"
+        " ORDER BY attempts, id LIMIT ?",
+        (MOST_ATTEMPTS, msgspec.json.encode(list(list_ids)).decode(), limit),
+    )
+    return [
+        StoredEvent(event_id, WebhookEvent(EventKind(kind), *texts))
+        for event_id, kind, *texts in rows
+    ]
+
+
+def drop_events(store: Store, event_ids: Sequence[int]) -> None:
+    """Take handled events out of the queue."""
+    with store.atomic():
+        store.run_many(
+            "DELETE FROM civicrm_mailchimpsync_webhook WHERE id = ?",
+            [(event_id,) for event_id in event_ids],
+        )
+
+
+def forget_events(store: Store, before: datetime) -> None:
+    """Drop events received before a time: given up, or of audiences no longer in the config."""
+    with store.atomic():
+        store.query(
+            "DELETE FROM civicrm_mailchimpsync_webhook WHERE received_at < ?", (to_text(before),)
+        )
+
+
+def note_attempts(store: Store, event_ids: Sequence[int], step: int) -> None:
+    """One attempt more (`step` 1) to handle these events, or one less: it was not their fault."""
+    with store.atomic():
+        store.run_many(
+            "UPDATE civicrm_mailchimpsync_webhook SET attempts = attempts + ? WHERE id = ?",
+            [(step, event_id) for event_id in event_ids],
+        )

@@ -1,0 +1,93 @@
+"""mcsync serve, and the same application for any other WSGI server."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from mcsync.cli.binding import Address, Bind, listen
+from mcsync.cli.desk import Desk, gather_keys, open_desk, require_keys
+from mcsync.cli.options import State, global_options
+from mcsync.cli.output import print_document
+from mcsync.cli.receiving import open_intake, prepare_cache
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("mcsync")
+
+_ANSWER_S = 9.0  # whoever waits for an answer at the end gets it; Mailchimp waits 10 s
+
+
+@click.command(name="serve")
+@click.option(
+    "--bind",
+    type=Bind(),
+    metavar="HOST:PORT",
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="Where to listen; port 0 takes any free one.",
+)
+@global_options
+def command(state: State, bind: Address) -> None:
+    """Take Mailchimp's webhooks and handle them at once; a web server with TLS stands before it.
+
+    Each is stored before it is answered, and handled when no run is at work; whatever is left the
+    next sync handles. Ends by SIGTERM or Ctrl-C, without losing what it has answered.
+
+    \b
+    Examples:
+      mcsync serve
+      mcsync serve -v --bind 127.0.0.1:9000
+    """
+    intake = open_intake(state)
+    desk = open_desk(intake)
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(bind))
+        prepare_cache(intake.cache)
+        from mcsync.webhooks.server import WebServer
+
+        stack.callback(desk.stop)
+        desk.start()
+        server = WebServer(desk.app, listener)
+        stack.callback(server.stop, _ANSWER_S)
+        server.start()
+        _tell_start(state, Address(bind.host, listener.getsockname()[1]), desk.paths)
+        server.wait()
+
+
+def make_application() -> "WSGIApplication":
+    """The application for another WSGI server: `gunicorn "mcsync.cli.serve:make_application()"`.
+
+    The config is found as commands find it, by $MCSYNC_CONFIG above all, and read once.
+    Raises: ConfigError, CacheError
+    """
+    intake = open_intake(State())
+    require_keys(intake, gather_keys(intake.config))
+    prepare_cache(intake.cache)
+    desks: dict[int, Desk] = {}
+    opening = threading.Lock()
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        # Servers fork after they have called us, and no thread survives that.
+        with opening:
+            desk = desks.get(os.getpid())
+            if desk is None:
+                desk = desks[os.getpid()] = open_desk(intake)
+                desk.start()
+        return desk.app(environ, start_response)
+
+    return application
+
+
+def _tell_start(state: State, address: Address, paths: tuple[str, ...]) -> None:
+    """Now, and not at the end: whoever started the server wants to know where it is."""
+    url = f"http://{address.shown()}"
+    log.info("webhooks are taken at %s%s", url, "".join(f" {path}" for path in paths))
+    if state.wants_json:
+        state.answer = {"url": url, "paths": list(paths)}
+        print_document(state)

@@ -1,0 +1,301 @@
+"""What webhooks told, handled: a payload is a hint to look, and each person is synced at once.
+
+A subscribe, unsubscribe, profile, cleaned or upemail has the member read anew and their person
+judged by the rules of every run. Besides, an address that was cleaned is put on hold in CiviCRM,
+and names that a person edited are written there, with or without the data step.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from mcsync.cache.audiences import load_status
+from mcsync.cache.people import load_everybody
+from mcsync.cache.rows import find_rows, load_member_statuses, load_member_times
+from mcsync.cache.trail import Change, has_change, note_changes
+from mcsync.cache.webhooks import (
+    StoredEvent,
+    drop_events,
+    forget_events,
+    load_events,
+    note_attempts,
+)
+from mcsync.errors import McsyncError
+from mcsync.model import (
+    Decision,
+    Email,
+    MemberStatus,
+    NameWrite,
+    Person,
+    Reason,
+    Side,
+    email_key,
+)
+from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.pipeline.batches import take_in_batch
+from mcsync.pipeline.carry_out import write_names
+from mcsync.pipeline.direct import settle, take_in_members
+from mcsync.pipeline.fetch import link
+from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_news
+from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
+from mcsync.reconcile.enforce import decide
+from mcsync.reconcile.guards import is_guarded, measure
+from mcsync.reconcile.names import NAME_TAGS, add_names
+
+log = logging.getLogger("mcsync.webhooks")
+
+_KEPT_FOR = timedelta(days=7)  # for Mailchimp's own retries 75 minutes would do
+# `fired_at` is UTC (facts, section 7).
+_FIRED_AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_AT_ONCE = 10_000  # events handled together by a sync, which reads members by pages
+
+Events = Sequence[WebhookEvent]
+
+
+def handle_webhooks(run: Run, limit: int = 200) -> int:
+    """Handle the oldest events of the queue, at most `limit`; returns how many were handled.
+
+    Audiences that were never fetched completely, and those in trouble, keep theirs.
+    """
+    stored = load_events(run.store, [task.list_id for task in run.tasks], limit)
+    if not stored:
+        return 0
+    with _trying(run, stored):
+        _handle_batches(run, stored)
+        by_task = _sort(run, stored)
+        if by_task:
+            take_in_news(run, read_site(run))
+            for task, events in by_task:
+                with run.isolated(task):
+                    _take_in(run, task, events)
+            _link(run, [task for task, _ in by_task])
+            for task, events in by_task:
+                if run.report(task).error is None:
+                    with run.isolated(task):
+                        _hold_cleaned(run, task, events)
+                        settle(run, task, _addresses(events), may_do=_is_free(task))
+                        _take_names(run, task, events)
+    return _finish(run, stored)
+
+
+def handle_leftovers(run: Run) -> None:
+    """What is left of the queue, in a sync that has just fetched: everybody is judged by it."""
+    forget_events(run.store, run.clock() - _KEPT_FOR)
+    stored = load_events(run.store, [task.list_id for task in run.tasks], _AT_ONCE)
+    if not stored:
+        return
+    with _trying(run, stored):
+        by_task = _sort(run, stored)
+        for task, events in by_task:
+            with run.isolated(task):
+                _take_in(run, task, events, is_fetched=True)
+        _link(run, [task for task, _ in by_task])
+        for task, events in by_task:
+            if run.report(task).error is None:
+                with run.isolated(task):
+                    _hold_cleaned(run, task, events)
+                    _take_names(run, task, events)
+    _finish(run, stored)
+
+
+# --- the queue ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _trying(run: Run, stored: Sequence[StoredEvent]) -> Iterator[None]:
+    """Count an attempt, unless it ends by what is not the events' fault.
+
+    Theirs may be what we did not foresee, or what kills us.
+    """
+    ids = [found.event_id for found in stored]
+    note_attempts(run.store, ids, 1)
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, McsyncError | OutOfTime) or not isinstance(error, Exception):
+            note_attempts(run.store, ids, -1)  # a signal is no Exception
+        raise
+
+
+def _finish(run: Run, stored: Sequence[StoredEvent]) -> int:
+    """Drop what was handled; what an audience could not handle stays as it was."""
+    able = {task.list_id for task in run.healthy_tasks() if _is_known(run, task)}
+    done = [s.event_id for s in stored if s.event.list_id in able or not s.event.list_id]
+    left = [s.event_id for s in stored if s.event_id not in set(done)]
+    note_attempts(run.store, left, -1)
+    drop_events(run.store, done)
+    if done:
+        log.info("%s of webhooks handled", count_of(len(done), "event"))
+    return len(done)
+
+
+def _is_known(run: Run, task: Task) -> bool:
+    return load_status(run.store, task.list_id).is_fetched
+
+
+def _sort(run: Run, stored: Sequence[StoredEvent]) -> list[tuple[Task, Events]]:
+    """The events of each audience that can handle them."""
+    found: list[tuple[Task, Events]] = []
+    for task in run.healthy_tasks():
+        events = [s.event for s in stored if s.event.list_id == task.list_id]
+        if events and _is_known(run, task):
+            found.append((task, events))
+    return found
+
+
+def _handle_batches(run: Run, stored: Sequence[StoredEvent]) -> None:
+    """Take in batches that have finished; those that are not ours are nothing to us."""
+    batch_ids = {s.event.batch_id for s in stored if s.event.kind is EventKind.BATCH_COMPLETED}
+    for task in run.healthy_tasks():
+        with run.isolated(task):
+            for batch_id in sorted(batch_ids):
+                take_in_batch(run, task, batch_id)
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def _addresses(events: Events) -> list[str]:
+    """Every address that was told of, each once, however it was spelled."""
+    told = [address for event in events for address in (event.email, event.old_email) if address]
+    return list({email_key(address): address for address in told}.values())
+
+
+def _take_in(run: Run, task: Task, events: Events, *, is_fetched: bool = False) -> None:
+    """Read the members anew; with `is_fetched` only those that the fetch cannot have shown."""
+    addresses = _addresses(events)
+    if is_fetched:
+        seen = load_member_times(run.store, task.list_id, addresses)
+        fresh = {key for key, at in seen.items() if at >= _latest(events, key)}
+        addresses = [address for address in addresses if email_key(address) not in fresh]
+    moves = [(e.old_email, e.email) for e in events if e.kind is EventKind.UPEMAIL]
+    take_in_members(run, task, addresses, moves)
+    look_up_owners(run, task)
+
+
+def _latest(events: Events, key: str) -> str:
+    """When the last event about an address was fired."""
+    about = [e for e in events if key in (email_key(e.email), email_key(e.old_email))]
+    return max(_time_of(event) for event in about)
+
+
+def _time_of(event: WebhookEvent) -> str:
+    """When an event was fired, in the cache's form; later than any time if it does not say."""
+    is_time = _FIRED_AT.fullmatch(event.fired_at)
+    return event.fired_at.replace(" ", "T") + "Z" if is_time else "9999"
+
+
+def _is_free(task: Task) -> Callable[[Decision], bool]:
+    """Whether a decision needs no guard. One by one nobody would ever be too many: what a guard
+    counts is left to the next sync, which looks at all of it together.
+    """
+    return lambda decision: not is_guarded(measure(decision), task.ceilings)
+
+
+def _link(run: Run, tasks: Sequence[Task]) -> None:
+    if tasks:
+        known = [task for task in run.healthy_tasks() if _is_known(run, task)]
+        link(run, {task.list_id: load_status(run.store, task.list_id) for task in known})
+
+
+def _load_persons(run: Run, task: Task, events: Events) -> list[Person]:
+    row_ids = find_rows(run.store, task.list_id, _addresses(events), None)
+    return [person for person, _ in load_everybody(run.store, task.policy, row_ids, [])]
+
+
+# --- cleaned --------------------------------------------------------------------------------------
+
+
+def _hold_cleaned(run: Run, task: Task, events: Events) -> None:
+    """Put addresses that Mailchimp cleaned on hold, on every contact that owns them.
+
+    After a complaint (reason `abuse`) only on the contacts of this person: whoever shares the
+    address did not complain. Each delivery counts once: staff may lift a hold again.
+    """
+    told = {email_key(e.email): e for e in events if e.kind is EventKind.CLEANED}
+    statuses = load_member_statuses(run.store, task.list_id, list(told))
+    cleaned = [told[key] for key, status in statuses.items() if status == MemberStatus.CLEANED]
+    wanted: dict[int, Email] = {}
+    for event in cleaned:
+        own = _find_own_contacts(run, task, event) if event.reason == "abuse" else None
+        for emails in run.civicrm.fetch_owners([event.email]):
+            wanted |= {e.email_id: e for e in emails if own is None or e.contact_id in own}
+    due = {
+        email_id: email
+        for email_id, email in wanted.items()
+        if not email.on_hold and not _was_held(run, email, told[email_key(email.email)])
+    }
+    if due:
+        _hold(run, task, due)
+
+
+def _find_own_contacts(run: Run, task: Task, event: WebhookEvent) -> set[int]:
+    persons = _load_persons(run, task, [event])
+    return {contact.contact_id for person in persons for contact in person.contacts}
+
+
+def _was_held(run: Run, email: Email, event: WebhookEvent) -> bool:
+    """Whether we did what this delivery asks for; that is told by its time, if it has one."""
+    return has_change(run.store, email.contact_id, "on_hold", email.email, _time_of(event))
+
+
+def _hold(run: Run, task: Task, emails: Mapping[int, Email]) -> None:
+    for result in run.civicrm.hold_emails(sorted(emails)):
+        changes = [
+            Change(
+                list_id=task.list_id,
+                side=Side.CIVICRM,
+                field="on_hold",
+                before="no",
+                after="yes",
+                reason=Reason.MAILCHIMP_CLEANED,
+                contact_id=emails[email_id].contact_id,
+                email=emails[email_id].email,
+            )
+            for email_id in result.done
+        ]
+        with run.store.atomic():
+            note_changes(run.store, changes, run.run_id, run.clock())
+        for email_id, words in result.failed.items():
+            contact_id = emails[email_id].contact_id
+            log.warning(
+                "%s: contact %d's address could not be put on hold: %s",
+                task.name,
+                contact_id,
+                words,
+            )
+    take_contacts(run, sorted({email.contact_id for email in emails.values()}))
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def _take_names(run: Run, task: Task, events: Events) -> None:
+    """Write into CiviCRM what people called themselves: the later word, as in the data step.
+
+    An edited profile may change a name, a sign-up only give one where there is none.
+    """
+    told = [e for e in events if e.kind in (EventKind.PROFILE, EventKind.SUBSCRIBE)]
+    persons = _load_persons(run, task, told) if told else []
+    if not persons:
+        return
+    tags = {field.tag for field in task.mailchimp.fetch_merge_fields(task.list_id)}
+    policy = replace(task.policy, name_tags=frozenset(tags & set(NAME_TAGS)))
+    edited = {email_key(e.email) for e in told if e.kind is EventKind.PROFILE}
+    writes = []
+    for person in persons:
+        may_change = any(email_key(member.email) in edited for member in person.members)
+        for write in add_names(decide(person, task.policy), person, policy).name_writes:
+            wanted = write if may_change else _only_blanks(person, write)
+            if wanted is not None:
+                writes.append(wanted)
+    write_names(run, task, writes)
+
+
+def _only_blanks(person: Person, write: NameWrite) -> NameWrite | None:
+    """What a write gives where CiviCRM has no name at all, None if that is nothing."""
+    contact = next(c.contact for c in person.contacts if c.contact_id == write.contact_id)
+    return None if contact.first_name or contact.last_name else write

@@ -1,0 +1,98 @@
+"""The web server of `mcsync serve`: waitress, with limits, without a word in the log, and an end.
+
+waitress would turn an exception of a signal into a log line of its own, so it works in a thread
+and the main thread waits; and it drops whoever waits for an answer when it ends, so here they
+get theirs first.
+"""
+
+import logging
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+import waitress.server  # type: ignore[import-untyped]
+from waitress import wasyncore
+
+from mcsync.webhooks.payload import MAX_BODY
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+log = logging.getLogger("mcsync")
+
+_THREADS = 32  # each waits for its commit, so they are how many share one
+_CONNECTIONS = 200
+_MAX_HEADER = 32 * 1024
+_IDLE_S = 30  # then a connection is closed, whether or not a request was begun on it
+_FLUSH_S = 1.0
+
+
+class _Quiet(logging.Handler):
+    """Tells that waitress has trouble, never with what: it would quote what somebody sent."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        log.warning("the web server had trouble%s", f": {kind.__name__}" if kind else "")
+
+
+def _silence(name: str, level: int) -> None:
+    logger = logging.getLogger(name)
+    logger.handlers[:] = [_Quiet(level)]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+class WebServer:
+    """Serves an application on a socket that listens already."""
+
+    def __init__(self, app: "WSGIApplication", listener: socket.socket) -> None:
+        _silence("waitress", logging.ERROR)
+        _silence("waitress.queue", logging.CRITICAL)  # a burst is none of the operator's business
+        self._server = waitress.server.create_server(
+            app,
+            sockets=[listener],
+            threads=_THREADS,
+            connection_limit=_CONNECTIONS,
+            channel_timeout=_IDLE_S,
+            cleanup_interval=_IDLE_S // 2,
+            max_request_header_size=_MAX_HEADER,
+            max_request_body_size=MAX_BODY + 1,  # waitress refuses this size, too
+            inbuf_overflow=2 * MAX_BODY,  # nobody's data in temporary files
+            log_socket_errors=False,
+            log_untrusted_proxy_headers=False,
+            clear_untrusted_proxy_headers=True,
+            expose_tracebacks=False,
+            ident=None,
+        )
+        self._thread = threading.Thread(target=self._server.run, name="mcsync-web", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def wait(self) -> NoReturn:
+        """Wait until the server ends, which it does not by itself."""
+        self._thread.join()
+        raise RuntimeError("the web server has ended")
+
+    def stop(self, timeout_s: float) -> None:
+        """Accept nothing more, answer what is being worked on, and close.
+
+        What has not been begun is dropped: whoever sent it got no answer and sends it again.
+        """
+        server = self._server
+        # waitress's things belong to its thread, which runs what the trigger is given.
+        server.trigger.pull_trigger(lambda: wasyncore.dispatcher.close(server))
+        server.task_dispatcher.shutdown(timeout=timeout_s)
+        deadline = time.monotonic() + _FLUSH_S
+        flushed = threading.Event()
+        while time.monotonic() < deadline and not flushed.wait(0.02):
+            server.trigger.pull_trigger(lambda: self._look_if_flushed(flushed))
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        self._thread.join(_FLUSH_S)
+
+    def _look_if_flushed(self, flushed: threading.Event) -> None:
+        channels = self._server.active_channels.values()
+        if not any(channel.total_outbufs_len for channel in channels):
+            flushed.set()

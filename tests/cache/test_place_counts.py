@@ -1,0 +1,142 @@
+"""How many contacts stand where in a group: kept by triggers, and never other than counted."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from mcsync.cache.migrations import migrations
+from mcsync.cache.mirror import (
+    apply_history,
+    begin_compare,
+    count_places,
+    finish_compare,
+    note_places,
+    see_group_contacts,
+    see_smart_group,
+)
+from mcsync.cache.store import Store
+from mcsync.model import GroupContact, GroupStatus, HistoryRow
+
+GROUPS = [111, 222, 333]
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "mcsync.db")
+    yield opened
+    opened.close()
+
+
+def counted(store: Store) -> dict[tuple[int, str], int]:
+    rows = store.query(
+        "SELECT group_id, status, count(*) FROM civicrm_mailchimpsync_group_contact"
+        " WHERE status IS NOT NULL GROUP BY 1, 2"
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+class Chance:
+    """Everything that may happen to a place, in any order."""
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self.store = store
+        self.luck = random.Random(seed)
+        self.history_id = 0
+
+    def contacts(self) -> list[int]:
+        return [self.luck.randint(1, 30) for _ in range(8)]
+
+    def history(self) -> None:
+        rows = []
+        for contact in self.contacts():
+            self.history_id += 1
+            status = self.luck.choice(("Added", "Removed", "Pending", "Deleted"))
+            rows.append(
+                HistoryRow(self.history_id, self.luck.choice(GROUPS), contact, status, NOW, False)
+            )
+        apply_history(self.store, rows)
+
+    def written(self) -> None:
+        status = self.luck.choice((GroupStatus.ADDED, GroupStatus.REMOVED))
+        note_places(self.store, self.luck.choice(GROUPS), status, self.contacts())
+
+    def compared(self) -> None:
+        begin_compare(self.store)
+        see_group_contacts(
+            self.store,
+            [
+                GroupContact(n, 111, contact, self.luck.choice(("Added", "Removed", "Odd")))
+                for n, contact in enumerate(self.contacts())
+            ],
+        )
+        see_smart_group(self.store, 222, self.contacts())
+        finish_compare(self.store, [111, 222], NOW)
+
+    def by_hand(self) -> None:
+        """Statements that conflict resolution, moves and deletions come from."""
+        table = "civicrm_mailchimpsync_group_contact"
+        contact, other = self.luck.sample(range(1, 31), 2)
+        for sql, parameters in (
+            (f"DELETE FROM {table} WHERE contact_id = ?", (contact,)),
+            (f"UPDATE OR IGNORE {table} SET group_id = 111 WHERE contact_id = ?", (other,)),
+            (f"INSERT OR IGNORE INTO {table} (group_id, contact_id, status) VALUES (1, ?, 'x')",)
+            + ((contact,),),
+        ):
+            self.store.query(sql, parameters)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_counts_are_those_that_counting_gives(store: Store, seed: int):
+    chance = Chance(store, seed)
+    groups = [*GROUPS, 1]
+    for _ in range(60):
+        happening = chance.luck.choice((chance.history, chance.written, chance.compared))
+        with store.atomic():
+            happening()
+            if chance.luck.random() < 0.3:
+                chance.by_hand()
+        assert count_places(store, groups) == counted(store)
+    assert len(counted(store)) > 3
+
+
+def test_what_is_rolled_back_was_never_counted(store: Store):
+    chance = Chance(store, 7)
+    with store.atomic():
+        chance.history()
+    before = count_places(store, GROUPS)
+    with pytest.raises(ZeroDivisionError), store.atomic():
+        chance.written()
+        raise ZeroDivisionError
+    assert count_places(store, GROUPS) == before == counted(store)
+
+
+@pytest.mark.parametrize("first", ["m002_views", "m003_data", "m004_webhooks", "m005_speed"])
+def test_a_cache_of_before_is_counted_once_and_keeps_its_rows(tmp_path: Path, first: str):
+    path = tmp_path / "mcsync.db"
+    db = Database(path)
+    migrations.apply(db, stop_before=first)
+    db.conn.executemany(
+        "INSERT INTO civicrm_mailchimpsync_group_contact (group_id, contact_id, status)"
+        " VALUES (?, ?, ?)",
+        [(111, 1, "Added"), (111, 2, "Added"), (111, 3, "Removed"), (222, 1, None)],
+    )
+    db.conn.execute(
+        "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key, sync_status)"
+        " VALUES ('aaaaaaaaaa', 'fred@example.org', 'ok')"
+    )
+    db.conn.commit()
+    db.close()
+    store = Store(path)
+    try:
+        assert count_places(store, GROUPS) == {(111, "Added"): 2, (111, "Removed"): 1}
+        assert store.query("SELECT count(*) FROM civicrm_mailchimpsync_cache").fetchone() == (1,)
+        with store.atomic():
+            note_places(store, 111, GroupStatus.ADDED, [3])
+        assert count_places(store, GROUPS) == counted(store)
+    finally:
+        store.close()
