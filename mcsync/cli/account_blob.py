@@ -15,8 +15,18 @@ from typing import NamedTuple
 from mcsync.cli.build import build_mailchimp_setup
 from mcsync.cli.options import State
 from mcsync.cli.to_check import want_batch_hook, want_hook
-from mcsync.config import AccountConfig, Config, Secret, derive_api_url, find_config, load_config
-from mcsync.config_json import KEY_SHAPE, JsonSlip, is_header_safe, parse_json
+from mcsync.config import (
+    KEY_SHAPE,
+    AccountConfig,
+    Config,
+    JsonSlip,
+    Secret,
+    derive_api_url,
+    find_config,
+    is_header_safe,
+    load_config,
+    parse_json,
+)
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, is_terminal, set_up
 from mcsync.pipeline.check import MailchimpSide

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mcsync.config import derive_api_url
-from mcsync.config_json import is_header_safe
+from mcsync.config import derive_api_url, is_header_safe
 from mcsync.errors import ConfigError, ProtocolError, RemoteRefused
 from mcsync.model import Audience
 from mcsync.model_setup import Account, GroupChoice

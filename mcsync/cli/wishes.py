@@ -21,7 +21,7 @@ from mcsync.cli.config_draft import (
     read_address,
 )
 from mcsync.cli.probing import OpenAccount, open_account, open_site
-from mcsync.config_json import did_you_mean
+from mcsync.config import did_you_mean
 from mcsync.errors import UsageError
 from mcsync.model import Audience
 from mcsync.model_setup import GroupChoice

@@ -22,6 +22,7 @@ from mcsync.config import (
     Config,
     DeletedContacts,
     Duplicates,
+    JsonSlip,
     Limit,
     Reconfirm,
     Removal,
@@ -29,9 +30,9 @@ from mcsync.config import (
     Secret,
     find_config,
     load_config,
+    parse_json,
     select_audiences,
 )
-from mcsync.config_json import JsonSlip, parse_json
 from mcsync.errors import ConfigError, ExitCode, UsageError
 from mcsync.model import Side
 

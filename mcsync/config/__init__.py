@@ -1,0 +1,203 @@
+"""The config: found, read, checked as a whole, and frozen.
+
+One JSON file, the blob of the documents ("Config settings JSON blob") plus mcsync's own keys.
+Every problem is noted with its JSON path and all are raised at once, before anything touches the
+network. The file is never written. No key (API key) shows in a message or a repr.
+"""
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mcsync.config.accounts import derive_api_url
+from mcsync.config.notes import Notes, did_you_mean, is_header_safe
+from mcsync.config.reading import CIVICRM_VARIABLES, Builder
+from mcsync.config.slips import KEY_SHAPE, JsonSlip, parse_json
+from mcsync.config.values import (
+    AccountConfig,
+    AudienceConfig,
+    CivicrmConfig,
+    Config,
+    DataConfig,
+    DeletedContacts,
+    Duplicates,
+    Limit,
+    Reconfirm,
+    Removal,
+    Safety,
+    Secret,
+)
+from mcsync.errors import ConfigError, UsageError
+
+__all__ = [
+    "KEY_SHAPE",
+    "AccountConfig",
+    "AudienceConfig",
+    "CivicrmConfig",
+    "Config",
+    "DataConfig",
+    "DeletedContacts",
+    "Duplicates",
+    "JsonSlip",
+    "Limit",
+    "Reconfirm",
+    "Removal",
+    "Safety",
+    "Secret",
+    "derive_api_url",
+    "did_you_mean",
+    "find_config",
+    "is_header_safe",
+    "load_config",
+    "parse_json",
+    "select_audiences",
+]
+
+SYSTEM_CONFIG = Path("/etc/mcsync/config.json")
+HINT = 'compare with config.example.json, then run "mcsync check"'
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return the config file to read: the one named, else the first that there is.
+
+    Raises: ConfigError if none is named and none found; whether a named one can be read is for
+    load_config to say.
+    """
+    named = environ.get("MCSYNC_CONFIG")
+    if explicit is not None or named:
+        return cwd / (explicit or str(named))
+    folder = _user_folder(environ, sys.platform)
+    places = [cwd / "config.json", folder / "config.json", SYSTEM_CONFIG]
+    for place in places:
+        if os.path.isfile(place):  # unlike Path.is_file, False where we may not look
+            return place
+    looked = ", ".join(_shown_path(place) for place in places)
+    hint = 'write one with "mcsync init", or name one with --config or $MCSYNC_CONFIG'
+    raise ConfigError(f"no config found; looked for {looked}", hint=hint)
+
+
+def _user_folder(environ: Mapping[str, str], platform: str) -> Path:
+    """Return where a user's config belongs, by the customs of the platform."""
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))
+    if platform == "win32":
+        return Path(environ.get("APPDATA") or home) / "mcsync"
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "mcsync"
+    folder = Path(environ.get("XDG_CONFIG_HOME") or "")
+    # The XDG specification has relative paths ignored.
+    return (folder if folder.is_absolute() else home / ".config") / "mcsync"
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read, check and freeze the config.
+
+    Raises: ConfigError if the file cannot be read, at the first typing slip, or with all problems.
+    """
+    text, mode = _read(path)
+    raw = _parse(path, text)
+    notes = Notes(environ)
+    notes.hide_secrets(raw)
+    for name in CIVICRM_VARIABLES.values():
+        notes.hide(environ.get(name, ""))
+    config = Builder(raw, notes).build(path)
+    if notes.problems:
+        count = len(notes.problems)
+        message = f"{_shown_path(path)} has {count} problem{'s' if count > 1 else ''}"
+        raise ConfigError(message, hint=HINT, problems=tuple(notes.problems))
+    return _with_warnings(config, text, mode, notes.warnings)
+
+
+def select_audiences(config: Config, list_ids: Sequence[str]) -> tuple[AudienceConfig, ...]:
+    """Return the audiences asked for by list id or name, in file order; all if none is named.
+
+    Raises: UsageError for one that is not in the config, or a name that several audiences have.
+    """
+    if not list_ids:
+        return config.audiences
+    chosen = {_find_audience(config, wanted).list_id for wanted in list_ids}
+    return tuple(audience for audience in config.audiences if audience.list_id in chosen)
+
+
+def _find_audience(config: Config, wanted: str) -> AudienceConfig:
+    for audience in config.audiences:
+        if audience.list_id == wanted:
+            return audience
+    named = [found for found in config.audiences if found.name.lower() == wanted.lower()]
+    if len(named) == 1:
+        return named[0]
+    ids = ", ".join(audience.list_id for audience in named or config.audiences)
+    if named:
+        raise UsageError(f'{len(named)} audiences are named "{wanted}"', hint=f"name one: {ids}")
+    words = [word for audience in config.audiences for word in (audience.list_id, audience.name)]
+    message = f'no audience "{wanted}" in {_shown_path(config.path)}'
+    raise UsageError(message + did_you_mean(wanted, words), hint=f"its audiences: {ids}")
+
+
+def _shown_path(path: Path) -> str:
+    """Return a path as short as it is still clear."""
+    absolute = os.path.abspath(path)
+    return path.name if os.path.dirname(absolute) == os.getcwd() else absolute
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """Return a file's text and mode bits."""
+    shown = _shown_path(path)
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read()
+    except FileNotFoundError:
+        hint = 'write one with "mcsync init", or name one with --config'
+        raise ConfigError(f"{shown}: no such file", hint=hint) from None
+    except IsADirectoryError:
+        hint = f"name the file in it: --config {shown}/config.json"
+        raise ConfigError(f"{shown} is a directory", hint=hint) from None
+    except OSError as error:
+        hint = "let the user that runs mcsync read the file"
+        raise ConfigError(f"{shown} cannot be read: {error.strerror}", hint=hint) from None
+    try:
+        return content.decode("utf-8-sig"), mode  # Windows editors put a mark in front
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+    message = f"{shown}, line {line}, column {column}: not UTF-8"
+    raise ConfigError(message, hint="save the file with the encoding UTF-8")
+
+
+def _parse(path: Path, text: str) -> dict[str, object]:
+    try:
+        value = parse_json(text)
+    except JsonSlip as slip:
+        where = f"{_shown_path(path)}, line {slip.line}, column {slip.column}"
+        raise ConfigError(f"{where}: {slip.what}", hint=slip.mend) from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{_shown_path(path)} is not a JSON object", hint=HINT)
+    return value
+
+
+def _with_warnings(config: Config, text: str, mode: int, warnings: Iterable[str]) -> Config:
+    """Return the config with its warnings, one of them if others can read keys in its file."""
+    others_read = mode & (stat.S_IRGRP | stat.S_IROTH) and os.name != "nt"
+    found = list(warnings)
+    keys = "|".join(re.escape(secret.reveal()) for secret in _all_secrets(config))
+    # A key stands alone in its quotes; a webhook's secret ends its URL, or a part of it.
+    if others_read and re.search(f'["=]({keys})["&]', text):
+        path = _shown_path(config.path)
+        what = f"holds a key and others can read it (mode {stat.S_IMODE(mode):04o})"
+        found.append(f'{path} {what}; run "chmod 600 {path}", or put keys in as ${{NAME}}')
+    return replace(config, warnings=tuple(found))
+
+
+def _all_secrets(config: Config) -> Iterator[Secret]:
+    yield config.civicrm.api_key
+    if config.civicrm.site_key:
+        yield config.civicrm.site_key
+    for account in config.accounts.values():
+        yield account.key
+        yield from account.webhook_secrets
+        yield from account.batch_webhook_secrets
+        yield from account.signing_secrets

@@ -1,0 +1,363 @@
+"""From the parsed JSON to a Config; every problem goes to the notes, with its JSON path."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mcsync.config.accounts import account_sections, audience_copies, read_account, read_address
+from mcsync.config.notes import (
+    BROKEN,
+    MAX_NUMBER,
+    Notes,
+    Section,
+    did_you_mean,
+    is_number,
+)
+from mcsync.config.values import (
+    AccountConfig,
+    AudienceConfig,
+    CivicrmConfig,
+    Config,
+    DataConfig,
+    DeletedContacts,
+    Duplicates,
+    Limit,
+    Reconfirm,
+    Removal,
+    Safety,
+    Secret,
+)
+
+if TYPE_CHECKING:
+    from mcsync.model import Side
+
+_TOP_KEYS = (
+    *("civicrm", "cache", "safety", "lists", "accounts", "defaults", "data", "plugins"),
+    *("fullCompareHours", "historyDays"),
+)
+_OPTION_KEYS = (
+    *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
+    *("contactSource", "pushOnlyInterests"),
+)
+_LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
+_SAFETY_KEYS = ("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts")
+CIVICRM_VARIABLES = {
+    "url": "MCSYNC_CIVICRM_URL",
+    "apiKey": "MCSYNC_CIVICRM_API_KEY",
+    "siteKey": "MCSYNC_CIVICRM_SITE_KEY",
+}
+_MAX_SOURCE = 255  # characters of civicrm_contact.source
+_LIMIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(%?)")
+_MAILCHIMP_ID = re.compile(r"[0-9A-Za-z_-]+")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_MERGE_TAG = re.compile(r"[A-Z0-9_]+")
+_CIVICRM_FIELD = re.compile(r"[A-Za-z_]\w*([.:]\w+)*", re.ASCII)
+# The data step keeps names by rules of its own; nothing but a person changes an address.
+_OWN_MERGE_TAGS = ("EMAIL", "FNAME", "LNAME", "NAME")
+
+
+class Builder:
+    """Makes a Config of parsed JSON; what is wrong goes to the notes, with a stand-in here."""
+
+    def __init__(self, raw: Mapping[str, object], notes: Notes) -> None:
+        self.notes = notes
+        self.account_sections = dict(account_sections(raw.get("accounts"), notes))
+        others = {key: value for key, value in raw.items() if key != "accounts"}
+        self.top = Section(notes.expand(others, ""), "", notes)
+        self.accounts = {
+            key: read_account(key, section, section.path)
+            for key, section in self.account_sections.items()
+        }
+        self.hooks = dict(audience_copies(self.account_sections.values()))
+
+    def build(self, path: Path) -> Config:
+        folder = Path(os.path.abspath(path)).parent
+        safety = _safety(self.top.section("safety"), Safety())
+        civicrm = _civicrm(self.top)
+        cache = Path(os.path.normpath(folder / _cache(self.top)))
+        audiences = tuple(self.audiences(safety))
+        _check_groups(audiences, self.notes)
+        config = Config(
+            path=folder / path.name,
+            civicrm=civicrm,
+            cache=cache,
+            accounts=MappingProxyType(self.accounts),
+            audiences=audiences,
+            safety=safety,
+            data=_data(self.top),
+            full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
+            history_days=_whole(self.top, "historyDays", "days") or 365,
+        )
+        self.top.refuse_unknown(_TOP_KEYS)
+        return config
+
+    def audiences(self, safety: Safety) -> Iterator[AudienceConfig]:
+        defaults = self.top.section("defaults")
+        base = _with_options(_blank_audience(safety), defaults)
+        defaults.refuse_unknown(_OPTION_KEYS)
+        lists = self.top.section("lists")
+        if self.top.is_missing("lists"):
+            self.top.note("lists", "missing")
+        elif not lists.values and not lists.is_wrong:
+            self.top.note("lists", "empty; name at least one audience")
+        mapped: set[str] = set()
+        for list_id in lists.values:
+            section = lists.section(list_id)
+            if not _MAILCHIMP_ID.fullmatch(list_id):
+                self.notes.add(section.path, "expected a list id of Mailchimp")
+            audience = self.audience(list_id, section, base)
+            mapped.update(audience.interests)
+            yield audience
+        _check_push_only(base.push_only_interests, mapped, defaults)
+
+    def audience(self, list_id: str, section: Section, base: AudienceConfig) -> AudienceConfig:
+        name, webhook_url = self.hooks.get(list_id, (None, None))
+        account_key, account = self.account_of(section)
+        group_id = None
+        if not section.is_wrong and section.is_missing("subscriptionGroup"):
+            section.note("subscriptionGroup", "missing")
+        elif not section.is_wrong:
+            group_id = section.group_id("subscriptionGroup")
+        mapped = section.section("interests")
+        interests = dict(_interests(mapped))
+        audience = replace(
+            _with_options(base, section),
+            list_id=list_id,
+            name=name or list_id,
+            group_id=group_id or 0,
+            api_key=account.key,
+            account_key=account_key,
+            webhook_url=webhook_url or account.webhook_url,
+            interests=MappingProxyType(interests),
+            trust_override=MappingProxyType(dict(_trust(section, mapped.values))),
+            safety=_safety(section.section("safety"), base.safety),
+        )
+        if section.get("pushOnlyInterests") is not None:
+            _check_push_only(audience.push_only_interests, mapped.values, section)
+        section.refuse_unknown(_LIST_KEYS)
+        push_only = audience.push_only_interests & interests.keys()
+        return replace(audience, push_only_interests=frozenset(push_only))
+
+    def account_of(self, section: Section) -> tuple[str, AccountConfig]:
+        """Return the account a list names by its `apiKey`, and its key in `accounts`."""
+        if section.is_missing("apiKey") and not section.is_wrong:
+            section.note("apiKey", "missing")
+        text = section.secret("apiKey")
+        if text is None:
+            return "", AccountConfig(Secret(""), "")
+        if text in self.accounts:
+            return text, self.accounts[text]
+        for key, account in self.accounts.items():
+            if account.key == Secret(text):
+                return key, account
+        empty = Section({}, section.path, self.notes)
+        self.accounts[text] = read_account(text, empty, section.path_of("apiKey"))
+        return text, self.accounts[text]
+
+
+def _blank_audience(safety: Safety) -> AudienceConfig:
+    """Return an audience of nothing but defaults, to be filled in."""
+    return AudienceConfig(
+        list_id="",
+        name="",
+        group_id=0,
+        api_key=Secret(""),
+        account_key="",
+        interests={},
+        trust_override={},
+        safety=safety,
+    )
+
+
+def _civicrm(top: Section) -> CivicrmConfig:
+    """Return how to reach CiviCRM; the environment fills in what the file leaves out."""
+    section = top.section("civicrm")
+    for key, variable in CIVICRM_VARIABLES.items():
+        if section.is_missing(key) and (value := top.notes.environ.get(variable)):
+            section.values = {**section.values, key: value}
+            section.names[key] = f"${variable}"
+    for key in ("url", "apiKey"):
+        if section.is_missing(key) and not section.is_wrong:
+            section.note(key, f"missing; set it here or as ${CIVICRM_VARIABLES[key]}")
+    section.refuse_unknown(tuple(CIVICRM_VARIABLES))
+    site_key = section.secret("siteKey")
+    return CivicrmConfig(
+        url=read_address(section, "url") or "",
+        api_key=Secret(section.secret("apiKey") or ""),
+        site_key=Secret(site_key) if site_key else None,
+    )
+
+
+def _cache(top: Section) -> str:
+    cache = top.text("cache") or "mcsync.db"
+    if cache.startswith("~"):
+        top.note("cache", '"~" is not known here; use "${HOME}"')
+    return cache
+
+
+def _whole(top: Section, key: str, unit: str) -> int | None:
+    """Return a length of time that is a whole number of units, 1 or more; None if none is set."""
+    what = f"a whole number of {unit}, 1 or more"
+    number = top.number(key, 1, what)
+    if number is not None and number != int(number):
+        top.expected(key, what)
+    return None if number is None else int(number)
+
+
+def _data(top: Section) -> DataConfig:
+    section = top.section("data")
+    every_hours = section.number("everyHours", 0, "a number of hours or null")
+    slow = section.number("slowPluginSeconds", 0, "a number of seconds")
+    section.refuse_unknown(("sync", "everyHours", "fields", "slowPluginSeconds"))
+    plugins = []
+    for item in top.items("plugins"):
+        if isinstance(item, str) and _MODULE.fullmatch(item):
+            plugins.append(item)
+        else:
+            found = top.notes.shown(item)
+            top.note("plugins", f'expected Python modules as "package.module", got {found}')
+    return DataConfig(
+        sync=section.flag("sync") or False,
+        every_hours=every_hours,
+        fields=MappingProxyType(dict(_fields(section.section("fields")))),
+        plugins=tuple(plugins),
+        slow_plugin_s=60 if slow is None else slow,
+    )
+
+
+def _fields(section: Section) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for key in section.values:
+        tag, civicrm_field = key.upper(), section.text(key)
+        if tag in _OWN_MERGE_TAGS:
+            section.note(key, "names and addresses have rules of their own; leave it out")
+        elif tag in seen or not _MERGE_TAG.fullmatch(tag):
+            section.note(key, "expected a merge tag, each once")
+        elif civicrm_field is None or not _CIVICRM_FIELD.fullmatch(civicrm_field):
+            section.note(key, 'expected a field of CiviCRM\'s contact, as "job_title"')
+        else:
+            yield tag, civicrm_field
+        seen.add(tag)
+
+
+def _safety(section: Section, base: Safety) -> Safety:
+    """Return the limits of a section; a key that is absent is `base`'s, null is no limit."""
+    section.refuse_unknown(_SAFETY_KEYS)
+    return Safety(
+        max_unsubscribes=_limit(section, "maxUnsubscribes", base.max_unsubscribes),
+        max_removals=_limit(section, "maxRemovals", base.max_removals),
+        max_additions=_limit(section, "maxAdditions", base.max_additions),
+        max_new_contacts=_limit(section, "maxNewContacts", base.max_new_contacts),
+    )
+
+
+def _limit(section: Section, key: str, base: Limit | None) -> Limit | None:
+    if key not in section.values:
+        return base
+    value = section.values[key]
+    if value is None or value is BROKEN:
+        return None
+    match = _LIMIT.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        return Limit(float(match[1]), is_percent=match[2] == "%")
+    if is_number(value) and 0 <= value <= MAX_NUMBER:
+        return Limit(float(value), is_percent=False)
+    section.expected(key, 'a number, a percentage such as "10%", or null for no limit')
+    return None
+
+
+def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
+    """Return the audience with what the section says of its options."""
+    pushes = section.flag("pushEmailChanges")
+    deleted = section.choice("deletedContacts", DeletedContacts)
+    push_only = base.push_only_interests
+    if section.get("pushOnlyInterests") is not None:
+        push_only = frozenset(_interest_ids(section))
+    source = section.text("contactSource") or base.contact_source
+    if len(source) > _MAX_SOURCE:
+        section.note("contactSource", f"longer than the {_MAX_SOURCE} characters CiviCRM keeps")
+    return replace(
+        base,
+        duplicates=section.choice("duplicates", Duplicates) or base.duplicates,
+        reconfirm=section.choice("reconfirm", Reconfirm) or base.reconfirm,
+        removal=section.choice("removal", Removal) or base.removal,
+        deleted_contacts=deleted or base.deleted_contacts,
+        push_email_changes=base.push_email_changes if pushes is None else pushes,
+        contact_source=source,
+        push_only_interests=push_only,
+    )
+
+
+def _interest_ids(section: Section) -> Iterator[str]:
+    for item in section.items("pushOnlyInterests"):
+        if isinstance(item, str | int) and not isinstance(item, bool):
+            yield str(item)
+        else:
+            found = section.notes.shown(item)
+            section.note("pushOnlyInterests", f"expected interest ids, got {found}")
+
+
+def _check_push_only(ids: Iterable[str], mapped: Iterable[str], section: Section) -> None:
+    known = section.notes.unhidden(mapped)
+    for interest in sorted(set(ids) - set(mapped)):
+        what = f"no interest {section.notes.shown(interest)} is mapped"
+        section.note("pushOnlyInterests", what + did_you_mean(interest, known))
+
+
+def _interests(section: Section) -> Iterator[tuple[str, int]]:
+    """Yield interest id and group id; null is an interest that is not mapped."""
+    for interest, value in section.values.items():
+        if not _MAILCHIMP_ID.fullmatch(interest):
+            section.note(interest, "expected an interest id of Mailchimp")
+        elif value is not None and (group_id := section.group_id(interest)):
+            yield interest, group_id
+
+
+def _trust(section: Section, mapped: Mapping[str, object]) -> "Iterator[tuple[str, Side]]":
+    trust = section.section("trustOverride")
+    if not trust.values:
+        return
+    # Here, as few have it, and a run that finds the lock held should be over soon.
+    from mcsync.model import SUBSCRIPTION, Side
+
+    known = [SUBSCRIPTION, *section.notes.unhidden(mapped)]
+    for key in trust.values:
+        if key != SUBSCRIPTION and key not in mapped:
+            trust.note(key, "no such interest is mapped in this list" + did_you_mean(key, known))
+        elif trust.values[key] == "":
+            trust.expected(key, "Mailchimp or CiviCRM")
+        elif side := trust.choice(key, Side, "Mailchimp or CiviCRM"):
+            yield key, side
+
+
+def _check_groups(audiences: Iterable[AudienceConfig], notes: Notes) -> None:
+    """Note each group and each interest that stands for two things at once."""
+    subscriptions: dict[int, str] = {}
+    interests: dict[str, str] = {}
+    for audience in audiences:
+        path = f"lists.{notes.segment(audience.list_id)}"
+        group = audience.group_id
+        if group in subscriptions:
+            what = f"group {group} is the subscription group of {subscriptions[group]} already"
+            notes.add(f"{path}.subscriptionGroup", what)
+        elif group:
+            subscriptions[group] = path
+        _check_interests(audience, path, notes)
+        for interest in audience.interests:
+            if interest in interests:
+                what = f"this interest is mapped in {interests[interest]} already"
+                notes.add(f"{path}.interests.{notes.segment(interest)}", what)
+            interests.setdefault(interest, path)
+
+
+def _check_interests(audience: AudienceConfig, path: str, notes: Notes) -> None:
+    taken = {audience.group_id: "the subscription group of this list"}
+    for interest, group in audience.interests.items():
+        segment = notes.segment(interest)
+        if group in taken:
+            notes.add(f"{path}.interests.{segment}", f"group {group} is {taken[group]} already")
+        taken.setdefault(group, f"mapped to interest {segment}")

@@ -1,0 +1,171 @@
+"""What a config says, as values: frozen, whole, and without a key (API key) in any repr."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
+
+from mcsync.config.notes import HIDDEN
+
+if TYPE_CHECKING:
+    from mcsync.model import Side
+
+
+class Secret:
+    """A text that shows only when asked to: `reveal()`. str, repr and format give `***`."""
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "_text", text)
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Secret cannot be changed")
+
+    def __reduce__(self) -> tuple[type["Secret"], tuple[str]]:
+        return Secret, (self._text,)
+
+
+class Duplicates(StrEnum):
+    """Whom to take when several contacts own an address and no other rule decides."""
+
+    LOWEST_ID = "lowest-id"
+    SKIP = "skip"
+
+
+class Reconfirm(StrEnum):
+    """What to do about a member in compliance state: ask by confirmation mail, or nothing."""
+
+    PENDING = "pending"
+    NEVER = "never"
+
+
+class Removal(StrEnum):
+    """How a member is removed at Mailchimp."""
+
+    UNSUBSCRIBE = "unsubscribe"
+    ARCHIVE = "archive"
+
+
+class DeletedContacts(StrEnum):
+    """What becomes of the member whose contact was deleted in CiviCRM."""
+
+    RECREATE = "recreate"
+    UNSUBSCRIBE = "unsubscribe"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that one plan may do: a count, or a percentage (10 means 10 %)."""
+
+    number: float
+    is_percent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """The guards of one audience; None is no limit."""
+
+    max_unsubscribes: Limit | None = Limit(10, True)
+    max_removals: Limit | None = Limit(10, True)
+    max_additions: Limit | None = None
+    max_new_contacts: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CivicrmConfig:
+    """How to reach CiviCRM; `url` is a base URL or an APIv4 endpoint, without a last slash."""
+
+    url: str
+    api_key: Secret
+    site_key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConfig:
+    """How to reach one Mailchimp account; `api_url` has its path and no last slash.
+
+    URLs of webhooks carry a secret, so they are Secrets; the secrets of several sources are
+    gathered: any of them is right. Signing secrets check X-Mailchimp-Signature.
+    """
+
+    key: Secret
+    api_url: str
+    name: str | None = None
+    webhook_url: Secret | None = None
+    webhook_secrets: tuple[Secret, ...] = ()
+    batch_webhook_url: Secret | None = None
+    batch_webhook_secrets: tuple[Secret, ...] = ()
+    signing_secrets: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """The data step: `every_hours` None is every sync; `fields` is merge tag -> CiviCRM field.
+
+    A call of a plugin that takes longer than `slow_plugin_s` seconds is reported.
+    """
+
+    sync: bool = False
+    every_hours: float | None = None
+    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    plugins: tuple[str, ...] = ()
+    slow_plugin_s: float = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceConfig:
+    """One entry of `lists`, its options filled up from `defaults`.
+
+    `account_key` is its `apiKey` as written, the key into `Config.accounts`; `trust_override` has
+    interest ids and "subscription" as keys; `interests` is interest id -> group id.
+    """
+
+    list_id: str
+    name: str
+    group_id: int
+    api_key: Secret
+    account_key: str = field(repr=False)
+    interests: Mapping[str, int]
+    trust_override: "Mapping[str, Side]"
+    webhook_url: Secret | None = None
+    push_only_interests: frozenset[str] = frozenset()
+    duplicates: Duplicates = Duplicates.LOWEST_ID
+    reconfirm: Reconfirm = Reconfirm.PENDING
+    removal: Removal = Removal.UNSUBSCRIBE
+    deleted_contacts: DeletedContacts = DeletedContacts.RECREATE
+    push_email_changes: bool = True
+    contact_source: str = "mailchimpsync"
+    safety: Safety = Safety()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole, checked config. Paths are absolute; `accounts` has keys (API keys) as keys."""
+
+    path: Path
+    civicrm: CivicrmConfig
+    cache: Path
+    accounts: Mapping[str, AccountConfig] = field(repr=False)
+    audiences: tuple[AudienceConfig, ...]
+    safety: Safety = Safety()
+    data: DataConfig = DataConfig()
+    full_compare_hours: int = 24
+    history_days: int = 365
+    warnings: tuple[str, ...] = ()
