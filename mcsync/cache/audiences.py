@@ -1,6 +1,6 @@
 """One status per audience: how far it was fetched, what was held or spent, when it was in sync."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -60,6 +60,19 @@ def save_status(store: Store, list_id: str, status: AudienceStatus) -> None:
         " ON CONFLICT (list_id) DO UPDATE SET data = excluded.data",
         (list_id, msgspec.json.encode(status).decode()),
     )
+
+
+def demand_full_scan(store: Store, but: Sequence[str]) -> None:
+    """Have all audiences but these look at everybody in their group next time.
+
+    They were not there when what had changed in CiviCRM was told. Call inside a transaction.
+    """
+    rows = store.query("SELECT list_id FROM civicrm_mailchimpsync_status").fetchall()
+    for (list_id,) in rows:
+        if list_id not in but:
+            status = load_status(store, list_id)
+            status.needs_full_scan = True
+            save_status(store, list_id, status)
 
 
 def mark_everyone(store: Store, list_id: str) -> None:

@@ -228,8 +228,8 @@ def load_addresses_to_look_up(
     """
     rows = store.query(
         "SELECT id, email_key FROM civicrm_mailchimpsync_cache INDEXED BY cache_todo"
-        " WHERE mailchimp_list_id = ? AND sync_status = 'todo' AND civicrm_contact_id IS NULL AND is_looked_up = 0"
-        " AND mailchimp_member_id IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
+        " WHERE mailchimp_list_id = ? AND sync_status = 'todo' AND civicrm_contact_id IS NULL"
+        " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
         (list_id, after, limit),
     )
     return [(row[0], row[1]) for row in rows]

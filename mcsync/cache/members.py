@@ -1,6 +1,6 @@
 """What Mailchimp said: pages of members merged into the cache, and who has vanished."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,9 @@ from mcsync.model import Member, MemberChange, MemberStatus, email_key, read_nam
 Value = str | bool | None
 Data = dict[str, Value]
 Observe = Callable[[Data | None, Member, str, "OpenUpdate | None"], Data]
+
+# row id, data, when changed, member id, seen by which full fetch, Mailchimp's contact id
+Known = tuple[int, str | None, str | None, str | None, int, str | None]
 
 _decode = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
@@ -33,10 +36,14 @@ class OpenUpdate:
 
 @dataclass(frozen=True, slots=True)
 class MergeCount:
-    """How many members a page had, and how many of them told anything new."""
+    """How many members a page had, and how many of them told anything new.
+
+    `detached` are members of ours whose address is somebody else's now, and theirs not known.
+    """
 
     fetched: int
     changed: int
+    detached: int = 0
 
 
 def merge_members(
@@ -47,10 +54,14 @@ def merge_members(
     `observe` turns what is known and what was seen into the new data. With `fetch_no` above 0
     every member of the page is marked as seen by that full fetch.
     """
-    by_key = {email_key(member.email): member for member in members}
+    by_key = {email_key(member.email): member for member in _keep_newest(members)}
+    detached = 0
     with store.atomic():
         known = _load_known(store, list_id, by_key)
-        if _follow_changed_addresses(store, list_id, by_key, known):
+        moving, leaving = _find_moves(store, list_id, by_key, known)
+        if leaving:
+            _move(store, moving, leaving)
+            detached = len(leaving) - len(moving)
             known = _load_known(store, list_id, by_key)
         written = load_open_updates(store, [row[0] for row in known.values()]) if known else {}
         new, changed, quiet, seen = [], [], [], []
@@ -61,10 +72,8 @@ def merge_members(
                 text = _encode(observe(None, member, last_changed, None)).decode()
                 new.append(_row(list_id, key, member, last_changed, text, fetch_no))
                 continue
-            row_id, old, updated, member_id, seen_fetch = row
-            data = observe(
-                _decode(old) if old else None, member, last_changed, written.get(row_id)
-            )
+            row_id, old, updated, member_id, seen_fetch, _ = row
+            data = observe(_decode(old) if old else None, member, last_changed, written.get(row_id))
             text = _encode(data).decode()
             if text != old or member_id != member.member_id:
                 changed.append(_row(list_id, key, member, last_changed, text, fetch_no))
@@ -76,7 +85,7 @@ def merge_members(
         store.run_many(_UPSERT, changed)
         store.run_many(_TOUCH, quiet)
         store.run_many(_SEE, seen)
-    return MergeCount(len(members), len(new) + len(changed))
+    return MergeCount(len(members), len(new) + len(changed), detached)
 
 
 _INSERT = """
@@ -117,33 +126,48 @@ def _row(
     )
 
 
-def _load_known(
-    store: Store, list_id: str, keys: Iterable[str]
-) -> dict[str, tuple[int, str | None, str | None, str | None, int]]:
+def _load_known(store: Store, list_id: str, keys: Iterable[str]) -> dict[str, Known]:
     rows = store.query(
-        "SELECT email_key, id, mailchimp_data, mailchimp_updated, mailchimp_member_id, seen_fetch"
-        " FROM civicrm_mailchimpsync_cache"
+        "SELECT email_key, id, mailchimp_data, mailchimp_updated, mailchimp_member_id, seen_fetch,"
+        " unique_contact FROM civicrm_mailchimpsync_cache"
         " WHERE mailchimp_list_id = ? AND email_key IN (SELECT value FROM json_each(?))",
         (list_id, _encode(list(keys)).decode()),
     )
     return {row[0]: row[1:] for row in rows}
 
 
-def _follow_changed_addresses(
-    store: Store, list_id: str, by_key: Mapping[str, Member], known: Collection[str]
-) -> bool:
-    """Give the row of a member who changed address its new one; Mailchimp's contact id tells.
+def _keep_newest(members: Sequence[Member]) -> Sequence[Member]:
+    """The members without what somebody was who changed address while the page was made."""
+    newest = {member.unique_contact: member.last_changed for member in members}
+    if len(newest) == len(members):
+        return members
+    for member in members:
+        newest[member.unique_contact] = max(newest[member.unique_contact], member.last_changed)
+    return [
+        m for m in members if not m.unique_contact or m.last_changed == newest[m.unique_contact]
+    ]
 
-    Only where no row has the new address yet: otherwise both rows are told apart by the fetch.
-    `known` are the addresses that have a row. Returns whether anybody moved.
+
+def _find_moves(
+    store: Store, list_id: str, by_key: Mapping[str, Member], known: Mapping[str, Known]
+) -> tuple[dict[int, str], set[int]]:
+    """Rows of members who changed address, as Mailchimp's contact id tells: (moving, leaving).
+
+    `moving` has row id -> new address; `leaving` all rows that lose theirs, also those whose
+    address is somebody else's now while nobody knows yet where they are.
     """
+    taken = {
+        key: row[0]
+        for key, row in known.items()
+        if row[5] and by_key[key].unique_contact not in ("", row[5])
+    }
     strangers = {
         member.unique_contact: key
         for key, member in by_key.items()
-        if key not in known and member.unique_contact
+        if (key not in known or key in taken) and member.unique_contact
     }
     if not strangers:
-        return False
+        return {}, set()
     rows = store.query(
         "SELECT id, unique_contact FROM civicrm_mailchimpsync_cache"
         " WHERE unique_contact IN (SELECT value FROM json_each(?)) AND +mailchimp_list_id = ?"
@@ -151,13 +175,21 @@ def _follow_changed_addresses(
         (_encode(list(strangers)).decode(), list_id),
     ).fetchall()
     newest = {unique_contact: row_id for row_id, unique_contact in rows}
+    moving = {row_id: strangers[unique_contact] for unique_contact, row_id in newest.items()}
+    return moving, {*moving, *taken.values()}
+
+
+def _move(store: Store, moving: Mapping[int, str], leaving: Iterable[int]) -> None:
+    """Give rows their new addresses; first all lose their old ones, for two may have swapped."""
     store.run_many(
-        "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET"
-        " moved_from = coalesce(moved_from, email_key), email_key = ?, is_looked_up = 0,"
-        " sync_status = 'todo' WHERE id = ?",
-        [(strangers[unique_contact], row_id) for unique_contact, row_id in newest.items()],
+        "UPDATE civicrm_mailchimpsync_cache SET moved_from = coalesce(moved_from, email_key),"
+        " email_key = NULL, is_looked_up = 0, sync_status = 'todo' WHERE id = ?",
+        [(row_id,) for row_id in leaving],
     )
-    return bool(newest)
+    store.run_many(
+        "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET email_key = ? WHERE id = ?",
+        [(key, row_id) for row_id, key in moving.items()],
+    )
 
 
 def load_open_updates(store: Store, row_ids: Sequence[int]) -> dict[int, OpenUpdate]:
@@ -189,7 +221,7 @@ def move_member(store: Store, list_id: str, old: str, new: str) -> None:
             "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET"
             " moved_from = coalesce(moved_from, email_key), email_key = ?1, is_looked_up = 0,"
             " sync_status = 'todo' WHERE mailchimp_list_id = ?2 AND email_key = ?3"
-            " AND mailchimp_member_id IS NOT NULL AND ?1 <> ?3",
+            " AND mailchimp_data IS NOT NULL AND ?1 <> ?3",
             (email_key(new), list_id, email_key(old)),
         )
 
@@ -233,7 +265,7 @@ def mark_vanished(
     with store.atomic():
         store.run_many(
             "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = NULL,"
-            " mailchimp_status = NULL, mailchimp_data = ?, unique_contact = NULL,"
+            " mailchimp_status = NULL, mailchimp_data = ?,"
             " civicrm_data = NULL, sync_status = 'todo' WHERE id = ?",
             [(_encode(vanish(_decode(data), at)).decode(), row_id) for row_id, data in rows],
         )

@@ -56,10 +56,13 @@ def note_reconfirmed(store: Store, row_id: int, decided_at: str | None) -> None:
 
 
 def lose_member(store: Store, row_id: int, data: Mapping[str, str | bool | None]) -> None:
-    """The row's member is no longer in the audience; call inside a transaction."""
+    """The row's member is no longer in the audience; call inside a transaction.
+
+    By Mailchimp's contact id, which is kept, they are known again under whatever address.
+    """
     store.query(
         "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = NULL,"
-        " mailchimp_status = NULL, mailchimp_data = ?, unique_contact = NULL,"
+        " mailchimp_status = NULL, mailchimp_data = ?,"
         " civicrm_data = NULL, sync_status = 'todo' WHERE id = ?",
         (msgspec.json.encode(data).decode(), row_id),
     )
@@ -116,6 +119,12 @@ def load_member_times(store: Store, list_id: str, addresses: Sequence[str]) -> d
 def load_member_statuses(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
     """Lower-cased address -> the status of its member."""
     return _load_of_members(store, "mailchimp_status", list_id, addresses)
+
+
+def load_unique_contacts(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
+    """Lower-cased address -> Mailchimp's contact id of its member, where it is known."""
+    found = _load_of_members(store, "unique_contact", list_id, addresses)
+    return {key: unique_contact for key, unique_contact in found.items() if unique_contact}
 
 
 def _load_of_members(

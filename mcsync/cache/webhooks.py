@@ -13,15 +13,16 @@ from mcsync.model_setup import EventKind, WebhookEvent
 _COLUMNS = "kind, list_id, email, old_email, reason, batch_id, fired_at"
 
 
-MOST_ATTEMPTS = 5  # an event in whose handling we died so often is left alone
+MOST_ATTEMPTS = 3  # an event in whose handling we died so often is left alone
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event in the queue."""
+    """An event in the queue, and in how many attempts to handle it somebody died or failed."""
 
     event_id: int
     event: WebhookEvent
+    attempts: int
 
 
 def save_events(store: Store, events: Iterable[WebhookEvent], now: datetime) -> None:
@@ -51,18 +52,26 @@ def save_events(store: Store, events: Iterable[WebhookEvent], now: datetime) -> 
 def load_events(store: Store, list_ids: Sequence[str], limit: int) -> list[StoredEvent]:
     """The oldest events of these audiences, and of batches, at most `limit`.
 
-    Those that stopped whoever handled them come last, and are given up after some attempts.
+    Where somebody failed over some events, these come last and one by one, so that the one to
+    blame is found; that one is given up after some attempts.
     """
     rows = store.query(
-        f"SELECT id, {_COLUMNS} FROM civicrm_mailchimpsync_webhook"
+        f"SELECT id, attempts, {_COLUMNS} FROM civicrm_mailchimpsync_webhook"
         " WHERE attempts < ? AND (list_id = '' OR list_id IN (SELECT value FROM json_each(?)))"
         " ORDER BY attempts, id LIMIT ?",
         (MOST_ATTEMPTS, msgspec.json.encode(list(list_ids)).decode(), limit),
     )
-    return [
-        StoredEvent(event_id, WebhookEvent(EventKind(kind), *texts))
-        for event_id, kind, *texts in rows
+    found = [
+        StoredEvent(event_id, WebhookEvent(EventKind(kind), *texts), attempts)
+        for event_id, attempts, kind, *texts in rows
     ]
+    return [each for each in found if not each.attempts] or found[:1]
+
+
+def has_events(store: Store) -> bool:
+    """Whether anything waits."""
+    sql = "SELECT 1 FROM civicrm_mailchimpsync_webhook WHERE attempts < ? LIMIT 1"
+    return store.query(sql, (MOST_ATTEMPTS,)).fetchone() is not None
 
 
 def drop_events(store: Store, event_ids: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mcsync.civicrm import wire
 from mcsync.civicrm.transport import Call, TooLarge, Transport
@@ -102,29 +102,25 @@ class Reader:
     ) -> Iterator[tuple[HistoryRow, ...]]:
         """Subscription history of these groups with ids above `after_id`, oldest first."""
         offset = self._known_offset()
-        while True:
-            call = _history(group_ids, after_id)
-            rows = self._transport.call(call, is_repeatable=True)
-            if rows:
-                after_id = rows[-1].id
-                yield tuple(wire.read_history(row, offset) for row in rows)
-            if len(rows) < PAGE_SIZE:
-                return
+
+        def fetch(after: int) -> list[wire.WireHistory]:
+            return self._transport.call(_history(group_ids, after), is_repeatable=True)
+
+        for rows in one_ahead(fetch, after_id):
+            yield tuple(wire.read_history(row, offset) for row in rows)
 
     def fetch_group_contacts(self, group_ids: Sequence[int]) -> Iterator[tuple[GroupContact, ...]]:
         """All group contacts of these groups, by id, every status, trashed contacts too."""
         self._known_offset()
-        after_id = 0
-        while True:
-            where: Where = [["id", ">", after_id], ["group_id", "IN", list(group_ids)]]
+
+        def fetch(after: int) -> list[wire.WireGroupContact]:
+            where: Where = [["id", ">", after], ["group_id", "IN", list(group_ids)]]
             params = _page(wire.GROUP_CONTACT_FIELDS, where)
             call = Call("GroupContact", "get", params, wire.WireGroupContact)
-            rows = self._transport.call(call, is_repeatable=True)
-            if rows:
-                after_id = rows[-1].id
-                yield tuple(wire.read_group_contact(row) for row in rows)
-            if len(rows) < PAGE_SIZE:
-                return
+            return self._transport.call(call, is_repeatable=True)
+
+        for rows in one_ahead(fetch, 0):
+            yield tuple(wire.read_group_contact(row) for row in rows)
 
     def fetch_smart_group(self, group_id: int) -> Iterator[tuple[int, ...]]:
         """Contact ids that a smart group holds now, after asking CiviCRM to refresh it."""
@@ -338,6 +334,32 @@ def chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+class HasId(Protocol):
+    """A row with an id."""
+
+    @property
+    def id(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=HasId)
+
+
+def one_ahead(fetch: Callable[[int], list[Row]], after_id: int) -> Iterator[list[Row]]:
+    """All pages by id that have rows, each asked for while the one before is worked on."""
+    pool = ThreadPoolExecutor(1, "civicrm")
+    try:
+        page = pool.submit(fetch, after_id)
+        while rows := page.result():
+            is_last = len(rows) < PAGE_SIZE
+            if not is_last:
+                page = pool.submit(fetch, rows[-1].id)
+            yield rows
+            if is_last:
+                return
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def halved(fetch: Callable[[list[K]], list[R]], items: list[K]) -> list[R]:

@@ -145,19 +145,25 @@ class MailchimpClient:
         ids = [wire.subscriber_hash(email)]
         if email != email_key(email):
             ids.append(wire.old_subscriber_hash(email))
-        for member_id in ids:
-            reply = self._get(f"/lists/{list_id}/members/{member_id}", fields=_MEMBER_FIELDS)
-            if reply.status != 404:
-                return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
-        return None
+        found = (self._fetch_by_id(list_id, member_id) for member_id in ids)
+        return next((member for member in found if member is not None), None)
+
+    def _fetch_by_id(self, list_id: str, member_id: str) -> Member | None:
+        """One member by their hash or by Mailchimp's contact id."""
+        reply = self._get(f"/lists/{list_id}/members/{member_id}", fields=_MEMBER_FIELDS)
+        if reply.status == 404:
+            return None
+        return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
 
     def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
         """The same for several addresses, a few requests at a time."""
-        if len(emails) < 2:
-            return {email: self.fetch_member(list_id, email) for email in emails}
-        with ThreadPoolExecutor(READERS) as pool:
-            found = pool.map(lambda email: self.fetch_member(list_id, email), emails)
-            return dict(zip(emails, found, strict=True))
+        return _map_few(lambda email: self.fetch_member(list_id, email), emails)
+
+    def fetch_each_contact(
+        self, list_id: str, unique_contacts: Sequence[str]
+    ) -> Mapping[str, Member | None]:
+        """Members by Mailchimp's contact id, which stays when the address changes."""
+        return _map_few(lambda contact: self._fetch_by_id(list_id, contact), unique_contacts)
 
     def change_member(self, operation: Operation) -> Outcome:
         """Carry out one operation directly, outside any batch.
@@ -354,6 +360,16 @@ class MailchimpClient:
                 hint="check apiUrl in the config; redirects are not followed",
             )
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
+
+
+def _map_few(
+    fetch: Callable[[str], Member | None], keys: Sequence[str]
+) -> dict[str, Member | None]:
+    """What `fetch` says of each key, a few at the same time."""
+    if len(keys) < 2:
+        return {key: fetch(key) for key in keys}
+    with ThreadPoolExecutor(READERS) as pool:
+        return dict(zip(keys, pool.map(fetch, keys), strict=True))
 
 
 def words_of(reply: Reply) -> str:

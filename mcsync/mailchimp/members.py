@@ -27,7 +27,7 @@ from mcsync.model import LONG_AGO, Member, MemberPage
 PAGE_SIZE = 1000  # Mailchimp's maximum; its default is 10
 MIN_PAGE_SIZE = 100
 OVERLAP = 10  # rows that two neighbouring pages share when nothing moves
-BORDER = 5 * OVERLAP  # rows at either end of a page among which the shared ones are looked for
+BORDER = 5 * OVERLAP  # rows at either end of a page where the shared ones are looked for first
 IN_FLIGHT = 4
 PASSES = 3
 MAX_STEPS_BACK = 20  # in one pass; more means that the list never holds still
@@ -96,11 +96,10 @@ class MemberReader:
         """One pass from the first row to the last, without gaps."""
         self._ahead.clear()
         offset, steps_back = 0, 0
-        known: set[tuple[str, str]] = set()  # the end of the page before
+        before: Sequence[WireMember] = ()  # the page before
         while True:
             page = self._take(offset)
-            begin = _look_at(page.rows[:BORDER])
-            if offset and not begin & known:
+            if offset and not _meet(before, page.rows):
                 # A row could lie between the two pages: go back until they meet.
                 steps_back += 1
                 if steps_back > MAX_STEPS_BACK:
@@ -109,11 +108,11 @@ class MemberReader:
                 offset = max(0, offset - steps_back * self._size)
                 continue
             yield page
-            is_nothing_new = len(page.rows) <= BORDER and begin <= known
-            if offset + len(page.rows) >= page.total or is_nothing_new:
+            is_old = len(page.rows) <= BORDER and _look_at(page.rows) <= _look_at(before)
+            if offset + len(page.rows) >= page.total or is_old:
                 return
             self._look_ahead(offset, len(page.rows), page.total)
-            offset, known = _next_offset(offset, len(page.rows)), _look_at(page.rows[-BORDER:])
+            offset, before = _next_offset(offset, len(page.rows)), page.rows
 
     def _take(self, offset: int) -> RawPage:
         """The page at `offset`, half as long when Mailchimp took too long over it."""
@@ -226,6 +225,13 @@ class _Seen:
         if self._all_settled is None:
             self._all_settled = set(self._settled)
         return self._all_settled
+
+
+def _meet(before: Sequence[WireMember], rows: Sequence[WireMember]) -> bool:
+    """Whether two pages share a row: where nothing moved, at the end of one, the other's begin."""
+    if not _look_at(before[-BORDER:]).isdisjoint(_look_at(rows[:BORDER])):
+        return True
+    return not _look_at(before).isdisjoint(_look_at(rows))
 
 
 def _look_at(rows: Sequence[WireMember]) -> set[tuple[str, str]]:

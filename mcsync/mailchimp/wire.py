@@ -224,15 +224,16 @@ def read_time(value: str) -> datetime:
 
 def read_member(wire: WireMember) -> Member:
     """One member; numbers become text, and addresses, which are objects, are left out."""
+    fields, reason = wire.merge_fields, wire.unsubscribe_reason
     return Member(
         wire.id,
         wire.email_address,
         wire.status,
         read_time(wire.last_changed),
         wire.contact_id or "",
-        _read_texts(wire.merge_fields) if wire.merge_fields else {},
+        _read_texts(fields) if fields else {},
         wire.interests or {},
-        (wire.unsubscribe_reason or _BY_ADMIN) != _BY_ADMIN,
+        bool(reason) and reason != _BY_ADMIN,
     )
 
 

@@ -173,6 +173,12 @@ class DryMailchimp:
         """As the account tells it."""
         return self.account.fetch_each(list_id, emails)
 
+    def fetch_each_contact(
+        self, list_id: str, unique_contacts: Sequence[str]
+    ) -> Mapping[str, Member | None]:
+        """As the account tells it."""
+        return self.account.fetch_each_contact(list_id, unique_contacts)
+
     def fetch_batch(self, batch_id: str) -> Batch | None:
         """As the account tells it."""
         return self.account.fetch_batch(batch_id)

@@ -14,6 +14,7 @@ from mcsync.cache.audiences import (
     AudienceStatus,
     CutFetch,
     count_todo,
+    demand_full_scan,
     load_status,
     save_status,
 )
@@ -133,6 +134,7 @@ def _take_in_pages(
         count = merge_members(run.store, task.list_id, page.members, observe_member, fetch_no)
         report.members_fetched += count.fetched
         report.members_changed += count.changed
+        status.needs_full_fetch |= count.detached > 0  # it will tell where they are
         run.progress(task.name, "members fetched", report.members_fetched)
         newest = _latest(newest, page.members)
         reached = _latest(
@@ -266,17 +268,16 @@ def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
     `fetched` has the statuses of those that may be linked; the others catch up afterwards.
     """
     with run.store.atomic():
-        mark_changed(run.store)
-        for task in run.tasks:
-            if run.report(task).error is None and task.list_id in fetched:
-                status = fetched[task.list_id]
-                _link_audience(run, task, status)
-                status.is_fetched = True
-                status.needs_full_scan = False
-            else:
-                status = load_status(run.store, task.list_id)
-                status.needs_full_scan = True
+        changed = mark_changed(run.store)
+        linked = [task for task in run.healthy_tasks() if task.list_id in fetched]
+        for task in linked:
+            status = fetched[task.list_id]
+            _link_audience(run, task, status)
+            status.is_fetched = True
+            status.needs_full_scan = False
             save_status(run.store, task.list_id, status)
+        if changed:
+            demand_full_scan(run.store, but=[task.list_id for task in linked])
         forget_changes(run.store)
 
 

@@ -38,7 +38,7 @@ log = logging.getLogger("mcsync.fetch")
 # Ids are given out before rows are committed, and dates likewise: look a little behind.
 _HISTORY_OVERLAP = 200  # ids
 _MODIFIED_OVERLAP = timedelta(minutes=5)
-_CONTACTS_AT_ONCE = 5000  # ids a request (facts: 1,000 to 5,000 are safe)
+_CONTACTS_AT_ONCE = 20_000  # remembered together; the adapter asks for fewer at a time
 _OWNERS_AT_ONCE = 5000  # addresses remembered together; the adapter asks for fewer at a time
 
 
@@ -121,16 +121,22 @@ def take_in_civicrm(
         save_mirror_state(run.store, state)
 
 
-def take_in_news(run: Run, site: SiteSnapshot) -> None:
-    """Bring the mirror up to date by increments only; what these do not tell, the next sync finds.
+def take_in_news(run: Run, site: SiteSnapshot) -> bool:
+    """Bring the mirror of the groups that were mirrored before up to date, by increments only.
 
-    For groups that were mirrored before.
+    Returns False when these do not tell everything, or there is no mirror yet.
     """
     state = load_mirror_state(run.store)
-    _take_increment(run, site, state)
+    is_mirrored = bool(state.compared_at and state.modified_at)
+    if not is_mirrored or not set(site.groups) <= set(state.group_ids):
+        return False
+    if not _take_increment(run, site, state):
+        return False
+    _take_smart_groups(run, site)
     _take_changed_contacts(run, site, from_text(state.modified_at))
     _take_new_contacts(run)
     _follow_merges(run)
+    return True
 
 
 def _is_compare_due(run: Run, state: MirrorState) -> bool:

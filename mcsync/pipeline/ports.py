@@ -69,6 +69,12 @@ class MailchimpPort(Protocol):
         """The same for several addresses, over several connections."""
         ...
 
+    def fetch_each_contact(
+        self, list_id: str, unique_contacts: Sequence[str]
+    ) -> Mapping[str, Member | None]:
+        """Members by Mailchimp's own id of them, which stays when the address changes."""
+        ...
+
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
         """Start a batch; never repeated by itself, so RemoteUnavailable leaves it unknown."""
         ...

@@ -170,10 +170,13 @@ def plan_people(
     task: Task,
     people: Sequence[Person],
     may_do: Callable[[Decision], bool] | None = None,
+    *,
+    has_asked_plugins: bool = True,
 ) -> PlanSize:
     """Judge some people, in one transaction; returns the size of what they add to the plan.
 
-    What `may_do` refuses is not planned: it waits for the next sync.
+    What `may_do` refuses is not planned: it waits for the next sync, and so does what plugins
+    want, where they were not asked. What was queued before an earlier decision is overtaken.
     """
     decisions = [decide(person, task.policy) for person in people]
     if task.policy.syncs_names and run.plugins is not None:
@@ -182,9 +185,11 @@ def plan_people(
     decisions = [d for d in decisions if d not in refused]
     wanting = [decision for decision in decisions if not decision.is_empty]
     with run.store.atomic():
-        if task.policy.syncs_names:
+        if task.policy.syncs_names and (has_asked_plugins or run.plugins is None):
             note_data_done(run.store, [v for d in decisions for v in d.verdicts])
-        mark_rows(run.store, [_postpone(v) for d in refused for v in d.verdicts])
+        postponed = [_postpone(v) for d in refused for v in d.verdicts]
+        mark_rows(run.store, postponed)
+        close_overtaken(run, postponed)
         right = [v for d in decisions if d.is_empty for v in d.verdicts]
         mark_rows(run.store, right)
         close_overtaken(run, right)

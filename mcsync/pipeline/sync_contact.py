@@ -4,7 +4,7 @@ from mcsync.cache.audiences import load_status
 from mcsync.cache.linking import load_unknown_contacts
 from mcsync.cache.rows import find_addresses
 from mcsync.errors import PartialFailure, UsageError
-from mcsync.pipeline.direct import settle, take_in_members
+from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_civicrm
 from mcsync.pipeline.run import Run, Task
@@ -32,7 +32,7 @@ def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None =
 
 
 def _require_fetch(run: Run, task: Task) -> None:
-    if not load_status(run.store, task.list_id).is_fetched:
+    if not is_known(run, task):
         raise PartialFailure(
             f"{task.name} has no complete fetch to judge by", hint='run "mcsync fetch" first'
         )

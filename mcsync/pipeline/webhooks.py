@@ -6,20 +6,22 @@ and names that a person edited are written there, with or without the data step.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from mcsync.cache.audiences import load_status
 from mcsync.cache.people import load_everybody
 from mcsync.cache.rows import find_rows, load_member_statuses, load_member_times
+from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, has_change, note_changes
 from mcsync.cache.webhooks import (
+    MOST_ATTEMPTS,
     StoredEvent,
     drop_events,
     forget_events,
+    has_events,
     load_events,
     note_attempts,
 )
@@ -37,7 +39,7 @@ from mcsync.model import (
 from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.pipeline.batches import take_in_batch
 from mcsync.pipeline.carry_out import write_names
-from mcsync.pipeline.direct import settle, take_in_members
+from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
@@ -48,8 +50,9 @@ from mcsync.reconcile.names import NAME_TAGS, add_names
 log = logging.getLogger("mcsync.webhooks")
 
 _KEPT_FOR = timedelta(days=7)  # for Mailchimp's own retries 75 minutes would do
-# `fired_at` is UTC (facts, section 7).
-_FIRED_AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_HELD_BEFORE = timedelta(minutes=10)  # how far our clock may be behind Mailchimp's
+_LEAVING = (EventKind.UNSUBSCRIBE, EventKind.CLEANED)
+_IN = (MemberStatus.SUBSCRIBED, MemberStatus.PENDING)
 _AT_ONCE = 10_000  # events handled together by a sync, which reads members by pages
 
 Events = Sequence[WebhookEvent]
@@ -58,57 +61,65 @@ Events = Sequence[WebhookEvent]
 def handle_webhooks(run: Run, limit: int = 200) -> int:
     """Handle the oldest events of the queue, at most `limit`; returns how many were handled.
 
-    Audiences that were never fetched completely, and those in trouble, keep theirs.
+    Audiences of which something was never fetched or mirrored, and those in trouble, keep theirs;
+    all do while CiviCRM's groups changed in a way that only a sync can find out.
     """
-    stored = load_events(run.store, [task.list_id for task in run.tasks], limit)
-    if not stored:
+    if not has_events(run.store):
         return 0
+    is_up_to_date = take_in_news(run, read_site(run))
+    able = _find_able(run) if is_up_to_date else []
+    stored = load_events(run.store, [task.list_id for task in able], limit)
     with _trying(run, stored):
         _handle_batches(run, stored)
-        by_task = _sort(run, stored)
-        if by_task:
-            take_in_news(run, read_site(run))
-            for task, events in by_task:
-                with run.isolated(task):
-                    _take_in(run, task, events)
-            _link(run, [task for task, _ in by_task])
-            for task, events in by_task:
-                if run.report(task).error is None:
-                    with run.isolated(task):
-                        _hold_cleaned(run, task, events)
-                        settle(run, task, _addresses(events), may_do=_is_free(task))
-                        _take_names(run, task, events)
-    return _finish(run, stored)
-
-
-def handle_leftovers(run: Run) -> None:
-    """What is left of the queue, in a sync that has just fetched: everybody is judged by it."""
-    forget_events(run.store, run.clock() - _KEPT_FOR)
-    stored = load_events(run.store, [task.list_id for task in run.tasks], _AT_ONCE)
-    if not stored:
-        return
-    with _trying(run, stored):
-        by_task = _sort(run, stored)
+        by_task = _sort(run, stored, able)
         for task, events in by_task:
             with run.isolated(task):
-                _take_in(run, task, events, is_fetched=True)
-        _link(run, [task for task, _ in by_task])
+                _take_in(run, task, events)
+        if by_task:
+            _link(run)
         for task, events in by_task:
             if run.report(task).error is None:
                 with run.isolated(task):
                     _hold_cleaned(run, task, events)
+                    settle(run, task, _addresses(events), may_do=_is_free(task))
                     _take_names(run, task, events)
-    _finish(run, stored)
+    return _finish(run, stored)
+
+
+def handle_leftovers(run: Run) -> None:
+    """What is left of the queue, in a run that has just fetched: everybody is judged by it."""
+    forget_events(run.store, run.clock() - _KEPT_FOR)
+    able = _find_able(run) if has_events(run.store) else []
+    while stored := load_events(run.store, [task.list_id for task in able], _AT_ONCE):
+        with _trying(run, stored):
+            by_task = _sort(run, stored, able)
+            for task, events in by_task:
+                with run.isolated(task):
+                    _take_in(run, task, events, is_fetched=True)
+            if by_task:
+                _link(run)
+            for task, events in by_task:
+                if run.report(task).error is None:
+                    with run.isolated(task):
+                        _hold_cleaned(run, task, events)
+                        _take_names(run, task, events)
+        _finish(run, stored)
+        able = _find_able(run)
 
 
 # --- the queue ------------------------------------------------------------------------------------
+
+
+def _find_able(run: Run) -> list[Task]:
+    return [task for task in run.healthy_tasks() if is_known(run, task)]
 
 
 @contextmanager
 def _trying(run: Run, stored: Sequence[StoredEvent]) -> Iterator[None]:
     """Count an attempt, unless it ends by what is not the events' fault.
 
-    Theirs may be what we did not foresee, or what kills us.
+    Theirs may be what we did not foresee, or what kills us. Which one it was is found out by
+    trying them one by one from then on.
     """
     ids = [found.event_id for found in stored]
     note_attempts(run.store, ids, 1)
@@ -117,31 +128,32 @@ def _trying(run: Run, stored: Sequence[StoredEvent]) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, McsyncError | OutOfTime) or not isinstance(error, Exception):
             note_attempts(run.store, ids, -1)  # a signal is no Exception
+        elif len(stored) == 1 and stored[0].attempts + 1 >= MOST_ATTEMPTS:
+            kind = stored[0].event.kind.value
+            log.warning("a webhook (%s) is given up after %d attempts", kind, MOST_ATTEMPTS)
         raise
 
 
 def _finish(run: Run, stored: Sequence[StoredEvent]) -> int:
     """Drop what was handled; what an audience could not handle stays as it was."""
-    able = {task.list_id for task in run.healthy_tasks() if _is_known(run, task)}
+    able = {task.list_id for task in run.healthy_tasks()}
     done = [s.event_id for s in stored if s.event.list_id in able or not s.event.list_id]
     left = [s.event_id for s in stored if s.event_id not in set(done)]
     note_attempts(run.store, left, -1)
     drop_events(run.store, done)
     if done:
-        log.info("%s of webhooks handled", count_of(len(done), "event"))
+        log.info("%s handled", count_of(len(done), "webhook"))
     return len(done)
 
 
-def _is_known(run: Run, task: Task) -> bool:
-    return load_status(run.store, task.list_id).is_fetched
-
-
-def _sort(run: Run, stored: Sequence[StoredEvent]) -> list[tuple[Task, Events]]:
-    """The events of each audience that can handle them."""
+def _sort(
+    run: Run, stored: Sequence[StoredEvent], able: Sequence[Task]
+) -> list[tuple[Task, Events]]:
+    """The events of each audience, where there are any."""
     found: list[tuple[Task, Events]] = []
-    for task in run.healthy_tasks():
+    for task in able:
         events = [s.event for s in stored if s.event.list_id == task.list_id]
-        if events and _is_known(run, task):
+        if events and run.report(task).error is None:
             found.append((task, events))
     return found
 
@@ -168,12 +180,27 @@ def _take_in(run: Run, task: Task, events: Events, *, is_fetched: bool = False) 
     """Read the members anew; with `is_fetched` only those that the fetch cannot have shown."""
     addresses = _addresses(events)
     if is_fetched:
-        seen = load_member_times(run.store, task.list_id, addresses)
-        fresh = {key for key, at in seen.items() if at >= _latest(events, key)}
-        addresses = [address for address in addresses if email_key(address) not in fresh]
+        shown = _find_shown(run, task, events, addresses)
+        addresses = [address for address in addresses if email_key(address) not in shown]
     moves = [(e.old_email, e.email) for e in events if e.kind is EventKind.UPEMAIL]
     take_in_members(run, task, addresses, moves)
     look_up_owners(run, task)
+
+
+def _find_shown(run: Run, task: Task, events: Events, addresses: Sequence[str]) -> set[str]:
+    """Addresses whose members the fetch has shown as they were after their last event.
+
+    Somebody of whom it is told that they left may have been deleted, which no fetch of changes
+    shows: they are shown only if they are out.
+    """
+    times = load_member_times(run.store, task.list_id, addresses)
+    statuses = load_member_statuses(run.store, task.list_id, addresses)
+    leaving = {email_key(event.email) for event in events if event.kind in _LEAVING}
+    return {
+        key
+        for key, at in times.items()
+        if at >= _latest(events, key) and not (key in leaving and statuses.get(key) in _IN)
+    }
 
 
 def _latest(events: Events, key: str) -> str:
@@ -184,8 +211,15 @@ def _latest(events: Events, key: str) -> str:
 
 def _time_of(event: WebhookEvent) -> str:
     """When an event was fired, in the cache's form; later than any time if it does not say."""
-    is_time = _FIRED_AT.fullmatch(event.fired_at)
-    return event.fired_at.replace(" ", "T") + "Z" if is_time else "9999"
+    return to_text(_fired_at(event) or datetime.max.replace(tzinfo=UTC))
+
+
+def _fired_at(event: WebhookEvent) -> datetime | None:
+    """When an event was fired, which is told in UTC (facts, section 7); None if it is not."""
+    try:
+        return datetime.strptime(event.fired_at, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _is_free(task: Task) -> Callable[[Decision], bool]:
@@ -195,10 +229,9 @@ def _is_free(task: Task) -> Callable[[Decision], bool]:
     return lambda decision: not is_guarded(measure(decision), task.ceilings)
 
 
-def _link(run: Run, tasks: Sequence[Task]) -> None:
-    if tasks:
-        known = [task for task in run.healthy_tasks() if _is_known(run, task)]
-        link(run, {task.list_id: load_status(run.store, task.list_id) for task in known})
+def _link(run: Run) -> None:
+    able = _find_able(run)
+    link(run, {task.list_id: load_status(run.store, task.list_id) for task in able})
 
 
 def _load_persons(run: Run, task: Task, events: Events) -> list[Person]:
@@ -238,8 +271,10 @@ def _find_own_contacts(run: Run, task: Task, event: WebhookEvent) -> set[int]:
 
 
 def _was_held(run: Run, email: Email, event: WebhookEvent) -> bool:
-    """Whether we did what this delivery asks for; that is told by its time, if it has one."""
-    return has_change(run.store, email.contact_id, "on_hold", email.email, _time_of(event))
+    """Whether we did what this delivery asks for; at whatever time, if it tells none."""
+    fired_at = _fired_at(event)
+    since = to_text(fired_at - _HELD_BEFORE) if fired_at else ""
+    return has_change(run.store, email.contact_id, "on_hold", email.email, since)
 
 
 def _hold(run: Run, task: Task, emails: Mapping[int, Email]) -> None:

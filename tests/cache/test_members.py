@@ -291,11 +291,46 @@ def test_an_address_of_another_audience_does_not_move(store: Store):
     assert count_members(store, "bbbbbbbbbb") == count_members(store, LIST) == 1
 
 
-def test_a_move_to_an_address_that_has_a_row_leaves_both_rows(store: Store):
+def test_a_move_to_an_address_that_has_a_row_takes_it_away_from_that(store: Store):
     merge(store, member("wilma", 9, contact="u1"), member("flint", 9, "archived", contact="u2"))
-    merge(store, member("flint", 12, contact="u1"))
-    assert row(store, "flint")["mailchimp_status"] == "subscribed"
-    assert row(store, "wilma")["email_key"] == "wilma@example.org"
+    wilma, flint = row(store, "wilma")["id"], row(store, "flint")["id"]
+    count = merge(store, member("flint", 12, contact="u1"))
+    assert count.detached == 1
+    assert (row(store, "flint")["id"], row(store, "flint")["mailchimp_status"]) == (
+        wilma,
+        "subscribed",
+    )
+    detached = store.query(
+        "SELECT email_key, mailchimp_status FROM civicrm_mailchimpsync_cache WHERE id = ?", (flint,)
+    ).fetchone()
+    assert detached == (None, "archived")
+
+
+def test_two_who_swap_addresses_keep_their_rows(store: Store):
+    merge(store, member("wilma", 9, contact="u1"), member("betty", 9, contact="u2"))
+    wilma, betty = row(store, "wilma")["id"], row(store, "betty")["id"]
+    merge(store, member("betty", 12, contact="u1"), member("wilma", 12, contact="u2"))
+    assert (row(store, "betty")["id"], row(store, "wilma")["id"]) == (wilma, betty)
+
+
+def test_who_takes_over_an_address_gets_a_row_of_their_own(store: Store):
+    merge(store, member("wilma", 9, contact="u1"))
+    wilma = row(store, "wilma")["id"]
+    assert merge(store, member("wilma", 12, contact="u2")).detached == 1
+    assert row(store, "wilma")["id"] != wilma
+    assert merge(store, member("flint", 11, contact="u1")).detached == 0
+    assert (row(store, "flint")["id"], row(store, "flint")["moved_from"]) == (
+        wilma,
+        "wilma@example.org",
+    )
+
+
+def test_of_one_person_under_two_addresses_in_a_page_the_newer_one_counts(store: Store):
+    merge(store, member("wilma", 9, contact="u1"))
+    wilma = row(store, "wilma")["id"]
+    merge(store, member("flint", 12, contact="u1"), member("wilma", 10, contact="u1"))
+    assert row(store, "flint")["id"] == wilma
+    assert store.query("SELECT count(*) FROM civicrm_mailchimpsync_cache").fetchone() == (1,)
 
 
 def test_a_second_move_after_a_move_to_an_address_that_had_a_row(store: Store):
