@@ -1,5 +1,6 @@
 """What Mailchimp said: pages of members merged into the cache, and who has vanished."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,16 +48,26 @@ class MergeCount:
 
 
 def merge_members(
-    store: Store, list_id: str, members: Sequence[Member], observe: Observe, fetch_no: int
+    store: Store,
+    list_id: str,
+    members: Sequence[Member],
+    observe: Observe,
+    fetch_no: int,
+    empty_at: datetime | None = None,
 ) -> MergeCount:
     """Merge one page in one transaction; rows whose data changed become `todo`.
 
     `observe` turns what is known and what was seen into the new data. With `fetch_no` above 0
-    every member of the page is marked as seen by that full fetch.
+    every member of the page is marked as seen by that full fetch. `empty_at` is when a fetch began
+    that found no member of the audience in the cache: whoever was not touched since then is new,
+    and nobody is looked up.
     """
     by_key = {email_key(member.email): member for member in _keep_newest(members)}
     detached = 0
     with store.atomic():
+        are_new = empty_at is not None and all(m.last_changed < empty_at for m in members)
+        if are_new and _add_members(store, list_id, by_key, observe, fetch_no):
+            return MergeCount(len(members), len(by_key))
         known = _load_known(store, list_id, by_key)
         moving, leaving = _find_moves(store, list_id, by_key, known)
         if leaving:
@@ -66,12 +77,11 @@ def merge_members(
         written = load_open_updates(store, [row[0] for row in known.values()]) if known else {}
         new, changed, quiet, seen = [], [], [], []
         for key, member in by_key.items():
-            last_changed = to_text(member.last_changed)
             row = known.get(key)
             if row is None:
-                text = _encode(observe(None, member, last_changed, None)).decode()
-                new.append(_row(list_id, key, member, last_changed, text, fetch_no))
+                new.append(_new_row(list_id, key, member, observe, fetch_no))
                 continue
+            last_changed = to_text(member.last_changed)
             row_id, old, updated, member_id, seen_fetch, _ = row
             data = observe(_decode(old) if old else None, member, last_changed, written.get(row_id))
             text = _encode(data).decode()
@@ -86,6 +96,29 @@ def merge_members(
         store.run_many(_TOUCH, quiet)
         store.run_many(_SEE, seen)
     return MergeCount(len(members), len(new) + len(changed), detached)
+
+
+def _add_members(
+    store: Store, list_id: str, by_key: Mapping[str, Member], observe: Observe, fetch_no: int
+) -> bool:
+    """Add members who cannot be known; False, and nothing is done, if one of them is."""
+    rows = [_new_row(list_id, key, m, observe, fetch_no) for key, m in by_key.items()]
+    try:
+        with store.atomic():
+            store.run_many(_INSERT, rows)
+    except sqlite3.IntegrityError:  # audiences from before 2015 may have an address twice
+        return False
+    return True
+
+
+def has_members(store: Store, list_id: str) -> bool:
+    """Whether the cache knows, or expects, any member of the audience."""
+    row = store.query(
+        "SELECT 1 FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND email_key IS NOT NULL LIMIT 1",
+        (list_id,),
+    ).fetchone()
+    return row is not None
 
 
 _INSERT = """
@@ -108,6 +141,14 @@ ON CONFLICT (mailchimp_list_id, email_key) DO UPDATE SET
 """
 _TOUCH = "UPDATE civicrm_mailchimpsync_cache SET mailchimp_updated = ?, seen_fetch = ? WHERE id = ?"
 _SEE = "UPDATE civicrm_mailchimpsync_cache SET seen_fetch = ? WHERE id = ?"
+
+
+def _new_row(
+    list_id: str, key: str, member: Member, observe: Observe, fetch_no: int
+) -> tuple[object, ...]:
+    last_changed = to_text(member.last_changed)
+    text = _encode(observe(None, member, last_changed, None)).decode()
+    return _row(list_id, key, member, last_changed, text, fetch_no)
 
 
 def _row(

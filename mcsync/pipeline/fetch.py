@@ -33,6 +33,7 @@ from mcsync.cache.members import (
     Observe,
     OpenUpdate,
     count_members,
+    has_members,
     mark_vanished,
     merge_members,
 )
@@ -129,9 +130,13 @@ def _take_in_pages(
     begin = (_time(cut.reached) if cut else None) or since
     if begin is not None and begin is not since:
         reached, begin = begin, begin - _STEP
+    is_empty = begin is None and not has_members(run.store, task.list_id)
     for page in task.mailchimp.fetch_members(task.list_id, begin):
         served_at = served_at or page.served_at
-        count = merge_members(run.store, task.list_id, page.members, observe_member, fetch_no)
+        empty_at = served_at - _CLOCK_OVERLAP if is_empty and served_at else None
+        count = merge_members(
+            run.store, task.list_id, page.members, observe_member, fetch_no, empty_at
+        )
         report.members_fetched += count.fetched
         report.members_changed += count.changed
         status.needs_full_fetch |= count.detached > 0  # it will tell where they are

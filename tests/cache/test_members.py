@@ -7,7 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mcsync.cache.members import MergeCount, count_members, mark_vanished, merge_members
+from mcsync.cache.members import (
+    MergeCount,
+    count_members,
+    has_members,
+    mark_vanished,
+    merge_members,
+)
 from mcsync.cache.outbox import claim, queue_update
 from mcsync.cache.store import Store
 from mcsync.model import (
@@ -338,6 +344,47 @@ def test_a_second_move_after_a_move_to_an_address_that_had_a_row(store: Store):
     merge(store, member("flint", 12, contact="u1"))
     merge(store, member("stone", 13, contact="u1"))
     assert row(store, "stone")["mailchimp_status"] == "subscribed"
+
+
+# --- into an empty cache --------------------------------------------------------------------------
+
+
+def merge_first(store: Store, *members: Member) -> MergeCount:
+    """A page of a fetch that began at ten, when the cache knew nobody."""
+    return merge_members(store, LIST, members, make_observer(POLICY), 1, at(10))
+
+
+def test_a_first_fetch_ends_as_any_other_would(store: Store, tmp_path: Path):
+    people = [member("wilma", 8, contact="u1"), member("betty", 9, "archived", first="Betty")]
+    assert merge_first(store, *people) == MergeCount(2, 2)
+    other = Store(tmp_path / "other.db")
+    merge(other, *people, fetch_no=1)
+    sql = "SELECT * FROM civicrm_mailchimpsync_cache ORDER BY id"
+    assert store.query(sql).fetchall() == other.query(sql).fetchall()
+    other.close()
+
+
+def test_an_address_that_comes_twice_in_a_first_fetch_is_one_row(store: Store):
+    merge_first(store, member("wilma", 8))
+    assert merge_first(store, member("betty", 8), member("Wilma", 9, member_id="old hash")) == (
+        MergeCount(2, 2)
+    )
+    assert row(store, "wilma")["mailchimp_member_id"] == "old hash"
+    assert row(store, "betty")["mailchimp_status"] == "subscribed"
+
+
+def test_who_moves_while_a_first_fetch_runs_is_one_row(store: Store):
+    merge_first(store, member("wilma", 9, contact="u1"))
+    merge_first(store, member("flint", 11, contact="u1"))
+    assert row(store, "flint")["moved_from"] == "wilma@example.org"
+    assert store.query("SELECT count(*) FROM civicrm_mailchimpsync_cache").fetchone() == (1,)
+
+
+def test_an_audience_has_members_once_one_was_merged(store: Store):
+    merge_members(store, "bbbbbbbbbb", [member("wilma")], make_observer(POLICY), 0)
+    assert not has_members(store, LIST)
+    merge(store, member("wilma"))
+    assert has_members(store, LIST)
 
 
 # --- who vanished ---------------------------------------------------------------------------------

@@ -298,6 +298,24 @@ def test_a_single_member_by_address_in_any_case(town: Town) -> None:
     assert town.port.fetch_member(LIST, WILMA) is None
 
 
+def test_several_members_by_address_and_by_the_id_that_stays(town: Town) -> None:
+    for email in (FRED, WILMA):
+        town.sim.import_member(LIST, email)
+    found = town.port.fetch_each(LIST, [FRED, WILMA, BARNEY])
+    assert {email: member is not None for email, member in found.items()} == {
+        FRED: True,
+        WILMA: True,
+        BARNEY: False,
+    }
+    contacts = {email: member.unique_contact for email, member in found.items() if member}
+    town.sim.change_address(LIST, WILMA, BARNEY)
+    nobody = "0" * 32
+    moved = town.port.fetch_each_contact(LIST, [*contacts.values(), nobody])
+    emails = {key: member and member.email for key, member in moved.items()}
+    assert emails == {contacts[FRED]: FRED, contacts[WILMA]: BARNEY, nobody: None}
+    assert town.port.fetch_each(LIST, []) == {}
+
+
 def test_an_old_member_whose_id_is_no_lower_case_hash(town: Town) -> None:
     old_id = "1f1b1a3c0f3fb1d0f5b8ac0f0d3f1c11"
     town.sim.import_member(LIST, "Fred@Example.org", subscriber_id=old_id)

@@ -1,0 +1,130 @@
+"""Worlds served and mcsync run as processes of their own, so that each one's cost is known."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.benchmarks.server import make_config
+
+ROOT = Path(__file__).parents[2]
+_MCSYNC = (sys.executable, "-c", "from mcsync.cli.main import main; main()")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One run of mcsync: seconds, MiB at its peak, requests by service, and its own report."""
+
+    wall_s: float
+    cpu_s: float
+    rss_mib: float
+    exit_code: int
+    requests: dict[str, int] = field(default_factory=dict)
+    report: dict[str, object] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run_mcsync(*arguments: str) -> Measure:
+    """Run the command and wait for it; its CPU time is that of the process with its threads."""
+    begun = time.perf_counter()
+    process = subprocess.Popen((*_MCSYNC, *arguments), stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603
+    assert process.stdout is not None
+    answer = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = time.perf_counter() - begun
+    process.stdout.close()
+    try:
+        report = json.loads(answer).get("audiences", [{}])[0]
+    except (ValueError, IndexError):
+        report = {}
+    return Measure(
+        wall_s=wall_s,
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        rss_mib=usage.ru_maxrss / 1024,  # KiB on Linux
+        exit_code=process.returncode,
+        report=report,
+    )
+
+
+class Site:
+    """A world of some size, served, with the config and the cache for it in a folder."""
+
+    def __init__(self, size: int, folder: Path, url: str) -> None:
+        self.size = size
+        self.folder = folder
+        self.url = url
+        self.config = folder / "config.json"
+        self.cache = folder / "mcsync.db"
+
+    def control(self, what: str) -> dict[str, int]:
+        """Tell the server something; returns its counters."""
+        with urlopen(f"{self.url}/control/{what}") as answer:  # noqa: S310  # our own server
+            found = json.loads(answer.read())
+        return found if isinstance(found, dict) else {}
+
+    def change(self, step: int) -> None:
+        """Have every `step`-th person change."""
+        self.control(f"change?step={step}")
+
+    def write_config(self, *, data: bool = False) -> None:
+        """Write the config that leads here."""
+        self.config.write_text(json.dumps(make_config(self.url, data=data)))
+        self.config.chmod(0o600)
+
+    def forget(self) -> None:
+        """Delete the cache: the next sync is a first one."""
+        for path in self.folder.glob("mcsync.db*"):
+            path.unlink()
+
+    def sync(self, *options: str, latency_ms: int = 0) -> Measure:
+        """One `mcsync sync`; the run must not fail."""
+        self.control(f"reset?latency={latency_ms / 1000}")
+        found = run_mcsync("sync", "--json", "--config", str(self.config), *options)
+        if found.exit_code:
+            raise RuntimeError(f"mcsync sync ended with {found.exit_code}: {found.report}")
+        return Measure(**{**found.__dict__, "requests": self.control("count")})
+
+    def sync_until_quiet(self, *options: str) -> list[Measure]:
+        """Sync until nothing is sent and no result waits; all runs, the quiet one last."""
+        runs = [self.sync(*options)]
+        while runs[-1].report.get("operations_submitted") or not runs[-1].report.get("in_sync"):
+            if len(runs) > 12:
+                raise RuntimeError("the world does not come to rest")
+            runs.append(self.sync(*options))
+        return runs
+
+
+@contextmanager
+def serve(size: int, folder: Path) -> Iterator[Site]:
+    """A world of `size` people, served by a process that ends with the block."""
+    command = (sys.executable, "-m", "tests.benchmarks.server", "--size", str(size))
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        folder.mkdir(parents=True, exist_ok=True)
+        site = Site(size, folder, f"http://127.0.0.1:{port}")
+        site.write_config()
+        yield site
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def run_module(name: str, arguments: Sequence[str]) -> dict[str, float]:
+    """Run one of our modules as a process of its own; it prints one JSON document."""
+    command = (sys.executable, "-m", name, *arguments)
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, check=True)  # noqa: S603
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
