@@ -1,6 +1,5 @@
 """What Mailchimp said: pages of members merged into the cache, and who has vanished."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,8 +65,9 @@ def merge_members(
     detached = 0
     with store.atomic():
         are_new = empty_at is not None and all(m.last_changed < empty_at for m in members)
-        if are_new and _add_members(store, list_id, by_key, observe, fetch_no):
-            return MergeCount(len(members), len(by_key))
+        added = _add_members(store, list_id, by_key, observe, fetch_no) if are_new else 0
+        if are_new and added == len(by_key):
+            return MergeCount(len(members), added)
         known = _load_known(store, list_id, by_key)
         moving, leaving = _find_moves(store, list_id, by_key, known)
         if leaving:
@@ -95,20 +95,20 @@ def merge_members(
         store.run_many(_UPSERT, changed)
         store.run_many(_TOUCH, quiet)
         store.run_many(_SEE, seen)
-    return MergeCount(len(members), len(new) + len(changed), detached)
+    return MergeCount(len(members), added + len(new) + len(changed), detached)
 
 
 def _add_members(
     store: Store, list_id: str, by_key: Mapping[str, Member], observe: Observe, fetch_no: int
-) -> bool:
-    """Add members who cannot be known; False, and nothing is done, if one of them is."""
+) -> int:
+    """Add members who cannot be known; how many were added, the others have a row after all.
+
+    That may be: audiences from before 2015 may have an address twice (facts, section 4).
+    """
     rows = [_new_row(list_id, key, m, observe, fetch_no) for key, m in by_key.items()]
-    try:
-        with store.atomic():
-            store.run_many(_INSERT, rows)
-    except sqlite3.IntegrityError:  # audiences from before 2015 may have an address twice
-        return False
-    return True
+    before = store.conn.total_changes
+    store.run_many(f"{_INSERT} ON CONFLICT DO NOTHING", rows)
+    return store.conn.total_changes - before
 
 
 def has_members(store: Store, list_id: str) -> bool:
