@@ -115,7 +115,20 @@ class ConfigError(McsyncError):
 
 
 class UsageError(McsyncError):
-    """The options cannot be followed, for a reason that Click itself cannot see."""
+    """The options cannot be followed, for a reason that Click itself cannot see.
+
+    `problems` lists what is missing, if several things are, as (option, what it is).
+    """
 
     kind = "usage-error"
     exit_code = ExitCode.USAGE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        problems: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems

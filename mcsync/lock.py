@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 from mcsync.errors import CacheError, LockHeld
 
 LONG_S = 3600  # a run this old is worth a look
+_BESIDE = ("-wal", "-shm")  # SQLite's own files
+_LET_WRITE = "let the user that runs mcsync write the folder, or name another file with --cache"
 
 
 class LockHeldLong(LockHeld):
@@ -48,7 +50,7 @@ def hold_lock(cache: Path, wait_s: float = 0) -> Iterator[None]:
     Who holds it is written beside it, for people; it counts for nothing. No folder is made.
     Raises: CacheError when there can be no cache at that place.
     """
-    _check_place(cache)
+    check_place(cache)
     try:
         _make_lock_file(lock_path(cache))
         lock = FileLock(lock_path(cache), timeout=wait_s, mode=0o600)
@@ -66,8 +68,11 @@ def hold_lock(cache: Path, wait_s: float = 0) -> Iterator[None]:
         lock.release()
 
 
-def _check_place(cache: Path) -> None:
-    """Refuse what can never become a cache, before a file is made anywhere."""
+def check_place(cache: Path) -> None:
+    """Refuse what can never become a cache, before a file is made anywhere.
+
+    Raises: CacheError
+    """
     folder = cache.parent
     if os.path.isdir(cache):
         raise CacheError(
@@ -80,10 +85,39 @@ def _check_place(cache: Path) -> None:
             f"the cache cannot be {cache}: {folder} is a file and no folder",
             hint="name another file with --cache or in the config",
         )
+    if _is_closed(folder):
+        raise CacheError(f"the folder {folder} of the cache cannot be entered", hint=_LET_WRITE)
     raise CacheError(
         f"the folder {folder} of the cache is not there",
         hint="make or mount it, or name another file with --cache or in the config",
     )
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether we may not even look if the folder is there."""
+    try:
+        os.stat(folder)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return False
+
+
+def check_writable(cache: Path) -> None:
+    """Refuse what the current user could not make or write; nothing is made or opened.
+
+    Raises: CacheError
+    """
+    check_place(cache)
+    if not os.access(cache.parent, os.W_OK | os.X_OK):
+        raise CacheError(
+            f"the folder {cache.parent} of the cache may not be written", hint=_LET_WRITE
+        )
+    for path in (cache, lock_path(cache), *(cache.with_name(cache.name + end) for end in _BESIDE)):
+        if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
+            raise CacheError(
+                f"{path} may not be read and written",
+                hint=f"let the user that runs mcsync own it: chown USER {path}",
+            )
 
 
 def _make_lock_file(path: Path) -> None:
@@ -95,8 +129,7 @@ def _explain(cache: Path, error: OSError) -> CacheError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
         return CacheError(
             f"cannot make a cache at {cache}: its folder may not be written",
-            hint="let the user that runs mcsync write the folder, or name another file"
-            " with --cache",
+            hint=_LET_WRITE,
         )
     return CacheError(
         f"cannot lock {lock_path(cache)}: {error.strerror or error}",

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from typing import TextIO
 
 _PRIORITIES = {
     logging.DEBUG: 7,
@@ -29,6 +30,20 @@ class _PlainFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         self.converter = time.gmtime
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the time: rich takes its place while it shows a progress line.
+
+    Lines then come above that line instead of into it.
+    """
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 def choose_level(quiet: bool, verbose: int, is_terminal: bool) -> int:
@@ -62,7 +77,7 @@ def set_up(level: int, environ: Mapping[str, str]) -> None:
     """Send log lines of `level` and above to stderr, in place of any earlier set-up."""
     # Without a stderr lines go nowhere; a stream that is full or gone stops no run either.
     logging.raiseExceptions = False
-    handler = logging.NullHandler() if sys.stderr is None else logging.StreamHandler(sys.stderr)
+    handler = logging.NullHandler() if sys.stderr is None else _StderrHandler()
     handler.setFormatter(_JournalFormatter() if is_journal(environ) else _PlainFormatter())
     logger = logging.getLogger("mcsync")
     logger.handlers[:] = [handler]

@@ -295,6 +295,7 @@ class Group:
     is_active: bool
     is_smart: bool
     is_mailing: bool
+    is_access_control: bool = False
 
 
 @dataclass(frozen=True, slots=True)

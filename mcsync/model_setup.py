@@ -49,13 +49,17 @@ class BatchWebhook:
 
 @dataclass(frozen=True, slots=True)
 class GroupChoice:
-    """A group of CiviCRM as a human would choose it."""
+    """A group of CiviCRM as a human would choose it.
+
+    `is_access_control`: whoever is in it may do more than others in CiviCRM or the CMS.
+    """
 
     group_id: int
     title: str
     is_active: bool
     is_mailing: bool
     is_smart: bool
+    is_access_control: bool = False
 
 
 class EventKind(StrEnum):

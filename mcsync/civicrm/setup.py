@@ -68,7 +68,10 @@ class CivicrmSetup(CivicrmClient):
         rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
         groups = (wire.read_group(row) for row in rows)
         choices = (
-            GroupChoice(g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart) for g in groups
+            GroupChoice(
+                g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart, g.is_access_control
+            )
+            for g in groups
         )
         return tuple(sorted(choices, key=lambda each: (each.title.casefold(), each.group_id)))
 

@@ -163,6 +163,7 @@ def read_group(row: WireGroup) -> Group:
         is_active=bool(row.is_active),
         is_smart=row.saved_search_id is not None,
         is_mailing="Mailing List" in (row.group_type or ()),
+        is_access_control="Access Control" in (row.group_type or ()),
     )
 
 

@@ -5,12 +5,16 @@ that stands there, else KEY_VARIABLE for the key and SECRET_VARIABLE for the sec
 ours. The query of somebody else's webhook is nobody's business here.
 """
 
+import json
+import logging
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import click
 
 from mcsync.cli.build import build_mailchimp_setup
 from mcsync.cli.options import State
@@ -37,6 +41,8 @@ from mcsync.pipeline.hook_findings import (
     secret_in,
     show_url,
 )
+
+log = logging.getLogger("mcsync")
 
 KEY_VARIABLE = "${MAILCHIMP_API_KEY}"
 SECRET_VARIABLE = "${WEBHOOK_SECRET}"  # noqa: S105  # the name of one
@@ -67,11 +73,41 @@ def draw_account(state: State, named: str) -> Blob:
     Raises: UsageError when no account is meant; RemoteRefused, RemoteUnavailable, ProtocolError.
     """
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
-    text = sys.stdin.readline(_LONGEST_KEY).strip() if named == "-" else named
+    text = _read_key() if named == "-" else named
     meant = _find_in_config(state, text) or _take_for_key(text)
     account = meant.account
     mailchimp = build_mailchimp_setup(account.key.reveal(), account.api_url)
-    return {meant.name: _draw(meant, mailchimp)}
+    blob = _draw(meant, mailchimp)
+    _tell_of_secret(meant, blob)
+    return {meant.name: blob}
+
+
+def _read_key() -> str:
+    """A key from stdin; on a terminal it is asked for and does not show. Raises: UsageError"""
+    if sys.stdin.isatty():
+        text = click.prompt("API key", default="", show_default=False, hide_input=True, err=True)
+    else:
+        text = sys.stdin.readline(_LONGEST_KEY)
+    if not text.strip():
+        raise UsageError(
+            "no key came on stdin", hint="give it there: mcsync check --account - < FILE"
+        )
+    return str(text).strip()
+
+
+def _tell_of_secret(meant: Meant, blob: Blob) -> None:
+    """Say that a variable stands where the config has a secret, and may not be set."""
+    account = meant.account
+    known = {
+        secret.reveal() for secret in (*account.webhook_secrets, *account.batch_webhook_secrets)
+    }
+    is_shown = SECRET_VARIABLE in json.dumps(blob)
+    if is_shown and os.environ.get(SECRET_VARIABLE[2:-1]) not in known:
+        log.warning(
+            "%s stands in place of the webhooks' secret: set that variable to it, or put the"
+            " secret of the old config back",
+            SECRET_VARIABLE,
+        )
 
 
 # --- which account --------------------------------------------------------------------------------

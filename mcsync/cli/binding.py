@@ -65,7 +65,7 @@ def listen(address: Address) -> socket.socket:
 def _explain_bind(address: Address, error: OSError) -> UsageError:
     if not isinstance(error, socket.gaierror) and error.errno not in _BIND_TROUBLES:
         raise error
-    return UsageError(
-        f"cannot listen on {address.shown()}: {error.strerror}",
-        hint="name another address, or take any free port: --bind 127.0.0.1:0",
-    )
+    hint = "name another address, or take any free port: --bind 127.0.0.1:0"
+    if error.errno == errno.EADDRINUSE:
+        hint = f"another mcsync serve may be running there; end it, or {hint}"
+    return UsageError(f"cannot listen on {address.shown()}: {error.strerror}", hint=hint)

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcsync.cache.store import Store
 from mcsync.civicrm.client import CivicrmClient
 from mcsync.cli.rules import build_policy
 from mcsync.config import AudienceConfig, Config, Limit
+from mcsync.errors import CacheError
+from mcsync.lock import check_writable, resolve_cache
 from mcsync.mailchimp.client import MailchimpClient
 from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
 from mcsync.pipeline.ports import MailchimpPort
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from mcsync.civicrm.setup import CivicrmSetup
     from mcsync.mailchimp.setup import MailchimpSetup
     from mcsync.pipeline.check import Check
+    from mcsync.pipeline.findings import Trouble
     from mcsync.plugins.manager import DataPlugins
 
 
@@ -100,11 +104,15 @@ def build_civicrm_setup(
 def build_check(
     config: Config,
     audiences: Sequence[AudienceConfig],
+    cache: Path,
     *,
     clock: Callable[[], datetime] = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> "Check":
-    """These audiences, their accounts and the site, to be looked at; plugins are loaded."""
+    """These audiences, their accounts, the site and the cache, to be looked at.
+
+    Plugins are loaded.
+    """
     from mcsync.cli.to_check import gather_account, gather_keys, name_filled_tags
     from mcsync.mailchimp.setup import probe_url
     from mcsync.pipeline.check import Check, PluginSeen
@@ -133,9 +141,21 @@ def build_check(
         plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
+        cache_trouble=_find_cache_trouble(cache),
         probe=probe_url,
         clock=clock,
     )
+
+
+def _find_cache_trouble(cache: Path) -> "Trouble | None":
+    """Why the cache could not be made or written by us, if so; it is not opened."""
+    from mcsync.pipeline.findings import Trouble
+
+    try:
+        check_writable(resolve_cache(cache))
+    except CacheError as error:
+        return Trouble("unusable", error.message, error.hint or "")
+    return None
 
 
 def _load_plugins(config: Config) -> "DataPlugins":

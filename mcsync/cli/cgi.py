@@ -42,10 +42,19 @@ def answer_web_server(intake: Intake) -> bool:
         return True
 
     # The web server chose this script by its path already, so any path is right.
-    app = WebhookApp(Gate(gather_keys(intake.config)), store, intake.list_ids, None, utc_now)
+    gate = Gate(gather_keys(intake.config))
+    # A process each cannot keep count of what was refused in the last hour; the web server logs it.
+    app = WebhookApp(gate, store, intake.list_ids, None, utc_now, warns=False)
     _run_as_script(app, sys.stdin.buffer, sys.stdout.buffer)
     _close(sys.stdout.buffer)
     return bool(stored)
+
+
+def refuse_web_server() -> None:
+    """Tell the web server, and nobody why, that nothing could be stored: Mailchimp tries again."""
+    head = "Status: 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 0"
+    sys.stdout.buffer.write(f"{head}\r\n\r\n".encode("ascii"))
+    _close(sys.stdout.buffer)
 
 
 def _run_as_script(app: WebhookApp, request: BinaryIO, answer: BinaryIO) -> None:

@@ -7,7 +7,13 @@ from mcsync.cli.build import build_check
 from mcsync.cli.options import State
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import load
-from mcsync.cli.show_check import show_fix, show_report, show_secret, show_secret_hint
+from mcsync.cli.show_check import (
+    show_fix,
+    show_no_fix,
+    show_report,
+    show_secret,
+    show_secret_hint,
+)
 from mcsync.cli.tables import show_gap
 from mcsync.config import AudienceConfig
 from mcsync.errors import PartialFailure
@@ -23,7 +29,7 @@ def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> Non
     """
     state.is_dry_run = is_dry_run
     config, audiences = load(state)
-    wanted = build_check(config, audiences)
+    wanted = build_check(config, audiences, state.cache or config.cache)
     report = look(wanted)
     if fixes:
         report = _put_right(state, wanted, report, is_dry_run)
@@ -66,7 +72,7 @@ def answer_report(
 
 
 def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) -> Report:
-    """Tell each fix and do it, unless it is a dry run; what is left afterwards.
+    """Do each fix and tell it, or in a dry run only tell it; what is left afterwards.
 
     A signing secret is told at once: Mailchimp never shows it again.
     """
@@ -76,13 +82,15 @@ def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) ->
     failed: list[Finding] = []
     for mailchimp, fix in report.fixes:
         told.append({**fix.as_dict(), "is_done": False})
-        if not state.wants_json:
-            show_fix(fix, is_dry_run=is_dry_run)
         if not is_dry_run:
             told[-1]["is_done"] = _do(state, mailchimp, fix, secrets, failed)
-    if not state.wants_json and secrets:
-        show_secret_hint()
-    if not state.wants_json and told:
+        elif not state.wants_json:
+            show_fix(fix, f"would {fix.sentence}")
+    if not state.wants_json:
+        if secrets:
+            show_secret_hint()
+        if not told:
+            show_no_fix(report)
         show_gap()
     if is_dry_run or not told:
         return report
@@ -101,7 +109,11 @@ def _do(
     outcome = carry_out(mailchimp, fix)
     if isinstance(outcome, Trouble):
         failed.append(Finding("fix-failed", fix.where, outcome.message, outcome.hint, fix.list_id))
+        if not state.wants_json:
+            show_fix(fix, f"could not {fix.sentence}")
         return False
+    if not state.wants_json:
+        show_fix(fix, fix.deed)
     if outcome is None and fix.is_unsigned:
         failed.append(tell_unsigned(fix))
     if outcome is not None:

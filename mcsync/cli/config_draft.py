@@ -210,10 +210,9 @@ def name_group(group: GroupChoice) -> str:
 # --- addresses ------------------------------------------------------------------------------------
 
 
-def read_address(text: str, *, is_bare: bool = False) -> str:
+def read_address(text: str) -> str:
     """An address as typed, made whole: with https:// in front, without a last slash.
 
-    With `is_bare` it may have no query.
     Raises: ValueError with a sentence that tells what is wrong.
     """
     text = text.strip()
@@ -227,6 +226,21 @@ def read_address(text: str, *, is_bare: bool = False) -> str:
         raise ValueError(f'"{text}" is no address; write it as https://www.example.org')
     if "@" in parts.netloc:
         raise ValueError("an address may not hold a user or a password")
-    if is_bare and (parts.query or parts.fragment):
-        raise ValueError("leave out what follows the question mark; a secret is added for you")
     return whole.rstrip("/")
+
+
+def read_hook_address(text: str) -> str:
+    """The address that leads to `mcsync serve`, as `read_address`, without a path of ours.
+
+    Raises: ValueError with a sentence that tells what is wrong.
+    """
+    whole = read_address(text)
+    parts = urlsplit(whole)
+    host = parts.hostname or ""
+    if not ("." in host or ":" in host or host == "localhost"):
+        raise ValueError(
+            f'"{host}" is no name of a public host; write it as https://crm.example.org/mailchimp'
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("leave out what follows the question mark; a secret is added for you")
+    return whole.removesuffix("/batch-webhook").removesuffix("/webhook").rstrip("/")

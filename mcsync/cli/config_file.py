@@ -13,6 +13,10 @@ from mcsync.errors import ConfigError
 
 def refuse_existing(path: Path) -> None:
     """Raise ConfigError when something has that name, or when nothing could be written there."""
+    if os.path.isdir(path):
+        raise ConfigError(
+            f"{path} is a directory", hint=f"name a file in it: --config {path / 'config.json'}"
+        )
     if os.path.lexists(path):
         raise ConfigError(
             f"{path} exists already, and is left as it is",

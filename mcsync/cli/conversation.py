@@ -29,6 +29,7 @@ from mcsync.cli.config_draft import (
     name_group,
     place_keys,
     read_address,
+    read_hook_address,
 )
 from mcsync.cli.probing import OpenAccount, Site, find_site, open_account, open_site
 from mcsync.cli.tables import show_fields, show_line
@@ -41,11 +42,15 @@ from mcsync.model_setup import GroupChoice
 Look = Callable[[], Sequence[GroupChoice]]
 
 
+class Declined(click.Abort):
+    """The last question was answered with no."""
+
+
 def converse(wishes: Wishes, path: Path) -> Choices:
     """Ask for everything that the wishes do not tell, and show what will be written.
 
-    Raises: Stopped or click.Abort when the person leaves, or does not want it written; after
-    three tries in vain what the services raise.
+    Raises: Stopped or click.Abort when the person leaves; Declined when they do not want it
+    written; after three tries in vain what the services raise.
     """
     show_line(
         "This makes a config for mcsync. A few questions; nothing is written before the end, "
@@ -69,7 +74,7 @@ def converse(wishes: Wishes, path: Path) -> Choices:
     choices = _ask_where_keys_go(wishes, choices)
     show_choices(choices, path)
     if not ask_yes("Write it?"):
-        raise click.Abort
+        raise Declined
     return choices
 
 
@@ -210,7 +215,10 @@ def _ask_mailchimp(wishes: Wishes) -> tuple[Setting, str | None, OpenAccount]:
             api_url = _ask_api_url()
         return last, api_url, open_account(last.text, api_url)
 
-    found = try_to(attempt, "Check the end of the key, which tells where Mailchimp is (as -us11)")
+    advice = "Check the end of the key, which tells where Mailchimp is (as -us11)"
+    if wishes.api_url is not None:
+        advice = "Check the address given with --mailchimp-url, which ends in /3.0"
+    found = try_to(attempt, advice)
     account = found[2].account
     whose = f" ({account.email})" if account.email else ""
     show_line(f"Mailchimp lets us in: {account.name}{whose}.", indent=2)
@@ -276,8 +284,8 @@ def _ask_group(name: str, look: Look, taken: set[int]) -> GroupChoice:
     show_step(f'The group for "{name}"')
     show_line(
         "Which CiviCRM group stands for this audience? Whoever is in the group is subscribed, "
-        "and whoever is subscribed is in the group. Shown are enabled mailing groups, no smart "
-        "groups.",
+        "and whoever is subscribed is in the group. Shown are enabled mailing groups; no smart "
+        "groups, and none for access control, since anybody may sign up at Mailchimp.",
         hanging=0,
     )
     while True:
@@ -287,6 +295,7 @@ def _ask_group(name: str, look: Look, taken: set[int]) -> GroupChoice:
             if each.is_active
             and each.is_mailing
             and not each.is_smart
+            and not each.is_access_control
             and each.group_id not in taken
         ]
         if not groups:
@@ -310,6 +319,7 @@ def _ask_interests(audience: AudienceChoice, look: Look) -> AudienceChoice:
     show_step(f'The interests of "{audience.name}"')
     show_line(
         "An interest can have a CiviCRM group too: whoever has the interest is in the group. "
+        "Groups for access control are not offered, since members choose interests themselves. "
         "Which of these shall have one?",
         hanging=0,
     )
@@ -327,7 +337,11 @@ def _ask_interest_group(
     name: str, look: Look, main: GroupChoice, mapped: Mapping[str, GroupChoice]
 ) -> GroupChoice | None:
     taken = {main.group_id, *(group.group_id for group in mapped.values())}
-    groups = [each for each in look() if each.is_active and each.group_id not in taken]
+    groups = [
+        each
+        for each in look()
+        if each.is_active and not each.is_access_control and each.group_id not in taken
+    ]
     groups.sort(key=lambda each: not each.is_mailing)  # others are seldom meant
     labels = [
         name_group(each) + (", smart: only towards Mailchimp" if each.is_smart else "")
@@ -352,9 +366,12 @@ def _ask_webhooks(wishes: Wishes) -> str | None:
         "do without: the next sync finds out.",
         hanging=0,
     )
-    while answer := ask("Public address that leads to mcsync serve (Enter: no webhooks)"):
+    show_line(
+        "The public address that leads there, as https://crm.example.org/mailchimp", hanging=0
+    )
+    while answer := ask("Address (Enter: no webhooks)"):
         try:
-            return read_address(answer, is_bare=True)
+            return read_hook_address(answer)
         except ValueError as error:
             show_line(f"That did not work: {error}.", indent=2)
     return None

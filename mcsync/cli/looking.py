@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mcsync.cli.options import State
 from mcsync.cli.session import load
-from mcsync.lock import hold_lock, resolve_cache
+from mcsync.lock import check_place, hold_lock, resolve_cache
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
@@ -34,9 +34,13 @@ def utc_now() -> datetime:
 
 @contextmanager
 def open_look(state: State) -> Iterator[Look]:
-    """Look at the cache, whatever a run does meanwhile; nothing is written, nothing is asked."""
+    """Look at the cache, whatever a run does meanwhile; nothing is written, nothing is asked.
+
+    Raises: CacheError when there can be no cache at that place.
+    """
     config, audiences = load(state)
     cache = resolve_cache(state.cache or config.cache)
+    check_place(cache)
     from mcsync.cache.reading import open_to_look
 
     store = open_to_look(cache)

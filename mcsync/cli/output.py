@@ -12,7 +12,7 @@ import click
 
 from mcsync.cli.options import State
 from mcsync.cli.signals import Stopped
-from mcsync.errors import ConfigError, ExitCode, McsyncError
+from mcsync.errors import ConfigError, ExitCode, McsyncError, UsageError
 from mcsync.logs import write_error
 
 SCHEMA = 1
@@ -75,7 +75,7 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
 
 
 def _explain_foreseen(error: McsyncError) -> Trouble:
-    problems = error.problems if isinstance(error, ConfigError) else ()
+    problems = error.problems if isinstance(error, ConfigError | UsageError) else ()
     lines = [f"error: {error.message}", *(f"  {path}: {text}" for path, text in problems)]
     if error.hint:
         lines += ["", f"hint: {error.hint}"]

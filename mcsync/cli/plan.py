@@ -81,8 +81,14 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
     click.echo()
     for size in sizes:
         held = run.reports[size.list_id].would_be_held
-        show_line(
-            f"{size.name}: {size.subscribed_now:,} get mail now, {size.subscribed_then:,} then"
-        )
+        now = _say_size(size.subscribed_now, size.pending_now)
+        then = _say_size(size.subscribed_then, size.pending_then)
+        show_line(f"{size.name}: {now} now, {then} then")
         if held:
             show_line(f"{size.name}: a guard would hold this: {held}")
+
+
+def _say_size(number: int, pending: int) -> str:
+    """How many members there are; those who have yet to confirm get no mail, and are told apart."""
+    subscribed = f"{number - pending:,} subscribed"
+    return f"{subscribed} and {pending:,} pending" if pending else subscribed

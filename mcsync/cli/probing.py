@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mcsync.config import derive_api_url, is_header_safe
-from mcsync.errors import ConfigError, ProtocolError, RemoteRefused
+from mcsync.errors import ConfigError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import Audience
 from mcsync.model_setup import Account, GroupChoice
 from mcsync.pipeline.ports import MailchimpPort
@@ -12,7 +12,10 @@ from mcsync.pipeline.ports import MailchimpPort
 _WORDS = {
     "set civicrm.siteKey in the config": "give the site key with --site-key-env",
     "check civicrm.url in the config": "check the address of CiviCRM",
+    "check apiUrl in the config": "check the address of Mailchimp's API",
 }
+_UNREACHABLE = "nothing was written; check the address and the network, then start again"
+_END = "the address of Mailchimp's API ends in /3.0"
 _NO_KEY = "not-a-key"  # CiviCRM answers 401 to it, and nothing else does so but a CiviCRM
 
 
@@ -48,6 +51,9 @@ def find_site(url: str) -> None:
         build_civicrm_setup(url, _NO_KEY).fetch_groups()
     except RemoteRefused:
         return
+    except RemoteUnavailable as error:
+        error.hint = _UNREACHABLE
+        raise
     except ProtocolError as error:
         error.hint = _reword(error.hint)
         raise
@@ -67,6 +73,9 @@ def open_site(url: str, api_key: str, site_key: str | None) -> Site:
     civicrm = build_civicrm_setup(url, api_key, site_key)
     try:
         groups = civicrm.fetch_groups()
+    except RemoteUnavailable as error:
+        error.hint = _UNREACHABLE
+        raise
     except (RemoteRefused, ProtocolError) as error:
         error.hint = _reword(error.hint)
         raise
@@ -89,8 +98,16 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
             hint="copy the whole key; for a proxy give its address with --mailchimp-url",
         )
     mailchimp = build_mailchimp_setup(api_key, address)
-    account = mailchimp.fetch_account()
-    audiences = mailchimp.fetch_audiences()
+    try:
+        account = mailchimp.fetch_account()
+        audiences = mailchimp.fetch_audiences()
+    except RemoteUnavailable as error:
+        error.hint = _UNREACHABLE
+        raise
+    except ProtocolError as error:
+        is_whole = api_url is None or api_url.endswith("/3.0")
+        error.hint = _reword(error.hint) if is_whole else f"{_END}, as {api_url}/3.0"
+        raise
     if not audiences:
         raise ConfigError(
             f'the Mailchimp account "{account.name}" has no audience',

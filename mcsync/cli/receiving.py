@@ -85,7 +85,7 @@ class QueueHandler:
 
     def _handle(self, store: "Store") -> int:
         from mcsync.cli.build import build_run
-        from mcsync.pipeline.run import OutOfTime
+        from mcsync.pipeline.run import OutOfTime, count_of
         from mcsync.pipeline.webhooks import handle_webhooks
 
         self.run = run = build_run(
@@ -103,6 +103,8 @@ class QueueHandler:
             if not handled:
                 raise
             log.warning("%s", error.message)
+        if handled:
+            log.info("%s handled", count_of(handled, "webhook"))
         return handled
 
     def _sleep(self, seconds: float) -> None:

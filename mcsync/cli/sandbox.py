@@ -12,6 +12,8 @@ from mcsync.cli.output import print_document, write_answer
 from mcsync.cli.signals import Stopped
 from mcsync.errors import ConfigError, UsageError
 
+_LOOK_S = 0.5
+
 
 @click.command(name="sandbox")
 @click.option("--mailchimp-port", default=8001, show_default=True, help="0 takes any free one.")
@@ -28,7 +30,8 @@ def command(
 ) -> None:
     """Keep both simulated services running on loopback, to try the real commands by hand.
 
-    Prints a config for them. Ends with Ctrl-C; everything in it is then forgotten.
+    Prints a config for them. Ends with Ctrl-C; everything in it is then forgotten. Webhooks are
+    tried and delivered as by Mailchimp itself, so "check --fix" needs "serve" running.
 
     \b
     Example:
@@ -43,11 +46,14 @@ def command(
             f"{write_config} exists already", hint="name a file that does not exist yet"
         )
     try:
-        with Town(mailchimp_port=mailchimp_port, civicrm_port=civicrm_port) as town:
+        with Town(
+            mailchimp_port=mailchimp_port, civicrm_port=civicrm_port, deliver_webhooks=True
+        ) as town:
             settle(town)
             _tell_config(state, town.make_config(), write_config)
             click.echo("Both services are running; Ctrl-C ends them.", err=True)
-            threading.Event().wait()
+            while True:  # a signal that another thread was given is seen when we wake
+                threading.Event().wait(_LOOK_S)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise

@@ -45,6 +45,7 @@ def command(state: State, bind: Address) -> None:
       mcsync serve -v --bind 127.0.0.1:9000
     """
     intake = open_intake(state)
+    state.stop_hint = "what was stored is handled by the next sync"
     desk = open_desk(intake)
     with ExitStack() as stack:
         listener = stack.enter_context(listen(bind))
@@ -56,7 +57,8 @@ def command(state: State, bind: Address) -> None:
         server = WebServer(desk.app, listener)
         stack.callback(server.stop, _ANSWER_S)
         server.start()
-        _tell_start(state, Address(bind.host, listener.getsockname()[1]), desk.paths)
+        address = Address(bind.host, listener.getsockname()[1])
+        _tell_start(state, address, desk.paths, is_news=bind.port == 0)
         server.wait()
 
 
@@ -84,10 +86,16 @@ def make_application() -> "WSGIApplication":
     return application
 
 
-def _tell_start(state: State, address: Address, paths: tuple[str, ...]) -> None:
-    """Now, and not at the end: whoever started the server wants to know where it is."""
+def _tell_start(state: State, address: Address, paths: tuple[str, ...], *, is_news: bool) -> None:
+    """Now, and not at the end: whoever started the server wants to know where it is.
+
+    `is_news`: the port was not known before, so it is told however quiet we are to be.
+    """
     url = f"http://{address.shown()}"
-    log.info("webhooks are taken at %s%s", url, "".join(f" {path}" for path in paths))
+    told = f"webhooks are taken at {' and '.join(f'{url}{path}' for path in paths or ('',))}"
+    if is_news and not state.wants_json and not log.isEnabledFor(logging.INFO):
+        click.echo(told, err=True)
+    log.info("%s", told)
     if state.wants_json:
         state.answer = {"url": url, "paths": list(paths)}
         print_document(state)

@@ -17,6 +17,7 @@ from mcsync.cli.config_draft import (
     KeysIn,
     draft_config,
     find_variables,
+    read_hook_address,
 )
 from mcsync.cli.config_file import refuse_existing, write_config
 from mcsync.cli.options import State
@@ -81,10 +82,14 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
     wishes = _make_wishes(state, options)
     if options.no_input or options.read_keys or state.wants_json or not _is_somebody_there():
         return take_choices(wishes)
-    from mcsync.cli.conversation import converse
+    from mcsync.cli.conversation import Declined, converse
 
     try:
         return converse(wishes, path)
+    except Declined:
+        click.echo()
+        state.stop_hint = "not written, as you said"
+        raise
     except (Stopped, click.Abort):
         click.echo()  # the question has no line of its own yet
         raise
@@ -114,7 +119,7 @@ def _make_wishes(state: State, options: Options) -> Wishes:
         api_url=api_url and check_address("--mailchimp-url", api_url),
         audiences=options.audiences,
         interests=options.interests,
-        webhook_url=hooks and check_address("--webhook-url", hooks, is_bare=True),
+        webhook_url=hooks and check_address("--webhook-url", hooks, read_hook_address),
         keys=KeysIn(options.keys) if options.keys else None,
         cache="mcsync.db" if state.cache is None else os.path.abspath(state.cache),
     )
@@ -152,7 +157,7 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
     chosen = state.audiences = [each.as_dict() for each in choices.audiences]
     if not state.wants_json:
         _show_written(choices, config, unset)
-    wanted = build_check(config, config.audiences)
+    wanted = build_check(config, config.audiences, config.cache)
     answer_report(state, wanted, look(wanted), config.audiences)
     state.audiences = [a | b for a, b in zip(chosen, state.audiences, strict=True)]
     if not state.wants_json:

@@ -18,7 +18,7 @@ def show_report(wanted: Check, report: Report) -> None:
     if findings:
         show_gap()
         if is_terminal():
-            show_table(("", "finding"), _rows(findings))
+            show_table(("severity", "finding"), _rows(findings))
         else:
             show_table(_COLUMNS, [_line(each) for each in findings])
     show_gap()
@@ -35,7 +35,7 @@ def _tell_what_there_is(wanted: Check, report: Report) -> Iterator[tuple[str, st
 
 def _say_site(wanted: Check, report: Report) -> str:
     if not report.site:
-        return f"{wanted.place}: nothing seen"
+        return f"{wanted.place}: could not be asked"
     told = f"{wanted.place}, as contact {report.site['contact_id']}"
     offset_s = report.site.get("utc_offset_s")
     if not isinstance(offset_s, int):
@@ -48,7 +48,7 @@ def _say_site(wanted: Check, report: Report) -> str:
 def _say_account(account: dict[str, object]) -> str:
     told = f"{account['name']} at {account['place']}"
     if account["role"] is None and "audiences" not in account:
-        return f"{told}: nothing seen"
+        return f"{told}: could not be asked"
     told += f", as {account['role']}" if account["role"] else ""
     count = account.get("audiences")
     if count is None:
@@ -84,9 +84,24 @@ def _sum_up(report: Report) -> str:
     return f"{told}."
 
 
-def show_fix(fix: Fix, *, is_dry_run: bool) -> None:
-    """What a fix does, before it does it."""
-    show_line(f"{fix.where}: {'would' if is_dry_run else 'will'} {fix.sentence}.")
+def show_fix(fix: Fix, told: str) -> None:
+    """What a fix did, could not do, or would do."""
+    show_line(f"{fix.where}: {told}.")
+
+
+def show_no_fix(report: Report) -> None:
+    """That nothing was done to any webhook: none needed it, or something is in the way."""
+    in_the_way = [
+        each
+        for each in report.findings
+        if each.severity is Severity.PROBLEM
+        and each.code != "webhook-silent"
+        and ("webhook" in each.code or each.code.startswith("mailchimp-"))
+    ]
+    if in_the_way:
+        show_line("No webhook could be changed; what is in the way is told below.")
+    else:
+        show_line("No webhook needed a change.")
 
 
 def show_secret(fix: Fix, secret: str) -> None:

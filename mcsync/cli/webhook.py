@@ -3,15 +3,17 @@
 import logging
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from mcsync.cli.cgi import answer_web_server, put_event
+from mcsync.cli.cgi import answer_web_server, put_event, refuse_web_server
 from mcsync.cli.options import FileName, State, global_options
 from mcsync.cli.output import write_answer
 from mcsync.cli.receiving import Intake, QueueHandler, open_intake
 from mcsync.errors import LockHeld, McsyncError, UsageError
+from mcsync.model_setup import WebhookEvent
 from mcsync.webhooks.app import is_for_us
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
 
@@ -19,7 +21,7 @@ log = logging.getLogger("mcsync")
 
 
 @click.command(name="webhook")
-@click.option("--file", type=FileName(), metavar="FILE", help="Read it from there, not from stdin.")
+@click.option("--file", type=FileName(), metavar="FILE", help="Read it from there; - is stdin.")
 @click.option("--batch", "is_batch", is_flag=True, help="Refuse all but a batch webhook's.")
 @global_options
 def command(state: State, file: Path | None, is_batch: bool) -> None:
@@ -40,34 +42,49 @@ def command(state: State, file: Path | None, is_batch: bool) -> None:
             "as a CGI script this takes no --file, no --batch and no --json",
             hint="a script that has checked the secret itself runs: env -u REQUEST_METHOD mcsync …",
         )
-    intake = open_intake(state)
     if is_cgi:
-        is_stored = answer_web_server(intake)
-    else:
-        is_stored = _store(state, intake, _read(file), is_batch)
-    handled = _handle(intake) if is_stored else 0
-    if not is_cgi:
+        _be_script(state)
+        return
+    intake = open_intake(state)
+    event = _store(state, intake, _read(file), is_batch)
+    if event is not None:
+        handled, why = _handle(intake)
         state.answer["handled"] = handled
-        _tell(state)
+        state.answer["why"] = None if handled else why or _find_why(intake, event)
+    _tell(state)
+
+
+def _be_script(state: State) -> None:
+    """Answer a web server, whatever happens; only then handle what was stored."""
+    try:
+        intake = open_intake(state)
+    except Exception:
+        refuse_web_server()
+        raise
+    if answer_web_server(intake):
+        _handle(intake)
 
 
 def _read(file: Path | None) -> bytes:
     """The payload. Raises: UsageError when it cannot be read, or is too big."""
+    is_stdin = file is None or str(file) == "-"
+    if is_stdin and sys.stdin.isatty():
+        click.echo("Waiting for a payload on stdin; Ctrl-D ends it.", err=True)
     try:
-        if file is None:
+        if file is None or is_stdin:
             body = sys.stdin.buffer.read(MAX_BODY + 1)
         else:
             with file.open("rb") as opened:
                 body = opened.read(MAX_BODY + 1)
     except OSError as error:
-        what = "stdin" if file is None else str(file)
+        what = "stdin" if is_stdin else str(file)
         raise UsageError(f"{what} cannot be read: {error.strerror}") from None
     if len(body) > MAX_BODY:
         raise UsageError("a payload has at most 1 MiB; this is more")
     return body
 
 
-def _store(state: State, intake: Intake, body: bytes, is_batch: bool) -> bool:
+def _store(state: State, intake: Intake, body: bytes, is_batch: bool) -> WebhookEvent | None:
     """Store the payload if there is something for us in it; the answer so far is in `state`."""
     try:
         payload = parse_payload(body)
@@ -78,23 +95,39 @@ def _store(state: State, intake: Intake, body: bytes, is_batch: bool) -> bool:
         ) from None
     if is_batch and not payload.is_batch:
         raise UsageError("this is no batch webhook's payload", hint="leave --batch out")
-    state.answer = {"stored": False, "kind": payload.type or None, "handled": 0}
-    if not is_for_us(payload.event, intake.list_ids):
-        return False
-    put_event(intake, payload.event)
+    state.answer = {"stored": False, "kind": payload.type or None, "handled": 0, "why": None}
+    event = payload.event
+    if not is_for_us(event, intake.list_ids):
+        if event is not None:
+            state.answer["why"] = f"the audience {event.list_id} is not in the config"
+        return None
+    put_event(intake, event)
     state.answer["stored"] = True
-    return True
+    return event
 
 
-def _handle(intake: Intake) -> int:
-    """Handle what is in the queue; trouble is only logged, for the payload is safe."""
+def _handle(intake: Intake) -> tuple[int, str | None]:
+    """Handle what is in the queue: how many, or why not. The payload is safe in any case."""
     try:
-        return QueueHandler(intake).handle_chunk()
+        return QueueHandler(intake).handle_chunk(), None
     except LockHeld:
-        log.info("another run is at work; the next one handles the webhook")
+        return 0, "another run is at work; it or the next sync handles it"
     except McsyncError as error:
         log.warning("the webhook is stored, and handled by the next run: %s", error.message)
-    return 0
+        return 0, "nothing can be handled just now; the next sync handles it"
+
+
+def _find_why(intake: Intake, event: WebhookEvent) -> str:
+    """Why nothing was handled, though nothing went wrong."""
+    from mcsync.cache.audiences import load_status
+    from mcsync.cache.reading import open_to_look
+
+    store = open_to_look(intake.cache)
+    if store is not None and event.list_id:
+        with closing(store):
+            if load_status(store, event.list_id).fetched_at is None:
+                return "the audience was never fetched: run mcsync fetch"
+    return "the next sync handles it"
 
 
 def _tell(state: State) -> None:
@@ -102,4 +135,5 @@ def _tell(state: State) -> None:
         answer = state.answer
         kind = answer["kind"] or "of a kind unknown here"
         verb = "stored" if answer["stored"] else "nothing for us"
-        write_answer(f"{verb}: {kind}; {answer['handled']} handled")
+        why = f": {answer['why']}" if answer["why"] else ""
+        write_answer(f"{verb}: {kind}; {answer['handled']} handled{why}")

@@ -1,7 +1,7 @@
 """What the options and the environment of `mcsync init` say, and choices made of them alone."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TypeVar
@@ -22,16 +22,17 @@ from mcsync.cli.config_draft import (
 )
 from mcsync.cli.probing import OpenAccount, open_account, open_site
 from mcsync.config import did_you_mean
-from mcsync.errors import UsageError
+from mcsync.errors import McsyncError, UsageError
 from mcsync.model import Audience
 from mcsync.model_setup import GroupChoice
+from mcsync.pipeline.run import count_of
 
 T = TypeVar("T")
 _HELP = 'see "mcsync init --help"; on a terminal it asks for what is missing'
 _MISSING = {
-    CIVICRM_URL: f"--civicrm-url URL, or ${CIVICRM_URL}: the address of CiviCRM",
-    CIVICRM_KEY: f"--civicrm-key-env NAME, or ${CIVICRM_KEY}: the API key of CiviCRM",
-    MAILCHIMP_KEY: f"--mailchimp-key-env NAME, or ${MAILCHIMP_KEY}: the API key of Mailchimp",
+    CIVICRM_URL: (f"--civicrm-url URL, or ${CIVICRM_URL}", "the address of CiviCRM"),
+    CIVICRM_KEY: (f"--civicrm-key-env NAME, or ${CIVICRM_KEY}", "the API key of CiviCRM"),
+    MAILCHIMP_KEY: (f"--mailchimp-key-env NAME, or ${MAILCHIMP_KEY}", "the API key of Mailchimp"),
 }
 
 
@@ -98,10 +99,10 @@ def read_keys() -> dict[str, Setting]:
     return {CIVICRM_KEY: Setting(lines[0]), MAILCHIMP_KEY: Setting(lines[1])}
 
 
-def check_address(option: str, text: str, *, is_bare: bool = False) -> str:
+def check_address(option: str, text: str, read: Callable[[str], str] = read_address) -> str:
     """An address, made whole; UsageError with the option's name when it is none."""
     try:
-        return read_address(text, is_bare=is_bare)
+        return read(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}", hint=_HELP) from None
 
@@ -115,12 +116,16 @@ def take_choices(wishes: Wishes) -> Choices:
     Raises: UsageError naming all that is missing, or what does not fit; what both services
     raise.
     """
-    missing = [text for name, text in _MISSING.items() if wishes.find(name) is None]
+    missing = [told for name, told in _MISSING.items() if wishes.find(name) is None]
     if not wishes.audiences:
-        missing.append("--audience AUDIENCE=GROUP: which audience belongs to which group")
+        missing.append(("--audience AUDIENCE=GROUP", "which audience belongs to which group"))
     url, key, mailchimp_key = map(wishes.find, _MISSING)
     if missing or url is None or key is None or mailchimp_key is None:
-        raise UsageError(f"nobody can be asked here; missing: {'; '.join(missing)}", hint=_HELP)
+        raise UsageError(
+            f"nobody can be asked here, and {count_of(len(missing), 'thing')} must be told",
+            hint=f"{_HELP}{_tell_audiences(wishes)}",
+            problems=tuple(missing),
+        )
     site_key = wishes.find(SITE_KEY)
     site = open_site(url.text, key.text, site_key.text if site_key else None)
     account = open_account(mailchimp_key.text, wishes.api_url)
@@ -138,6 +143,19 @@ def take_choices(wishes: Wishes) -> Choices:
         cache=wishes.cache,
     )
     return choices if wishes.keys is None else place_keys(choices, wishes.keys)
+
+
+def _tell_audiences(wishes: Wishes) -> str:
+    """The account's audiences for a hint, if none is chosen yet and the key opens it; else ""."""
+    key = wishes.find(MAILCHIMP_KEY)
+    if wishes.audiences or key is None:
+        return ""
+    try:
+        audiences = open_account(key.text, wishes.api_url).audiences
+    except McsyncError:
+        return ""
+    names = ", ".join(f"{each.name} ({each.list_id})" for each in audiences)
+    return f"; the account's audiences are: {names}"
 
 
 def make_secret() -> str:
@@ -236,6 +254,12 @@ def _find_group(option: str, wanted: str, groups: Sequence[GroupChoice]) -> Grou
     if not group.is_active:
         raise UsageError(
             f"{option}: {name_group(group)} is disabled", hint="enable it in CiviCRM, then repeat"
+        )
+    if group.is_access_control:
+        raise UsageError(
+            f"{option}: {name_group(group)} is for access control, and anybody who signs up at"
+            " Mailchimp would get what it allows",
+            hint='name another group, or take "Access Control" off it in CiviCRM',
         )
     return group
 

@@ -107,8 +107,20 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     if notes.problems:
         count = len(notes.problems)
         message = f"{_shown_path(path)} has {count} problem{'s' if count > 1 else ''}"
-        raise ConfigError(message, hint=HINT, problems=tuple(notes.problems))
+        raise ConfigError(message, hint=_advise(notes), problems=tuple(notes.problems))
     return _with_warnings(config, text, mode, notes.warnings)
+
+
+def _advise(notes: Notes) -> str:
+    """What to do about the problems: variables are set elsewhere than in the file."""
+    if not notes.unset:
+        return HINT
+    names = ", ".join(dict.fromkeys(notes.unset))
+    hint = (
+        f"set {names} where mcsync runs: by export in the shell, by a file of variables that the"
+        " line in the crontab reads, by EnvironmentFile in systemd"
+    )
+    return hint if len(notes.problems) == len(notes.unset) else f"{hint}; {HINT}"
 
 
 def select_audiences(config: Config, list_ids: Sequence[str]) -> tuple[AudienceConfig, ...]:
@@ -129,7 +141,11 @@ def _find_audience(config: Config, wanted: str) -> AudienceConfig:
     named = [found for found in config.audiences if found.name.lower() == wanted.lower()]
     if len(named) == 1:
         return named[0]
-    ids = ", ".join(audience.list_id for audience in named or config.audiences)
+    shown = named or config.audiences
+    ids = ", ".join(
+        each.list_id if each.name == each.list_id else f"{each.name} ({each.list_id})"
+        for each in shown
+    )
     if named:
         raise UsageError(f'{len(named)} audiences are named "{wanted}"', hint=f"name one: {ids}")
     words = [word for audience in config.audiences for word in (audience.list_id, audience.name)]

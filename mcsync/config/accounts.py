@@ -71,11 +71,22 @@ def derive_api_url(key: str) -> str | None:
 
 def _hook(section: Section, url_key: str, secret_key: str) -> tuple[Secret | None, list[str]]:
     """Return where Mailchimp is to send webhooks, and the secrets it may send with them."""
-    url, secret = section.secret(url_key), section.secret(secret_key)
-    if url and read_address(section, url_key) is None:
-        url = None
+    url, secret = _hook_url(section, url_key), section.secret(secret_key)
     secrets = [secret or "", _secret_in(url or "")]
     return (Secret(url) if url else None), secrets
+
+
+def _hook_url(section: Section, key: str) -> str | None:
+    """Return a webhook's URL; it holds a secret, so a problem with it never shows it."""
+    url = section.get(key)
+    if url is None:
+        return None
+    ending = "batch-webhook" if key == "batchWebhook" else "webhook"
+    shape = f"expected an address, as https://…/{ending}?secret=…"
+    if not isinstance(url, str) or not is_header_safe(url):
+        section.note(key, shape)
+        return None
+    return None if read_address(section, key, shape) is None else url
 
 
 def _secret_in(url: str) -> str:
@@ -134,7 +145,9 @@ def one_line(value: object) -> str | None:
     return " ".join("".join(c if c.isprintable() else " " for c in value).split()) or None
 
 
-def read_address(section: Section, key: str) -> str | None:
+def read_address(
+    section: Section, key: str, expected: str = "expected an address that starts with https://"
+) -> str | None:
     """Return an http(s) URL without a last slash; plain http earns a warning off loopback."""
     text = section.text(key)
     if text is None:
@@ -145,7 +158,7 @@ def read_address(section: Section, key: str) -> str | None:
     except ValueError:
         is_whole = False
     if not is_whole or parts.scheme not in ("http", "https"):
-        section.note(key, "expected an address that starts with https://")
+        section.note(key, expected)
         return None
     if "@" in parts.netloc:
         section.note(key, "an address may not hold a user or password")

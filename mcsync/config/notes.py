@@ -30,6 +30,7 @@ class Notes:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[tuple[str, str]] = []
         self.warnings: list[str] = []
+        self.unset: list[str] = []  # variables that are wanted and missing, once per problem
         self.environ = environ
         self._hidden: set[str] = set()
 
@@ -93,6 +94,7 @@ class Notes:
     def _expand_text(self, text: str, path: str) -> object:
         names = _VARIABLE.findall(text)
         missing = [name for name in dict.fromkeys(names) if name not in self.environ]
+        self.unset += missing
         for name in missing:
             self.add(path, f"${{{name}}} is not set in the environment")
         if "${" in _VARIABLE.sub("", text):

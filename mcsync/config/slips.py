@@ -251,7 +251,7 @@ class _Walker:
 
     def no_value(self, char: str) -> NoReturn:
         if not char and not self.opened:
-            self.slip(self.at, "the file is empty", 'write a config with "mcsync init"')
+            self.slip(self.at, "the file is empty", 'delete it, then run "mcsync init"')
         if not char:
             self.unclosed()
         self.refuse_wrong_quotes(char)

@@ -101,7 +101,8 @@ class PluginSeen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What there is to check. `filled` are the merge tags that a sync fills; `probe` asks an
-    address as Mailchimp does, and returns the HTTP status.
+    address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why we could not
+    make or write the cache.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -113,6 +114,7 @@ class Check:
     plugins: tuple[PluginSeen, ...]
     left_out: Mapping[str, str]
     warnings: tuple[str, ...]
+    cache_trouble: Trouble | None
     probe: Callable[[str], int]
     clock: Callable[[], datetime]
 
@@ -163,6 +165,8 @@ def look(check: Check) -> Report:
     """Look at everything; nothing is written anywhere."""
     report = Report()
     report.findings += judge_config(check.warnings)
+    if check.cache_trouble is not None:
+        report.findings.append(check.cache_trouble.as_finding("cache", "cache"))
     report.findings += judge_plugins(check.left_out)
     asked: set[str] = set()
     for account in check.accounts:

@@ -33,10 +33,16 @@ _PROBLEMS = (
     *("webhook-loop", "webhook-secret", "webhook-url", "webhook-no-secret", "webhook-silent"),
     *("batch-webhook-missing", "batch-webhook-duplicated", "batch-webhook-disabled"),
     *("batch-webhook-secret", "batch-webhook-url", "fix-failed", "webhook-unsigned"),
-    *("plugin-not-loaded", "civicrm-field-unknown"),
+    *("plugin-not-loaded", "civicrm-field-unknown", "cache-unusable"),
 )
 _WARNINGS = (
-    *("group-not-mailing", "names-missing", "required-field", "clock-mailchimp"),
+    *(
+        "group-not-mailing",
+        "group-access-control",
+        "names-missing",
+        "required-field",
+        "clock-mailchimp",
+    ),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
     "config-warning",
 )
@@ -81,14 +87,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why facts could not be had; `kind` ends a code: unreachable, refused, odd-answer."""
+    """Why facts, or a file, could not be had; `kind` ends a code: unreachable, refused, ..."""
 
     kind: str
     message: str
     hint: str = ""
 
     def as_finding(self, service: str, where: str, list_id: str = "") -> Finding:
-        """The finding; `service` begins its code: mailchimp, civicrm."""
+        """The finding; `service` begins its code: mailchimp, civicrm, cache."""
         return Finding(f"{service}-{self.kind}", where, self.message, self.hint, list_id)
 
 
@@ -226,6 +232,8 @@ def judge_groups(
         group = groups.get(group_id)
         key = f"lists.{task.list_id}.interests.{interest_id}"
         yield from _judge_presence("interest-group", where, task, group_id, group, key)
+        if interest_id not in task.push_only:
+            yield from _judge_access(where, task, group, key)
         if group is not None and group.is_smart and interest_id not in task.push_only:
             yield Finding(
                 "interest-group-smart",
@@ -239,6 +247,7 @@ def judge_groups(
 def _judge_subscription_group(task: AudienceToCheck, group: Group | None) -> Iterator[Finding]:
     key = f"lists.{task.list_id}.subscriptionGroup"
     yield from _judge_presence("group", task.name, task, task.group_id, group, key)
+    yield from _judge_access(task.name, task, group, key)
     if group is not None and group.is_smart:
         yield Finding(
             "group-smart",
@@ -274,6 +283,21 @@ def _judge_presence(
             where,
             f"{_say_group(group)} is disabled",
             f"enable it in CiviCRM, or correct {key} in the config",
+            task.list_id,
+        )
+
+
+def _judge_access(
+    where: str, task: AudienceToCheck, group: Group | None, key: str
+) -> Iterator[Finding]:
+    """Would somebody who signs up at Mailchimp get permissions by it?"""
+    if group is not None and group.is_access_control and not group.is_smart:
+        yield Finding(
+            "group-access-control",
+            where,
+            f"{_say_group(group)} is for access control:"
+            " anybody who signs up at Mailchimp gets what it allows",
+            f'put another group into {key}, or take "Access Control" off this one in CiviCRM',
             task.list_id,
         )
 

@@ -23,6 +23,7 @@ EVENTS: Mapping[str, bool] = {
 }
 SOURCES: Mapping[str, bool] = {"user": True, "admin": True, "api": False}
 FIX = "mcsync check --fix"
+_END_URL = 'end the URL in the config with "?secret=" and something long and random'
 _USUAL_PORTS = (None, 80, 443)
 
 Hook = TypeVar("Hook", Webhook, BatchWebhook)
@@ -137,9 +138,14 @@ def _tell_open(where: str, wanted: WantedHook, list_id: str = "") -> Finding:
         "webhook-no-secret",
         where,
         f"the URL {wanted.shown} has no secret, so anybody could send to it",
-        'end the URL in the config with "?secret=" and something long and random',
+        _END_URL,
         list_id,
     )
+
+
+def _how_to_fix(wanted: WantedHook) -> str:
+    """Without a secret nothing is registered, so that comes first."""
+    return f"first {_END_URL}, then run {FIX}" if wanted.is_open else FIX
 
 
 def judge_webhooks(
@@ -149,13 +155,13 @@ def judge_webhooks(
     ours = _sort_ours(found, wanted, find_faults)
     if not ours:
         message = f"Mailchimp has no webhook to {wanted.shown}"
-        yield Finding("webhook-missing", where, message, FIX, list_id)
+        yield Finding("webhook-missing", where, message, _how_to_fix(wanted), list_id)
     else:
         for code, message in find_faults(ours[0], wanted).items():
-            yield Finding(code, where, message, FIX, list_id)
+            yield Finding(code, where, message, _how_to_fix(wanted), list_id)
     if len(ours) > 1:
         message = f"Mailchimp has {len(ours)} webhooks to {wanted.shown}"
-        yield Finding("webhook-duplicated", where, message, FIX, list_id)
+        yield Finding("webhook-duplicated", where, message, _how_to_fix(wanted), list_id)
     yield from _tell_foreign("webhook-foreign", where, len(found) - len(ours), list_id)
 
 
@@ -176,13 +182,13 @@ def judge_batch_webhooks(
     ours = _sort_ours(found, wanted, find_batch_faults)
     if not ours:
         message = f"Mailchimp has no batch webhook to {wanted.shown}"
-        yield Finding("batch-webhook-missing", where, message, FIX)
+        yield Finding("batch-webhook-missing", where, message, _how_to_fix(wanted))
     else:
         for code, message in find_batch_faults(ours[0], wanted).items():
-            yield Finding(code, where, message, FIX)
+            yield Finding(code, where, message, _how_to_fix(wanted))
     if len(ours) > 1:
         message = f"Mailchimp has {len(ours)} batch webhooks to {wanted.shown}"
-        yield Finding("batch-webhook-duplicated", where, message, FIX)
+        yield Finding("batch-webhook-duplicated", where, message, _how_to_fix(wanted))
     yield from _tell_foreign("batch-webhook-foreign", where, len(found) - len(ours))
 
 
@@ -297,7 +303,7 @@ class Fix:
 
     @property
     def sentence(self) -> str:
-        """What it does, to go on after "will" or "would"."""
+        """What it does, to go on after "would"."""
         what = "webhook" if self.list_id else "batch webhook"
         if self.kind is FixKind.DELETE:
             return f"delete the superfluous {what} {self.webhook_id} to {self.wanted.shown}"
@@ -309,6 +315,13 @@ class Fix:
         if self.kind is FixKind.CREATE:
             return f"create a {what} to {self.wanted.shown}{settings}"
         return f"change the {what} {self.webhook_id} to {self.wanted.shown}{settings}"
+
+    @property
+    def deed(self) -> str:
+        """What it did."""
+        return f"{self.kind.value}d{self.sentence.removeprefix(self.kind.value)}".replace(
+            "and have it switched on", "and switched it on"
+        )
 
     def as_dict(self) -> dict[str, object]:
         """The fix as `--json` has it."""

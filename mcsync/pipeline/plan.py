@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcsync.cache.audiences import count_subscribed
 from mcsync.cache.members import read_update
 from mcsync.cache.outbox import load_queued, load_row_state
+from mcsync.cache.standing import count_rows
 from mcsync.cache.trail import Change, load_changes
 from mcsync.model import REASONS, SUBSCRIPTION, MemberStatus, Side
 from mcsync.pipeline.fetch import as_written
@@ -19,6 +19,7 @@ from mcsync.pipeline.results import tell_changes
 from mcsync.pipeline.run import Run, Task
 
 _IN = {status.value for status in MemberStatus if status.is_in}
+_PENDING = MemberStatus.PENDING.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,17 @@ class Line:
 
 
 class Forecast(NamedTuple):
-    """How many members get mail now, and how many would after the plan."""
+    """How many members are subscribed or pending now, and how many would be after the plan.
+
+    `pending_now` and `pending_then` are those of them who have been asked and get no mail yet.
+    """
 
     list_id: str
     name: str
     subscribed_now: int
     subscribed_then: int
+    pending_now: int
+    pending_then: int
 
 
 def load_done(run: Run) -> list[Line]:
@@ -93,7 +99,9 @@ def forecast(run: Run, lines: Sequence[Line]) -> list[Forecast]:
     """The audiences' sizes now and after the plan."""
     sizes = []
     for task in run.tasks:
-        now = count_subscribed(run.store, task.list_id)
+        counts = count_rows(run.store, task.list_id)
+        now = sum(each.count for each in counts if each.member_status in _IN)
+        asked = sum(each.count for each in counts if each.member_status == _PENDING)
         mine = [
             line
             for line in lines
@@ -103,5 +111,7 @@ def forecast(run: Run, lines: Sequence[Line]) -> list[Forecast]:
         ]
         more = sum(x.after in _IN and x.before not in _IN for x in mine)
         less = sum(x.after not in _IN and x.before in _IN for x in mine)
-        sizes.append(Forecast(task.list_id, task.name, now, now + more - less))
+        asked_then = asked + sum((x.after == _PENDING) - (x.before == _PENDING) for x in mine)
+        then = now + more - less
+        sizes.append(Forecast(task.list_id, task.name, now, then, asked, asked_then))
     return sizes

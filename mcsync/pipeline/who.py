@@ -72,9 +72,10 @@ def find_who(store: Store, list_id: str, who: Who) -> list[Found]:
 
 def unknown(who: Who, list_ids: Sequence[str]) -> UsageError:
     """Nobody like that is in the cache."""
-    where = "this audience" if len(list_ids) == 1 else "any audience"
+    count = len(list_ids)
+    where = f"audience {list_ids[0]} or its" if count == 1 else f"any of {count} audiences or their"
     return UsageError(
-        f"nobody known as {who.text} in {where}, nor in a group of theirs",
+        f"nobody known as {who.text} in {where} groups",
         hint="the cache knows who is or was in an audience or in one of its groups; if they are"
         ' new there, run "mcsync fetch" first',
     )

@@ -43,9 +43,12 @@ class Town:
         mailchimp_port: int = 0,
         civicrm_port: int = 0,
         utc_offset_minutes: int = 60,
+        deliver_webhooks: bool = False,
     ) -> None:
+        """With `deliver_webhooks` the URLs of webhooks are tried, and really sent to."""
         self.clock = TownClock(start)
-        self.mailchimp = MailchimpSimulator(self.clock)
+        self.mailchimp = MailchimpSimulator(self.clock, deliver_webhooks=deliver_webhooks)
+        self.mailchimp.settings.validate_webhooks = deliver_webhooks
         self.mailchimp.add_account(API_KEY)
         self.civicrm = CivicrmSimulator(self.clock, utc_offset_minutes)
         self.mailchimp_server = LoopbackServer(self.mailchimp, mailchimp_port)

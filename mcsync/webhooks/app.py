@@ -14,8 +14,9 @@ is ever logged.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote_to_bytes
@@ -32,6 +33,7 @@ log = logging.getLogger("mcsync")
 ENDINGS = ("/webhook", "/batch-webhook")  # a proxy may have taken off what stands before
 _GREETING = b"mcsync takes Mailchimp's webhooks here.\n"
 _MAX_DIGITS = 18
+_AN_HOUR = timedelta(hours=1)
 
 
 class _Refusal(Exception):
@@ -48,6 +50,7 @@ class WebhookApp:
     `store` returns whether the event is on the disk. `list_ids` are the audiences we care for.
     `paths` are those of the configured URLs; None is for a server that chose the path already.
     Which of the paths a payload comes to makes no difference: it tells what it is itself.
+    `warns`: what is refused is worth a warning, once an hour.
     """
 
     def __init__(
@@ -57,12 +60,15 @@ class WebhookApp:
         list_ids: Collection[str],
         paths: Collection[str] | None,
         clock: Callable[[], datetime],
+        *,
+        warns: bool = True,
     ) -> None:
         self._gate = gate
         self._store = store
         self._list_ids = frozenset(list_ids)
         self._paths = None if paths is None else {clean_path(path) for path in paths}
         self._clock = clock
+        self._refusals = _Refusals(warns)
 
     def __call__(
         self, request: "WSGIEnvironment", start_response: "StartResponse"
@@ -111,8 +117,9 @@ class WebhookApp:
             payload = parse_payload(body)
         except NotAPayload:
             payload = None
-        if not self._gate.admits(payload, proof, self._clock()):
-            log.info("a webhook was refused: its secret or its signature is wrong")
+        now = self._clock()
+        if not self._gate.admits(payload, proof, now):
+            self._refusals.tell(self._gate.find_fault(payload, proof), now)
             return HTTPStatus.UNAUTHORIZED
         if payload is None:
             return HTTPStatus.BAD_REQUEST
@@ -122,6 +129,32 @@ class WebhookApp:
             return HTTPStatus.SERVICE_UNAVAILABLE
         log.debug("a webhook is stored: %s", payload.type)
         return HTTPStatus.OK
+
+
+class _Refusals:
+    """Tells that webhooks are refused: loud at most once an hour, for anybody may send some."""
+
+    def __init__(self, warns: bool) -> None:
+        self._warns = warns
+        self._lock = threading.Lock()
+        self._told_at: datetime | None = None
+        self._since = 0
+
+    def tell(self, fault: str, now: datetime) -> None:
+        """Log one more; `fault` is what was wrong, never what it was."""
+        with self._lock:
+            is_loud = self._warns and (self._told_at is None or now - self._told_at >= _AN_HOUR)
+            since = self._since
+            self._told_at, self._since = (now, 0) if is_loud else (self._told_at, since + 1)
+        if not is_loud:
+            log.info("a webhook was refused: its %s is wrong", fault)
+            return
+        log.warning(
+            'a webhook was refused: its %s is wrong%s; if it is Mailchimp\'s, "mcsync check" tells'
+            " what to do",
+            fault,
+            f" ({since:,} more were refused since the last such line)" if since else "",
+        )
 
 
 def is_for_us(event: WebhookEvent | None, list_ids: Collection[str]) -> TypeGuard[WebhookEvent]:

@@ -65,6 +65,16 @@ class Gate:
         ]
         return any(verdicts)  # of all of them: how long it takes tells nobody which one fits
 
+    def find_fault(self, payload: Payload | None, proof: Proof) -> str:
+        """What is wrong with a delivery that is not admitted: "secret" or "signature"."""
+        given = read_secret(proof.query)
+        verdicts = [
+            _matches(given, wanted) if wanted else bool(account.signing_secrets)
+            for account in self._accounts
+            for wanted in _wanted(payload, account, self._is_known(payload))
+        ]
+        return "signature" if any(verdicts) else "secret"
+
     def _is_known(self, payload: Payload | None) -> bool:
         return payload is not None and any(
             payload.list_id in account.list_ids for account in self._accounts

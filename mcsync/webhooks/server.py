@@ -26,6 +26,7 @@ _CONNECTIONS = 200
 _MAX_HEADER = 32 * 1024
 _IDLE_S = 30  # then a connection is closed, whether or not a request was begun on it
 _FLUSH_S = 1.0
+_LOOK_S = 0.5
 
 
 class _Quiet(logging.Handler):
@@ -73,7 +74,9 @@ class WebServer:
 
     def wait(self) -> NoReturn:
         """Wait until the server ends, which it does not by itself."""
-        self._thread.join()
+        while self._thread.is_alive():
+            # The system may give a signal to any thread; its handler runs in ours, once we wake.
+            self._thread.join(_LOOK_S)
         raise RuntimeError("the web server has ended")
 
     def stop(self, timeout_s: float) -> None:

@@ -1,5 +1,6 @@
 """Bad input: one clear sentence and a hint, its own exit code, and nothing changed anywhere."""
 
+import errno
 import os
 import re
 import socket
@@ -8,10 +9,13 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
+from mcsync.errors import CacheError
+from mcsync.lock import check_place
 from mcsync.sandbox.server import Fault, Response
 from mcsync.sandbox.town import API_KEY
 from tests.cli.conftest import INTEREST, LIST, OTHER_LIST, PAGE, Office, Said
@@ -474,3 +478,27 @@ def test_who_cannot_be_reached_is_named_with_port_and_config_key(
 def test_whose_key_is_refused_is_told(office: Office, service: str):
     TROUBLES[f"a key that {service} refuses"].spoil(office)
     check_words(office.run("sync"), f"{service} at 127.0.0.1:", "refused our API key")
+
+
+@pytest.mark.parametrize("command", ["status", "explain", "history"])
+def test_who_looks_at_a_cache_in_a_folder_that_is_not_there_is_told(office: Office, command: str):
+    who = ("wilma@bedrock.example",) if command == "explain" else ()
+    said = office.run(command, *who, "--cache", "/nodir/x.db")
+    assert (said.code, said.out) == (74, "")
+    assert said.err.startswith("error: the folder /nodir of the cache is not there\n")
+    assert not Path("/nodir").exists()
+
+
+def test_a_folder_that_cannot_be_entered_is_called_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(path: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "isdir", lambda _path: False)
+        patch.setattr(os.path, "exists", lambda _path: False)
+        patch.setattr(os, "stat", refuse)
+        with pytest.raises(CacheError) as caught:
+            check_place(office.cache)
+    assert "cannot be entered" in caught.value.message

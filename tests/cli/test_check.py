@@ -236,7 +236,7 @@ def test_nothing_can_be_reached(set_up: Desk, no_pauses: list[float]) -> None:
     assert said.code == 3
     assert "mailchimp-unreachable" in said.out
     assert "civicrm-unreachable" in said.out
-    assert said.out.count("nothing seen") == 2
+    assert said.out.count("could not be asked") == 2
 
 
 def test_a_role_that_is_too_low(set_up: Desk) -> None:
@@ -393,6 +393,33 @@ def test_what_the_config_itself_warns_of(set_up: Desk) -> None:
     assert set_up.check().code == 0
 
 
+def test_a_cache_that_cannot_be_made(set_up: Desk) -> None:
+    set_up.office.write_config(cache="no-such-folder/mcsync.db")
+    said = set_up.check()
+    assert said.code == 3
+    assert "cache-unusable" in said.out
+    assert not (set_up.office.folder / "no-such-folder").exists()
+
+
+def test_a_cache_that_may_not_be_written(set_up: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = set_up.office.folder / "mcsync.db.lock"
+    lock.touch()
+    asked = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != lock and asked(path, mode))
+    (finding,) = [
+        each
+        for each in set_up.check("--json").document["findings"]
+        if each["code"] == "cache-unusable"
+    ]
+    assert f"{lock} may not be read and written" in finding["message"]
+
+
+def test_a_group_for_access_control_is_warned_of(set_up: Desk) -> None:
+    set_up.town.civicrm.update_group(GROUP, group_type=["1", "2"])
+    assert set_up.codes() == ["group-access-control"]
+    assert set_up.check().code == 0
+
+
 # --- webhooks -------------------------------------------------------------------------------------
 
 
@@ -401,8 +428,9 @@ def test_webhooks_that_are_missing_are_created(desk: Desk) -> None:
     assert desk.codes() == ["batch-webhook-missing", "webhook-missing"]
     said = desk.office.run("check", "--fix")
     assert said.code == 0, said
-    assert "will create a webhook to" in said.out
-    assert "will create a batch webhook to" in said.out
+    assert f"Main audience: created a webhook to {desk.url}/webhook" in said.out
+    assert "created a batch webhook to" in said.out
+    assert "will" not in said.out
     (made,) = desk.webhooks()
     assert made.url == desk.hook
     assert made.events == {**EVENTS, "campaign": False}
@@ -425,6 +453,27 @@ def test_a_second_fix_does_nothing(desk: Desk) -> None:
     assert (said.document["fixes"], said.document["signing_secrets"]) == ([], [])
     assert said.code == 0
     assert (desk.town.mailchimp.writes, len(desk.town.mailchimp.operations)) == (before, operations)
+    assert "No webhook needed a change." in desk.check("--fix").out
+
+
+def test_a_fix_that_fails_is_not_told_as_done(desk: Desk) -> None:
+    desk.want_webhooks()
+    desk.door.status = 500
+    said = desk.check("--fix")
+    assert said.code == 3
+    assert "could not create a webhook to" in said.out
+    assert "created" not in said.out
+    assert "fix-failed" in said.out
+
+
+def test_without_a_secret_the_secret_comes_first(desk: Desk) -> None:
+    account = desk.town.make_config()["accounts"][API_KEY]  # type: ignore[index]
+    hook = {"webhookUrl": f"{desk.url}/webhook"}
+    desk.office.write_config(accounts={API_KEY: {**account, **hook}})
+    findings = {each["code"]: each for each in desk.check("--json").document["findings"]}
+    hint = findings["webhook-missing"]["hint"]
+    assert hint.startswith('first end the URL in the config with "?secret="')
+    assert "No webhook could be changed" in desk.check("--fix").out
 
 
 def test_the_document_has_the_signing_secrets_once(desk: Desk) -> None:
@@ -666,9 +715,11 @@ def read_some(descriptor: int) -> bytes:
 
 def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
     said = desk.office.run("check", "--account", named, env=dict(env))
-    assert (said.code, said.err) == (0, ""), said
+    assert said.code == 0, said
     for secret in (*desk.office.secrets(), SECRET, OTHER_SECRET):
-        assert secret not in said.out
+        assert secret not in said.out + said.err
+    is_named = "${WEBHOOK_SECRET}" in said.out and os.environ.get("WEBHOOK_SECRET") != SECRET
+    assert ("stands in place of the webhooks' secret" in said.err) is is_named
     accounts: dict[str, Any] = json.loads(said.out)["accounts"]
     return accounts
 
@@ -750,6 +801,30 @@ def test_the_key_may_come_from_stdin(set_up: Desk) -> None:
     assert found.exit_code == 0
     assert "Bedrock Gazette" in found.stdout
     assert API_KEY not in found.output
+
+
+def test_no_key_on_stdin_is_told(set_up: Desk) -> None:
+    for text in ("", "\n"):
+        found = CliRunner().invoke(app, ["check", "--account", "-"], input=text)
+        assert found.exit_code == 2
+        assert "no key came on stdin" in found.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_on_a_terminal_a_key_is_asked_for_and_does_not_show(set_up: Desk) -> None:
+    import pexpect
+
+    child = pexpect.spawn(
+        SCRIPT, ["check", "--account", "-"], encoding="utf-8", env=set_up.office.environ()
+    )
+    child.expect("API key: ")
+    child.waitnoecho()
+    child.sendline(API_KEY)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert "Bedrock Gazette" in child.before
+    assert API_KEY not in child.before
 
 
 def test_a_key_works_without_any_config(set_up: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ def bedrock(town: Town, tmp_path: Path) -> Office:
     town.civicrm.add_group("Everybody", 444, smart_where=[["id", ">", 0]])
     town.civicrm.add_group("Old friends", 445)
     town.civicrm.disable_group(445)
+    town.civicrm.add_group("Staff", 446)
+    town.civicrm.update_group(446, group_type=["1", "2"])
     office.add_both("wilma@bedrock.example")
     return office
 
@@ -209,12 +211,43 @@ def test_an_existing_file_is_left_byte_for_byte(bedrock: Office, content: bytes)
 def test_all_that_is_missing_is_told_at_once(bedrock: Office):
     said = bedrock.run("init", "--json", env={"MCSYNC_CONFIG": None})
     assert said.code == 2
-    message = said.document["error"]["message"]
+    error = said.document["error"]
+    assert error["message"] == "nobody can be asked here, and 4 things must be told"
+    message = json.dumps(error["problems"])
     for option in ("--civicrm-url", "--civicrm-key-env", "--mailchimp-key-env", "--audience"):
         assert option in message
     for variable in ("$MCSYNC_CIVICRM_URL", "$MCSYNC_CIVICRM_API_KEY", "$MAILCHIMP_API_KEY"):
         assert variable in message
     assert bedrock.town.requests == 0
+
+
+def test_what_is_missing_has_a_line_each_and_audiences_their_ids(bedrock: Office):
+    said = by_options(bedrock, MCSYNC_CIVICRM_API_KEY=None)
+    assert said.code == 2
+    lines = said.err.splitlines()
+    assert lines[0] == "error: nobody can be asked here, and 2 things must be told"
+    assert lines[1].startswith("  --civicrm-key-env NAME")
+    assert lines[2].startswith("  --audience AUDIENCE=GROUP: ")
+    assert f"Main audience ({LIST}), Other audience ({OTHER_LIST})" in lines[-1]
+
+
+def test_a_directory_is_no_config(bedrock: Office, tmp_path: Path):
+    said = by_options(bedrock, *MAIN, "--config", str(tmp_path))
+    assert said.code == 78
+    assert f"{tmp_path} is a directory" in said.err
+    assert f"--config {tmp_path}/config.json" in said.err
+
+
+def test_an_address_of_mailchimp_without_its_path(bedrock: Office):
+    url = bedrock.town.mailchimp_server.url
+    said = by_options(bedrock, *MAIN, "--mailchimp-url", url)
+    assert said.code == 76
+    assert f"the address of Mailchimp's API ends in /3.0, as {url}/3.0" in said.err
+
+
+def test_a_path_of_ours_is_taken_off_the_webhook_address(bedrock: Office):
+    said = by_options(bedrock, *MAIN, "--webhook-url", f"{NOBODY}/mc/webhook", "--json")
+    assert said.document["webhook_url"] == f"{NOBODY}/mc"
 
 
 MISFITS = {
@@ -223,6 +256,18 @@ MISFITS = {
     "no such audience": (("--audience", "Mian audience=111"), 'did you mean "Main audience"'),
     "no such group": (("--audience", "Main audience=999"), 'no group "999" in CiviCRM'),
     "a smart group": (("--audience", "Main audience=Everybody"), "is a smart group"),
+    "a group for access control": (
+        ("--audience", "Main audience=Staff"),
+        "anybody who signs up at Mailchimp would get what it allows",
+    ),
+    "an interest for access control": (
+        (*MAIN, "--interest", f"{INTEREST}=Staff"),
+        "Staff (group 446) is for access control",
+    ),
+    "a host that is not public": (
+        (*MAIN, "--webhook-url", "https://crm/mailchimp"),
+        "is no name of a public host; write it as https://crm.example.org/mailchimp",
+    ),
     "a disabled group": (("--audience", "Main audience=Old friends"), "is disabled"),
     "an audience twice": ((*MAIN, "--audience", f"{LIST}={OTHER_GROUP}"), "is named twice"),
     "a group twice": (
@@ -302,6 +347,9 @@ def test_nobody_there_ends_with_69(bedrock: Office, no_pauses: list[float]):
     bedrock.town.civicrm_server.faults.append(Fault(drop="before", times=None))
     said = by_options(bedrock, *MAIN)
     assert said.code == 69
+    assert "nothing was written; check the address" in said.err
+    assert "next run" not in said.err
+    assert "in the config" not in said.err
     assert not bedrock.config.exists()
 
 
@@ -409,6 +457,8 @@ def test_the_whole_conversation(bedrock: Office, terminals: list[Terminal]):
     for secret in secrets | set(SECRET.findall(text)):
         assert secret not in terminal.shown
     assert "What next" in terminal.shown
+    assert "https://crm.example.org/mailchimp" in terminal.shown
+    assert "Staff" not in terminal.shown
     assert bedrock.config.stat().st_mode & 0o777 == 0o600
     config = load_config(bedrock.config, {})
     assert [(each.list_id, each.group_id) for each in config.audiences] == [
@@ -509,6 +559,7 @@ def test_no_is_taken_for_an_answer(bedrock: Office, terminals: list[Terminal]):
     terminal.answers(KEY, API_KEY)
     terminal.answers("Write it?", "n")
     assert terminal.ends() == 130
+    assert "not written, as you said" in terminal.shown
     assert os.listdir(bedrock.home) == []
 
 

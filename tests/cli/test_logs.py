@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcsync.sandbox.server import Fault, Response
-from tests.cli.conftest import COMMANDS, LIST, PAGE, Office, Said
+from tests.cli.conftest import COMMANDS, GIVE_UP_S, LIST, PAGE, SCRIPT, Office, Said
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (DEBUG|INFO|WARNING|ERROR) \S.*")
 
@@ -33,6 +33,23 @@ def test_levels(office: Office, args: list[str], levels: set[str]):
     office.town.mailchimp.remove_interest(LIST, "cccccccccc")
     said = office.run("sync", *args)
     assert {line.split()[1] for line in said.err.splitlines()} == levels
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_on_a_terminal_a_line_does_not_run_into_the_progress(office: Office):
+    import pexpect
+
+    shown = pexpect.run(
+        f"{SCRIPT} sync -v",
+        timeout=GIVE_UP_S,
+        encoding="utf-8",
+        env={**office.environ(), "TERM": "xterm", "LANG": "C.UTF-8", "COLUMNS": "200"},
+    )
+    lines = [re.split(r"\x1b\[2K|\r", line.rstrip("\r"))[-1] for line in shown.split("\n")]
+    told = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in lines if " INFO " in line]
+    assert told
+    for line in told:
+        assert LINE.fullmatch(line), shown
 
 
 # --- the journal ----------------------------------------------------------------------------------

@@ -331,6 +331,23 @@ def test_help_and_version_are_in_the_document(office: Office):
     assert document["help"].startswith("Usage: mcsync sync [OPTIONS]")
 
 
+def test_the_sandbox_tries_the_address_of_a_webhook_as_mailchimp_does(office: Office):
+    """Without `mcsync serve` there it takes none."""
+    args = ("sandbox", "--json", "--mailchimp-port", "0", "--civicrm-port", "0")
+    with office.start(*args) as process:
+        try:
+            assert process.stdout is not None
+            config = json.loads(process.stdout.readline())["config"]
+            (account,) = config["accounts"].values()
+            account["webhookUrl"] = "http://127.0.0.1:9/webhook?secret=yabba"
+            office.config.write_text(json.dumps(config))
+            said = office.run("check", "--fix")
+        finally:
+            process.kill()
+    assert said.code == 3
+    assert "couldn't verify the URL is working" in said.out
+
+
 def test_the_sandbox_gives_its_config_at_once_and_nothing_after_it(office: Office):
     args = ("sandbox", "--json", "--mailchimp-port", "0", "--civicrm-port", "0")
     with office.start(*args) as process:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.cache.store import Store
+from mcsync.cli.desk import Desk, open_desk
+from mcsync.cli.receiving import Intake
 from mcsync.cli.serve import make_application
 from mcsync.errors import CacheError, ConfigError
 from mcsync.lock import hold_lock
@@ -552,6 +554,25 @@ def test_the_worker_begins_with_what_is_left_and_outlives_every_trouble(
     assert "Traceback" not in caplog.text
 
 
+def test_refusals_are_loud_once_an_hour(caplog: pytest.LogCaptureFixture):
+    at = now()
+    keys = AccountKeys(frozenset({LIST}), secrets=(SECRET,), signing_secrets=("signing",))
+    client = Client()
+    client.app = WebhookApp(Gate([keys]), client.store, {LIST}, None, lambda: at)
+    with caplog.at_level(logging.INFO, "mcsync"):
+        for query in ("secret=wrong", f"secret={SECRET}", "secret=wrong"):
+            assert client.ask(payload(), query=query) == 401
+        at += timedelta(hours=1)
+        assert client.ask(payload(), query=f"secret={SECRET}") == 401
+    levels = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, _ in levels] == ["WARNING", "INFO", "INFO", "WARNING"]
+    assert "its secret is wrong; if it is Mailchimp's" in levels[0][1]
+    assert levels[1][1] == "a webhook was refused: its signature is wrong"
+    assert "its signature is wrong (2 more were refused since the last such" in levels[3][1]
+    for hidden in (SECRET, "secret=", WHO):
+        assert hidden not in caplog.text
+
+
 # --- the real server ------------------------------------------------------------------------------
 
 
@@ -631,10 +652,37 @@ def test_the_server_tells_where_it_is_and_ends_by_signals(shop: Office):
             said = served.stop(number)
         assert said.code == code
         assert said.out == ""
-        assert (
-            f"webhooks are taken at http://127.0.0.1:{served.port} {BATCH_PATH} {PATH}" in said.err
-        )
+        url = f"http://127.0.0.1:{served.port}"
+        assert f"webhooks are taken at {url}{BATCH_PATH} and {url}{PATH}\n" in said.err
         assert not [word for word in (SECRET, BATCH_SECRET, API_KEY) if word in said.err]
+
+
+def test_a_port_that_nobody_chose_is_always_told(shop: Office):
+    with shop.start("serve", "--bind", "127.0.0.1:0", "-q") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("webhooks are taken at http://127.0.0.1:")
+        try:
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=GIVE_UP_S)
+        finally:
+            process.kill()
+    assert err == "stopped by SIGTERM; what was stored is handled by the next sync\n"
+
+
+def test_a_port_that_is_taken(shop: Office):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = shop.run("serve", "--bind", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert said.code == 2
+    assert "another mcsync serve may be running there" in said.err
+
+
+def test_what_is_handled_is_counted(shop: Office):
+    assert shop.run("sync", "--wait").code == 0
+    with serving(shop, "-v") as served:
+        assert served.post(payload()) == 200
+        assert wait_for(lambda: waiting(shop) == 0)
+        said = served.stop()
+    assert "1 webhook handled" in said.err
 
 
 def test_wrong_and_broken_requests_leave_no_trace(shop: Office):
@@ -937,12 +985,21 @@ def test_an_account_without_secrets_is_warned_of(
 def test_other_web_servers_can_host_it(shop: Office, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MCSYNC_CONFIG", str(shop.config))
     client = Client()
+    desks: list[Desk] = []
+
+    def open_and_keep(intake: Intake) -> Desk:
+        desks.append(open_desk(intake))
+        return desks[-1]
+
+    monkeypatch.setattr("mcsync.cli.serve.open_desk", open_and_keep)
     with hold_lock(shop.cache):
         client.app = make_application()  # type: ignore[assignment]
         assert client.ask(b"", "GET") == 200
         assert client.ask(payload(), query="secret=wrong") == 401
         assert client.ask(payload()) == 200
         assert stored(shop.cache) == [WHO]
+        (desk,) = desks
+        desk.stop()  # else its thread would go on, and log into other tests
 
 
 def test_the_config_must_be_right_before_another_server_begins(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -77,7 +78,9 @@ def test_a_run_at_work_finds_it_later(synced: Office):
 
 
 def test_it_is_stored_before_the_first_run_ever(shop: Office):
-    assert answer_of(give(shop, payload(), "--json")) == (True, "cleaned", 0)
+    said = give(shop, payload(), "--json")
+    assert answer_of(said) == (True, "cleaned", 0)
+    assert said.document["why"] == "the audience was never fetched: run mcsync fetch"
     assert stored(shop.cache) == [WHO]
     assert shop.cache.stat().st_mode & 0o777 == 0o600
 
@@ -89,10 +92,36 @@ def test_a_file_does_as_well(synced: Office):
     assert answer_of(said)[:2] == (True, "batch_operation_completed")
 
 
+def test_a_minus_is_stdin(synced: Office):
+    assert answer_of(give(synced, BATCH, "--file", "-", "--json"))[:2] == (
+        True,
+        "batch_operation_completed",
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_on_a_terminal_it_says_that_it_waits(shop: Office):
+    import pexpect
+
+    child = pexpect.spawn(
+        SCRIPT, ["webhook"], encoding="utf-8", timeout=GIVE_UP_S, env=shop.environ()
+    )
+    child.expect("Waiting for a payload on stdin; Ctrl-D ends it")
+    child.sendeof()
+    child.expect("no webhook's payload")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2
+
+
 def test_in_words(synced: Office):
     with hold_lock(synced.cache):
-        assert give(synced, payload()) == Said(0, "stored: cleaned; 0 handled\n", "")
+        why = "another run is at work; it or the next sync handles it"
+        assert give(synced, payload()) == Said(0, f"stored: cleaned; 0 handled: {why}\n", "")
     assert give(synced, payload("campaign")) == Said(0, "nothing for us: campaign; 0 handled\n", "")
+    why = f"the audience {UNKNOWN_LIST} is not in the config"
+    said = give(synced, payload(list_id=UNKNOWN_LIST))
+    assert said.out == f"nothing for us: cleaned; 0 handled: {why}\n"
     assert give(synced, b"type=%1b[2J").out == "nothing for us: of a kind unknown here; 0 handled\n"
 
 
@@ -226,6 +255,35 @@ def test_a_script_checks_the_signature_too(office: Office):
 
 def test_a_script_without_secrets_admits_nobody(office: Office):
     assert request(office, payload(), "secret=")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "says"),
+    [
+        (lambda office: office.config.write_text("{"), 78, b"config.json"),
+        (lambda office: office.write_config(cache="a-loop/mcsync.db"), 74, b"leads nowhere"),
+    ],
+    ids=["config", "cache"],
+)
+def test_a_web_server_gets_an_answer_when_nothing_works(
+    shop: Office, spoil: Callable[[Office], object], code: int, says: bytes
+):
+    (shop.folder / "a-loop").symlink_to("a-loop")
+    spoil(shop)
+    done = subprocess.run(  # noqa: S603
+        [SCRIPT, "webhook"],
+        env=shop.environ() | {"REQUEST_METHOD": "POST"},
+        input=payload(),
+        capture_output=True,
+        timeout=GIVE_UP_S,
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stdout == (
+        b"Status: 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert done.stderr.startswith(b"error: ")
+    assert says in done.stderr
 
 
 def test_a_web_server_that_wants_json_is_told_how(shop: Office):

@@ -273,7 +273,7 @@ MENDS = {
         'put double quotes around the variable at line 1, column 2: "${NAME}"',
     ),
     "never closed": ("[1", 'the file ends before its "]"; put one where it belongs'),
-    "empty": (" ", 'write a config with "mcsync init"'),
+    "empty": (" ", 'delete it, then run "mcsync init"'),
 }
 
 
@@ -779,6 +779,14 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
         {**basic(), "accounts": {KEY: {"signingSecrets": "hush"}}},
         ["accounts.***-us11.signingSecrets: expected an array"],
     ),
+    "webhook": (
+        {**basic(), "accounts": {KEY: {"webhookUrl": "not a url", "batchWebhook": "x.org/hush"}}},
+        [
+            "accounts.***-us11.webhookUrl: expected an address, as https://…/webhook?secret=…",
+            "accounts.***-us11.batchWebhook: expected an address,"
+            " as https://…/batch-webhook?secret=…",
+        ],
+    ),
     "missing variable": (
         {**basic(apiKey="${NO_KEY}"), "accounts": {"${NO_KEY}": {"apiKey": "${NO_KEY}"}}},
         [
@@ -1243,6 +1251,19 @@ def test_audiences_are_chosen(name: str, three: Config) -> None:
     assert [audience.list_id for audience in select_audiences(three, wanted)] == expected
 
 
+def test_a_missing_variable_is_told_with_where_to_set_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    civicrm_key = {"MCSYNC_CIVICRM_API_KEY": "hush"}
+    for more, is_alone in (({}, True), ({"intrests": {}}, False)):
+        path.write_text(json.dumps(basic(apiKey="${NO_KEY}", **more)))
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, {"MCSYNC_CIVICRM_URL": "https://x.org", **civicrm_key})
+        hint = caught.value.hint or ""
+        assert hint.startswith("set NO_KEY where mcsync runs: ")
+        assert "EnvironmentFile" in hint
+        assert ("config.example.json" not in hint) is is_alone
+
+
 def test_an_unknown_audience_is_refused(three: Config) -> None:
     with pytest.raises(UsageError) as caught:
         select_audiences(three, ["aaaaaaaaaa", "bbbbbbbbba"])
@@ -1250,13 +1271,15 @@ def test_an_unknown_audience_is_refused(three: Config) -> None:
     assert caught.value.message == (
         'no audience "bbbbbbbbba" in config.json; did you mean "bbbbbbbbbb"?'
     )
-    assert caught.value.hint == "its audiences: cccccccccc, aaaaaaaaaa, bbbbbbbbbb"
+    assert caught.value.hint == (
+        "its audiences: News (cccccccccc), Donors (aaaaaaaaaa), News (bbbbbbbbbb)"
+    )
 
 
 def test_a_name_of_two_audiences_is_refused(three: Config) -> None:
     with pytest.raises(UsageError, match=r'^2 audiences are named "News"$') as caught:
         select_audiences(three, ["News"])
-    assert caught.value.hint == "name one: cccccccccc, bbbbbbbbbb"
+    assert caught.value.hint == "name one: News (cccccccccc), News (bbbbbbbbbb)"
 
 
 def test_an_id_goes_before_a_name(three: Config) -> None:

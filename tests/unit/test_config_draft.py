@@ -17,6 +17,7 @@ from mcsync.cli.config_draft import (
     has_typed_keys,
     place_keys,
     read_address,
+    read_hook_address,
 )
 from mcsync.cli.config_file import refuse_existing, write_config
 from mcsync.config import Config, load_config
@@ -236,7 +237,27 @@ def test_what_is_no_address_is_refused(typed: str):
 
 def test_a_bare_address_has_no_query():
     with pytest.raises(ValueError, match="secret is added"):
-        read_address("https://example.org/?secret=me", is_bare=True)
+        read_hook_address("https://example.org/?secret=me")
+
+
+@pytest.mark.parametrize(
+    ("typed", "whole"),
+    [
+        ("crm.example.org/mailchimp/", "https://crm.example.org/mailchimp"),
+        ("https://crm.example.org/mc/webhook", "https://crm.example.org/mc"),
+        ("https://crm.example.org/batch-webhook/", "https://crm.example.org"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:8080/mc", "http://[::1]:8080/mc"),
+        ("http://192.0.2.1/mc", "http://192.0.2.1/mc"),
+    ],
+)
+def test_the_address_of_webhooks(typed: str, whole: str):
+    assert read_hook_address(typed) == whole
+
+
+def test_the_address_of_webhooks_is_a_public_one():
+    with pytest.raises(ValueError, match="no name of a public host"):
+        read_hook_address("yes")
 
 
 # --- the file -------------------------------------------------------------------------------------

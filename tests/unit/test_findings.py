@@ -55,9 +55,14 @@ ADDRESS = MergeField("ADDRESS", "Address", "address", False)
 
 
 def group(
-    group_id: int, *, active: bool = True, smart: bool = False, mailing: bool = True
+    group_id: int,
+    *,
+    active: bool = True,
+    smart: bool = False,
+    mailing: bool = True,
+    access: bool = False,
 ) -> Group:
-    return Group(group_id, f"Group {group_id}", active, smart, mailing)
+    return Group(group_id, f"Group {group_id}", active, smart, mailing, access)
 
 
 def account(role: str = "owner", skew_s: float = 0) -> Account:
@@ -119,6 +124,8 @@ FOUND = {
     "group-disabled": groups(group(111, active=False), group(222)),
     "group-smart": groups(group(111, smart=True), group(222)),
     "group-not-mailing": groups(group(111, mailing=False), group(222)),
+    "group-access-control": groups(group(111), group(222, access=True)),
+    "cache-unusable": trouble("cache", "unusable"),
     "interest-group-gone": groups(group(111)),
     "interest-group-disabled": groups(group(111), group(222, active=False)),
     "interest-group-smart": groups(group(111), group(222, smart=True)),
@@ -205,6 +212,8 @@ def test_nothing_is_found_where_all_is_well(what: str) -> None:
 def test_a_smart_group_of_a_push_only_interest_is_as_it_should_be() -> None:
     task = AudienceToCheck(LIST, "Main", 111, {"cccccccccc": 222}, frozenset({"cccccccccc"}))
     found = {111: group(111), 222: group(222, smart=True)}
+    assert codes(judge_groups(task, found, {})) == []
+    found[222] = group(222, access=True)
     assert codes(judge_groups(task, found, {})) == []
 
 
