@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may use."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -9,6 +10,11 @@ import pytest
 from mcsync.sandbox.town import Town
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background that way, and mcsync leaves it so: the commands
+    # that tests start would not hear Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
