@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -703,7 +703,8 @@ def test_wrong_and_broken_requests_leave_no_trace(shop: Office):
             b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
         ):
             status = _speak(served.port, raw.replace(b"%b", PATH.encode()))
-            assert status in (b"400", b"404", b"405", b"413", b"431", b"501"), raw[:60]
+            fit = (b"400", b"404", b"405", b"413", b"431", b"501")
+            assert status in fit or (not status and len(raw) > 10_000), raw[:60]
         assert waiting(shop) == 0
         said = served.stop()
     assert said.code == 143
@@ -712,11 +713,20 @@ def test_wrong_and_broken_requests_leave_no_trace(shop: Office):
 
 
 def _speak(port: int, raw: bytes) -> bytes:
-    """Say something over a bare socket; the status of the answer."""
+    """Say something over a bare socket; the status of the answer.
+
+    It may answer and hang up while we still talk; of much that it did not read, the answer can be
+    lost with it: then b"".
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=GIVE_UP_S) as sock:
-        sock.sendall(raw)
-        sock.shutdown(socket.SHUT_WR)
-        return sock.makefile("rb").readline().split()[1]
+        with suppress(OSError):
+            sock.sendall(raw)
+            sock.shutdown(socket.SHUT_WR)
+        try:
+            answer = sock.makefile("rb").readline().split()
+        except ConnectionResetError:
+            answer = []
+        return answer[1] if answer else b""
 
 
 def test_chunks_are_taken_and_bounded(shop: Office):
