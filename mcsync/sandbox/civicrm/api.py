@@ -256,6 +256,8 @@ class Api:
         if not params.get("where"):
             raise ApiError('Parameter "where" is required.')
         rows = self._rows(entity, params, user)
+        if any(self.store.broken_groups.get(row["id"]) == "refresh" for row in rows):
+            raise ApiError("DB Error: no such field")
         smart = [row for row in rows if row.get("saved_search_id") is not None]
         for row in smart:
             fill_smart_group(self.store, row)

@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from mcsync.sandbox.civicrm.query import Query, fill_smart_group, group_members
 from mcsync.sandbox.civicrm.schema import CONTACT, EMAIL, Entity
-from mcsync.sandbox.civicrm.state import Store
+from mcsync.sandbox.civicrm.state import Backup, Store
 from mcsync.sandbox.civicrm.tables import Row
 from mcsync.sandbox.civicrm.values import fold, variable_name
 from mcsync.sandbox.civicrm.views import (
@@ -82,6 +82,27 @@ class People:
         with self.lock:
             self.store.merge(winner, loser)
 
+    def replace_person(
+        self,
+        contact_id: int,
+        first_name: str = "",
+        last_name: str = "",
+        emails: Sequence[Address] = (),
+        *,
+        created_at: datetime | None = None,
+    ) -> None:
+        """Make an id mean another person, as after a backup: nothing is left of the one before.
+
+        `created_at`: by default a day before the other one's.
+        """
+        with self.lock:
+            former = self.store.contacts.rows[contact_id]["created_date"]
+            before = self.store.clock.seconds() if former is None else former - 86_400
+            self.store.purge(contact_id)
+            self.store.merged_to.pop(contact_id, None)
+            created = before if created_at is None else int(created_at.timestamp())
+            self.add_contact(first_name, last_name, emails, id=contact_id, created_date=created)
+
     def add_email(self, contact_id: int, email: str, **flags: Any) -> int:
         """One more address; its id."""
         with self.lock:
@@ -143,6 +164,16 @@ class People:
         """Delete a group, with its memberships and their history."""
         with self.lock:
             self.store.remove_group(group_id)
+
+    def break_group(self, group_id: int, what: Literal["refresh", "resolve"] = "refresh") -> None:
+        """Let a group fail alone: its `Group.refresh`, or to ask by API who is in it."""
+        with self.lock:
+            self.store.broken_groups[group_id] = what
+
+    def mend_group(self, group_id: int) -> None:
+        """Let a group that was broken work again."""
+        with self.lock:
+            self.store.broken_groups.pop(group_id, None)
 
     def refresh_group(self, group_id: int) -> None:
         """Fill a smart group's cache anew, as the site's own cron does."""
@@ -212,6 +243,14 @@ class People:
             else:
                 row["status"] = status
 
+    def sql_clear_status(self, contact_id: int, group_id: int) -> None:
+        """Leave a membership without any status (NULL), as direct SQL may: no history."""
+        self.sql_set_membership(contact_id, group_id, "Added")
+        with self.lock:
+            row = self.store.membership(contact_id, group_id)
+            assert row is not None  # noqa: S101  # it was just made
+            row["status"] = None
+
     def _set_status(
         self,
         contact_id: int,
@@ -238,6 +277,18 @@ class People:
     ) -> None:
         seconds = None if at is None else int(at.timestamp())
         self.store.write_history(contact_id, group_id, status, method, tracking, seconds)
+
+    # The whole site
+
+    def backup(self) -> Backup:
+        """The whole database as it is now."""
+        with self.lock:
+            return self.store.dump()
+
+    def restore(self, backup: Backup) -> None:
+        """Put a backup back: what came since is gone, and ids given since are given again."""
+        with self.lock:
+            self.store.load(backup)
 
     # Tags
 
@@ -270,10 +321,10 @@ class People:
     # Inspection
 
     def group_status(self, contact_id: int, group_id: int) -> str | None:
-        """Added, Removed, Pending, or None without a row."""
+        """Added, Removed, Pending, empty for a row without status, or None without a row."""
         with self.lock:
             row = self.store.membership(contact_id, group_id)
-            return None if row is None else str(row["status"])
+            return None if row is None else row["status"] or ""
 
     def group_members(self, group_id: int, status: str = "Added") -> set[int]:
         """Contacts with a static row of that status, trashed ones included."""

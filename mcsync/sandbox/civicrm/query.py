@@ -75,9 +75,15 @@ class Query:
         if self.entity.name != "Contact":
             return {}
         return {
-            "groups": lambda op, value: group_members(self.store, _ids(op, value)),
+            "groups": lambda op, value: self._resolved(_ids(op, value)),
             "tags": lambda op, value: _tagged(self.store, _ids(op, value)),
         }
+
+    def _resolved(self, group_ids: list[int]) -> frozenset[int]:
+        broken = self.store.broken_groups
+        if self.user is not None and any(broken.get(group) == "resolve" for group in group_ids):
+            raise ApiError("DB Error: no such field")
+        return group_members(self.store, group_ids)
 
     def _implied_tests(self, clauses: Sequence[Any]) -> list[Test]:
         tests: list[Test] = []

@@ -49,8 +49,17 @@ class CivicrmSimulator(People):
         self.api_key = api_key
         self.admin_api_key = admin_api_key
         self._found_site()
-        self.add_user(admin_api_key, "admin@example.org", admin=True)
-        self.add_user(api_key, "sync@example.org", permissions=SYNC_PERMISSIONS)
+
+    def become_another_site(self) -> None:
+        """Another site answers here from now on: as new, with the same keys.
+
+        Who is 2 and 3 was created now; users that were added are gone.
+        """
+        with self.lock:
+            fresh = Store(self.store.clock)
+            self.store.load(fresh.dump())
+            self.web.users.clear()
+            self._found_site()
 
     def _found_site(self) -> None:
         organization: Row = {
@@ -71,6 +80,8 @@ class CivicrmSimulator(People):
         for label in _TAGS:
             self.add_tag(label)
         self.store.tables["Domain"].insert({"name": "Example Society", "version": VERSION})
+        self.add_user(self.admin_api_key, "admin@example.org", admin=True)
+        self.add_user(self.api_key, "sync@example.org", permissions=SYNC_PERMISSIONS)
 
     # Serving
 

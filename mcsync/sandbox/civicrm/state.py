@@ -1,12 +1,13 @@
 """The site's data and CiviCRM's own rules about it: names, primaries, history, trash, merge."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import md5
 
 from mcsync.sandbox.civicrm.errors import ApiError, dangling
 from mcsync.sandbox.civicrm.schema import ENTITIES, Entity
-from mcsync.sandbox.civicrm.tables import Row, Table
+from mcsync.sandbox.civicrm.tables import Dump, Row, Table
 from mcsync.sandbox.civicrm.values import SiteClock, ellipsify, fold, variable_name
 
 HISTORY_METHOD_WIDTH = 8
@@ -14,6 +15,15 @@ BLOCKS = ("Email", "Address", "Phone")  # a contact has several, one of them pri
 _NAME_FIELDS = (
     "contact_type", "first_name", "last_name", "organization_name", "household_name",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """All that a site's database held at a moment."""
+
+    tables: Mapping[str, Dump]
+    merged_to: Mapping[int, int]
+    smart_cache: Mapping[int, frozenset[int]]
 
 
 class Store:
@@ -29,7 +39,20 @@ class Store:
         self.history = self.tables["SubscriptionHistory"]
         self.merged_to: dict[int, int] = {}
         self.smart_cache: dict[int, frozenset[int]] = {}
+        self.broken_groups: dict[int, str] = {}  # group id -> "refresh" or "resolve"
         self.random = random.Random(20261122)
+
+    def dump(self) -> Backup:
+        """A backup of the whole database."""
+        tables = {name: table.dump() for name, table in self.tables.items()}
+        return Backup(tables, dict(self.merged_to), dict(self.smart_cache))
+
+    def load(self, backup: Backup) -> None:
+        """Become what a backup kept; ids given since are given again."""
+        for name, table in self.tables.items():
+            table.load(backup.tables[name])
+        self.merged_to = dict(backup.merged_to)
+        self.smart_cache = dict(backup.smart_cache)
 
     def read(self, entity: Entity, row: Row, name: str) -> object:
         """A field as stored, its default if the row has none, or what is worked out from others."""

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mcsync.sandbox.civicrm.errors import duplicate
@@ -19,6 +20,14 @@ _NONE: Sequence[int] = ()
 def index_key(value: object) -> Key:
     """The form in which a value is looked up: text by collation, else as it is."""
     return fold(value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """A table as a backup keeps it."""
+
+    rows: tuple[Row, ...]
+    next_id: int
 
 
 class Table:
@@ -66,6 +75,21 @@ class Table:
         _drop(self.ids, row_id)
         self._leave(row)
         return row
+
+    def dump(self) -> Dump:
+        """All rows and the next id, as a backup keeps them."""
+        return Dump(tuple(dict(self.rows[row_id]) for row_id in self.ids), self.next_id)
+
+    def load(self, dump: Dump) -> None:
+        """Become what a backup kept, instead of what is there now."""
+        self.rows.clear()
+        self.ids.clear()
+        self._unique.clear()
+        for buckets in self._buckets.values():
+            buckets.clear()
+        for row in dump.rows:
+            self.insert(dict(row), checked=False)
+        self.next_id = dump.next_id
 
     def bucket(self, name: str, value: object) -> Sequence[int]:
         """Ids of the rows whose indexed field equals a value, ascending."""
