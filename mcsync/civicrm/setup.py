@@ -10,6 +10,7 @@ from mcsync.civicrm.transport import Call, CallFailed
 from mcsync.errors import RemoteRefused
 from mcsync.model_setup import GroupChoice
 
+ORGANISATION = 1  # the site's own contact, on every site since its installation
 _FIELDS = (*wire.GROUP_FIELDS, "is_hidden")
 _WRITES = {"create": "add contacts", "update": "edit all contacts"}
 
@@ -37,14 +38,12 @@ class CivicrmSetup(CivicrmClient):
 
         One who sees nobody there may lack `access deleted contacts`, or there is nobody: that
         cannot be told apart. What CiviCRM does not answer counts for nothing.
-        Guess: `checkAccess` tells what a write would meet; no recording yet.
         """
-        own_id = self._transport.connect()
         in_trash: dict[str, object] = {"select": ["id"], "where": [["is_deleted", "=", True]]}
         calls: list[Call[object]] = [
             Call("Contact", "get", {**in_trash, "limit": 1}, dict[str, object]),
             *(
-                Call("Contact", "checkAccess", _ask(action, own_id), dict[str, object])
+                Call("Contact", "checkAccess", _ask(action), dict[str, object])
                 for action in _WRITES
             ),
         ]
@@ -57,7 +56,7 @@ class CivicrmSetup(CivicrmClient):
                 found.append([])
         trash, *accesses = found
         said = zip(_WRITES.values(), accesses, strict=True)
-        return bool(trash), tuple(name for name, answer in said if answer == [{"access": False}])
+        return bool(trash), tuple(name for name, answer in said if _is_denied(answer))
 
     def fetch_groups(self) -> tuple[GroupChoice, ...]:
         """All groups that our user may see, by title; hidden ones are left out.
@@ -100,7 +99,16 @@ class CivicrmSetup(CivicrmClient):
         return tuple(name for name in wanted if name not in rows[0])
 
 
-def _ask(action: str, own_id: int) -> dict[str, object]:
-    """Parameters of `checkAccess`: may we do this to ourselves, or make a contact?"""
-    values: dict[str, object] = {"contact_type": "Individual"}
-    return {"action": action, "values": {"id": own_id} if action == "update" else values}
+def _ask(action: str) -> dict[str, object]:
+    """Parameters of `checkAccess`: may we make a contact, or change one?
+
+    Our own would prove nothing: `edit my contact` is enough to change it.
+    """
+    if action == "update":
+        return {"action": action, "values": {"id": ORGANISATION}}
+    return {"action": action, "values": {"contact_type": "Individual"}}
+
+
+def _is_denied(answer: Sequence[object]) -> bool:
+    """Whether `checkAccess` said no: one row of `access` and `id` (facts, "Measured later")."""
+    return any(isinstance(row, dict) and row.get("access") is False for row in answer)

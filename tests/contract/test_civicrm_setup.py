@@ -132,9 +132,16 @@ def test_somebody_in_the_trash_proves_that_we_may_look(site: Site) -> None:
     assert setup_of(site).fetch_sight() == (False, ())
 
 
+@pytest.mark.parametrize("permission", ["add contacts", "edit all contacts"])
+def test_a_missing_permission_to_write_is_named(site: Site, permission: str) -> None:
+    """(facts, "Measured later") `edit my contact` does not hide that others may not be edited."""
+    site.sim.grant("edit my contact")
+    site.sim.revoke(permission)
+    assert setup_of(site).fetch_sight() == (False, (permission,))
+
+
 def test_what_civicrm_denies_is_named_and_what_it_does_not_answer_is_not(site: Site) -> None:
-    """(Guess: the answer's shape; `checkAccess` was not recorded.)"""
-    no = [{"access": False}]
+    no = [{"access": False, "id": None}]
     failed = {"error_code": "1", "error_message": "Sorry", "status": 500}
     answers = [{"values": []}, {"values": no}, failed]
     body = json.dumps(answers).encode()

@@ -18,6 +18,8 @@ CA = "contract/test_civicrm_adapter.py::"
 CR = "contract/test_civicrm_adapter_recorded.py::"
 CT = "contract/test_civicrm_adapter_troubles.py::"
 CS = "contract/test_civicrm_simulator.py::"
+CU = "contract/test_civicrm_setup.py::"
+CX = "contract/test_civicrm_simulator_access.py::"
 CC = "contract/test_civicrm_simulator_contacts.py::"
 CF = "contract/test_civicrm_simulator_facts.py::"
 CP = "contract/test_civicrm_simulator_permissions.py::"
@@ -440,6 +442,14 @@ CIVICRM: dict[str, tuple[str, ...]] = {
     "getMergedTo of who was never merged is [[]]": (
         f"{CA}test_merged_contacts_lead_to_the_last_survivor",
         f"{CC}test_who_the_loser_became",
+    ),
+    # --- measured later
+    "checkAccess: create follows add contacts, update edit all contacts": (
+        f"{CU}test_a_missing_permission_to_write_is_named",
+        f"{CX}test_check_access_follows_add_contacts_and_edit_all_contacts",
+        f"{CX}test_our_own_contact_proves_nothing",
+        f"{CX}test_saving_a_contact_without_an_id_is_said_to_be_denied",
+        f"{CX}test_get_actions_lists_create_and_save_only_with_add_contacts",
     ),
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mcsync.sandbox.civicrm.access import is_access_granted
 from mcsync.sandbox.civicrm.errors import ApiError, PageError, forbidden, wrong_type
 from mcsync.sandbox.civicrm.meta import action_items, entity_items, field_items, query_items
 from mcsync.sandbox.civicrm.query import Query, fill_smart_group
@@ -18,7 +19,7 @@ from mcsync.sandbox.civicrm.schema import (
 )
 from mcsync.sandbox.civicrm.state import Store
 from mcsync.sandbox.civicrm.tables import Row
-from mcsync.sandbox.civicrm.users import ACCESS, User
+from mcsync.sandbox.civicrm.users import ACCESS, ADD, User
 from mcsync.sandbox.civicrm.values import as_number
 from mcsync.sandbox.civicrm.writes import Values, Writer
 
@@ -120,11 +121,10 @@ class Api:
             "refresh": self._refresh,
             "getFields": self._get_fields,
             "getActions": self._get_actions,
+            "checkAccess": self._check_access,
             "getMergedTo": self._get_merged_to,
             "mergeDuplicates": self._merge,
         }
-        if action == "checkAccess":
-            return Result([{"access": True}])
         if action not in runners or (entity is _ENTITY and action in WRITING):
             if not user.admin:
                 raise forbidden()
@@ -147,7 +147,17 @@ class Api:
         return Result(query_items(items, params))
 
     def _get_actions(self, entity: Entity, params: Params, user: User) -> Result:
-        return Result(query_items(action_items(entity.name), params))
+        """Creating contacts is listed only to those who may; nothing else was found to hide."""
+        hidden = ("create", "save") if entity.name == "Contact" and not user.may(ADD) else ()
+        items = [item for item in action_items(entity.name) if item["name"] not in hidden]
+        return Result(query_items(items, params))
+
+    def _check_access(self, entity: Entity, params: Params, user: User) -> Result:
+        action, values = str(params.get("action") or ""), params.get("values") or {}
+        if action not in actions_of(entity.name):
+            raise ApiError('Parameter "action" is required.')
+        access = is_access_granted(self.store, entity, action, values, user)
+        return Result([{"access": access, "id": values.get("id")}])
 
     def _get_merged_to(self, entity: Entity, params: Params, user: User) -> Result:
         contact_id = as_number(params.get("contactId"))
@@ -162,8 +172,8 @@ class Api:
         given = params.get("values") or {}
         if not isinstance(given, dict):
             raise wrong_type("Argument $values must be of type array")
-        self.writer.allow(entity, "create", user)
         values = self.writer.sort_out(entity, given)
+        self.writer.allow(entity, "create", user, values.own)
         self.writer.require(entity, "create", values)
         values.own.pop("id", None)
         echo = self.writer.create(entity, values, params, user)
@@ -191,10 +201,13 @@ class Api:
     def _check_saves(
         self, entity: Entity, saves: list[tuple[int | None, Values]], user: User
     ) -> None:
+        rows = self.store.tables[entity.name].rows
         for row_id, values in saves:
-            self.writer.allow(entity, "create" if row_id is None else "update", user)
             if row_id is None:
+                self.writer.allow(entity, "create", user, values.own)
                 self.writer.require(entity, "save", values)
+            else:
+                self.writer.allow(entity, "update", user, rows.get(row_id, {}))
 
     def _match(self, entity: Entity, record: Row, params: Params, user: User) -> int | None:
         """The id of the one existing row that agrees in all `match` fields."""
@@ -218,7 +231,7 @@ class Api:
             where = [["id", "=", given["id"]]]
         rows = self._rows(entity, {**params, "where": where}, user)
         if rows or not entity.owner:
-            self.writer.allow(entity, "update", user)
+            self.writer.allow(entity, "update", user, *rows)
         echoes = []
         for row_id in [row["id"] for row in rows]:
             values = self.writer.sort_out(entity, given)
@@ -230,7 +243,7 @@ class Api:
             raise ApiError('Parameter "where" is required.')
         rows = self._rows(entity, params, user)
         if rows or not entity.owner:
-            self.writer.allow(entity, "delete", user)
+            self.writer.allow(entity, "delete", user, *rows)
         return Result([self.writer.delete(entity, row, params) for row in rows])
 
     def _rows(self, entity: Entity, params: Params, user: User) -> list[Row]:
@@ -241,7 +254,10 @@ class Api:
         return [rows[row_id] for row_id in dict.fromkeys(row["id"] for row in found)]
 
     def _reloaded(self, entity: Entity, echoes: list[Row], params: Params, user: User) -> list[Row]:
-        """With `reload`, the stored rows instead of the echoes, in the same order."""
+        """With `reload`, the stored rows instead of the echoes, in the same order.
+
+        They are read as any others are: a user who may not see them gets none.
+        """
         reload = params.get("reload")
         if not reload:
             return echoes
@@ -249,7 +265,7 @@ class Api:
         where = [["id", "IN", [echo["id"] for echo in echoes]]]
         found = Query(self.store, entity, {"select": select, "where": where}, user).answer()
         by_id = {row["id"]: row for row in found.values}
-        return [by_id.get(echo["id"], echo) for echo in echoes]
+        return [by_id[echo["id"]] for echo in echoes if echo["id"] in by_id]
 
     def _refresh(self, entity: Entity, params: Params, user: User) -> Result:
         """Refill the caches of the smart groups among the rows; static groups are passed over."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from mcsync.sandbox.civicrm.access import seen_contacts, seen_groups
 from mcsync.sandbox.civicrm.errors import ApiError, wrong_type
 from mcsync.sandbox.civicrm.fields import Paths
 from mcsync.sandbox.civicrm.joins import read_joins
 from mcsync.sandbox.civicrm.schema import Entity
 from mcsync.sandbox.civicrm.state import Store
 from mcsync.sandbox.civicrm.tables import Row, index_key
-from mcsync.sandbox.civicrm.users import TRASH, VIEW, User
+from mcsync.sandbox.civicrm.users import TRASH, User
 from mcsync.sandbox.civicrm.values import as_number, fold
 from mcsync.sandbox.civicrm.where import Condition, Test, Where
 
@@ -89,15 +90,22 @@ class Query:
         tests: list[Test] = []
         if self.entity.name == "Contact" and not self._asks_for_trash(clauses):
             tests.append(lambda row: not row.get("is_deleted"))
+        return [*self._tests_of_sight(), *tests]
+
+    def _tests_of_sight(self) -> Iterator[Test]:
+        """Whose rows the user is shown."""
         owner = self.entity.owner
-        if self.user is None or not owner:
-            return tests
-        if not self.user.may(VIEW):
-            tests.insert(0, lambda row: False)
-        elif not self.user.may(TRASH):
+        if self.user is None:
+            return
+        if self.entity.name == "Group" and (groups := seen_groups(self.user)) is not None:
+            yield lambda row: row["id"] in groups
+        if not owner:
+            return
+        if (seen := seen_contacts(self.store, self.user)) is not None:
+            yield lambda row: row[owner] in seen
+        if not self.user.may(TRASH):
             contacts = self.store.contacts.rows
-            tests.append(lambda row: not contacts.get(row[owner], {}).get("is_deleted"))
-        return tests
+            yield lambda row: not contacts.get(row[owner], {}).get("is_deleted")
 
     def _asks_for_trash(self, clauses: Sequence[Any]) -> bool:
         by_key = any(

@@ -1,6 +1,6 @@
 """A CiviCRM site on loopback: its data, its users, its web side, and the people who use it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -9,7 +9,7 @@ from mcsync.sandbox.civicrm.endpoint import Cms, Endpoint, LoggedError
 from mcsync.sandbox.civicrm.people import People
 from mcsync.sandbox.civicrm.state import Store
 from mcsync.sandbox.civicrm.tables import Row
-from mcsync.sandbox.civicrm.users import SYNC_PERMISSIONS, User
+from mcsync.sandbox.civicrm.users import SYNC_PERMISSIONS, Acl, User
 from mcsync.sandbox.civicrm.values import SiteClock
 from mcsync.sandbox.server import Request, Response
 
@@ -128,6 +128,28 @@ class CivicrmSimulator(People):
     def revoke(self, permission: str, api_key: str | None = None) -> None:
         """Take a permission away."""
         self.web.users[api_key or self.api_key].permissions.discard(permission)
+
+    def limit_to_group(self, group_id: int, api_key: str | None = None) -> None:
+        """Let an ACL "Edit" on one group be all that a user (the sync's) may see and change.
+
+        Only that group is shown, whoever is in it as long as they are, and their own contact;
+        other permissions stay. For a smart group, those whom it holds when this is called.
+        """
+        with self.lock:
+            if self.store.groups.rows[group_id].get("saved_search_id") is not None:
+                self.refresh_group(group_id)
+            self.web.users[api_key or self.api_key].acl = Acl(group_id)
+
+    def limit_to_contacts(self, contact_ids: Collection[int], api_key: str | None = None) -> None:
+        """The same with these contacts, in whatever group, as an extension may decide; all
+        groups are shown."""
+        with self.lock:
+            self.web.users[api_key or self.api_key].acl = Acl(None, frozenset(contact_ids))
+
+    def lift_limits(self, api_key: str | None = None) -> None:
+        """Let a user see and change again what their permissions say."""
+        with self.lock:
+            self.web.users[api_key or self.api_key].acl = None
 
     @property
     def site_key(self) -> str:

@@ -4,26 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcsync.sandbox.civicrm.access import is_allowed
 from mcsync.sandbox.civicrm.errors import ApiError, dangling, forbidden
 from mcsync.sandbox.civicrm.fields import Paths
 from mcsync.sandbox.civicrm.schema import CONTACT, ENTITIES, Entity, Field
 from mcsync.sandbox.civicrm.state import BLOCKS, HISTORY_METHOD_WIDTH, Store, is_person
 from mcsync.sandbox.civicrm.tables import Row
-from mcsync.sandbox.civicrm.users import ACCESS, ADD, DELETE, EDIT, EDIT_GROUPS, User
+from mcsync.sandbox.civicrm.users import User
 from mcsync.sandbox.civicrm.values import as_bool, as_number, ellipsify, fold, variable_name
 
-# Entity -> what creating, updating and deleting need; absent: an administrator.
-_NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "Contact": ((ACCESS, ADD), (EDIT,), (DELETE,)),
-    "Email": ((EDIT,),) * 3,
-    "Address": ((EDIT,),) * 3,
-    "Phone": ((EDIT,),) * 3,
-    "Group": ((ACCESS, EDIT_GROUPS),) * 3,
-    "GroupContact": ((ACCESS, EDIT),) * 3,
-    "Tag": ((ACCESS,),) * 3,
-    "EntityTag": ((EDIT,),) * 3,
-}
-_ACTIONS = ("create", "update", "delete")
 _LITERAL = {"api_params"}
 _GREETINGS = ("email_greeting_display", "postal_greeting_display", "addressee_display")
 _TAIL: Row = {"custom": None, "check_permissions": None}
@@ -49,13 +38,10 @@ class Writer:
 
     # Permissions
 
-    def allow(self, entity: Entity, action: str, user: User) -> None:
-        """Raise ApiError 403 unless the user may create, update or delete such records."""
-        needs = _NEEDS.get(entity.name)
-        allowed = user.admin or (
-            needs is not None and all(user.may(p) for p in needs[_ACTIONS.index(action)])
-        )
-        if not allowed:
+    def allow(self, entity: Entity, action: str, user: User, *records: Row) -> None:
+        """Raise ApiError 403 unless the user may create, update or delete these records."""
+        owners = {record[entity.owner] for record in records if record.get(entity.owner)}
+        if not is_allowed(self.store, entity, action, user, owners):
             raise forbidden()
 
     # Values
