@@ -266,7 +266,7 @@ class ContactPage:
 
 @dataclass(frozen=True, slots=True)
 class GroupContact:
-    """One contact's place in one group."""
+    """One contact's place in one group; `status` is empty where CiviCRM has none."""
 
     group_contact_id: int
     group_id: int
@@ -276,7 +276,11 @@ class GroupContact:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One row of the subscription history; `is_ours` when its tracking says that we wrote it."""
+    """One row of the subscription history; `is_ours` when its tracking says that we wrote it.
+
+    Where CiviCRM has no status it is empty; where it has no date, or an impossible one, `at` is
+    LONG_AGO.
+    """
 
     history_id: int
     group_id: int

@@ -71,6 +71,7 @@ class Reader:
             counts={
                 (row.group_id, row.status): row.n
                 for row in self._transport.read(answers[2], counts)
+                if row.status is not None
             },
             history=tuple(wire.read_history(row, offset) for row in rows),
             has_more_history=len(rows) >= PAGE_SIZE,

@@ -7,6 +7,10 @@ import msgspec
 from mcsync.errors import ProtocolError
 from mcsync.model import LONG_AGO, Contact, Email, Group, GroupContact, HistoryRow
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_DAY = timedelta(days=1)
+END_OF_TIMESTAMPS = datetime(2107, 1, 1, tzinfo=UTC)  # MariaDB's since 11.5; before it was 2038
+
 OURS = "mcsync"  # our own history rows are known by the beginning of their `tracking`
 
 CONTACT_FIELDS = (
@@ -52,10 +56,10 @@ class WireHighest(msgspec.Struct):
 
 
 class WireCount(msgspec.Struct):
-    """How many group contacts a group has in one status."""
+    """How many group contacts a group has in one status; by SQL there may be some without."""
 
     group_id: int
-    status: str
+    status: str | None
     n: int
 
 
@@ -134,19 +138,26 @@ def parse_naive(value: str) -> datetime:
 
 
 def read_time(value: str | None, offset: timedelta) -> datetime:
-    """A TIMESTAMP in aware UTC; LONG_AGO for none.
+    """A TIMESTAMP in aware UTC; LONG_AGO for none, and for what no TIMESTAMP can hold.
 
     `offset` is the site's offset of this moment: CiviCRM shows every TIMESTAMP with it, those of
-    the other half of the year too (facts, "Time"), so a zone's rule would be an hour wrong.
+    the other half of the year too (facts, "Time"), so a zone's rule would be an hour wrong. One
+    odd row must not stop all others, nor may a year 9999 be later than what anybody says.
     """
-    if not value or value.startswith("0000"):
+    try:
+        at = parse_naive(value or "").replace(tzinfo=UTC) - offset
+    except (ProtocolError, OverflowError):
         return LONG_AGO
-    return parse_naive(value).replace(tzinfo=UTC) - offset
+    return at if EPOCH <= at < END_OF_TIMESTAMPS else LONG_AGO
 
 
 def write_time(at: datetime, offset: timedelta) -> str:
-    """A UTC time as a naive local one in the site's present offset, the only exact form."""
-    return f"{at.astimezone(UTC) + offset:%Y-%m-%d %H:%M:%S}"
+    """A UTC time as a naive local one in the site's present offset, the only exact form.
+
+    A time that no TIMESTAMP can hold becomes the nearest that one can.
+    """
+    held = min(max(at, EPOCH + ONE_DAY), END_OF_TIMESTAMPS - ONE_DAY)
+    return f"{held.astimezone(UTC) + offset:%Y-%m-%d %H:%M:%S}"
 
 
 def measure_offset(server_now: str, served_at: datetime) -> timedelta:

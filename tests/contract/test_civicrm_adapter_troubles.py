@@ -1,5 +1,6 @@
 """The CiviCRM adapter in trouble: nothing believed too easily, nothing written twice."""
 
+import gc
 import json
 import logging
 from collections.abc import Iterator
@@ -8,8 +9,17 @@ from typing import Any
 import pytest
 from test_civicrm_adapter import API, KEY, READS, TRACKING, Site, contacts_of, merged
 
+from mcsync.civicrm import reading
 from mcsync.errors import McsyncError, ProtocolError, RemoteUnavailable
-from mcsync.model import Contact, EmailWrite, GroupStatus, NewContact, WriteResult
+from mcsync.model import (
+    LONG_AGO,
+    Contact,
+    EmailWrite,
+    GroupStatus,
+    HistoryRow,
+    NewContact,
+    WriteResult,
+)
 from mcsync.sandbox.civicrm import CivicrmSimulator
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
@@ -236,6 +246,59 @@ def test_neither_key_nor_address_is_logged(site: Site, caplog: pytest.LogCapture
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("mcsync")]
     assert len(ours) >= 4
     assert not any(KEY in line or "@" in line for line in ours)
+
+
+# --- odd rows, and many ---------------------------------------------------------------------------
+
+
+def test_a_membership_without_status_does_not_stop_the_others(site: Site) -> None:
+    """By SQL there may be one; it is neither in nor out, and counted nowhere."""
+    fred, wilma = site.add("Fred"), site.add("Wilma")
+    site.sim.sql_clear_status(fred, site.group)
+    site.sim.add_to_group(wilma, site.group)
+    (rows,) = site.port.fetch_group_contacts([site.group])
+    assert {row.contact_id: row.status for row in rows} == {fred: "", wilma: "Added"}
+    assert site.snapshot().counts == {(site.group, "Added"): 1}
+
+
+@pytest.mark.parametrize("date", [None, "0000-00-00 00:00:00", "9999-12-31 23:59:59", "0000"])
+def test_an_odd_row_of_history_does_not_stop_the_others(site: Site, date: str | None) -> None:
+    fred, wilma = site.add("Fred"), site.add("Wilma")
+    for contact_id in (fred, wilma):
+        site.sim.add_to_group(contact_id, site.group)
+
+    def spoil(request: Request, answer: Response) -> Response:
+        spoiled = {"status": None, "date": date, "tracking": None}
+        document = json.loads(answer.body)
+        rows = document[3] if isinstance(document, list) else document
+        rows["values"][0].update(spoiled)
+        return Response(200, json.dumps(document).encode(), JSON)
+
+    fault = Fault(body="SubscriptionHistory", rewrite=spoil)
+    site.server.faults += [fault, Fault(path="SubscriptionHistory", rewrite=spoil)]
+    told = site.snapshot().history
+    (page,) = site.port.fetch_history([site.group], 0)
+    for rows in (told, page):
+        assert [(row.contact_id, row.status, row.at) for row in rows] == [
+            (fred, "", LONG_AGO),
+            (wilma, "Added", site.now),
+        ]
+
+
+def test_history_is_never_in_memory_but_for_a_page_or_two(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows there are: one page is worked on while the next one arrives."""
+    monkeypatch.setattr(reading, "PAGE_SIZE", 50)
+    for contact_id in site.add_many(100):
+        for _ in range(10):
+            site.sim.add_to_group(contact_id, site.group)
+    pages = 0
+    for page in site.port.fetch_history([site.group], 0):
+        pages += 1
+        alive = sum(isinstance(each, HistoryRow) for each in gc.get_objects())
+        assert alive <= 3 * len(page)
+    assert pages == 20
 
 
 # --- saving group contacts in trouble -------------------------------------------------------------
