@@ -232,7 +232,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One contact; `modified_at` is when CiviCRM last touched it or one of its addresses."""
+    """One contact; `modified_at` is when CiviCRM last touched it or one of its addresses.
+
+    `created_at` tells whether an id still means the same contact; LONG_AGO where CiviCRM does
+    not know it.
+    """
 
     contact_id: int
     first_name: str = ""
@@ -242,6 +246,7 @@ class Contact:
     is_opt_out: bool = False
     do_not_email: bool = False
     modified_at: datetime = LONG_AGO
+    created_at: datetime = LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)

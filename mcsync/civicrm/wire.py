@@ -22,6 +22,7 @@ CONTACT_FIELDS = (
     "is_opt_out",
     "do_not_email",
     "modified_date",
+    "created_date",
 )
 EMAIL_FIELDS = ("id", "contact_id", "email", "is_primary", "is_bulkmail", "on_hold")
 GROUP_FIELDS = ("id", "title", "is_active", "saved_search_id", "group_type:name")
@@ -104,6 +105,7 @@ class WireContact(msgspec.Struct):
     is_opt_out: bool | None = None
     do_not_email: bool | None = None
     modified_date: str | None = None
+    created_date: str | None = None
 
 
 class WireCreated(msgspec.Struct):
@@ -201,6 +203,7 @@ def read_contact(row: WireContact, offset: timedelta) -> Contact:
         bool(row.is_opt_out),
         bool(row.do_not_email),
         read_time(row.modified_date, offset),
+        read_time(row.created_date, offset),
     )
 
 

@@ -317,6 +317,24 @@ def test_contacts_with_flags_and_all_addresses(site: Site) -> None:
     assert emails["fred@example.org"].contact_id == fred
 
 
+JULY = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("offset", [60, 120, -210])
+def test_contacts_tell_when_they_were_created(site: Site, offset: int) -> None:
+    """In UTC, though the text moves with the site's present offset; contact 1 has no date."""
+    site.sim.set_utc_offset(offset)
+    fred = site.add("Fred", created_date=JULY)
+    wilma = site.add("Wilma")
+    for pages in (
+        site.port.fetch_contacts([1, fred, wilma]),
+        site.port.fetch_changed_contacts(NOW - timedelta(days=1)),
+    ):
+        found = contacts_of(pages)
+        created = {contact_id: found[contact_id].created_at for contact_id in (1, fred, wilma)}
+        assert created == {1: LONG_AGO, fred: JULY, wilma: NOW}
+
+
 def test_many_contacts_come_in_chunks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "IDS_PER_REQUEST", 10)
     ids = site.add_many(35)
