@@ -312,9 +312,11 @@ class SiteSnapshot:
     """What CiviCRM says at the start of a run, everything checked that emptiness could hide.
 
     `utc_offset_s` is the site's offset of this moment, in seconds east of UTC; `now` is its
-    clock. `counts` are the group contacts per (group id, status), trashed contacts included.
-    `history` are the rows after the cursor that was asked for, oldest first; when
-    `has_more_history` the rest is to be fetched after the last id.
+    clock. `counts` are the group contacts per (group id, status), trashed contacts included,
+    those without a status left out. `history` are the rows after the cursor that was asked for,
+    oldest first; when `has_more_history` the rest is to be fetched after the last id. `created`
+    tells when each contact of the sample that was asked for was created; those that are gone, or
+    not to be seen, are absent.
     """
 
     contact_id: int
@@ -324,6 +326,7 @@ class SiteSnapshot:
     counts: Mapping[tuple[int, str], int]
     history: tuple[HistoryRow, ...]
     has_more_history: bool
+    created: Mapping[int, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from mcsync.civicrm import reading, wire
+from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import EntityTag, TagSnapshot
@@ -91,7 +92,7 @@ class DataReader(reading.Reader):
         self._known_offset()
 
         def fetch(ids: list[int]) -> list[Values]:
-            where = [["id", "IN", ids], reading.ANY_TRASH]
+            where = [["id", "IN", ids], ANY_TRASH]
             params = {"select": _with_id(fields), "where": where}
             try:
                 rows = self._transport.call(
@@ -114,7 +115,7 @@ class DataReader(reading.Reader):
         joins, such as an employer's name, is found by the next full reading.
         """
         local = wire.write_time(since, self._known_offset())
-        where: reading.Where = [["modified_date", ">=", local], reading.ANY_TRASH]
+        where: reading.Where = [["modified_date", ">=", local], ANY_TRASH]
         for rows in self._fetch_pages("Contact", fields, where):
             yield _read_values(rows, fields)
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import sight, wire
+from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge, Transport
-from mcsync.errors import ProtocolError, RemoteRefused
+from mcsync.errors import ProtocolError
 from mcsync.model import (
     Contact,
     ContactPage,
@@ -24,7 +25,6 @@ IDS_PER_REQUEST = 2_500  # some 8 bytes an id, twice: far below any web server's
 EMAILS_PER_REQUEST = 1_000  # some 32 bytes each
 MERGED_PER_REQUEST = 200
 IN_FLIGHT = 2  # more read no faster; two writers reach 358 rows a second, one 240 (facts, "Speed")
-ANY_TRASH: list[object] = ["is_deleted", "IN", [True, False]]  # else trashed contacts are hidden
 BEFORE_CIVICRM = datetime(1980, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
@@ -42,24 +42,27 @@ class Reader:
 
     # --- the start of a run -------------------------------------------------------------------
 
-    def fetch_snapshot(self, group_ids: Sequence[int], history_after: int) -> SiteSnapshot:
-        """Prove that we may read, and tell clock, groups, counts and new history; two requests.
+    def fetch_snapshot(
+        self, group_ids: Sequence[int], history_after: int, sample: Sequence[int] = ()
+    ) -> SiteSnapshot:
+        """Prove that we see everybody, and tell clock, groups, counts and new history.
 
-        Without `view all contacts` CiviCRM shows empty lists and no error, so our own contact
-        must be visible. What cannot be proved: without `access deleted contacts` the rows of
-        trashed contacts are missing from everything, exactly as if nobody were in the trash.
+        `sample`: contacts, trashed ones too, of whom to tell when they were created. Two
+        requests. What cannot be proved: without `access deleted contacts` the rows of trashed
+        contacts are missing from everything, exactly as if nobody were in the trash.
 
         Raises: RemoteRefused naming the permission.
         """
         own_id = self._transport.connect(is_forced=True)
-        clock, groups, counts = _clock(own_id), _groups(group_ids), _counts(group_ids)
+        look, groups, counts = sight.look(sample), _groups(group_ids), _counts(group_ids)
         history = _history(group_ids, history_after)
         answers, served_at = self._transport.call_all(
-            [clock, groups, counts, history],
+            [look, groups, counts, history],
             is_repeatable=True,
         )
-        now = self._keep_offset(self._transport.read(answers[0], clock), served_at)
-        offset = self._known_offset()
+        seen = self._transport.read(answers[0], look)
+        now = self._keep_offset(seen, served_at)
+        offset, wanted = self._known_offset(), frozenset(sample)
         rows = self._transport.read(answers[3], history)
         return SiteSnapshot(
             contact_id=own_id,
@@ -75,22 +78,24 @@ class Reader:
             },
             history=tuple(wire.read_history(row, offset) for row in rows),
             has_more_history=len(rows) >= PAGE_SIZE,
+            created={
+                row.id: wire.read_time(row.created_date, offset) for row in seen if row.id in wanted
+            },
         )
 
-    def _keep_offset(self, own: Sequence[wire.WireClock], served_at: datetime) -> datetime:
-        """Remember the site's offset; its clock in UTC."""
-        if len(own) != 1:
-            raise RemoteRefused(
-                f"{self._transport.host} does not show our own contact, so it would show nobody",
-                hint='give the API user\'s role the permission "view all contacts"',
-            )
-        self._offset = wire.measure_offset(own[0].server_now, served_at)
-        return wire.read_time(own[0].server_now, self._offset)
+    def _keep_offset(self, seen: Sequence[wire.WireSeen], served_at: datetime) -> datetime:
+        """Remember the site's offset; its clock in UTC.
+
+        Raises: RemoteRefused when we do not see everybody.
+        """
+        server_now = sight.prove(self._transport.host, seen).server_now
+        self._offset = wire.measure_offset(server_now, served_at)
+        return wire.parse_naive(server_now).replace(tzinfo=UTC) - self._offset
 
     def _known_offset(self) -> timedelta:
-        """The site's offset, measured now if it was not yet; that also proves that we may read."""
+        """The site's offset, measured now if it was not yet; that also proves that we see all."""
         if self._offset is None:
-            call = _clock(self._transport.connect())
+            call = sight.look()
             answers, served_at = self._transport.call_all([call], is_repeatable=True)
             self._keep_offset(self._transport.read(answers[0], call), served_at)
         assert self._offset is not None  # noqa: S101  # set above, or raised
@@ -274,11 +279,6 @@ class Reader:
 def _page(fields: Sequence[str], where: Where) -> dict[str, object]:
     """Parameters for one page by id; the caller's condition says where it begins."""
     return {"select": fields, "where": where, "orderBy": {"id": "ASC"}, "limit": PAGE_SIZE}
-
-
-def _clock(own_id: int) -> Call[wire.WireClock]:
-    params = {"select": ["id", "NOW() AS server_now"], "where": [["id", "=", own_id]]}
-    return Call("Contact", "get", params, wire.WireClock)
 
 
 def _groups(group_ids: Sequence[int]) -> Call[wire.WireGroup]:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import sight, wire
 from mcsync.civicrm.client import CivicrmClient
 from mcsync.civicrm.transport import Call, CallFailed
 from mcsync.errors import RemoteRefused
 from mcsync.model_setup import GroupChoice
 
-ORGANISATION = 1  # the site's own contact, on every site since its installation
 _FIELDS = (*wire.GROUP_FIELDS, "is_hidden")
 _WRITES = {"create": "add contacts", "update": "edit all contacts"}
 
@@ -61,8 +60,12 @@ class CivicrmSetup(CivicrmClient):
     def fetch_groups(self) -> tuple[GroupChoice, ...]:
         """All groups that our user may see, by title; hidden ones are left out.
 
-        Raises: RemoteRefused when we may not look.
+        To somebody who may not view all contacts CiviCRM shows some groups, or none, and no
+        error (facts, "Measured later").
+
+        Raises: RemoteRefused when we may not look, or do not see everybody.
         """
+        self._known_offset()
         call = Call("Group", "get", {"select": _FIELDS}, WireGroupChoice)
         rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
         groups = (wire.read_group(row) for row in rows)
@@ -77,25 +80,21 @@ class CivicrmSetup(CivicrmClient):
     def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
         """Those of these fields that do not exist, or that our user may not see, in their order.
 
-        Our own contact is asked for them: what CiviCRM does not know in a `select` is silently
-        left out of the row (recording error-unknown-field-select), while what is merely empty
-        comes as null, joined fields too (groupcontact-get-contact-without-email). One call,
-        whatever the number of fields; in a `where` each would be an error that tells nothing.
+        Contact 1 is asked for them: what CiviCRM does not know in a `select` is silently left
+        out of the row (recording error-unknown-field-select), while what is merely empty comes
+        as null, joined fields too (groupcontact-get-contact-without-email). One call, whatever
+        the number of fields; in a `where` each would be an error that tells nothing.
 
-        Raises: RemoteRefused when our own contact is not visible.
+        Raises: RemoteRefused when we do not see everybody.
         """
         wanted = list(dict.fromkeys(fields))
         if not wanted:
             return ()
-        own_id = self._transport.connect()
-        params = {"select": ["id", *wanted], "where": [["id", "=", own_id]]}
+        params = {"select": ["id", *wanted], "where": [["id", "=", sight.ORGANISATION]]}
         call = Call("Contact", "get", params, dict[str, msgspec.Raw])
         rows = self._transport.call(call, is_repeatable=True)
-        if len(rows) != 1:
-            raise RemoteRefused(
-                f"{self._transport.host} does not show our own contact, so it would show nobody",
-                hint='give the API user\'s role the permission "view all contacts"',
-            )
+        if not rows:
+            raise sight.refusal(self._transport.host)
         return tuple(name for name in wanted if name not in rows[0])
 
 
@@ -105,7 +104,7 @@ def _ask(action: str) -> dict[str, object]:
     Our own would prove nothing: `edit my contact` is enough to change it.
     """
     if action == "update":
-        return {"action": action, "values": {"id": ORGANISATION}}
+        return {"action": action, "values": {"id": sight.ORGANISATION}}
     return {"action": action, "values": {"contact_type": "Individual"}}
 
 

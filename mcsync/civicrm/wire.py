@@ -43,11 +43,12 @@ class WireOwned(msgspec.Struct):
     contact_id: int | None = None
 
 
-class WireClock(msgspec.Struct):
-    """Our own contact, with the site's clock."""
+class WireSeen(msgspec.Struct):
+    """A contact that is there, with the site's clock."""
 
     id: int
     server_now: str
+    created_date: str | None = None
 
 
 class WireHighest(msgspec.Struct):

@@ -10,7 +10,8 @@ from itertools import takewhile
 
 from mcsync.civicrm import wire
 from mcsync.civicrm.progress import Progress, is_over, told, write_each
-from mcsync.civicrm.reading import ANY_TRASH, chunks, in_flight
+from mcsync.civicrm.reading import chunks, in_flight
+from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, CallFailed, TooLarge, Transport
 from mcsync.errors import McsyncError
 from mcsync.http import NoAnswer

@@ -48,9 +48,12 @@ class DryCivicrm:
     _ids: Iterator[int] = field(default_factory=lambda: count(-1, -1))
     _made: dict[int, NewContact] = field(default_factory=dict)
 
-    def fetch_snapshot(self, group_ids: Sequence[int], history_after: int) -> SiteSnapshot:
-        """As the site tells it."""
-        return self.site.fetch_snapshot(group_ids, history_after)
+    def fetch_snapshot(
+        self, group_ids: Sequence[int], history_after: int, sample: Sequence[int] = ()
+    ) -> SiteSnapshot:
+        """As the site tells it; it knows nothing of contacts that would have been created."""
+        real = [contact_id for contact_id in sample if contact_id > 0]
+        return self.site.fetch_snapshot(group_ids, history_after, real)
 
     def fetch_history(
         self, group_ids: Sequence[int], after_id: int

@@ -164,7 +164,7 @@ class CivicrmSetupPort(Protocol):
     """How a CiviCRM site is set up."""
 
     def fetch_groups(self) -> tuple[GroupChoice, ...]:
-        """All groups that our user may see, by title; RemoteRefused when we may not look."""
+        """All groups by title; RemoteRefused when we may not look, or not see everybody."""
         ...
 
     def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
@@ -175,11 +175,14 @@ class CivicrmSetupPort(Protocol):
 class CivicrmPort(Protocol):
     """One CiviCRM site."""
 
-    def fetch_snapshot(self, group_ids: Sequence[int], history_after: int) -> SiteSnapshot:
-        """Prove that we may read, and tell clock, groups, counts and new history.
+    def fetch_snapshot(
+        self, group_ids: Sequence[int], history_after: int, sample: Sequence[int] = ()
+    ) -> SiteSnapshot:
+        """Prove that we see everybody, and tell clock, groups, counts and new history.
 
-        Raises RemoteRefused naming the permission when our own contact is not visible. Groups
-        that do not exist are absent from `groups`; the caller decides what that means.
+        `sample`: contacts, trashed ones too, of whom to tell when they were created. Raises
+        RemoteRefused naming the permission when some contacts are not shown to us. Groups that
+        do not exist are absent from `groups`; the caller decides what that means.
         """
         ...
 

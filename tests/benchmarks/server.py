@@ -187,7 +187,9 @@ class Services:
     def _contact_get(self, params: Params, where: Params) -> list[str]:
         select = params["select"]
         if "NOW() AS server_now" in select:  # type: ignore[operator]
-            return [f'{{"id":1,"server_now":"{text_of(_utc_now())}"}}']
+            people = self._people(where.get("id IN", ()))
+            shown, now = [1, *(i + FIRST_CONTACT for i in people)], text_of(_utc_now())
+            return [f'{{"id":{contact_id},"server_now":"{now}"}}' for contact_id in shown]
         if "id IN" in where:
             people = self._people(where["id IN"])
         else:

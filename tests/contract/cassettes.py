@@ -78,7 +78,7 @@ CIVICRM: Mapping[str, Sequence[str | list[str]]] = {
     "not-civicrm": ["standalone-path-not-civicrm"],
     "one-of-several-failed": [WHOAMI, [CLOCK], "multi-call-one-fails"],
     "all-failed": [WHOAMI, [CLOCK], "multi-call-all-fail"],
-    "groups": [WHOAMI, "group-get-list"],
+    "groups": [WHOAMI, [CLOCK], "group-get-list"],
     "unknown-field": [WHOAMI, "error-unknown-field-select"],
     "empty-joined-field": [WHOAMI, "groupcontact-get-contact-without-email"],
 }

@@ -206,6 +206,43 @@ def test_a_snapshot_tells_clock_groups_counts_and_history(site: Site) -> None:
     assert not snapshot.has_more_history
 
 
+def test_a_snapshot_tells_when_a_sample_was_created(site: Site) -> None:
+    fred, dino, gone, betty = (site.add(name) for name in ("Fred", "Dino", "Gone", "Betty"))
+    site.sim.update_contact(fred, created_date=NOW - timedelta(days=200))
+    site.sim.trash(dino)
+    site.sim.purge(gone)
+    sample = [fred, dino, gone, 99999, fred]
+    found = site.port.fetch_snapshot([site.group], 0, sample).created
+    assert found == {fred: NOW - timedelta(days=200), dino: NOW}
+    assert betty not in found
+    assert len(site.server.requests) == 2
+    assert site.snapshot().created == {}
+    assert site.port.fetch_snapshot([site.group], 0, [1]).created == {1: LONG_AGO}
+
+
+def test_a_sample_tells_of_a_backup_that_was_restored(site: Site) -> None:
+    """The same ids, given again to other people."""
+    site.add("Fred")
+    backup = site.sim.backup()
+    site.now += timedelta(hours=2)
+    sample = site.add_many(3)
+    before = site.port.fetch_snapshot([site.group], 0, sample).created
+    site.sim.restore(backup)
+    site.now += timedelta(hours=1)
+    others = [site.add(f"Gravel{number}") for number in range(2)]
+    after = site.port.fetch_snapshot([site.group], 0, sample).created
+    assert others == sample[:2]
+    assert before == dict.fromkeys(sample, NOW + timedelta(hours=2))
+    assert after == dict.fromkeys(others, NOW + timedelta(hours=3))
+
+
+@pytest.mark.parametrize("minutes", [60, 120])
+def test_a_change_of_the_clocks_makes_nobody_another_person(site: Site, minutes: int) -> None:
+    fred = site.add("Fred", created_date=JULY)
+    site.sim.set_utc_offset(minutes)
+    assert site.port.fetch_snapshot([site.group], 0, [fred]).created == {fred: JULY}
+
+
 def test_history_goes_on_after_the_cursor(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_SIZE", 4)
     other = site.sim.add_group("Other")
@@ -573,7 +610,7 @@ def test_a_permission_lost_between_two_runs_is_noticed_by_the_next_snapshot(site
     site.snapshot()
     site.sim.revoke("view all contacts")
     site.sim.revoke("edit all contacts")
-    with pytest.raises(RemoteRefused, match="own contact"):
+    with pytest.raises(RemoteRefused, match="every contact"):
         site.snapshot()
 
 

@@ -109,7 +109,7 @@ def test_creating_a_contact() -> None:
 ERRORS: dict[str, tuple[type[McsyncError], str]] = {
     "wrong-key": (RemoteRefused, "HTTP 401 Invalid credential"),
     "guard": (RemoteRefused, "Must satisfy guard"),
-    "no-permission": (RemoteRefused, "own contact"),
+    "no-permission": (RemoteRefused, "every contact"),
     "maintenance": (RemoteUnavailable, "maintenance mode"),
     "database-down": (RemoteUnavailable, "500"),
     "unknown-entity": (RemoteUnavailable, r"API \(Nonsense, getActions\) does not exist"),

@@ -62,6 +62,20 @@ def test_without_permission_there_is_a_refusal_and_no_empty_list(site: Site) -> 
     assert "access CiviCRM" in (caught.value.hint or "")
 
 
+def test_a_list_of_some_groups_or_none_is_a_missing_permission(site: Site) -> None:
+    """(facts, "Measured later") CiviCRM says 200, with no groups or those of an ACL."""
+    site.sim.limit_to_group(site.group)
+    with pytest.raises(RemoteRefused) as caught:
+        setup_of(site).fetch_groups()
+    assert "view all contacts" in (caught.value.hint or "")
+    site.sim.lift_limits()
+    for permission in ("view all contacts", "edit all contacts"):
+        site.sim.revoke(permission)
+    with pytest.raises(RemoteRefused) as caught:
+        setup_of(site).fetch_groups()
+    assert "view all contacts" in (caught.value.hint or "")
+
+
 def test_a_wrong_key(site: Site) -> None:
     with pytest.raises(RemoteRefused, match="refused our API key"):
         setup_of(site, key="of-yesterday").fetch_groups()
@@ -104,7 +118,7 @@ def test_no_fields_cost_nothing(site: Site) -> None:
 def test_where_nobody_is_shown_no_field_is_judged(site: Site) -> None:
     site.sim.revoke("view all contacts")
     site.sim.revoke("edit all contacts")
-    with pytest.raises(RemoteRefused, match="own contact") as caught:
+    with pytest.raises(RemoteRefused, match="every contact") as caught:
         setup_of(site).find_unknown_fields(["job_title"])
     assert "view all contacts" in (caught.value.hint or "")
 

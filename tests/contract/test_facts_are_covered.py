@@ -19,6 +19,8 @@ CR = "contract/test_civicrm_adapter_recorded.py::"
 CT = "contract/test_civicrm_adapter_troubles.py::"
 CS = "contract/test_civicrm_simulator.py::"
 CU = "contract/test_civicrm_setup.py::"
+CV = "contract/test_civicrm_adapter_sight.py::"
+CY = "contract/test_civicrm_simulator_sites.py::"
 CX = "contract/test_civicrm_simulator_access.py::"
 CC = "contract/test_civicrm_simulator_contacts.py::"
 CF = "contract/test_civicrm_simulator_facts.py::"
@@ -444,6 +446,22 @@ CIVICRM: dict[str, tuple[str, ...]] = {
         f"{CC}test_who_the_loser_became",
     ),
     # --- measured later
+    "groups are empty without view all contacts": (
+        f"{CU}test_a_list_of_some_groups_or_none_is_a_missing_permission",
+        f"{CX}test_without_sight_of_contacts_there_are_no_groups_and_no_error",
+    ),
+    "a user limited by ACLs sees what the ACL gives; contact 1 proves more": (
+        f"{CV}test_a_user_limited_by_an_acl_is_refused_whatever_is_read",
+        f"{CV}test_an_acl_between_two_runs_is_noticed_by_the_next_snapshot",
+        f"{CX}test_an_acl_shows_its_group_and_our_own_contact",
+        f"{CX}test_aggregates_count_only_what_an_acl_shows",
+        f"{CX}test_who_leaves_the_group_becomes_invisible_at_once",
+    ),
+    "created_date is a TIMESTAMP": (
+        f"{CA}test_contacts_tell_when_they_were_created",
+        f"{CA}test_a_change_of_the_clocks_makes_nobody_another_person",
+        f"{CY}test_created_date_is_a_timestamp_in_todays_offset",
+    ),
     "checkAccess: create follows add contacts, update edit all contacts": (
         f"{CU}test_a_missing_permission_to_write_is_named",
         f"{CX}test_check_access_follows_add_contacts_and_edit_all_contacts",
