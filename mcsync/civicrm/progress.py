@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mcsync.civicrm import wire
 from mcsync.civicrm.transport import Call, CallFailed, TooLarge, Transport
-from mcsync.errors import McsyncError
+from mcsync.errors import McsyncError, RemoteRefused
 from mcsync.http import NoAnswer
 from mcsync.model import WriteResult
 
@@ -68,6 +68,9 @@ def write_each(
             rows = transport.read(answer, call)
         except CallFailed as error:
             progress.failed[key] = error.message
+            continue
+        except RemoteRefused as error:
+            progress.error = error  # the permission that is missing, after what could be done
             continue
         if rows:
             progress.done[key] = rows[0].contact_id or rows[0].id

@@ -7,8 +7,9 @@ there counts as done, and only the rest goes on, one by one, so that one bad rec
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from typing import TypeVar
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import sight, wire
 from mcsync.civicrm.progress import Progress, is_over, told, write_each
 from mcsync.civicrm.reading import chunks, in_flight
 from mcsync.civicrm.sight import ANY_TRASH
@@ -20,6 +21,7 @@ from mcsync.model import Contact, GroupStatus, NewContact, WriteResult, email_ke
 # 200 memberships or 50 contacts stay within a slow host's 30 s (facts, "Speed").
 GROUP_CONTACTS_PER_REQUEST = 200
 CONTACTS_PER_REQUEST = 50
+T = TypeVar("T")
 METHOD = "API"  # longer than 8 characters, and CiviCRM silently writes no history (facts 5)
 
 
@@ -58,21 +60,24 @@ class Writer:
         Nobody is created twice: after an error the contacts that came into being are found by
         source, address and name among those newer than the newest one before. While a request
         may still be running over there nothing is tried again; the next run will find its
-        contacts by their addresses.
+        contacts by their addresses. Where we do not see everybody, before or after, that proof
+        fails and nothing is tried.
+
+        Raises: RemoteRefused when CiviCRM does not show what it created; nothing of it is tried
+        again, and whoever could be known was yielded before.
         """
         if not contacts:
             return
-        newest = Call(
-            "Contact",
-            "get",
-            {"select": ["MAX(id) AS max_id"], "where": [ANY_TRASH]},
-            wire.WireHighest,
-        )
-        rows = self._transport.call(newest, is_repeatable=True)
-        floor_id = (rows[0].max_id or 0) if rows else 0
-        create = _NewContacts(self._transport, source, floor_id)
+        create = _NewContacts(self._transport, source, self._fetch_newest_id())
         for part in chunks(contacts, CONTACTS_PER_REQUEST):
             yield from told(create.write(part))
+
+    def _fetch_newest_id(self) -> int:
+        """The highest id of a contact, of all that there are."""
+        params = {"select": ["MAX(id) AS max_id"], "where": [ANY_TRASH]}
+        newest = Call("Contact", "get", params, wire.WireHighest)
+        rows = _call_with_sight(self._transport, newest)
+        return (rows[0].max_id or 0) if rows else 0
 
     def save_names(self, contacts: Sequence[Contact]) -> Iterator[WriteResult]:
         """Write first and last names that are not empty; keys are contact ids.
@@ -84,6 +89,17 @@ class Writer:
         for part in chunks(unique, CONTACTS_PER_REQUEST):
             calls = {contact.contact_id: _name_update(contact) for contact in part}
             yield from told(write_each(self._transport, calls, tries_left=1))
+
+
+def _call_with_sight(transport: Transport, call: Call[T]) -> list[T]:
+    """Read something, and in the same request prove that we see everybody.
+
+    Raises: RemoteRefused when we do not, so that what is absent is surely not there.
+    """
+    look = sight.look()
+    answers, _ = transport.call_all([look, call], is_repeatable=True)
+    sight.prove(transport.host, transport.read(answers[0], look))
+    return transport.read(answers[1], call)
 
 
 def _name_update(contact: Contact) -> Call[wire.WireOwned]:
@@ -216,19 +232,25 @@ class _NewContacts:
         params = {
             "records": [_record(contact) for contact in contacts],
             "defaults": {"contact_type": "Individual", "source": self._source},
-            "reload": ["id"],
         }
-        call = Call("Contact", "save", params, wire.WireId)
+        # Without `reload`: that reads the new contacts back, and to a user who may not see them
+        # it tells of none, though they were created. The plain echo tells their ids (facts,
+        # "Measured later").
+        call = Call("Contact", "save", params, wire.WireCreated)
         rows = self._transport.call(call, is_repeatable=False)
-        if len(rows) != len(contacts):
-            raise CallFailed(f"CiviCRM created {len(rows)} of {len(contacts)} contacts")
-        # The answers stand in the order of the records (contact-save-bulk in the recordings).
-        progress.done.update(
-            (contact.row_id, row.id) for contact, row in zip(contacts, rows, strict=True)
-        )
+        if len(rows) == len(contacts):
+            # In the order of the records (contact-save-bulk in the recordings).
+            pairs = zip(contacts, rows, strict=True)
+            progress.done.update((contact.row_id, row.id) for contact, row in pairs)
+        elif _match(contacts, rows, progress):
+            # Success was said, so all were created: whom we do not know of we do not see.
+            raise sight.refusal(self._transport.host)
 
     def _reread(self, contacts: list[NewContact], progress: Progress) -> list[NewContact]:
-        """Count as done who came into being; who is left."""
+        """Count as done who came into being; who is left.
+
+        Raises: RemoteRefused when we do not see everybody: who is left may be there.
+        """
         params = {
             "select": ["id", "first_name", "last_name", "email_primary.email"],
             "where": [
@@ -239,17 +261,7 @@ class _NewContacts:
             "orderBy": {"id": "ASC"},
         }
         call = Call("Contact", "get", params, wire.WireCreated)
-        free = {row.id: row for row in self._transport.call(call, is_repeatable=True)}
-        for contact_id in progress.done.values():
-            free.pop(contact_id, None)
-        rest = []
-        for contact in contacts:
-            row = next((row for row in free.values() if _is_same(row, contact)), None)
-            if row is None:
-                rest.append(contact)
-            else:
-                progress.done[contact.row_id] = free.pop(row.id).id
-        return rest
+        return _match(contacts, _call_with_sight(self._transport, call), progress)
 
 
 def _record(contact: NewContact) -> dict[str, str]:
@@ -257,10 +269,36 @@ def _record(contact: NewContact) -> dict[str, str]:
     return {"email_primary.email": contact.email} | {k: v for k, v in names.items() if v}
 
 
-def _is_same(row: wire.WireCreated, contact: NewContact) -> bool:
-    """Whether a contact is the one that was to be created; CiviCRM may cut long names."""
-    return (
-        email_key(row.email or "") == email_key(contact.email)
-        and contact.first_name.startswith((row.first_name or "").removesuffix("..."))
-        and contact.last_name.startswith((row.last_name or "").removesuffix("..."))
-    )
+def _match(
+    contacts: list[NewContact], rows: Sequence[wire.WireCreated], progress: Progress
+) -> list[NewContact]:
+    """Count as done whom these rows show, each row for one of them; who is left.
+
+    Whose names are the very same come first: a longer name may look like a cut one.
+    """
+    free = {row.id: row for row in rows}
+    for contact_id in progress.done.values():
+        free.pop(contact_id, None)
+    rest = list(contacts)
+    for fits in (_has_same_names, _may_be_cut):
+        for contact in tuple(rest):
+            fitting = (r.id for r in free.values() if _is_to(r, contact) and fits(r, contact))
+            if (found := next(fitting, None)) is not None:
+                del free[found]
+                progress.done[contact.row_id] = found
+                rest.remove(contact)
+    return rest
+
+
+def _is_to(row: wire.WireCreated, contact: NewContact) -> bool:
+    return email_key(row.email or "") == email_key(contact.email)
+
+
+def _has_same_names(row: wire.WireCreated, contact: NewContact) -> bool:
+    return (row.first_name or "", row.last_name or "") == (contact.first_name, contact.last_name)
+
+
+def _may_be_cut(row: wire.WireCreated, contact: NewContact) -> bool:
+    """Whether the names are the beginnings of those that were to be written; long ones are cut."""
+    first, last = (name.removesuffix("...") for name in (row.first_name or "", row.last_name or ""))
+    return contact.first_name.startswith(first) and contact.last_name.startswith(last)

@@ -257,7 +257,11 @@ class CivicrmPort(Protocol):
         ...
 
     def create_contacts(self, contacts: Sequence[NewContact], source: str) -> Iterator[WriteResult]:
-        """Create individuals; keys are the contacts' row ids. One result per chunk."""
+        """Create individuals; keys are the contacts' row ids. One result per chunk.
+
+        Nobody is created twice. RemoteRefused naming the permission when CiviCRM does not show
+        what it created; whoever could be known was yielded as done before.
+        """
         ...
 
     def add_emails(self, emails: Sequence[EmailWrite]) -> Iterator[WriteResult]:

@@ -63,7 +63,7 @@ CIVICRM: Mapping[str, Sequence[str | list[str]]] = {
         ["groupcontact-get-empty"],
     ],
     "save-group-contacts": [WHOAMI, "groupcontact-save-match"],
-    "create-contact": [WHOAMI, "subscriptionhistory-get-latest", "contact-save-bulk-reload"],
+    "create-contacts": [WHOAMI, [CLOCK, "subscriptionhistory-get-latest"], "contact-save-bulk"],
     "wrong-key": ["authx-whoami-wrong-key"],
     "guard": ["auth-no-authx-permission"],
     "no-permission": [WHOAMI, ["error-permission-contact-get"]],
@@ -84,7 +84,6 @@ CIVICRM: Mapping[str, Sequence[str | list[str]]] = {
 }
 # The request an answer is played for, where it is not the one it was recorded for.
 PLAYED_FOR = {
-    "create-contact": {"subscriptionhistory-get-latest": "/civicrm/ajax/api4/Contact/get"},
     "permission-denied": {
         "error-permission-contact-create": "/civicrm/ajax/api4/GroupContact/save"
     },
@@ -219,7 +218,7 @@ def _matched_parameters(name: str, params: Json) -> Json:
             "method": params["method"],
             "tracking": params["tracking"],
         }
-    if name == "contact-save-bulk-reload":
+    if name == "contact-save-bulk":
         return {"records": params["records"]}
     return {}
 

@@ -99,11 +99,11 @@ def test_saving_group_contacts() -> None:
     assert result.failed == {}
 
 
-def test_creating_a_contact() -> None:
-    with replay("create-contact") as port:
-        new = NewContact(77, "d@example.org", "D", "Bulk")
-        (result,) = port.create_contacts([new], "mailchimpsync")
-    assert result.done == {77: 13}
+def test_creating_contacts() -> None:
+    with replay("create-contacts") as port:
+        new = [NewContact(77 + n, f"c{n}@example.org", f"C{n}", "Bulk") for n in range(3)]
+        (result,) = port.create_contacts(new, "mailchimpsync")
+    assert result.done == {77: 10, 78: 11, 79: 12}
 
 
 ERRORS: dict[str, tuple[type[McsyncError], str]] = {
