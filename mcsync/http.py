@@ -36,6 +36,7 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (facts, section 2)
 DEADLINE_S = 600.0  # for one call with all its retries
 LONGEST_WAIT_S = 120.0
+_PLAUSIBLE_YEARS = range(1970, 9000)  # of a `Date`; with later ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
 _ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+")
@@ -63,12 +64,15 @@ class Reply:
         return "json" in self.headers.get("content-type", "").lower()
 
     @property
+    def date(self) -> datetime | None:
+        """The server's own clock, in whole seconds; None when it did not say, or nonsense."""
+        at = _read_date(self.headers.get("date", ""))
+        return at.astimezone(UTC) if at and at.year in _PLAUSIBLE_YEARS else None
+
+    @property
     def served_at(self) -> datetime:
-        """The server's own clock, in whole seconds; ours when it did not say."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError):
-            return datetime.now(UTC).replace(microsecond=0)
+        """The server's own clock, in whole seconds; ours when it cannot be read."""
+        return self.date or datetime.now(UTC).replace(microsecond=0)
 
     def decode(self, shape: type[T]) -> T:
         """The body as `shape`, numbers and booleans in quotes accepted.
@@ -371,10 +375,14 @@ def _retry_after_s(reply: Reply) -> float | None:
     value = reply.headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)
+    at = _read_date(value)
+    return None if at is None else max(0.0, (at - reply.served_at).total_seconds())
+
+
+def _read_date(text: str) -> datetime | None:
+    """A date of HTTP, aware; None for anything else."""
     try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - reply.served_at).total_seconds())
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -337,6 +338,34 @@ def test_json_of_another_shape_is_a_protocol_error_without_its_content(line: Lin
 
 def test_the_servers_clock_is_read_from_its_answer(line: Line) -> None:
     assert line.send().served_at.isoformat() == "2026-11-22T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        None,
+        "",
+        "yesterday",
+        "Mon, 01 Jan 1000 00:00:00 +2300",
+        "Fri, 31 Dec 9999 23:59:59 -2300",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sun, 22 Nov 2026 12:00:00 +9999999",
+        "Sun, 22 Nov 2026 12:00:00 +999999999999999999999",
+    ],
+)
+def test_a_clock_that_cannot_be_read_counts_as_ours(date: str | None) -> None:
+    reply = Reply(200, {} if date is None else {"date": date}, b"")
+    assert reply.date is None
+    assert abs(reply.served_at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert reply.served_at.microsecond == 0
+
+
+@pytest.mark.parametrize("value", ["Fri, 31 Dec 9999 23:59:59 -2300", "9" * 400])
+def test_an_absurd_retry_after_ends_the_retries(line: Line, value: str) -> None:
+    line.fail(Response(429, b"", {"Retry-After": value}), times=None)
+    with pytest.raises(NoAnswer):
+        line.send()
+    assert line.calls == 1
 
 
 def test_the_log_and_the_observer_see_no_query_and_no_key(
