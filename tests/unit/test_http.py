@@ -133,6 +133,41 @@ def test_a_call_that_may_not_be_repeated_is_sent_once(line: Line, trouble: Respo
     assert caught.value.reply.status == trouble.status
 
 
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_only_a_429_says_that_nothing_was_done(line: Line, trouble: Response) -> None:
+    line.fail(trouble, times=None)
+    with pytest.raises(NoAnswer) as caught:
+        line.send("POST", is_repeatable=False)
+    assert caught.value.may_have_arrived == (trouble.status != 429)
+
+
+def test_what_arrived_once_stays_so_whatever_becomes_of_later_tries(line: Line) -> None:
+    line.fail(drop="after")
+    line.fail(TROUBLES["429"], times=None)
+    with pytest.raises(NoAnswer, match="429") as caught:
+        line.send("PUT")
+    assert line.calls == RETRIES + 1
+    assert caught.value.may_have_arrived
+
+
+def test_a_429_is_waited_for_also_by_who_may_not_repeat(line: Line) -> None:
+    for seconds in ("7", "3"):
+        line.fail(Response(429, b"", {"Retry-After": seconds}))
+    reply = line.send("POST", is_repeatable=False, waits_for_429=True)
+    assert reply.status == 200
+    assert line.waits == [7.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["500", "502", "504", "html-200", "html-403"])
+def test_after_a_429_the_rest_is_still_not_repeated(line: Line, name: str) -> None:
+    line.fail(TROUBLES["429"])
+    line.fail(TROUBLES[name])
+    with pytest.raises(NoAnswer) as caught:
+        line.send("POST", is_repeatable=False, waits_for_429=True)
+    assert line.calls == 2
+    assert caught.value.may_have_arrived
+
+
 @pytest.mark.parametrize("drop", ["before", "after"])
 def test_a_dropped_connection_is_retried_only_when_repeatable(line: Line, drop: str) -> None:
     line.fail(drop=drop)
@@ -245,6 +280,7 @@ def test_a_refused_connection_surely_was_not_sent_and_is_retried() -> None:
     with pytest.raises(NoAnswer) as caught:
         http.send("POST", url, is_repeatable=False, data=b"")
     assert not caught.value.was_sent
+    assert not caught.value.may_have_arrived
     assert len(waits) == RETRIES
     assert sum(waits) < 10  # a mistyped address is told soon
 
@@ -260,6 +296,14 @@ def test_an_unknown_host_surely_was_not_sent(monkeypatch: pytest.MonkeyPatch) ->
         http.send("POST", "https://crm.example.org/", is_repeatable=False)
     assert not caught.value.was_sent
     assert len(waits) == RETRIES
+
+
+@pytest.mark.parametrize("url", ["https://[oops/", "https:///x", "http://exa mple.org/"])
+def test_what_is_no_address_surely_was_not_sent(url: str) -> None:
+    http = HttpClient(max_connections=1, sleep=lambda _s: None)
+    with pytest.raises(NoAnswer) as caught:
+        http.send("POST", url, is_repeatable=False)
+    assert not caught.value.may_have_arrived
 
 
 def test_redirects_are_not_followed(line: Line) -> None:
