@@ -356,7 +356,8 @@ def _no_answer(
         what = "has no valid certificate" if bad_certificate else "broke off the TLS handshake"
         return NoAnswer(f"{host} {what}", is_final=bad_certificate, was_sent=not bad_certificate)
     if isinstance(error, requests.exceptions.ProxyError):
-        return NoAnswer(f"{host} cannot be reached through the proxy")
+        was_sent = not _is_before_the_proxy(error)
+        return NoAnswer(f"{host} cannot be reached through the proxy", was_sent=was_sent)
     if isinstance(error, requests.ConnectTimeout) or _is_caused_by(error, NewConnectionError):
         hint = f"{NEXT_RUN}; if it stays so, check {address_key} in the config"
         return NoAnswer(
@@ -367,6 +368,13 @@ def _no_answer(
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
         return _no_address(host or "the address")
     return NoAnswer(f"{host} closed the connection before it had answered")
+
+
+def _is_before_the_proxy(error: requests.RequestException) -> bool:
+    """Whether the proxy was not there, or did not make the way that a request was to go."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    cause = getattr(reason, "original_error", None)
+    return isinstance(cause, NewConnectionError) or str(cause).startswith("Tunnel connection")
 
 
 def _no_address(what: str) -> NoAnswer:

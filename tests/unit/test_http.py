@@ -298,6 +298,29 @@ def test_an_unknown_host_surely_was_not_sent(monkeypatch: pytest.MonkeyPatch) ->
     assert len(waits) == RETRIES
 
 
+def test_behind_a_proxy_that_is_not_there_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free.getsockname()[1]}")
+    http = HttpClient(max_connections=1, sleep=lambda _s: None)
+    with pytest.raises(NoAnswer, match="through the proxy") as caught:
+        http.send("POST", "http://crm.example.org/", is_repeatable=False)
+    assert not caught.value.may_have_arrived
+
+
+def test_through_a_proxy_that_refuses_the_way_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Broken([b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"] * (RETRIES + 1)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        http = HttpClient(max_connections=1, sleep=lambda _s: None)
+        with pytest.raises(NoAnswer, match="through the proxy") as caught:
+            http.send("POST", "https://crm.example.org/", is_repeatable=False)
+    assert not caught.value.may_have_arrived
+
+
 @pytest.mark.parametrize("url", ["https://[oops/", "https:///x", "http://exa mple.org/"])
 def test_what_is_no_address_surely_was_not_sent(url: str) -> None:
     http = HttpClient(max_connections=1, sleep=lambda _s: None)
