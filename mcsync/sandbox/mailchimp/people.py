@@ -30,10 +30,36 @@ class People(World):
 
     # Setting up
 
-    def add_account(self, api_key: str, name: str = "Bedrock Gazette", role: str = "owner") -> None:
-        """Open an account; its key is also its name in the other calls."""
+    def add_account(
+        self,
+        api_key: str,
+        name: str = "Bedrock Gazette",
+        role: str = "owner",
+        *,
+        account_id: str = "",
+    ) -> None:
+        """Open an account; its first key is also its name in the other calls."""
         with self.working() as now:
-            self.accounts[api_key] = Account(api_key, name, role, created_at=now)
+            key = account_id or subscriber_hash(api_key)[:25]
+            self.accounts[api_key] = Account(api_key, name, key, role, created_at=now)
+            self.revoked_keys.discard(api_key)
+
+    def add_key(self, api_key: str, account_key: str) -> None:
+        """Let another key open an account."""
+        with self.working():
+            self.more_keys[api_key] = self._account(account_key).api_key
+            self.revoked_keys.discard(api_key)
+
+    def revoke_key(self, api_key: str) -> None:
+        """Let a key open nothing any more; the account stays, for its other keys."""
+        with self.working():
+            self._account(api_key)
+            self.revoked_keys.add(api_key)
+
+    def account_id(self, api_key: str) -> str:
+        """What `GET /` calls the account that a key opens."""
+        with self.working():
+            return self._account(api_key).account_id
 
     def add_audience(
         self, list_id: str, name: str, api_key: str, double_optin: bool = False
@@ -272,6 +298,12 @@ class People(World):
         with self.working():
             audience = self.audience(list_id)
             return {m.email: render_member(audience, m) for m in audience.members.values()}
+
+    def _account(self, api_key: str) -> Account:
+        account = self.account_of(api_key)
+        if account is None:
+            raise KeyError("that key opens no account")
+        return account
 
     def _who(self, list_id: str, email: str) -> tuple[Audience, Member]:
         audience = self.audience(list_id)

@@ -129,7 +129,7 @@ class Links:
 def render_account(account: Account, total: int) -> JsonObject:
     """The answer of `GET /`."""
     return {
-        "account_id": subscriber_hash(account.name),
+        "account_id": account.account_id,
         "login_id": str(int(subscriber_hash(account.name)[:7], 16)),
         "account_name": account.name,
         "email": "owner@example.org",

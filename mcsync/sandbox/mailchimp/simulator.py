@@ -134,13 +134,14 @@ class MailchimpSimulator(People):
         key = read_key(request.headers.get("authorization", ""))
         if not key:
             raise Problem(401, "API Key Missing", "Your request did not include an API key.")
-        if key not in self.accounts:
+        account = self.account_of(key)
+        if account is None:
             raise Problem(
                 401,
                 "API Key Invalid",
                 "Your API key may be invalid, or you've attempted to access the wrong datacenter.",
             )
-        return self.accounts[key]
+        return account
 
     @contextmanager
     def _slot(self, account: Account) -> Iterator[None]:

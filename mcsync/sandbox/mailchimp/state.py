@@ -349,10 +349,11 @@ class Batch:
 
 @dataclass(slots=True)
 class Account:
-    """One Mailchimp account."""
+    """One Mailchimp account; `api_key` is its first key, whether or not that still opens it."""
 
     api_key: str
     name: str
+    account_id: str
     role: str = "owner"
     created_at: int = 0
     in_flight: int = 0
