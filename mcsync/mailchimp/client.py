@@ -5,7 +5,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -40,7 +40,8 @@ _BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",
 class MailchimpClient:
     """One account, that is one API key; `api_url` includes the path, such as `/3.0`.
 
-    Safe to use from several threads. `sleep` is how retries wait; `http` is for tests.
+    Safe to use from several threads. `sleep` is how retries wait; `http` and `monotonic`
+    (seconds) are for tests.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class MailchimpClient:
         *,
         http: HttpClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = api_url.rstrip("/")
         self._place = place_of(self._base) or self._base
@@ -62,6 +64,30 @@ class MailchimpClient:
             service="Mailchimp",
             address_key="apiUrl, or the data centre at the end of the API key,",
         )
+
+        self._monotonic = monotonic
+        self._heard: tuple[datetime, float] | None = None  # Mailchimp's time, and when by ours
+
+    # --- the account --------------------------------------------------------------------------
+
+    def fetch_now(self) -> datetime:
+        """Mailchimp's own clock, aware UTC, in whole seconds as all its times are.
+
+        Its last answer's `Date` and the time gone by since; only where it has not answered
+        anything yet it is asked. Never ahead of the clock there, as long as `Date` can be read.
+        """
+        if self._heard is None:
+            return self._checked(self._get("/ping")).served_at
+        date, at = self._heard
+        return (date + timedelta(seconds=self._monotonic() - at)).replace(microsecond=0)
+
+    def fetch_account_id(self) -> str:
+        """Mailchimp's id of the account that the key opens."""
+        reply = self._checked(self._get("/", fields="account_id"))
+        account_id = reply.decode(wire.WireAccount).account_id
+        if not account_id:
+            raise ProtocolError(f"{self._host} has no id for the account of our API key")
+        return account_id
 
     # --- audiences ----------------------------------------------------------------------------
 
@@ -337,6 +363,7 @@ class MailchimpClient:
                 f"there is no Mailchimp API at {self._place}: HTTP 404 and a page",
                 hint="check apiUrl in the config; it ends with the API's path, /3.0",
             )
+        self._heard = (reply.served_at, self._monotonic())
         return reply
 
     def _checked(self, reply: Reply, list_id: str | None = None) -> Reply:

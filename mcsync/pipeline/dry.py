@@ -149,6 +149,14 @@ class DryMailchimp:
 
     account: MailchimpPort
 
+    def fetch_now(self) -> datetime:
+        """As the account tells it."""
+        return self.account.fetch_now()
+
+    def fetch_account_id(self) -> str:
+        """As the account tells it."""
+        return self.account.fetch_account_id()
+
     def fetch_audience(self, list_id: str) -> Audience:
         """As the account tells it."""
         return self.account.fetch_audience(list_id)

@@ -41,6 +41,17 @@ from mcsync.model_setup import Account, BatchWebhook, GroupChoice, Webhook
 class MailchimpPort(Protocol):
     """One Mailchimp account, that is one API key."""
 
+    def fetch_now(self) -> datetime:
+        """Mailchimp's own clock, aware UTC, in whole seconds, never ahead of what it is there.
+
+        Mostly known from its last answer; it is asked only when there was none yet.
+        """
+        ...
+
+    def fetch_account_id(self) -> str:
+        """Mailchimp's id of the account that the key opens."""
+        ...
+
     def fetch_audience(self, list_id: str) -> Audience:
         """The audience itself; RemoteRefused (hint: check the list id) when there is none."""
         ...

@@ -120,6 +120,59 @@ def town(shared_server: LoopbackServer) -> Iterator[Town]:
     assert town.complaints == []
 
 
+# --- the account ----------------------------------------------------------------------------------
+
+
+def test_mailchimps_clock_is_asked_for_when_it_has_not_answered_yet(town: Town) -> None:
+    assert town.port.fetch_now() == town.clock.now
+    assert town.port.fetch_now() == town.clock.now
+    assert [e.request.path for e in town.server.requests] == ["/3.0/ping"]
+
+
+def test_mailchimps_clock_goes_on_from_its_last_answer(town: Town) -> None:
+    ticks = [100.0]
+    port = MailchimpClient(
+        KEY, f"{town.server.url}/3.0", http=town.http, monotonic=lambda: ticks[0]
+    )
+    port.fetch_audience(LIST)
+    begun = town.clock.now
+    ticks[0] += 61.9
+    assert port.fetch_now() == begun + timedelta(seconds=61)  # whole seconds, as all its times
+    town.clock.tick(0, days=3)
+    assert port.fetch_member(LIST, FRED) is None  # a 404 is an answer
+    assert port.fetch_now() == begun + timedelta(days=3)
+    assert len(town.server.requests) == 2
+
+
+def test_what_mailchimp_did_not_answer_says_nothing_of_its_clock(town: Town) -> None:
+    town.server.faults.append(Fault(path=LIST, answer=Response(502, b"<html>"), times=None))
+    with pytest.raises(RemoteUnavailable):
+        town.port.fetch_audience(LIST)
+    town.port.fetch_now()
+    assert town.server.requests[-1].request.path == "/3.0/ping"
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_clock_of_mailchimps_that_cannot_be_read_counts_as_ours(
+    town: Town, monkeypatch: pytest.MonkeyPatch, date: str
+) -> None:
+    monkeypatch.setattr(town.sim, "date_header", lambda: date)
+    assert abs(town.port.fetch_now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_the_account_behind_a_key(town: Town) -> None:
+    assert town.port.fetch_account_id() == town.sim.account_id(KEY)
+    (request,) = town.calls("GET", "/3.0/")
+    assert parse_qs(request.query) == {"fields": ["account_id"]}
+
+
+def test_an_account_without_an_id_makes_no_sense(town: Town) -> None:
+    nameless = Response(200, b'{"account_id": ""}', {"Content-Type": "application/json"})
+    town.server.faults.append(Fault(answer=nameless))
+    with pytest.raises(ProtocolError, match="account"):
+        town.port.fetch_account_id()
+
+
 # --- audiences ------------------------------------------------------------------------------------
 
 
