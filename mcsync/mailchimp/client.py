@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -25,7 +25,6 @@ from mcsync.model import (
     MergeField,
     Operation,
     Outcome,
-    email_key,
 )
 
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
@@ -162,28 +161,27 @@ class MailchimpClient:
         others = MemberReader(lambda *page: fetch_page({}, *page), self._http.pause, archived.total)
         yield from others.read()
 
-    def fetch_member(self, list_id: str, email: str) -> Member | None:
-        """One member by address, or None when the audience has no such member.
+    def fetch_member(self, list_id: str, key: str) -> Member | None:
+        """One member, or None when the audience has no such member.
 
-        An address in mixed case is tried under its old hash too: audiences from before 2015 may
-        hold such ids (facts, section 4).
+        `key` is an address, or a member id as Mailchimp gave it. An address in mixed case is
+        tried under its old hash too: audiences from before 2015 may hold such ids, and some
+        that no spelling leads to (facts, section 4).
         """
-        ids = [wire.subscriber_hash(email)]
-        if email != email_key(email):
-            ids.append(wire.old_subscriber_hash(email))
-        found = (self._fetch_by_id(list_id, member_id) for member_id in ids)
+        found = (self._fetch_by_id(list_id, member_id) for member_id in _member_ids(key))
         return next((member for member in found if member is not None), None)
 
     def _fetch_by_id(self, list_id: str, member_id: str) -> Member | None:
-        """One member by their hash or by Mailchimp's contact id."""
-        reply = self._get(f"/lists/{list_id}/members/{member_id}", fields=_MEMBER_FIELDS)
+        """One member by Mailchimp's id of the member, or of the contact."""
+        path = f"/lists/{list_id}/members/{quote(member_id, safe='')}"
+        reply = self._get(path, fields=_MEMBER_FIELDS)
         if reply.status == 404:
             return None
         return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
 
-    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
-        """The same for several addresses, a few requests at a time."""
-        return _map_few(lambda email: self.fetch_member(list_id, email), emails)
+    def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
+        """The same for several addresses or member ids, a few requests at a time."""
+        return _map_few(lambda key: self.fetch_member(list_id, key), keys)
 
     def fetch_each_contact(
         self, list_id: str, unique_contacts: Sequence[str]
@@ -208,7 +206,7 @@ class MailchimpClient:
         """A refusal, unless it only says that an earlier try, whose answer was lost, did it."""
         change = operation.change
         if change.is_archiving and refused.http_status in (404, 405):
-            member = self.fetch_member(operation.list_id, change.email)
+            member = self.fetch_member(operation.list_id, change.member_id or change.email)
             is_done = member is None or member.status is MemberStatus.ARCHIVED
         elif change.new_email is not None and refused.http_status == 404:
             member = self.fetch_member(operation.list_id, change.new_email)
@@ -387,6 +385,14 @@ class MailchimpClient:
                 hint="check apiUrl in the config; redirects are not followed",
             )
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
+
+
+def _member_ids(key: str) -> Sequence[str]:
+    """The ids that a member may have: the id itself, or the hashes of an address."""
+    if key and "@" not in key:
+        return (key,)
+    ids = dict.fromkeys((wire.subscriber_hash(key), wire.old_subscriber_hash(key)))
+    return tuple(ids)
 
 
 def _map_few(

@@ -173,13 +173,13 @@ class DryMailchimp:
         """As the account tells it."""
         return self.account.fetch_members(list_id, since)
 
-    def fetch_member(self, list_id: str, email: str) -> Member | None:
+    def fetch_member(self, list_id: str, key: str) -> Member | None:
         """As the account tells it."""
-        return self.account.fetch_member(list_id, email)
+        return self.account.fetch_member(list_id, key)
 
-    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
+    def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
         """As the account tells it."""
-        return self.account.fetch_each(list_id, emails)
+        return self.account.fetch_each(list_id, keys)
 
     def fetch_each_contact(
         self, list_id: str, unique_contacts: Sequence[str]

@@ -72,12 +72,16 @@ class MailchimpPort(Protocol):
         """
         ...
 
-    def fetch_member(self, list_id: str, email: str) -> Member | None:
-        """One member by address, or None when the audience has no such member."""
+    def fetch_member(self, list_id: str, key: str) -> Member | None:
+        """One member, or None when the audience has no such member.
+
+        `key` is an address, or a member id as Mailchimp gave it, which has no "@" in it. Better
+        the id, where it is known: old members may have one that their address does not lead to.
+        """
         ...
 
-    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
-        """The same for several addresses, over several connections."""
+    def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
+        """The same for several keys, over several connections; by the keys as they were given."""
         ...
 
     def fetch_each_contact(

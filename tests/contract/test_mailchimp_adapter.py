@@ -28,7 +28,7 @@ from mcsync.model import (
     Refusal,
 )
 from mcsync.pipeline.ports import MailchimpPort
-from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash
+from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash, typed_hash
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
 FRED, WILMA, BARNEY = "fred@example.org", "wilma@example.org", "barney@example.org"
@@ -377,6 +377,41 @@ def test_an_old_member_whose_id_is_no_lower_case_hash(town: Town) -> None:
     outcome = town.change("Fred@Example.org", member_id=old_id, status=MemberStatus.UNSUBSCRIBED)
     assert outcome.is_success
     assert town.fetch_all()[0].status is MemberStatus.UNSUBSCRIBED
+
+
+def test_a_member_by_the_id_that_mailchimp_gave_it(town: Town) -> None:
+    """Some ids of old audiences are the hash of another spelling than the one that stands there."""
+    old_id = typed_hash("Fred@Example.ORG")
+    town.sim.import_member(LIST, FRED, subscriber_id=old_id)
+    assert town.port.fetch_member(LIST, FRED) is None
+    town.server.requests.clear()
+    member = town.port.fetch_member(LIST, old_id)
+    assert member is not None
+    assert (member.email, member.member_id) == (FRED, old_id)
+    assert [e.request.path for e in town.server.requests] == [f"/3.0/lists/{LIST}/members/{old_id}"]
+    assert town.port.fetch_member(LIST, subscriber_hash(WILMA)) is None
+
+
+def test_several_members_by_address_and_by_id(town: Town) -> None:
+    old_id = typed_hash("Fred@Example.ORG")
+    town.sim.import_member(LIST, FRED, subscriber_id=old_id)
+    town.sim.import_member(LIST, WILMA)
+    nobody = subscriber_hash(BARNEY)
+    found = town.port.fetch_each(LIST, [old_id, WILMA, nobody])
+    assert {key: member and member.email for key, member in found.items()} == {
+        old_id: FRED,
+        WILMA: WILMA,
+        nobody: None,
+    }
+
+
+@pytest.mark.parametrize("key", ["", "../../batches", "a/b?c#d"])
+def test_what_is_no_id_is_nobodys_and_asks_for_nothing_else(town: Town, key: str) -> None:
+    town.sim.import_member(LIST, FRED)
+    assert town.port.fetch_member(LIST, key) is None
+    (request,) = [exchange.request for exchange in town.server.requests]
+    assert request.path.startswith(f"/3.0/lists/{LIST}/members/")
+    assert request.path.count("/") == 5
 
 
 # --- changes --------------------------------------------------------------------------------------

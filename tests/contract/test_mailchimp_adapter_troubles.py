@@ -12,7 +12,7 @@ from test_mailchimp_adapter import FRED, START, WILMA, Town
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import Member, MemberChange, MemberStatus, Operation
-from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash
+from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash, typed_hash
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
 HTML = {"Content-Type": "text/html"}
@@ -262,6 +262,20 @@ def test_archiving_whose_answer_is_lost_counts_as_done(town: Town) -> None:
     outcome = town.change(FRED, member_id=subscriber_hash(FRED), is_archiving=True)
     assert outcome.is_success
     assert len(town.calls("DELETE", subscriber_hash(FRED))) == 2
+
+
+def test_archiving_an_old_member_whose_answer_is_lost_is_looked_up_by_its_own_id(
+    town: Town,
+) -> None:
+    old_id = typed_hash("Fred@Example.ORG")
+    town.sim.import_member(LIST, FRED, status="cleaned", subscriber_id=old_id)
+    assert not town.change(FRED, member_id=old_id, is_archiving=True).is_success
+    town.sim.import_member(LIST, WILMA, subscriber_id=typed_hash("Wilma@Example.ORG"))
+    town.server.faults.append(Fault(method="DELETE", drop="after"))
+    done = town.change(WILMA, member_id=typed_hash("Wilma@Example.ORG"), is_archiving=True)
+    assert done.is_success
+    assert done.member is not None
+    assert done.member.status is MemberStatus.ARCHIVED
 
 
 def test_a_new_address_whose_answer_is_lost_counts_as_done(town: Town) -> None:

@@ -2,7 +2,7 @@
 
 from mcsync.sandbox.mailchimp.batches import Oddities
 from mcsync.sandbox.mailchimp.simulator import MailchimpSimulator
-from mcsync.sandbox.mailchimp.state import Operation, subscriber_hash
+from mcsync.sandbox.mailchimp.state import Operation, subscriber_hash, typed_hash
 from mcsync.sandbox.mailchimp.webhooks import Delivery
 from mcsync.sandbox.mailchimp.wire import Problem
 from mcsync.sandbox.mailchimp.world import ConfirmationMail, LoggedOperation, Settings
@@ -17,4 +17,5 @@ __all__ = [
     "Problem",
     "Settings",
     "subscriber_hash",
+    "typed_hash",
 ]

@@ -26,6 +26,11 @@ def subscriber_hash(email: str) -> str:
     return hashlib.md5(email.lower().encode(), usedforsecurity=False).hexdigest()
 
 
+def typed_hash(email: str) -> str:
+    """MD5 of the address as it was once typed: the id of some members of old audiences."""
+    return hashlib.md5(email.encode(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """One contact in one audience. Times are epoch seconds, 0 for never.
