@@ -192,11 +192,15 @@ class MailchimpClient:
     def change_member(self, operation: Operation) -> Outcome:
         """Carry out one operation directly, outside any batch.
 
-        A refusal that concerns the person is an outcome.
-        Raises: RemoteRefused when the key is refused; RemoteUnavailable.
+        A refusal that concerns the person is an outcome. The status `pending` makes Mailchimp
+        write to a human: such an operation is not repeated once it may have arrived.
+        Raises: RemoteRefused when the key is refused; RemoteUnavailable, which says whether the
+        operation may have been carried out.
         """
-        call = wire.write_change(operation.list_id, operation.change)
-        reply = self._send(call.method, call.path, is_repeatable=True, body=call.body)
+        change = operation.change
+        call = wire.write_change(operation.list_id, change)
+        is_repeatable = change.status is not MemberStatus.PENDING
+        reply = self._send(call.method, call.path, is_repeatable=is_repeatable, body=call.body)
         if reply.status in (401, 403) or 300 <= reply.status < 400:
             self._checked(reply)
         outcome = wire.read_outcome(operation.operation_id, reply.status, reply.body)

@@ -115,7 +115,11 @@ class MailchimpPort(Protocol):
         ...
 
     def change_member(self, operation: Operation) -> Outcome:
-        """Carry out one operation directly, outside any batch."""
+        """Carry out one operation directly, outside any batch.
+
+        One with the status `pending`, which makes Mailchimp write to a human, is not repeated
+        once it may have arrived; RemoteUnavailable says by `may_have_arrived` whether it may.
+        """
         ...
 
 

@@ -748,7 +748,7 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
         f"{MA}test_somebody_who_left_cannot_be_subscribed_but_asked",
     ),
     "5 pending mails once": (
-        f"{MT}test_asking_to_confirm_twice_sends_one_mail",
+        f"{MT}test_asking_to_confirm_is_never_repeated",
         f"{MM}test_pending_sends_one_mail_however_often_it_is_repeated",
     ),
     "5 subscribed by the API skips double opt-in": (

@@ -2,11 +2,14 @@
 
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
+import urllib3
 from mailchimp_bedrock import KEY, LIST
 from test_mailchimp_adapter import FRED, START, WILMA, Town
 
@@ -42,6 +45,19 @@ def subscribe(*emails: str) -> list[Operation]:
 
 def asked(request: Request, name: str) -> int:
     return int(parse_qs(request.query)[name][0])
+
+
+def refuse_connections(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The next connections, that many, do not come about."""
+    connect, refused = urllib3.connection.connection.create_connection, []
+
+    def create(address: tuple[str, int], *more: object, **how: object) -> socket.socket:
+        if len(refused) < times:
+            refused.append(address)
+            raise ConnectionRefusedError(111, "Connection refused")
+        return connect(address, *more, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(urllib3.connection.connection, "create_connection", create)
 
 
 # --- submitting -----------------------------------------------------------------------------------
@@ -287,11 +303,41 @@ def test_a_new_address_whose_answer_is_lost_counts_as_done(town: Town) -> None:
     assert outcome.member.email == WILMA
 
 
-def test_asking_to_confirm_twice_sends_one_mail(town: Town) -> None:
-    town.server.faults.append(Fault(method="PUT", drop="after"))
+ASKING_TROUBLES = {
+    "dropped-before": Fault(drop="before"),
+    "dropped-after": Fault(drop="after"),
+    "429": Fault(answer=Response(429, b"", {"Retry-After": "1"})),
+    "500": Fault(answer=Response(500, b"{}", JSON)),
+    "504": Fault(answer=Response(504, b"<html>", HTML)),
+    "html": Fault(answer=Response(200, b"<html>", HTML)),
+}
+
+
+@pytest.mark.parametrize("name", ASKING_TROUBLES)
+def test_asking_to_confirm_is_never_repeated(town: Town, name: str) -> None:
+    """It makes Mailchimp write to a human, and a mail cannot be taken back."""
+    town.server.faults.append(replace(ASKING_TROUBLES[name]))
+    with pytest.raises(RemoteUnavailable) as caught:
+        town.change(FRED, status=MemberStatus.PENDING)
+    assert len(town.calls("PUT", subscriber_hash(FRED))) == 1
+    assert town.waits == []
+    assert caught.value.may_have_arrived == (name != "429")
+    assert len(town.sim.confirmation_mails) == (name == "dropped-after")
+
+
+def test_asking_to_confirm_goes_out_once_the_way_is_there(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_connections(monkeypatch, 2)
     assert town.change(FRED, status=MemberStatus.PENDING).is_success
-    assert len(town.calls("PUT", subscriber_hash(FRED))) == 2
+    assert len(town.waits) == 2
     assert len(town.sim.confirmation_mails) == 1
+
+
+def test_any_other_change_is_tried_again(town: Town) -> None:
+    town.server.faults.append(Fault(method="PUT", drop="after"))
+    assert town.change(FRED, status=MemberStatus.SUBSCRIBED).is_success
+    assert len(town.calls("PUT", subscriber_hash(FRED))) == 2
 
 
 # --- results --------------------------------------------------------------------------------------
