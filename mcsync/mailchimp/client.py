@@ -224,8 +224,9 @@ class MailchimpClient:
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
         """Start a batch.
 
-        Never repeated once it may have arrived, because the same operations would run twice:
-        RemoteUnavailable leaves it unknown whether the batch exists.
+        Never repeated once it may have arrived, because the same operations would run twice. A
+        429 says that it was not accepted: that, and connections that never came about, are
+        waited for. RemoteUnavailable says by `may_have_arrived` whether the batch may exist.
         """
         calls = [(op, wire.write_change(op.list_id, op.change)) for op in operations]
         wired = [
@@ -239,7 +240,12 @@ class MailchimpClient:
         ]
         body = msgspec.json.encode({"operations": wired})
         reply = self._send(
-            "POST", "/batches", is_repeatable=False, body=body, timeout_s=SUBMIT_TIMEOUT_S
+            "POST",
+            "/batches",
+            is_repeatable=False,
+            body=body,
+            timeout_s=SUBMIT_TIMEOUT_S,
+            waits_for_429=True,
         )
         return wire.read_batch(self._checked(reply).decode(wire.WireBatch))
 
@@ -345,6 +351,7 @@ class MailchimpClient:
         body: bytes | None = None,
         timeout_s: float = 130.0,
         may_ask_for_less: bool = False,
+        waits_for_429: bool = False,
     ) -> Reply:
         headers = dict(self._headers)
         if body is not None:
@@ -358,6 +365,7 @@ class MailchimpClient:
             data=body,
             timeout_s=timeout_s,
             may_ask_for_less=may_ask_for_less,
+            waits_for_429=waits_for_429,
         )
         if reply.status == 404 and not reply.is_json:
             # Mailchimp's own 404 is JSON; to take this one for it would make people absent.

@@ -91,7 +91,11 @@ class MailchimpPort(Protocol):
         ...
 
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
-        """Start a batch; never repeated by itself, so RemoteUnavailable leaves it unknown."""
+        """Start a batch; not repeated once it may have arrived.
+
+        RemoteUnavailable says by `may_have_arrived` whether the batch may exist; ProtocolError
+        leaves it unknown; RemoteRefused is an answer, and there is no batch.
+        """
         ...
 
     def fetch_batch(self, batch_id: str) -> Batch | None:

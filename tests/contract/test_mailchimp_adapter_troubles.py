@@ -14,6 +14,7 @@ from mailchimp_bedrock import KEY, LIST
 from test_mailchimp_adapter import FRED, START, WILMA, Town
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.http import RETRIES
 from mcsync.model import Member, MemberChange, MemberStatus, Operation
 from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash, typed_hash
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
@@ -63,28 +64,88 @@ def refuse_connections(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 # --- submitting -----------------------------------------------------------------------------------
 
 SUBMIT_TROUBLES = {
-    "429": Fault(answer=Response(429, b'{"title": "Too Many Requests"}', JSON)),
-    "429-html": Fault(answer=Response(429, b"", HTML)),
-    "429-retry-after": Fault(answer=Response(429, b"", {"Retry-After": "1"})),
     "500": Fault(answer=Response(500, b"{}", JSON)),
     "502": Fault(answer=Response(502, b"<html>", HTML)),
+    "504": Fault(answer=Response(504, b"<html>", HTML)),
     "200-html": Fault(answer=Response(200, b"<html>", HTML)),
     "403-html": Fault(answer=Response(403, b"<html>", HTML)),
     "dropped-before": Fault(drop="before"),
     "dropped-after": Fault(drop="after"),
 }
+WAITS = {
+    "json": Response(429, b'{"title": "Too Many Requests"}', JSON),
+    "html": Response(429, b"", HTML),
+    "retry-after": Response(429, b"", {"Retry-After": "1"}),
+}
 
 
 @pytest.mark.parametrize("name", SUBMIT_TROUBLES)
 def test_submitting_is_never_repeated(town: Town, name: str) -> None:
-    fault = SUBMIT_TROUBLES[name]
-    town.server.faults.append(Fault(drop=fault.drop, answer=fault.answer, path="/batches"))
-    with pytest.raises(RemoteUnavailable):
+    town.server.faults.append(replace(SUBMIT_TROUBLES[name], path="/batches"))
+    with pytest.raises(RemoteUnavailable) as caught:
         town.port.submit_batch(subscribe(FRED))
+    assert caught.value.may_have_arrived
     assert len(town.calls("POST", "/batches")) == 1
     assert town.waits == []
     exists = len(town.port.fetch_batches())
     assert exists == (1 if name == "dropped-after" else 0)
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_batch_that_was_not_accepted_is_submitted_again(town: Town, name: str) -> None:
+    town.server.faults.append(Fault(path="/batches", answer=WAITS[name], times=2))
+    batch = town.port.submit_batch(subscribe(FRED))
+    assert [found.batch_id for found in town.port.fetch_batches()] == [batch.batch_id]
+    assert len(town.calls("POST", "/batches")) == 3
+    assert len(town.waits) == 2
+    assert name != "retry-after" or town.waits == [1, 1]
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_batch_that_is_never_accepted_surely_does_not_exist(town: Town, name: str) -> None:
+    town.server.faults.append(Fault(path="/batches", answer=WAITS[name], times=None))
+    with pytest.raises(RemoteUnavailable, match="429") as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert not caught.value.may_have_arrived
+    assert len(town.waits) == RETRIES
+
+
+def test_a_batch_that_is_to_wait_too_long_is_left_to_the_next_run(town: Town) -> None:
+    later = Response(429, b"", {"Retry-After": "3600"})
+    town.server.faults.append(Fault(path="/batches", answer=later))
+    with pytest.raises(RemoteUnavailable) as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert not caught.value.may_have_arrived
+    assert town.waits == []
+
+
+def test_a_batch_goes_out_once_the_way_is_there(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_connections(monkeypatch, 2)
+    town.port.submit_batch(subscribe(FRED))
+    assert len(town.waits) == 2
+    assert len(town.port.fetch_batches()) == 1
+
+
+def test_a_batch_that_never_left_surely_does_not_exist(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_connections(monkeypatch, 100)
+    with pytest.raises(RemoteUnavailable, match="cannot be reached") as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert not caught.value.may_have_arrived
+    assert town.server.requests == []
+
+
+def test_a_batch_whose_answer_is_lost_after_a_429_may_exist(town: Town) -> None:
+    town.server.faults.append(Fault(path="/batches", answer=WAITS["json"]))
+    town.server.faults.append(Fault(path="/batches", drop="after"))
+    with pytest.raises(RemoteUnavailable) as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert caught.value.may_have_arrived
+    assert len(town.calls("POST", "/batches")) == 2
+    assert len(town.port.fetch_batches()) == 1
 
 
 # --- reading members ------------------------------------------------------------------------------
