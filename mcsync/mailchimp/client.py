@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import BinaryIO, cast
 from urllib.parse import quote, urlsplit
 
@@ -136,7 +137,6 @@ class MailchimpClient:
 
         The archived ones come first: who is archived while we read is then at worst missing,
         which says the same; the other way round somebody who came back could be missing.
-        `total` counts the kinds of members begun so far.
 
         Raises: ProtocolError when fewer members came than Mailchimp counts.
         """
@@ -154,12 +154,8 @@ class MailchimpClient:
             found = reply.decode(wire.WireMembers)
             return RawPage(found.members, found.total_items, reply.served_at)
 
-        archived = MemberReader(
-            lambda *page: fetch_page({"status": "archived"}, *page), self._http.pause
-        )
-        yield from archived.read()
-        others = MemberReader(lambda *page: fetch_page({}, *page), self._http.pause, archived.total)
-        yield from others.read()
+        for only in ({"status": "archived"}, {}):
+            yield from MemberReader(partial(fetch_page, only), self._http.pause).read()
 
     def fetch_member(self, list_id: str, key: str) -> Member | None:
         """One member, or None when the audience has no such member.

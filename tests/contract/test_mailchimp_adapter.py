@@ -255,7 +255,6 @@ def test_an_empty_audience_gives_one_empty_page(town: Town) -> None:
     pages = list(town.port.fetch_members(LIST, None))
     assert pages[0].members == ()
     assert pages[0].served_at == town.clock.now
-    assert pages[-1].total == 0
 
 
 def test_many_members_come_once_each_and_are_counted(town: Town) -> None:
@@ -266,7 +265,6 @@ def test_many_members_come_once_each_and_are_counted(town: Town) -> None:
     assert len(members) == 5700
     assert len({member.member_id for member in members}) == 5700
     assert sum(member.status is MemberStatus.ARCHIVED for member in members) == 1200
-    assert pages[-1].total == 5700
 
 
 def test_pages_are_asked_for_in_order_of_change_with_only_the_needed_fields(town: Town) -> None:
