@@ -1,6 +1,7 @@
 """A truthful, stateful Mailchimp Marketing API v3 for tests, benchmarks and the demo."""
 
 from mcsync.sandbox.mailchimp.batches import Oddities
+from mcsync.sandbox.mailchimp.problems import PROBLEMS
 from mcsync.sandbox.mailchimp.simulator import MailchimpSimulator
 from mcsync.sandbox.mailchimp.state import Operation, subscriber_hash, typed_hash
 from mcsync.sandbox.mailchimp.webhooks import Delivery
@@ -8,6 +9,7 @@ from mcsync.sandbox.mailchimp.wire import Problem
 from mcsync.sandbox.mailchimp.world import ConfirmationMail, LoggedOperation, Settings
 
 __all__ = [
+    "PROBLEMS",
     "ConfirmationMail",
     "Delivery",
     "LoggedOperation",
