@@ -13,6 +13,7 @@ import msgspec
 
 from mcsync.sandbox.mailchimp.render import render_batch
 from mcsync.sandbox.mailchimp.state import DAY, Account, Batch, Operation
+from mcsync.sandbox.mailchimp.troubles import Troubles
 from mcsync.sandbox.mailchimp.webhooks import Courier
 from mcsync.sandbox.mailchimp.wire import (
     NO_CONTENT,
@@ -66,12 +67,15 @@ class Perform(Protocol):
 class Batches:
     """All batches of all accounts."""
 
-    def __init__(self, world: World, perform: Perform, courier: Courier) -> None:
+    def __init__(
+        self, world: World, perform: Perform, courier: Courier, troubles: Troubles
+    ) -> None:
         self.world = world
         self.oddities = Oddities()
         self.before_operation: Callable[[Operation], None] | None = None
         self._perform = perform
         self._courier = courier
+        self._troubles = troubles
         self._urls: dict[str, tuple[str, str, int]] = {}
 
     # The API
@@ -80,6 +84,7 @@ class Batches:
         """POST /batches."""
         account = self.world.accounts[call.api_key]
         operations = read_operations(call.json_object())
+        self._troubles.check_batch()
         waiting = sum(batch.status == "pending" for batch in account.batches.values())
         # Guess: 429 is documented for pending webhook events, for batches only the number
         if waiting >= MAX_PENDING or self._courier.undelivered_batch_events() >= MAX_PENDING:
@@ -152,7 +157,7 @@ class Batches:
         api_key, key, expires = self._urls.get(signature, ("", "", 0))
         if now >= expires:
             raise Problem(403, "AccessDenied", "Request has expired")
-        return self._batch(api_key, key, now)[1].archive
+        return self._troubles.damage(key, self._batch(api_key, key, now)[1].archive)
 
     # Running
 

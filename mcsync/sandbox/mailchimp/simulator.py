@@ -14,6 +14,7 @@ from mcsync.sandbox.mailchimp.batches import Batches, Oddities
 from mcsync.sandbox.mailchimp.people import People
 from mcsync.sandbox.mailchimp.registrations import read_url
 from mcsync.sandbox.mailchimp.state import Account, Operation
+from mcsync.sandbox.mailchimp.troubles import WRITES, Damage, Damages, Refusal, Troubles
 from mcsync.sandbox.mailchimp.webhooks import Courier, Deliver, Delivery, validate
 from mcsync.sandbox.mailchimp.wire import Call, Problem, Reply, invalid, read_json
 from mcsync.sandbox.mailchimp.world import Event, LoggedOperation, utc_now
@@ -53,7 +54,8 @@ class MailchimpSimulator(People):
         self.before_answer: Callable[[Request], None] | None = None
         self.validate_url: Callable[[str], int] = validate
         self._courier = Courier(self, deliver, deliver_webhooks)
-        self._batches = Batches(self, self._perform, self._courier)
+        self._troubles = Troubles()
+        self._batches = Batches(self, self._perform, self._courier, self._troubles)
         self._routes = routes.make_routes(self._batches)
 
     # Looking and steering
@@ -105,6 +107,39 @@ class MailchimpSimulator(People):
     def emit(self, event: Event, now: int) -> None:
         """Tell the audience's webhooks."""
         self._courier.event(self.audiences[event.list_id].webhooks, event, now)
+
+    # Troubles
+
+    def refuse(
+        self,
+        email: str,
+        problem: Problem,
+        *,
+        times: int | None = 1,
+        list_id: str = "",
+        method: str = WRITES,
+        body: str = "",
+        in_batches: bool = True,
+        directly: bool = True,
+    ) -> Refusal:
+        """Have what is asked about somebody refused, so often (None: always), without effect.
+
+        Narrowed by list, by the method (a regular expression; "GET" is for reading the one
+        member), by what the body holds (one that is searched for), by the way it comes.
+        """
+        refusal = Refusal(email, problem, times, list_id, method, body, in_batches, directly)
+        self._troubles.refusals.append(refusal)
+        return refusal
+
+    def refuse_batches(self, times: int | None = 1, *, retry_after: str = "") -> None:
+        """Have so many new batches (None: all) answered 429, `retry_after` as a header if given."""
+        self._troubles.batches_refused, self._troubles.retry_after = times, retry_after
+
+    def damage_archives(
+        self, times: int | None = 1, how: Damage = "cut", *, batch_id: str = ""
+    ) -> None:
+        """Have results arrive damaged so often (None: always); whole ones stay behind them."""
+        self._troubles.damages.append(Damages(how, times, batch_id))
 
     # HTTP
 
@@ -190,6 +225,7 @@ class MailchimpSimulator(People):
         elif "webhooks" in path and method in {"POST", "PATCH"}:
             self._try_url(call)
         with self.working() as now:
+            self._troubles.check(self.audiences, method, path, body, in_batch=False)
             return handler(self, Call(api_key, method, path, parts, query, body, now))
 
     def _perform(
@@ -198,6 +234,7 @@ class MailchimpSimulator(People):
         handler, parts = routes.find(self._routes, method, path)
         if path.startswith("/batches"):
             raise Problem(400, "Invalid Action", "The action requested was not valid.")
+        self._troubles.check(self.audiences, method, path, body, in_batch=True)
         return handler(self, Call(api_key, method, path, parts, query, body, now))
 
     def _try_url(self, call: Call) -> None:
@@ -219,13 +256,13 @@ class MailchimpSimulator(People):
             self.log(LoggedOperation(at, method, path, body, status, title))
 
     def _problem(self, problem: Problem, request: Request, request_id: str) -> Response:
-        headers = _headers("application/problem+json", request, request_id)
+        headers = _headers("application/problem+json", request, request_id) | problem.headers
         if problem.status == 429 and self.settings.drop_429_body:
             return Response(429, b"", headers | {"Content-Type": "text/html"})
         schema = f"{self.base_url}/schema/3.0/Definitions/ProblemDetailDocument.json"
         headers["Link"] = f'<{schema}>; rel="describedBy"'
         body = msgspec.json.encode(problem.document(request_id))
-        return Response(problem.status, body, headers | problem.headers)
+        return Response(problem.status, body, headers)
 
     def _serve_results(self, request: Request) -> Response:
         xml = {"Content-Type": "application/xml; charset=UTF-8"}
