@@ -1,6 +1,7 @@
 """A truthful, stateful Mailchimp Marketing API v3 for tests, benchmarks and the demo."""
 
 from mcsync.sandbox.mailchimp.batches import Oddities
+from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.mailchimp.problems import PROBLEMS
 from mcsync.sandbox.mailchimp.simulator import MailchimpSimulator
 from mcsync.sandbox.mailchimp.state import Operation, subscriber_hash, typed_hash
@@ -15,6 +16,7 @@ __all__ = [
     "ConfirmationMail",
     "Damage",
     "Delivery",
+    "HeldBatch",
     "LoggedOperation",
     "MailchimpSimulator",
     "Oddities",

@@ -2,21 +2,23 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from mcsync.sandbox.mailchimp import routes
 from mcsync.sandbox.mailchimp.batches import Batches, Oddities
+from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.mailchimp.people import People
 from mcsync.sandbox.mailchimp.registrations import read_url
 from mcsync.sandbox.mailchimp.state import Account, Operation
 from mcsync.sandbox.mailchimp.troubles import WRITES, Damage, Damages, Refusal, Troubles
 from mcsync.sandbox.mailchimp.webhooks import Courier, Deliver, Delivery, validate
-from mcsync.sandbox.mailchimp.wire import Call, Problem, Reply, invalid, read_json
+from mcsync.sandbox.mailchimp.wire import Call, JsonObject, Problem, Reply, invalid, read_json
 from mcsync.sandbox.mailchimp.world import Event, LoggedOperation, utc_now
 from mcsync.sandbox.server import Request, Response
 
@@ -96,6 +98,14 @@ class MailchimpSimulator(People):
         """Run every unfinished batch to its end; returns how many there were."""
         return self._batches.run_all()
 
+    def post_batch(self, api_key: str, operations: Sequence[Mapping[str, object]]) -> str:
+        """Another program that uses the account posts a batch; returns its id. Raises Problem."""
+        with self.working() as now:
+            body = {"operations": list(operations)}
+            call = Call(self._account(api_key).api_key, "POST", "/batches", (), {}, body, now)
+            shown = self._batches.post(call).payload
+        return str(cast(JsonObject, shown)["id"])
+
     def retry_deliveries(self) -> int:
         """Deliver webhook payloads again that were not taken; returns how many."""
         return self._courier.retry()
@@ -109,6 +119,19 @@ class MailchimpSimulator(People):
         self._courier.event(self.audiences[event.list_id].webhooks, event, now)
 
     # Troubles
+
+    def hold_next_batch(
+        self, status: str = "pending", *, list_id: str = "", email: str = ""
+    ) -> HeldBatch:
+        """Have the next batch hang as `status`; the next on a list, or about somebody, if named."""
+        return self._batches.hold_next(status, list_id, email)
+
+    def hold_batch(self, batch_id: str, status: str = "") -> HeldBatch:
+        """Have a batch hang that was posted, as it stands or as `status`.
+
+        KeyError if there is none, ValueError if it is finished.
+        """
+        return self._batches.hold(batch_id, status)
 
     def refuse(
         self,

@@ -333,7 +333,10 @@ class Operation:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch; `queue` is the order in which its operations will run."""
+    """A batch; `queue` is the order in which its operations will run, last first.
+
+    While `is_held` it hangs; `shown_finished` is what it then says was done, if not `done`.
+    """
 
     id: str
     operations: list[Operation]
@@ -347,6 +350,8 @@ class Batch:
     errored: int = 0
     done: int = 0
     running: bool = False
+    is_held: bool = False
+    shown_finished: int | None = None
     ready_at_poll: int = 0
     results: list[JsonObject] = field(default_factory=list)
     archive: bytes = b""
