@@ -168,7 +168,8 @@ class People(World):
     ) -> None:
         """Somebody fills in the hosted form: anyone may come back that way.
 
-        With double opt-in they are pending until `confirm`, else subscribed at once.
+        With double opt-in they are pending until `confirm`, else subscribed at once. Who was
+        deleted for good comes back as another contact, with new ids.
         """
         with self.working() as now:
             audience = self.audience(list_id)
@@ -182,6 +183,7 @@ class People(World):
             if member is None:
                 member = Member(subscriber_hash(email), email, self.next_order(), "archived", 0)
                 member.source = "Hosted Signup Form"
+                member.erasures = audience.erasures.get(member.id, 0)
                 member.barred = audience.barred.get(member.id, "")
                 values.setdefault("barred", member.barred)
                 rules.add(self, audience, member, values, "user", now)
@@ -198,7 +200,11 @@ class People(World):
             rules.apply(self, audience, member, values, "user", now)
 
     def leave(self, list_id: str, email: str, reason: str = "manual") -> None:
-        """Somebody unsubscribes; `reason` is what webhooks tell: manual or abuse."""
+        """Somebody unsubscribes; `reason` is what webhooks tell: manual or abuse.
+
+        Who was unsubscribed by the API or by staff may still do so, by the link in an old mail:
+        it becomes their own word, with another reason and `last_changed`.
+        """
         with self.working() as now:
             audience, member = self._who(list_id, email)
             values: rules.Values = {
@@ -238,6 +244,20 @@ class People(World):
             audience, member = self._who(list_id, email)
             values = _profile_values(member, first_name, last_name, interests or {}, merge_fields)
             rules.apply(self, audience, member, values, origin, now)
+
+    def buy(self, list_id: str, email: str, first_name: str = "", last_name: str = "") -> None:
+        """Somebody buys in a connected shop and does not sign up: transactional.
+
+        Whoever is there already, or was deleted for good, stays as they are.
+        """
+        with self.working() as now:
+            audience, key = self.audience(list_id), subscriber_hash(email)
+            if audience.by_address(email) is not None or key in audience.forgotten:
+                return
+            member = Member(key, email, self.next_order(), "archived", 0)
+            member.source = "E-commerce"
+            values = _profile_values(member, first_name, last_name, {})
+            rules.add(self, audience, member, {**values, "status": "transactional"}, "user", now)
 
     def change_address(self, list_id: str, old: str, new: str) -> None:
         """Somebody changes their address in their profile."""

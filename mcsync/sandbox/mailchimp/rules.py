@@ -245,8 +245,10 @@ def delete_permanently(
     world: World, audience: Audience, member: Member, origin: str, now: int
 ) -> None:
     """Erase a member; the address cannot be imported again."""
+    key = subscriber_hash(member.email)
     audience.remove(member)
-    audience.forgotten.add(subscriber_hash(member.email))
+    audience.forgotten.add(key)
+    audience.erasures[key] = audience.erasures.get(key, 0) + 1
     if audience.webhooks:
         world.emit(delete_event(audience, member, origin), now)
 

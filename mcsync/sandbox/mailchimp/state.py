@@ -36,7 +36,8 @@ class Member:
     """One contact in one audience. Times are epoch seconds, 0 for never.
 
     `order` is unique in the simulator and scrambled; it settles the order within one second.
-    `barred` is "" or why the API may not subscribe it: "left" or "bounced".
+    `barred` is "" or why the API may not subscribe it: "left" or "bounced". `erasures` says how
+    often who had this address before was deleted for good.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Member:
     unsubscribed_at: int = 0
     barred: str = ""
     pending_since: int = 0
+    erasures: int = 0
 
     @property
     def contact_id(self) -> str:
@@ -70,8 +72,12 @@ class Member:
 
     @property
     def unique_email_id(self) -> str:
-        """10 hex digits that belong to the address; webhooks call it `id`."""
-        return self.id[7:17]
+        """10 hex digits that belong to the address; webhooks call it `id`.
+
+        Guess: another one after a permanent deletion, as the contact id is.
+        """
+        whole = subscriber_hash(f"{self.id} {self.erasures}") if self.erasures else self.id
+        return whole[7:17]
 
     @property
     def web_id(self) -> int:
@@ -231,6 +237,7 @@ class Audience:
         self.tags_by_id: dict[int, Tag] = {}
         self.webhooks: dict[str, Webhook] = {}
         self.forgotten: set[str] = set()
+        self.erasures: dict[str, int] = {}
         self.barred: dict[str, str] = {}
         self.waiting: list[tuple[int, str]] = []
         self.everyone = TimeIndex()
