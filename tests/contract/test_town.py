@@ -1,4 +1,4 @@
-"""The town of both simulated services: its clocks and its accounts."""
+"""The town of both simulated services: its clocks, its accounts, and what happens in between."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -11,6 +11,7 @@ from mcsync.config import load_config
 from mcsync.errors import RemoteRefused
 from mcsync.mailchimp.client import MailchimpClient
 from mcsync.model import MemberChange, MemberStatus, Operation
+from mcsync.sandbox.server import Fault
 from mcsync.sandbox.town import API_KEY, OTHER_API_KEY, Town
 
 WILMA, FRED = "wilma@example.org", "fred@example.org"
@@ -114,3 +115,28 @@ def test_a_config_may_hold_another_accounts_key_for_a_while(
     assert client.fetch_batch(batch.batch_id) is None
     with pytest.raises(RemoteRefused):
         client.fetch_audience(LIST)
+
+
+# --- in between -----------------------------------------------------------------------------------
+
+
+def test_something_may_happen_just_before_one_request(town: Town, account: MailchimpClient) -> None:
+    """After the archived members were read somebody is archived, and the others are read."""
+    for email in (WILMA, FRED):
+        town.mailchimp.import_member(LIST, email)
+    town.clock.advance(minutes=1)
+    town.mailchimp_server.faults.append(
+        Fault(
+            method="GET",
+            path="/members",
+            skip=1,
+            act=lambda: town.mailchimp.staff_archive(LIST, FRED),
+        )
+    )
+    pages = list(account.fetch_members(LIST, None))
+    assert [member.email for page in pages for member in page.members] == [WILMA]
+    again = [m for page in account.fetch_members(LIST, None) for m in page.members]
+    assert {member.email: member.status for member in again} == {
+        FRED: MemberStatus.ARCHIVED,
+        WILMA: MemberStatus.SUBSCRIBED,
+    }
