@@ -63,10 +63,14 @@ class StaleSync(McsyncError):
 
 
 class RemoteUnavailable(McsyncError):
-    """A remote did not answer, after all retries; the next run tries again."""
+    """A remote did not answer, after all retries; the next run tries again.
+
+    `may_have_arrived` is False only when what was asked for was surely not done.
+    """
 
     kind = "remote-unavailable"
     exit_code = ExitCode.UNAVAILABLE
+    may_have_arrived: bool = True
 
 
 class ProtocolError(McsyncError):

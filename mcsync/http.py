@@ -36,6 +36,7 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (facts, section 2)
 DEADLINE_S = 600.0  # for one call with all its retries
 LONGEST_WAIT_S = 120.0
+_PLAUSIBLE_YEARS = range(1970, 9000)  # of a `Date`; with later ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
 _ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+")
@@ -63,12 +64,15 @@ class Reply:
         return "json" in self.headers.get("content-type", "").lower()
 
     @property
+    def date(self) -> datetime | None:
+        """The server's own clock, in whole seconds; None when it did not say, or nonsense."""
+        at = _read_date(self.headers.get("date", ""))
+        return at.astimezone(UTC) if at and at.year in _PLAUSIBLE_YEARS else None
+
+    @property
     def served_at(self) -> datetime:
-        """The server's own clock, in whole seconds; ours when it did not say."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError):
-            return datetime.now(UTC).replace(microsecond=0)
+        """The server's own clock, in whole seconds; ours when it cannot be read."""
+        return self.date or datetime.now(UTC).replace(microsecond=0)
 
     def decode(self, shape: type[T]) -> T:
         """The body as `shape`, numbers and booleans in quotes accepted.
@@ -83,6 +87,8 @@ class NoAnswer(RemoteUnavailable):
 
     `was_sent` is False only when the request surely never left us; `is_timeout` is True when
     the server, or a gateway before it, was too slow; `reply` is what came instead, if anything.
+    These are about the last try; `may_have_arrived` is about all of them. A 429 is an answer,
+    and says that nothing was done.
     """
 
     def __init__(
@@ -100,6 +106,12 @@ class NoAnswer(RemoteUnavailable):
         self.is_timeout = is_timeout
         self.reply = reply
         self.is_final = is_final
+        self.may_have_arrived = was_sent and not self.is_429
+
+    @property
+    def is_429(self) -> bool:
+        """Whether we were told to slow down."""
+        return self.reply is not None and self.reply.status == 429
 
 
 def decode_json(body: bytes, shape: type[T]) -> T:
@@ -165,12 +177,14 @@ class HttpClient:
         timeout_s: float = READ_TIMEOUT_S,
         expects_json: bool = True,
         may_ask_for_less: bool = False,
+        waits_for_429: bool = False,
     ) -> Reply:
         """Send one request and return its answer, whatever its status below 500 except 429.
 
         A repeatable call is retried on connection trouble, time-outs, 429, 5xx, and on a body
         that is not JSON with a 2xx or 403 when `expects_json`. One that is not repeatable is
-        retried only when it surely never left us: refused, or no address for the host.
+        retried only when it surely never left us: refused, or no address for the host; and
+        after a 429 with `waits_for_429`, where that says for sure that nothing was done.
         With `may_ask_for_less` time-outs, 502 and 504 are not retried: the caller asks for less.
 
         Raises: NoAnswer (a RemoteUnavailable) when there is no usable answer in the end.
@@ -183,7 +197,7 @@ class HttpClient:
                 return False
             if may_ask_for_less and error.is_timeout and error.was_sent:
                 return False
-            return is_repeatable or not error.was_sent
+            return is_repeatable or not error.was_sent or (waits_for_429 and error.is_429)
 
         return self._retrying(is_worth_repeating, attempt)
 
@@ -207,6 +221,16 @@ class HttpClient:
         self, is_worth_repeating: Callable[[BaseException], bool], attempt: Callable[[], Reply]
     ) -> Reply:
         begun = self._clock()
+        may_have_arrived = False
+
+        def attempt_once() -> Reply:
+            nonlocal may_have_arrived
+            try:
+                return attempt()
+            except NoAnswer as error:
+                may_have_arrived |= error.may_have_arrived
+                error.may_have_arrived = may_have_arrived
+                raise
 
         def is_enough(state: tenacity.RetryCallState) -> bool:
             wait = state.upcoming_sleep
@@ -220,7 +244,7 @@ class HttpClient:
             stop=is_enough,
             reraise=True,
         )
-        return retrying(attempt)
+        return retrying(attempt_once)
 
     def _attempt(
         self,
@@ -230,7 +254,10 @@ class HttpClient:
         into: BinaryIO | None,
         max_bytes: int,
     ) -> Reply:
-        host = place_of(request.url)
+        try:
+            host = place_of(request.url)
+        except ValueError:
+            raise _no_address("the address") from None
         if self._service and into is None:  # files lie elsewhere
             host = f"{self._service} at {host}"
         with self._slots, self._watched(request) as seen:
@@ -327,9 +354,10 @@ def _no_answer(
     if isinstance(error, requests.exceptions.SSLError):
         bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
         what = "has no valid certificate" if bad_certificate else "broke off the TLS handshake"
-        return NoAnswer(f"{host} {what}", is_final=bad_certificate)
+        return NoAnswer(f"{host} {what}", is_final=bad_certificate, was_sent=not bad_certificate)
     if isinstance(error, requests.exceptions.ProxyError):
-        return NoAnswer(f"{host} cannot be reached through the proxy")
+        was_sent = not _is_before_the_proxy(error)
+        return NoAnswer(f"{host} cannot be reached through the proxy", was_sent=was_sent)
     if isinstance(error, requests.ConnectTimeout) or _is_caused_by(error, NewConnectionError):
         hint = f"{NEXT_RUN}; if it stays so, check {address_key} in the config"
         return NoAnswer(
@@ -338,8 +366,19 @@ def _no_answer(
     if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
         return NoAnswer(f"{host} did not answer within {timeout_s:.0f} s", is_timeout=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
-        return NoAnswer(f"{host or 'the address'} is no valid address", is_final=True)
+        return _no_address(host or "the address")
     return NoAnswer(f"{host} closed the connection before it had answered")
+
+
+def _is_before_the_proxy(error: requests.RequestException) -> bool:
+    """Whether the proxy was not there, or did not make the way that a request was to go."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    cause = getattr(reason, "original_error", None)
+    return isinstance(cause, NewConnectionError) or str(cause).startswith("Tunnel connection")
+
+
+def _no_address(what: str) -> NoAnswer:
+    return NoAnswer(f"{what} is no valid address", is_final=True, was_sent=False)
 
 
 def _is_caused_by(
@@ -371,10 +410,14 @@ def _retry_after_s(reply: Reply) -> float | None:
     value = reply.headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)
+    at = _read_date(value)
+    return None if at is None else max(0.0, (at - reply.served_at).total_seconds())
+
+
+def _read_date(text: str) -> datetime | None:
+    """A date of HTTP, aware; None for anything else."""
     try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - reply.served_at).total_seconds())
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -127,7 +127,6 @@ class MemberPage:
 
     members: tuple[Member, ...]
     served_at: datetime
-    total: int
 
 
 @dataclass(frozen=True, slots=True)

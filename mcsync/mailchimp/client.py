@@ -5,9 +5,10 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -25,7 +26,6 @@ from mcsync.model import (
     MergeField,
     Operation,
     Outcome,
-    email_key,
 )
 
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
@@ -40,7 +40,8 @@ _BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",
 class MailchimpClient:
     """One account, that is one API key; `api_url` includes the path, such as `/3.0`.
 
-    Safe to use from several threads. `sleep` is how retries wait; `http` is for tests.
+    Safe to use from several threads. `sleep` is how retries wait; `http` and `monotonic`
+    (seconds) are for tests.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class MailchimpClient:
         *,
         http: HttpClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = api_url.rstrip("/")
         self._place = place_of(self._base) or self._base
@@ -62,6 +64,30 @@ class MailchimpClient:
             service="Mailchimp",
             address_key="apiUrl, or the data centre at the end of the API key,",
         )
+
+        self._monotonic = monotonic
+        self._heard: tuple[datetime, float] | None = None  # Mailchimp's time, and when by ours
+
+    # --- the account --------------------------------------------------------------------------
+
+    def fetch_now(self) -> datetime:
+        """Mailchimp's own clock, aware UTC, in whole seconds as all its times are.
+
+        Its last answer's `Date` and the time gone by since; only where it has not answered
+        anything yet it is asked. Never ahead of the clock there, as long as `Date` can be read.
+        """
+        if self._heard is None:
+            return self._checked(self._get("/ping")).served_at
+        date, at = self._heard
+        return (date + timedelta(seconds=self._monotonic() - at)).replace(microsecond=0)
+
+    def fetch_account_id(self) -> str:
+        """Mailchimp's id of the account that the key opens."""
+        reply = self._checked(self._get("/", fields="account_id"))
+        account_id = reply.decode(wire.WireAccount).account_id
+        if not account_id:
+            raise ProtocolError(f"{self._host} has no id for the account of our API key")
+        return account_id
 
     # --- audiences ----------------------------------------------------------------------------
 
@@ -111,7 +137,6 @@ class MailchimpClient:
 
         The archived ones come first: who is archived while we read is then at worst missing,
         which says the same; the other way round somebody who came back could be missing.
-        `total` counts the kinds of members begun so far.
 
         Raises: ProtocolError when fewer members came than Mailchimp counts.
         """
@@ -129,35 +154,30 @@ class MailchimpClient:
             found = reply.decode(wire.WireMembers)
             return RawPage(found.members, found.total_items, reply.served_at)
 
-        archived = MemberReader(
-            lambda *page: fetch_page({"status": "archived"}, *page), self._http.pause
-        )
-        yield from archived.read()
-        others = MemberReader(lambda *page: fetch_page({}, *page), self._http.pause, archived.total)
-        yield from others.read()
+        for only in ({"status": "archived"}, {}):
+            yield from MemberReader(partial(fetch_page, only), self._http.pause).read()
 
-    def fetch_member(self, list_id: str, email: str) -> Member | None:
-        """One member by address, or None when the audience has no such member.
+    def fetch_member(self, list_id: str, key: str) -> Member | None:
+        """One member, or None when the audience has no such member.
 
-        An address in mixed case is tried under its old hash too: audiences from before 2015 may
-        hold such ids (facts, section 4).
+        `key` is an address, or a member id as Mailchimp gave it. An address in mixed case is
+        tried under its old hash too: audiences from before 2015 may hold such ids, and some
+        that no spelling leads to (facts, section 4).
         """
-        ids = [wire.subscriber_hash(email)]
-        if email != email_key(email):
-            ids.append(wire.old_subscriber_hash(email))
-        found = (self._fetch_by_id(list_id, member_id) for member_id in ids)
+        found = (self._fetch_by_id(list_id, member_id) for member_id in _member_ids(key))
         return next((member for member in found if member is not None), None)
 
     def _fetch_by_id(self, list_id: str, member_id: str) -> Member | None:
-        """One member by their hash or by Mailchimp's contact id."""
-        reply = self._get(f"/lists/{list_id}/members/{member_id}", fields=_MEMBER_FIELDS)
+        """One member by Mailchimp's id of the member, or of the contact."""
+        path = f"/lists/{list_id}/members/{quote(member_id, safe='')}"
+        reply = self._get(path, fields=_MEMBER_FIELDS)
         if reply.status == 404:
             return None
         return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
 
-    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
-        """The same for several addresses, a few requests at a time."""
-        return _map_few(lambda email: self.fetch_member(list_id, email), emails)
+    def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
+        """The same for several addresses or member ids, a few requests at a time."""
+        return _map_few(lambda key: self.fetch_member(list_id, key), keys)
 
     def fetch_each_contact(
         self, list_id: str, unique_contacts: Sequence[str]
@@ -168,11 +188,15 @@ class MailchimpClient:
     def change_member(self, operation: Operation) -> Outcome:
         """Carry out one operation directly, outside any batch.
 
-        A refusal that concerns the person is an outcome.
-        Raises: RemoteRefused when the key is refused; RemoteUnavailable.
+        A refusal that concerns the person is an outcome. The status `pending` makes Mailchimp
+        write to a human: such an operation is not repeated once it may have arrived.
+        Raises: RemoteRefused when the key is refused; RemoteUnavailable, which says whether the
+        operation may have been carried out.
         """
-        call = wire.write_change(operation.list_id, operation.change)
-        reply = self._send(call.method, call.path, is_repeatable=True, body=call.body)
+        change = operation.change
+        call = wire.write_change(operation.list_id, change)
+        is_repeatable = change.status is not MemberStatus.PENDING
+        reply = self._send(call.method, call.path, is_repeatable=is_repeatable, body=call.body)
         if reply.status in (401, 403) or 300 <= reply.status < 400:
             self._checked(reply)
         outcome = wire.read_outcome(operation.operation_id, reply.status, reply.body)
@@ -182,7 +206,7 @@ class MailchimpClient:
         """A refusal, unless it only says that an earlier try, whose answer was lost, did it."""
         change = operation.change
         if change.is_archiving and refused.http_status in (404, 405):
-            member = self.fetch_member(operation.list_id, change.email)
+            member = self.fetch_member(operation.list_id, change.member_id or change.email)
             is_done = member is None or member.status is MemberStatus.ARCHIVED
         elif change.new_email is not None and refused.http_status == 404:
             member = self.fetch_member(operation.list_id, change.new_email)
@@ -196,8 +220,9 @@ class MailchimpClient:
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
         """Start a batch.
 
-        Never repeated once it may have arrived, because the same operations would run twice:
-        RemoteUnavailable leaves it unknown whether the batch exists.
+        Never repeated once it may have arrived, because the same operations would run twice. A
+        429 says that it was not accepted: that, and connections that never came about, are
+        waited for. RemoteUnavailable says by `may_have_arrived` whether the batch may exist.
         """
         calls = [(op, wire.write_change(op.list_id, op.change)) for op in operations]
         wired = [
@@ -211,7 +236,12 @@ class MailchimpClient:
         ]
         body = msgspec.json.encode({"operations": wired})
         reply = self._send(
-            "POST", "/batches", is_repeatable=False, body=body, timeout_s=SUBMIT_TIMEOUT_S
+            "POST",
+            "/batches",
+            is_repeatable=False,
+            body=body,
+            timeout_s=SUBMIT_TIMEOUT_S,
+            waits_for_429=True,
         )
         return wire.read_batch(self._checked(reply).decode(wire.WireBatch))
 
@@ -317,6 +347,7 @@ class MailchimpClient:
         body: bytes | None = None,
         timeout_s: float = 130.0,
         may_ask_for_less: bool = False,
+        waits_for_429: bool = False,
     ) -> Reply:
         headers = dict(self._headers)
         if body is not None:
@@ -330,6 +361,7 @@ class MailchimpClient:
             data=body,
             timeout_s=timeout_s,
             may_ask_for_less=may_ask_for_less,
+            waits_for_429=waits_for_429,
         )
         if reply.status == 404 and not reply.is_json:
             # Mailchimp's own 404 is JSON; to take this one for it would make people absent.
@@ -337,6 +369,7 @@ class MailchimpClient:
                 f"there is no Mailchimp API at {self._place}: HTTP 404 and a page",
                 hint="check apiUrl in the config; it ends with the API's path, /3.0",
             )
+        self._heard = (reply.served_at, self._monotonic())
         return reply
 
     def _checked(self, reply: Reply, list_id: str | None = None) -> Reply:
@@ -360,6 +393,14 @@ class MailchimpClient:
                 hint="check apiUrl in the config; redirects are not followed",
             )
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
+
+
+def _member_ids(key: str) -> Sequence[str]:
+    """The ids that a member may have: the id itself, or the hashes of an address."""
+    if key and "@" not in key:
+        return (key,)
+    ids = dict.fromkeys((wire.subscriber_hash(key), wire.old_subscriber_hash(key)))
+    return tuple(ids)
 
 
 def _map_few(

@@ -50,24 +50,16 @@ FetchPage = Callable[[int, int, bool], RawPage]  # offset, count, whether to try
 class MemberReader:
     """Reads one kind of members of one audience, page by page, until all have come.
 
-    `fetch_page(offset, count, is_patient)` makes one request; `pause` waits some seconds;
-    `total_before` is added to the totals told, for members of another kind read before.
+    `fetch_page(offset, count, is_patient)` makes one request; `pause` waits some seconds.
     """
 
-    def __init__(
-        self,
-        fetch_page: FetchPage,
-        pause: Callable[[float], None],
-        total_before: int = 0,
-    ) -> None:
+    def __init__(self, fetch_page: FetchPage, pause: Callable[[float], None]) -> None:
         self._fetch_page = fetch_page
         self._pause = pause
         self._seen = _Seen()
-        self._total_before = total_before
         self._size = PAGE_SIZE
         self._ahead: dict[int, Future[RawPage]] = {}
         self._pool: ThreadPoolExecutor | None = None
-        self.total = 0
 
     def read(self) -> Iterator[MemberPage]:
         """Yield the members, each again only when it changed meanwhile; at least one page.
@@ -79,13 +71,13 @@ class MemberReader:
                 if number:
                     self._seen.begin_again()
                 for page in self._read_once():
-                    self.total = page.total
+                    total = page.total
                     yield self._news(page)
                 received = self._seen.count_received()
-                if received >= self.total:
+                if received >= total:
                     return  # more than counted: some left while we read, which is no loss
             raise ProtocolError(
-                f"received {received:,} of {self.total:,} members",
+                f"received {received:,} of {total:,} members",
                 hint="the next run tries again; nothing was concluded from the missing ones",
             )
         finally:
@@ -147,7 +139,7 @@ class MemberReader:
     def _news(self, page: RawPage) -> MemberPage:
         """What of a page was not handed out before."""
         members = self._seen.leave_news(page.rows, page.served_at)
-        return MemberPage(members, page.served_at, self._total_before + page.total)
+        return MemberPage(members, page.served_at)
 
 
 class _Seen:

@@ -42,7 +42,7 @@ class MailchimpSetup(MailchimpClient):
             last_name=found.last_name,
             username=found.username,
             role=found.role,
-            served_at=reply.served_at if "date" in reply.headers else None,
+            served_at=reply.date,
         )
 
     def fetch_audiences(self) -> tuple[Audience, ...]:

@@ -152,6 +152,14 @@ class DryMailchimp:
 
     account: MailchimpPort
 
+    def fetch_now(self) -> datetime:
+        """As the account tells it."""
+        return self.account.fetch_now()
+
+    def fetch_account_id(self) -> str:
+        """As the account tells it."""
+        return self.account.fetch_account_id()
+
     def fetch_audience(self, list_id: str) -> Audience:
         """As the account tells it."""
         return self.account.fetch_audience(list_id)
@@ -168,13 +176,13 @@ class DryMailchimp:
         """As the account tells it."""
         return self.account.fetch_members(list_id, since)
 
-    def fetch_member(self, list_id: str, email: str) -> Member | None:
+    def fetch_member(self, list_id: str, key: str) -> Member | None:
         """As the account tells it."""
-        return self.account.fetch_member(list_id, email)
+        return self.account.fetch_member(list_id, key)
 
-    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
+    def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
         """As the account tells it."""
-        return self.account.fetch_each(list_id, emails)
+        return self.account.fetch_each(list_id, keys)
 
     def fetch_each_contact(
         self, list_id: str, unique_contacts: Sequence[str]

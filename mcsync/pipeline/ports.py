@@ -41,6 +41,17 @@ from mcsync.model_setup import Account, BatchWebhook, GroupChoice, Webhook
 class MailchimpPort(Protocol):
     """One Mailchimp account, that is one API key."""
 
+    def fetch_now(self) -> datetime:
+        """Mailchimp's own clock, aware UTC, in whole seconds, never ahead of what it is there.
+
+        Mostly known from its last answer; it is asked only when there was none yet.
+        """
+        ...
+
+    def fetch_account_id(self) -> str:
+        """Mailchimp's id of the account that the key opens."""
+        ...
+
     def fetch_audience(self, list_id: str) -> Audience:
         """The audience itself; RemoteRefused (hint: check the list id) when there is none."""
         ...
@@ -61,12 +72,16 @@ class MailchimpPort(Protocol):
         """
         ...
 
-    def fetch_member(self, list_id: str, email: str) -> Member | None:
-        """One member by address, or None when the audience has no such member."""
+    def fetch_member(self, list_id: str, key: str) -> Member | None:
+        """One member, or None when the audience has no such member.
+
+        `key` is an address, or a member id as Mailchimp gave it, which has no "@" in it. Better
+        the id, where it is known: old members may have one that their address does not lead to.
+        """
         ...
 
-    def fetch_each(self, list_id: str, emails: Sequence[str]) -> Mapping[str, Member | None]:
-        """The same for several addresses, over several connections."""
+    def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
+        """The same for several keys, over several connections; by the keys as they were given."""
         ...
 
     def fetch_each_contact(
@@ -76,7 +91,11 @@ class MailchimpPort(Protocol):
         ...
 
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
-        """Start a batch; never repeated by itself, so RemoteUnavailable leaves it unknown."""
+        """Start a batch; not repeated once it may have arrived.
+
+        RemoteUnavailable says by `may_have_arrived` whether the batch may exist; ProtocolError
+        leaves it unknown; RemoteRefused is an answer, and there is no batch.
+        """
         ...
 
     def fetch_batch(self, batch_id: str) -> Batch | None:
@@ -100,7 +119,11 @@ class MailchimpPort(Protocol):
         ...
 
     def change_member(self, operation: Operation) -> Outcome:
-        """Carry out one operation directly, outside any batch."""
+        """Carry out one operation directly, outside any batch.
+
+        One with the status `pending`, which makes Mailchimp write to a human, is not repeated
+        once it may have arrived; RemoteUnavailable says by `may_have_arrived` whether it may.
+        """
         ...
 
 

@@ -54,8 +54,9 @@ class Fault:
 
     `drop` is "before" (connection closed, nothing done) or "after" (done, then closed);
     `answer` replaces the service's own answer without any effect; `rewrite` changes it;
-    `delay_s` comes before everything. `skip` lets that many matching requests pass first,
-    `times` is how many are then hit (None: all).
+    `delay_s` comes before everything; `act` is what somebody does just before the service
+    answers: with nothing else it is no trouble, but the moment between two requests. `skip`
+    lets that many matching requests pass first, `times` is how many are then hit (None: all).
     """
 
     method: str = ".*"
@@ -67,6 +68,7 @@ class Fault:
     delay_s: float = 0.0
     skip: int = 0
     times: int | None = 1
+    act: Callable[[], object] | None = None
 
     def matches(self, request: Request) -> bool:
         """Whether this request is to be hit; counts it if its kind fits."""
@@ -163,6 +165,8 @@ class LoopbackServer:
             return self.service.handle(request)
         if fault.delay_s:
             time.sleep(fault.delay_s)  # the latency that was asked for
+        if fault.act is not None:
+            fault.act()
         if fault.drop == "before":
             return None
         if fault.answer is not None:

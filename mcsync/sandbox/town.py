@@ -10,7 +10,9 @@ from mcsync.sandbox.civicrm import CivicrmSimulator
 from mcsync.sandbox.mailchimp import MailchimpSimulator
 from mcsync.sandbox.server import LoopbackServer
 
-API_KEY = "0123456789abcdef0123456789abcdef-us1"  # opens nothing but the simulated Mailchimp
+# They open nothing but the simulated Mailchimp.
+API_KEY = "0123456789abcdef0123456789abcdef-us1"
+OTHER_API_KEY = "fedcba9876543210fedcba9876543210-us2"  # for an account of somebody else's
 
 
 class TownClock:
@@ -33,8 +35,22 @@ class TownClock:
         return self()
 
 
+class ServiceClock:
+    """A service's own clock: the town's, but `ahead` of it, or behind where that is negative."""
+
+    def __init__(self, clock: TownClock) -> None:
+        self._clock = clock
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return self._clock() + self.ahead
+
+
 class Town:
-    """A simulated Mailchimp account and a simulated CiviCRM site; a context manager."""
+    """A simulated Mailchimp account and a simulated CiviCRM site; a context manager.
+
+    `clock` is the time where mcsync runs; what the services say and write has their own.
+    """
 
     def __init__(
         self,
@@ -47,10 +63,12 @@ class Town:
     ) -> None:
         """With `deliver_webhooks` the URLs of webhooks are tried, and really sent to."""
         self.clock = TownClock(start)
-        self.mailchimp = MailchimpSimulator(self.clock, deliver_webhooks=deliver_webhooks)
+        self.mailchimp_clock = ServiceClock(self.clock)
+        self.civicrm_clock = ServiceClock(self.clock)
+        self.mailchimp = MailchimpSimulator(self.mailchimp_clock, deliver_webhooks=deliver_webhooks)
         self.mailchimp.settings.validate_webhooks = deliver_webhooks
         self.mailchimp.add_account(API_KEY)
-        self.civicrm = CivicrmSimulator(self.clock, utc_offset_minutes)
+        self.civicrm = CivicrmSimulator(self.civicrm_clock, utc_offset_minutes)
         self.mailchimp_server = LoopbackServer(self.mailchimp, mailchimp_port)
         self.civicrm_server = LoopbackServer(self.civicrm, civicrm_port)
         self.lists: dict[str, dict[str, object]] = {}
@@ -85,29 +103,46 @@ class Town:
         return self.mailchimp.writes + self.civicrm.writes
 
     def add_audience(
-        self, list_id: str, name: str, group_id: int, interests: dict[str, tuple[int, str]]
+        self,
+        list_id: str,
+        name: str,
+        group_id: int,
+        interests: dict[str, tuple[int, str]],
+        *,
+        api_key: str = API_KEY,
     ) -> None:
-        """An audience with its group; `interests`: interest id to (group id, name)."""
-        self.mailchimp.add_audience(list_id, name, API_KEY)
+        """An audience with its group; `interests`: interest id to (group id, name).
+
+        With another key it is another account's, which is opened if it is not there.
+        """
+        self.mailchimp.add_audience(list_id, name, api_key)
         self.civicrm.add_group(f"{name} subscribers", group_id)
         for interest_id, (interest_group, title) in interests.items():
             self.mailchimp.add_interest(list_id, "Topics", interest_id, title)
             self.civicrm.add_group(title, interest_group)
         self.lists[list_id] = {
             "subscriptionGroup": str(group_id),
-            "apiKey": API_KEY,
+            "apiKey": api_key,
             "interests": {key: str(group) for key, (group, _) in interests.items()},
         }
 
     def make_config(self) -> dict[str, object]:
         """A config for these services, as it stands in a file."""
-        names = {list_id: {"name": self._name(list_id)} for list_id in self.lists}
+        keys = dict.fromkeys([API_KEY, *(str(found["apiKey"]) for found in self.lists.values())])
         return {
             "civicrm": {"url": self.civicrm_server.url, "apiKey": self.civicrm.api_key},
             "cache": "mcsync.db",
             "lists": self.lists,
-            "accounts": {API_KEY: {"apiKey": API_KEY, "apiUrl": self.api_url, "audiences": names}},
+            "accounts": {key: self._account(key) for key in keys},
         }
+
+    def _account(self, key: str) -> dict[str, object]:
+        names = {
+            list_id: {"name": self._name(list_id)}
+            for list_id, found in self.lists.items()
+            if found["apiKey"] == key
+        }
+        return {"apiKey": key, "apiUrl": self.api_url, "audiences": names}
 
     def _name(self, list_id: str) -> str:
         return str(self.mailchimp.audiences[list_id].name)

@@ -36,6 +36,7 @@ MB = "contract/test_mailchimp_simulator_batches.py::"
 MF = "contract/test_mailchimp_simulator_fields.py::"
 MM = "contract/test_mailchimp_simulator_members.py::"
 MX = "contract/test_mailchimp_simulator_recorded.py::"
+MQ = "contract/test_mailchimp_simulator_troubles.py::"
 MW = "contract/test_mailchimp_simulator_webhooks.py::"
 FM = "contract/test_facts_mailchimp.py::"
 HTTP = "unit/test_http.py::"
@@ -519,6 +520,8 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
     ),
     "1 GET / tells the account and the key's role": (
         f"{MU}test_the_account_its_role_and_its_clock",
+        f"{MA}test_the_account_behind_a_key",
+        f"{MS}test_another_key_opens_the_same_account",
     ),
     "1 plain HTTP is 426": (
         f"{FM}test_what_nobody_can_mend_is_told_once",
@@ -644,6 +647,8 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
     ),
     "2 500 pending batches or events": (
         f"{FM}test_too_many_batches_waiting_is_trouble_that_passes",
+        f"{MT}test_a_batch_that_was_not_accepted_is_submitted_again",
+        f"{MQ}test_batches_may_be_refused_with_429",
         f"{MB}test_501_pending_batches_are_429",
         f"{MB}test_500_events_nobody_takes_stop_new_batches",
     ),
@@ -694,6 +699,7 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
     "3 unsubscribe_reason": (
         f"{FM}test_the_reason_tells_whether_somebody_left_alone",
         f"{MA}test_why_somebody_left",
+        f"{MM}test_who_was_unsubscribed_may_still_leave_by_an_old_mail",
     ),
     "3 offsets in since_last_changed are ignored": (
         f"{MA}test_only_what_changed_since_comes_whatever_zone_the_time_is_in",
@@ -731,6 +737,8 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
         f"{MM}test_an_address_change_gives_a_new_id_and_keeps_tags_and_contact_id",
     ),
     "4 ids of mixed-case addresses": (
+        f"{MA}test_a_member_by_the_id_that_mailchimp_gave_it",
+        f"{MM}test_an_old_id_may_be_the_hash_of_another_spelling",
         f"{MA}test_an_old_member_whose_id_is_no_lower_case_hash",
         f"{MM}test_old_members_have_ids_of_mixed_case_addresses",
     ),
@@ -786,7 +794,7 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
         f"{MA}test_somebody_who_left_cannot_be_subscribed_but_asked",
     ),
     "5 pending mails once": (
-        f"{MT}test_asking_to_confirm_twice_sends_one_mail",
+        f"{MT}test_asking_to_confirm_is_never_repeated",
         f"{MM}test_pending_sends_one_mail_however_often_it_is_repeated",
     ),
     "5 subscribed by the API skips double opt-in": (

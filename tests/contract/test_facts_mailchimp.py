@@ -18,7 +18,7 @@ from mailchimp_bedrock import KEY, LIST
 from test_mailchimp_adapter import BARNEY, FRED, START, WILMA, Town
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.http import READ_TIMEOUT_S, Reply
+from mcsync.http import READ_TIMEOUT_S, RETRIES, Reply
 from mcsync.mailchimp.client import MAX_CONNECTIONS, MailchimpClient
 from mcsync.mailchimp.wire import read_outcome
 from mcsync.model import LONG_AGO, Batch, MemberChange, MemberStatus, Operation, Refusal
@@ -670,14 +670,16 @@ def test_two_submissions_are_two_batches(town: Town) -> None:
 
 
 def test_too_many_batches_waiting_is_trouble_that_passes(town: Town) -> None:
-    """(1 and 2, A) 429 for POST /batches while 500 are pending: not repeated, nothing is lost."""
+    """(1 and 2, A) 429 for POST /batches while 500 are pending: it says that nothing was taken,
+    so it is waited for, and nothing is lost when that does not help."""
     town.sim.settings.batch_delay_polls = None
     change = MemberChange(FRED, status=MemberStatus.SUBSCRIBED)
     answer = Response(429, b'{"title": "Too Many Requests", "status": 429}', PROBLEM)
     town.server.faults.append(Fault(method="POST", answer=answer, times=None))
-    with pytest.raises(RemoteUnavailable, match="429"):
+    with pytest.raises(RemoteUnavailable, match="429") as caught:
         town.port.submit_batch([Operation("a", LIST, change)])
-    assert len(town.server.requests) == 1
+    assert len(town.server.requests) == RETRIES + 1
+    assert not caught.value.may_have_arrived
 
 
 def test_an_operation_that_failed_for_a_while_is_told_from_one_that_failed_for_good(

@@ -2,17 +2,21 @@
 
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
+import urllib3
 from mailchimp_bedrock import KEY, LIST
 from test_mailchimp_adapter import FRED, START, WILMA, Town
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.http import RETRIES
 from mcsync.model import Member, MemberChange, MemberStatus, Operation
-from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash
+from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash, typed_hash
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
 HTML = {"Content-Type": "text/html"}
@@ -44,31 +48,104 @@ def asked(request: Request, name: str) -> int:
     return int(parse_qs(request.query)[name][0])
 
 
+def refuse_connections(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The next connections, that many, do not come about."""
+    connect, refused = urllib3.connection.connection.create_connection, []
+
+    def create(address: tuple[str, int], *more: object, **how: object) -> socket.socket:
+        if len(refused) < times:
+            refused.append(address)
+            raise ConnectionRefusedError(111, "Connection refused")
+        return connect(address, *more, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(urllib3.connection.connection, "create_connection", create)
+
+
 # --- submitting -----------------------------------------------------------------------------------
 
 SUBMIT_TROUBLES = {
-    "429": Fault(answer=Response(429, b'{"title": "Too Many Requests"}', JSON)),
-    "429-html": Fault(answer=Response(429, b"", HTML)),
-    "429-retry-after": Fault(answer=Response(429, b"", {"Retry-After": "1"})),
     "500": Fault(answer=Response(500, b"{}", JSON)),
     "502": Fault(answer=Response(502, b"<html>", HTML)),
+    "504": Fault(answer=Response(504, b"<html>", HTML)),
     "200-html": Fault(answer=Response(200, b"<html>", HTML)),
     "403-html": Fault(answer=Response(403, b"<html>", HTML)),
     "dropped-before": Fault(drop="before"),
     "dropped-after": Fault(drop="after"),
 }
+WAITS = {
+    "json": Response(429, b'{"title": "Too Many Requests"}', JSON),
+    "html": Response(429, b"", HTML),
+    "retry-after": Response(429, b"", {"Retry-After": "1"}),
+}
 
 
 @pytest.mark.parametrize("name", SUBMIT_TROUBLES)
 def test_submitting_is_never_repeated(town: Town, name: str) -> None:
-    fault = SUBMIT_TROUBLES[name]
-    town.server.faults.append(Fault(drop=fault.drop, answer=fault.answer, path="/batches"))
-    with pytest.raises(RemoteUnavailable):
+    town.server.faults.append(replace(SUBMIT_TROUBLES[name], path="/batches"))
+    with pytest.raises(RemoteUnavailable) as caught:
         town.port.submit_batch(subscribe(FRED))
+    assert caught.value.may_have_arrived
     assert len(town.calls("POST", "/batches")) == 1
     assert town.waits == []
     exists = len(town.port.fetch_batches())
     assert exists == (1 if name == "dropped-after" else 0)
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_batch_that_was_not_accepted_is_submitted_again(town: Town, name: str) -> None:
+    town.server.faults.append(Fault(path="/batches", answer=WAITS[name], times=2))
+    batch = town.port.submit_batch(subscribe(FRED))
+    assert [found.batch_id for found in town.port.fetch_batches()] == [batch.batch_id]
+    assert len(town.calls("POST", "/batches")) == 3
+    assert len(town.waits) == 2
+    assert name != "retry-after" or town.waits == [1, 1]
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_batch_that_is_never_accepted_surely_does_not_exist(town: Town, name: str) -> None:
+    town.server.faults.append(Fault(path="/batches", answer=WAITS[name], times=None))
+    with pytest.raises(RemoteUnavailable, match="429") as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert not caught.value.may_have_arrived
+    assert len(town.waits) == RETRIES
+
+
+def test_a_batch_that_is_to_wait_too_long_is_left_to_the_next_run(town: Town) -> None:
+    later = Response(429, b"", {"Retry-After": "3600"})
+    town.server.faults.append(Fault(path="/batches", answer=later))
+    with pytest.raises(RemoteUnavailable) as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert not caught.value.may_have_arrived
+    assert town.waits == []
+
+
+def test_a_batch_goes_out_once_the_way_is_there(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_connections(monkeypatch, 2)
+    town.port.submit_batch(subscribe(FRED))
+    assert len(town.waits) == 2
+    assert len(town.port.fetch_batches()) == 1
+
+
+def test_a_batch_that_never_left_surely_does_not_exist(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_connections(monkeypatch, 100)
+    with pytest.raises(RemoteUnavailable, match="cannot be reached") as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert not caught.value.may_have_arrived
+    assert town.server.requests == []
+
+
+def test_a_batch_whose_answer_is_lost_after_a_429_may_exist(town: Town) -> None:
+    town.server.faults.append(Fault(path="/batches", answer=WAITS["json"]))
+    town.server.faults.append(Fault(path="/batches", drop="after"))
+    with pytest.raises(RemoteUnavailable) as caught:
+        town.port.submit_batch(subscribe(FRED))
+    assert caught.value.may_have_arrived
+    assert len(town.calls("POST", "/batches")) == 2
+    assert len(town.port.fetch_batches()) == 1
 
 
 # --- reading members ------------------------------------------------------------------------------
@@ -264,6 +341,20 @@ def test_archiving_whose_answer_is_lost_counts_as_done(town: Town) -> None:
     assert len(town.calls("DELETE", subscriber_hash(FRED))) == 2
 
 
+def test_archiving_an_old_member_whose_answer_is_lost_is_looked_up_by_its_own_id(
+    town: Town,
+) -> None:
+    old_id = typed_hash("Fred@Example.ORG")
+    town.sim.import_member(LIST, FRED, status="cleaned", subscriber_id=old_id)
+    assert not town.change(FRED, member_id=old_id, is_archiving=True).is_success
+    town.sim.import_member(LIST, WILMA, subscriber_id=typed_hash("Wilma@Example.ORG"))
+    town.server.faults.append(Fault(method="DELETE", drop="after"))
+    done = town.change(WILMA, member_id=typed_hash("Wilma@Example.ORG"), is_archiving=True)
+    assert done.is_success
+    assert done.member is not None
+    assert done.member.status is MemberStatus.ARCHIVED
+
+
 def test_a_new_address_whose_answer_is_lost_counts_as_done(town: Town) -> None:
     town.sim.import_member(LIST, FRED)
     town.server.faults.append(Fault(method="PATCH", drop="after"))
@@ -273,11 +364,41 @@ def test_a_new_address_whose_answer_is_lost_counts_as_done(town: Town) -> None:
     assert outcome.member.email == WILMA
 
 
-def test_asking_to_confirm_twice_sends_one_mail(town: Town) -> None:
-    town.server.faults.append(Fault(method="PUT", drop="after"))
+ASKING_TROUBLES = {
+    "dropped-before": Fault(drop="before"),
+    "dropped-after": Fault(drop="after"),
+    "429": Fault(answer=Response(429, b"", {"Retry-After": "1"})),
+    "500": Fault(answer=Response(500, b"{}", JSON)),
+    "504": Fault(answer=Response(504, b"<html>", HTML)),
+    "html": Fault(answer=Response(200, b"<html>", HTML)),
+}
+
+
+@pytest.mark.parametrize("name", ASKING_TROUBLES)
+def test_asking_to_confirm_is_never_repeated(town: Town, name: str) -> None:
+    """It makes Mailchimp write to a human, and a mail cannot be taken back."""
+    town.server.faults.append(replace(ASKING_TROUBLES[name]))
+    with pytest.raises(RemoteUnavailable) as caught:
+        town.change(FRED, status=MemberStatus.PENDING)
+    assert len(town.calls("PUT", subscriber_hash(FRED))) == 1
+    assert town.waits == []
+    assert caught.value.may_have_arrived == (name != "429")
+    assert len(town.sim.confirmation_mails) == (name == "dropped-after")
+
+
+def test_asking_to_confirm_goes_out_once_the_way_is_there(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_connections(monkeypatch, 2)
     assert town.change(FRED, status=MemberStatus.PENDING).is_success
-    assert len(town.calls("PUT", subscriber_hash(FRED))) == 2
+    assert len(town.waits) == 2
     assert len(town.sim.confirmation_mails) == 1
+
+
+def test_any_other_change_is_tried_again(town: Town) -> None:
+    town.server.faults.append(Fault(method="PUT", drop="after"))
+    assert town.change(FRED, status=MemberStatus.SUBSCRIBED).is_success
+    assert len(town.calls("PUT", subscriber_hash(FRED))) == 2
 
 
 # --- results --------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from mailchimp_bedrock import KEY, LIST, OTHER_KEY, Bedrock, at, check_answer, fetch
+from mailchimp_bedrock import KEY, LIST, OTHER_KEY, Bedrock, at, check_answer, fetch, operation
 from openapi_core.exceptions import OpenAPIError
 
 from mcsync.sandbox.server import Request
 
 MEMBERS = f"/lists/{LIST}/members"
+WILMA = {"email_address": "wilma@example.org", "status": "subscribed"}
 START = datetime(2021, 11, 23, 22, 51, 50, tzinfo=UTC)
 
 
@@ -85,6 +86,39 @@ def test_another_accounts_list_is_404(api: Bedrock) -> None:
     api.sim.add_audience("bbbbbbbbbb", "Slate quarry", OTHER_KEY)
     assert api.refused("GET", "/lists/bbbbbbbbbb")["status"] == 404
     assert [found["id"] for found in api.get("/lists")["lists"]] == [LIST]
+
+
+def test_accounts_of_the_same_name_have_ids_of_their_own(api: Bedrock) -> None:
+    api.sim.add_account(OTHER_KEY, "Bedrock Gazette")
+    ours = api.get("/", fields="account_id")
+    assert ours == {"account_id": api.sim.account_id(KEY)}
+    api.session.auth = ("", OTHER_KEY)
+    theirs = api.get("/")
+    assert theirs["account_id"] == api.sim.account_id(OTHER_KEY) != ours["account_id"]
+    api.sim.add_account(OTHER_KEY, account_id="8d3a3db4d97663a9074efcc16")
+    assert api.get("/")["account_id"] == "8d3a3db4d97663a9074efcc16"
+
+
+def test_another_key_opens_the_same_account(api: Bedrock) -> None:
+    api.sim.add_key(OTHER_KEY, KEY)
+    batch_id = api.submit()
+    root = api.get("/")
+    api.session.auth = ("", OTHER_KEY)
+    assert api.get("/") == root
+    assert [found["id"] for found in api.get("/lists")["lists"]] == [LIST]
+    assert api.get(f"/batches/{batch_id}")["id"] == batch_id
+    api.sim.accounts[KEY].in_flight = 10
+    assert api.refused("GET", "/ping")["status"] == 429  # the connections are the account's
+
+
+def test_a_revoked_key_opens_nothing_and_the_other_one_still_does(api: Bedrock) -> None:
+    api.sim.add_key(OTHER_KEY, KEY)
+    api.sim.revoke_key(KEY)
+    assert api.refused("GET", "/")["title"] == "API Key Invalid"
+    api.session.auth = ("", OTHER_KEY)
+    assert api.members()["total_items"] == 0
+    result = api.run(operation("PUT", at("wilma@example.org"), "w", WILMA))["w"]
+    assert result["status_code"] == 200
 
 
 def test_errors_are_problem_documents_whose_instance_is_the_request_id(api: Bedrock) -> None:

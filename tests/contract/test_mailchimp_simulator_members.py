@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from mailchimp_bedrock import LIST, Bedrock, at
 
-from mcsync.sandbox.mailchimp import subscriber_hash
+from mcsync.sandbox.mailchimp import subscriber_hash, typed_hash
 
 MEMBERS = f"/lists/{LIST}/members"
 WILMA, FRED, BARNEY = "wilma@example.org", "fred@example.org", "barney@example.org"
+BY_ADMIN = "N/A (Unsubscribed by admin)"
 BOWLING = "1111111111"
 
 
@@ -298,6 +299,73 @@ def test_a_deleted_address_is_forgotten_for_subscribed_and_pending(api: Bedrock)
     assert api.member(WILMA)["status"] == "subscribed"
     api.sim.change_address(LIST, WILMA, FRED)
     assert api.put(WILMA, status="subscribed")["status"] == "subscribed"  # no longer forgotten
+
+
+def test_who_signs_up_after_being_deleted_for_good_is_a_new_contact(api: Bedrock) -> None:
+    old = api.put(WILMA, status="subscribed")
+    seen = [old]
+    for _ in range(2):
+        api.sim.staff_delete_permanently(LIST, WILMA)
+        api.sim.sign_up(LIST, WILMA)
+        seen.append(api.member(WILMA))
+    assert {member["id"] for member in seen} == {subscriber_hash(WILMA)}
+    for name in ("contact_id", "unique_email_id", "web_id"):
+        assert len({member[name] for member in seen}) == 3, name
+    assert [len(member["unique_email_id"]) for member in seen] == [10] * 3
+    assert api.refused("GET", f"{MEMBERS}/{old['contact_id']}")["status"] == 404
+    assert api.members(unique_email_id=old["unique_email_id"])["total_items"] == 0
+
+
+@pytest.mark.parametrize("by", ["api", "staff"])
+def test_who_was_unsubscribed_may_still_leave_by_an_old_mail(api: Bedrock, by: str) -> None:
+    """It becomes their own word: the reason changes, and so does `last_changed`."""
+    api.put(WILMA, status="subscribed")
+    if by == "api":
+        api.put(WILMA, status="unsubscribed")
+    else:
+        api.sim.staff_unsubscribe(LIST, WILMA)
+    assert api.member(WILMA)["unsubscribe_reason"] == BY_ADMIN
+    assert moved(api, WILMA, lambda: api.sim.leave(LIST, WILMA))
+    assert api.member(WILMA)["unsubscribe_reason"] not in ("", BY_ADMIN)
+    problem = api.refused("PUT", at(WILMA), {"email_address": WILMA, "status": "subscribed"})
+    assert titled(problem) == (400, "Member In Compliance State")
+    assert not moved(api, WILMA, lambda: api.put(WILMA, status="unsubscribed"))
+    assert api.member(WILMA)["unsubscribe_reason"] not in ("", BY_ADMIN)
+
+
+def test_who_buys_in_a_shop_is_transactional_until_they_sign_up(api: Bedrock) -> None:
+    api.sim.buy(LIST, WILMA, "Wilma")
+    shown = api.member(WILMA)
+    assert (shown["status"], shown["full_name"]) == ("transactional", "Wilma")
+    assert api.members(status="transactional")["total_items"] == 1
+    assert api.members()["total_items"] == 1
+    assert api.get(f"/lists/{LIST}")["stats"]["member_count"] == 0
+    assert titled(api.refused("DELETE", at(WILMA))) == (405, "Method Not Allowed")
+    api.sim.sign_up(LIST, WILMA)
+    assert api.member(WILMA)["status"] == "subscribed"
+
+
+@pytest.mark.parametrize("status", ["subscribed", "unsubscribed", "cleaned", "archived"])
+def test_buying_changes_nobody_who_is_there_already(api: Bedrock, status: str) -> None:
+    api.sim.import_member(LIST, WILMA, status)
+    assert not moved(api, WILMA, lambda: api.sim.buy(LIST, WILMA))
+    assert api.member(WILMA)["status"] == status
+    api.sim.staff_delete_permanently(LIST, WILMA)
+    api.sim.buy(LIST, WILMA)
+    assert api.refused("GET", at(WILMA))["status"] == 404
+
+
+def test_an_old_id_may_be_the_hash_of_another_spelling(api: Bedrock) -> None:
+    old = typed_hash("Wilma@Example.ORG")
+    assert old != typed_hash(WILMA) == subscriber_hash(WILMA)
+    api.sim.import_member(LIST, WILMA, subscriber_id=old)
+    assert api.refused("GET", at(WILMA))["status"] == 404
+    assert api.get(f"{MEMBERS}/{old}")["email_address"] == WILMA
+    assert [member["id"] for member in api.members()["members"]] == [old]
+    api.write("PATCH", f"{MEMBERS}/{old}", {"status": "unsubscribed"})
+    api.sim.sign_up(LIST, WILMA)  # people know nothing of ids
+    assert api.get(f"{MEMBERS}/{old}")["status"] == "subscribed"
+    assert api.members()["total_items"] == 1
 
 
 def test_pending_sends_one_mail_however_often_it_is_repeated(api: Bedrock) -> None:

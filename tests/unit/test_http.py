@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -132,6 +133,41 @@ def test_a_call_that_may_not_be_repeated_is_sent_once(line: Line, trouble: Respo
     assert caught.value.reply.status == trouble.status
 
 
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_only_a_429_says_that_nothing_was_done(line: Line, trouble: Response) -> None:
+    line.fail(trouble, times=None)
+    with pytest.raises(NoAnswer) as caught:
+        line.send("POST", is_repeatable=False)
+    assert caught.value.may_have_arrived == (trouble.status != 429)
+
+
+def test_what_arrived_once_stays_so_whatever_becomes_of_later_tries(line: Line) -> None:
+    line.fail(drop="after")
+    line.fail(TROUBLES["429"], times=None)
+    with pytest.raises(NoAnswer, match="429") as caught:
+        line.send("PUT")
+    assert line.calls == RETRIES + 1
+    assert caught.value.may_have_arrived
+
+
+def test_a_429_is_waited_for_also_by_who_may_not_repeat(line: Line) -> None:
+    for seconds in ("7", "3"):
+        line.fail(Response(429, b"", {"Retry-After": seconds}))
+    reply = line.send("POST", is_repeatable=False, waits_for_429=True)
+    assert reply.status == 200
+    assert line.waits == [7.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["500", "502", "504", "html-200", "html-403"])
+def test_after_a_429_the_rest_is_still_not_repeated(line: Line, name: str) -> None:
+    line.fail(TROUBLES["429"])
+    line.fail(TROUBLES[name])
+    with pytest.raises(NoAnswer) as caught:
+        line.send("POST", is_repeatable=False, waits_for_429=True)
+    assert line.calls == 2
+    assert caught.value.may_have_arrived
+
+
 @pytest.mark.parametrize("drop", ["before", "after"])
 def test_a_dropped_connection_is_retried_only_when_repeatable(line: Line, drop: str) -> None:
     line.fail(drop=drop)
@@ -244,6 +280,7 @@ def test_a_refused_connection_surely_was_not_sent_and_is_retried() -> None:
     with pytest.raises(NoAnswer) as caught:
         http.send("POST", url, is_repeatable=False, data=b"")
     assert not caught.value.was_sent
+    assert not caught.value.may_have_arrived
     assert len(waits) == RETRIES
     assert sum(waits) < 10  # a mistyped address is told soon
 
@@ -259,6 +296,37 @@ def test_an_unknown_host_surely_was_not_sent(monkeypatch: pytest.MonkeyPatch) ->
         http.send("POST", "https://crm.example.org/", is_repeatable=False)
     assert not caught.value.was_sent
     assert len(waits) == RETRIES
+
+
+def test_behind_a_proxy_that_is_not_there_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free.getsockname()[1]}")
+    http = HttpClient(max_connections=1, sleep=lambda _s: None)
+    with pytest.raises(NoAnswer, match="through the proxy") as caught:
+        http.send("POST", "http://crm.example.org/", is_repeatable=False)
+    assert not caught.value.may_have_arrived
+
+
+def test_through_a_proxy_that_refuses_the_way_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Broken([b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"] * (RETRIES + 1)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        http = HttpClient(max_connections=1, sleep=lambda _s: None)
+        with pytest.raises(NoAnswer, match="through the proxy") as caught:
+            http.send("POST", "https://crm.example.org/", is_repeatable=False)
+    assert not caught.value.may_have_arrived
+
+
+@pytest.mark.parametrize("url", ["https://[oops/", "https:///x", "http://exa mple.org/"])
+def test_what_is_no_address_surely_was_not_sent(url: str) -> None:
+    http = HttpClient(max_connections=1, sleep=lambda _s: None)
+    with pytest.raises(NoAnswer) as caught:
+        http.send("POST", url, is_repeatable=False)
+    assert not caught.value.may_have_arrived
 
 
 def test_redirects_are_not_followed(line: Line) -> None:
@@ -337,6 +405,34 @@ def test_json_of_another_shape_is_a_protocol_error_without_its_content(line: Lin
 
 def test_the_servers_clock_is_read_from_its_answer(line: Line) -> None:
     assert line.send().served_at.isoformat() == "2026-11-22T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        None,
+        "",
+        "yesterday",
+        "Mon, 01 Jan 1000 00:00:00 +2300",
+        "Fri, 31 Dec 9999 23:59:59 -2300",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sun, 22 Nov 2026 12:00:00 +9999999",
+        "Sun, 22 Nov 2026 12:00:00 +999999999999999999999",
+    ],
+)
+def test_a_clock_that_cannot_be_read_counts_as_ours(date: str | None) -> None:
+    reply = Reply(200, {} if date is None else {"date": date}, b"")
+    assert reply.date is None
+    assert abs(reply.served_at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert reply.served_at.microsecond == 0
+
+
+@pytest.mark.parametrize("value", ["Fri, 31 Dec 9999 23:59:59 -2300", "9" * 400])
+def test_an_absurd_retry_after_ends_the_retries(line: Line, value: str) -> None:
+    line.fail(Response(429, b"", {"Retry-After": value}), times=None)
+    with pytest.raises(NoAnswer):
+        line.send()
+    assert line.calls == 1
 
 
 def test_the_log_and_the_observer_see_no_query_and_no_key(

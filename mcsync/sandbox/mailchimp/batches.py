@@ -11,8 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.mailchimp.render import render_batch
 from mcsync.sandbox.mailchimp.state import DAY, Account, Batch, Operation
+from mcsync.sandbox.mailchimp.troubles import Troubles
 from mcsync.sandbox.mailchimp.webhooks import Courier
 from mcsync.sandbox.mailchimp.wire import (
     NO_CONTENT,
@@ -66,12 +68,16 @@ class Perform(Protocol):
 class Batches:
     """All batches of all accounts."""
 
-    def __init__(self, world: World, perform: Perform, courier: Courier) -> None:
+    def __init__(
+        self, world: World, perform: Perform, courier: Courier, troubles: Troubles
+    ) -> None:
         self.world = world
         self.oddities = Oddities()
         self.before_operation: Callable[[Operation], None] | None = None
         self._perform = perform
         self._courier = courier
+        self._troubles = troubles
+        self._holds: list[HeldBatch] = []
         self._urls: dict[str, tuple[str, str, int]] = {}
 
     # The API
@@ -80,6 +86,7 @@ class Batches:
         """POST /batches."""
         account = self.world.accounts[call.api_key]
         operations = read_operations(call.json_object())
+        self._troubles.check_batch()
         waiting = sum(batch.status == "pending" for batch in account.batches.values())
         # Guess: 429 is documented for pending webhook events, for batches only the number
         if waiting >= MAX_PENDING or self._courier.undelivered_batch_events() >= MAX_PENDING:
@@ -88,6 +95,9 @@ class Batches:
         self.world.random.shuffle(queue)
         batch = Batch(self.world.new_id(), operations, queue, call.now)
         account.batches[batch.id] = batch
+        for hold in self._holds:
+            if hold.take(account, batch):
+                break
         payload = self._shown(account, batch, call.now)
         if self.world.settings.batch_delay_polls == 0:
             self.world.post_after(lambda: self.run(account, batch))
@@ -132,6 +142,28 @@ class Batches:
         path = f"/batches/{batch.id}"
         return self.world.linked(payload, lambda links: links.pair(path, "/batches", "Batches"))
 
+    # Holding
+
+    def hold_next(self, status: str, list_id: str, email: str) -> HeldBatch:
+        """Hold the next batch that is posted, or the next that fits."""
+        held = HeldBatch(self, status, list_id, email)
+        self._holds.append(held)
+        return held
+
+    def hold(self, batch_id: str, status: str) -> HeldBatch:
+        """Hold a batch that was posted. KeyError if there is none, ValueError if it is done."""
+        with self.world.working():
+            accounts = self.world.accounts.values()
+            found = next((a for a in accounts if batch_id in a.batches), None)
+            if found is None:
+                raise KeyError(f"there is no batch {batch_id}")
+            batch = found.batches[batch_id]
+            if batch.status == "finished":
+                raise ValueError(f"batch {batch_id} is finished")
+            held = HeldBatch(self, status or batch.status)
+            held.take(found, batch)
+            return held
+
     # The results
 
     def _results_url(self, account: Account, batch: Batch, now: int) -> str:
@@ -152,7 +184,7 @@ class Batches:
         api_key, key, expires = self._urls.get(signature, ("", "", 0))
         if now >= expires:
             raise Problem(403, "AccessDenied", "Request has expired")
-        return self._batch(api_key, key, now)[1].archive
+        return self._troubles.damage(key, self._batch(api_key, key, now)[1].archive)
 
     # Running
 
@@ -163,7 +195,7 @@ class Batches:
             delay = self.world.settings.batch_delay_polls
             batch.polls += 1
             polls = batch.polls
-        if batch.status == "finished" or delay is None:
+        if batch.status == "finished" or batch.is_held or delay is None:
             return
         if polls >= delay:
             self.run(account, batch)
@@ -175,26 +207,31 @@ class Batches:
         place = min(polls * len(stages) // delay, len(stages) - 1)
         batch.status = stages[place]
         if batch.status == "started":
-            self._work(account, batch, len(batch.operations) // 2)
+            self.work(account, batch, len(batch.operations) // 2)
         elif batch.status == "finalizing":
-            self._work(account, batch, len(batch.operations))
+            self.work(account, batch, len(batch.operations))
 
     def run_all(self) -> int:
-        """Run every unfinished batch to its end, in the order submitted; returns how many."""
+        """Run every unfinished batch to its end, in the order submitted; returns how many.
+
+        Those that are held go on hanging.
+        """
         with self.world.working():
             todo = [
                 (account, batch)
                 for account in self.world.accounts.values()
                 for batch in account.batches.values()
-                if batch.status != "finished"
+                if batch.status != "finished" and not batch.is_held
             ]
         for account, batch in todo:
             self.run(account, batch)
         return len(todo)
 
     def run(self, account: Account, batch: Batch) -> None:
-        """Run what is left of a batch and finish it."""
-        self._work(account, batch, len(batch.operations))
+        """Run what is left of a batch and finish it, unless it is held."""
+        if batch.is_held:
+            return
+        self.work(account, batch, len(batch.operations))
         with self.world.working() as now:
             gone = batch.id not in account.batches
             if gone or batch.queue or batch.running or batch.status == "finished":
@@ -206,25 +243,42 @@ class Batches:
             for webhook in account.batch_webhooks.values():
                 self._courier.batch_finished(webhook, self._shown(account, batch, now), now)
 
-    def _work(self, account: Account, batch: Batch, until: int) -> None:
+    def work(
+        self,
+        account: Account,
+        batch: Batch,
+        until: int,
+        chosen: Callable[[Operation], bool] | None = None,
+    ) -> int:
+        """Carry out operations, those chosen, until so many of all are done; returns how many."""
         with self.world.working():
             if batch.running:
-                return
+                return 0
             batch.running = True
+        done = 0
         try:
-            while (operation := self._next(batch, until)) is not None:
+            while (operation := self._next(batch, until, chosen)) is not None:
                 if self.before_operation is not None:
                     self.before_operation(operation)
                 with self.world.working() as now:
                     self._run_one(account, batch, operation, now)
+                done += 1
         finally:
             batch.running = False
+        return done
 
-    def _next(self, batch: Batch, until: int) -> Operation | None:
+    def _next(
+        self, batch: Batch, until: int, chosen: Callable[[Operation], bool] | None
+    ) -> Operation | None:
         with self.world.working():
-            if not batch.queue or len(batch.operations) - len(batch.queue) >= until:
+            if len(batch.operations) - len(batch.queue) >= until:
                 return None
-            return batch.operations[batch.queue.pop()]
+            for place in reversed(range(len(batch.queue))):
+                operation = batch.operations[batch.queue[place]]
+                if chosen is None or chosen(operation):
+                    del batch.queue[place]
+                    return operation
+            return None
 
     def _run_one(self, account: Account, batch: Batch, operation: Operation, now: int) -> None:
         parts = urlsplit(operation.path)

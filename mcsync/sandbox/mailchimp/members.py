@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mcsync.sandbox.mailchimp import rules
 from mcsync.sandbox.mailchimp.listing import find_members, read_listing, render_listing
+from mcsync.sandbox.mailchimp.problems import member_exists
 from mcsync.sandbox.mailchimp.render import ALL_MEMBER_FIELDS, Links, render_member
 from mcsync.sandbox.mailchimp.state import Audience, Member
 from mcsync.sandbox.mailchimp.validation import WRITABLE, check_shape
@@ -187,7 +188,7 @@ def _bulk_one(
     if member is None or member.status == "archived":
         member = rules.post_member(world, audience, data, skip, call.now)
     elif not body.get("update_existing"):
-        raise rules.member_exists(email)
+        raise member_exists(email)
     else:
         check_shape(data, WRITABLE)
         rules.update(world, audience, member, data, skip, call.now)

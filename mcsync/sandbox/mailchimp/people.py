@@ -30,10 +30,36 @@ class People(World):
 
     # Setting up
 
-    def add_account(self, api_key: str, name: str = "Bedrock Gazette", role: str = "owner") -> None:
-        """Open an account; its key is also its name in the other calls."""
+    def add_account(
+        self,
+        api_key: str,
+        name: str = "Bedrock Gazette",
+        role: str = "owner",
+        *,
+        account_id: str = "",
+    ) -> None:
+        """Open an account; its first key is also its name in the other calls."""
         with self.working() as now:
-            self.accounts[api_key] = Account(api_key, name, role, created_at=now)
+            key = account_id or subscriber_hash(api_key)[:25]
+            self.accounts[api_key] = Account(api_key, name, key, role, created_at=now)
+            self.revoked_keys.discard(api_key)
+
+    def add_key(self, api_key: str, account_key: str) -> None:
+        """Let another key open an account."""
+        with self.working():
+            self.more_keys[api_key] = self._account(account_key).api_key
+            self.revoked_keys.discard(api_key)
+
+    def revoke_key(self, api_key: str) -> None:
+        """Let a key open nothing any more; the account stays, for its other keys."""
+        with self.working():
+            self._account(api_key)
+            self.revoked_keys.add(api_key)
+
+    def account_id(self, api_key: str) -> str:
+        """What `GET /` calls the account that a key opens."""
+        with self.working():
+            return self._account(api_key).account_id
 
     def add_audience(
         self, list_id: str, name: str, api_key: str, double_optin: bool = False
@@ -142,7 +168,8 @@ class People(World):
     ) -> None:
         """Somebody fills in the hosted form: anyone may come back that way.
 
-        With double opt-in they are pending until `confirm`, else subscribed at once.
+        With double opt-in they are pending until `confirm`, else subscribed at once. Who was
+        deleted for good comes back as another contact, with new ids.
         """
         with self.working() as now:
             audience = self.audience(list_id)
@@ -156,6 +183,7 @@ class People(World):
             if member is None:
                 member = Member(subscriber_hash(email), email, self.next_order(), "archived", 0)
                 member.source = "Hosted Signup Form"
+                member.erasures = audience.erasures.get(member.id, 0)
                 member.barred = audience.barred.get(member.id, "")
                 values.setdefault("barred", member.barred)
                 rules.add(self, audience, member, values, "user", now)
@@ -172,7 +200,11 @@ class People(World):
             rules.apply(self, audience, member, values, "user", now)
 
     def leave(self, list_id: str, email: str, reason: str = "manual") -> None:
-        """Somebody unsubscribes; `reason` is what webhooks tell: manual or abuse."""
+        """Somebody unsubscribes; `reason` is what webhooks tell: manual or abuse.
+
+        Who was unsubscribed by the API or by staff may still do so, by the link in an old mail:
+        it becomes their own word, with another reason and `last_changed`.
+        """
         with self.working() as now:
             audience, member = self._who(list_id, email)
             values: rules.Values = {
@@ -212,6 +244,20 @@ class People(World):
             audience, member = self._who(list_id, email)
             values = _profile_values(member, first_name, last_name, interests or {}, merge_fields)
             rules.apply(self, audience, member, values, origin, now)
+
+    def buy(self, list_id: str, email: str, first_name: str = "", last_name: str = "") -> None:
+        """Somebody buys in a connected shop and does not sign up: transactional.
+
+        Whoever is there already, or was deleted for good, stays as they are.
+        """
+        with self.working() as now:
+            audience, key = self.audience(list_id), subscriber_hash(email)
+            if audience.by_address(email) is not None or key in audience.forgotten:
+                return
+            member = Member(key, email, self.next_order(), "archived", 0)
+            member.source = "E-commerce"
+            values = _profile_values(member, first_name, last_name, {})
+            rules.add(self, audience, member, {**values, "status": "transactional"}, "user", now)
 
     def change_address(self, list_id: str, old: str, new: str) -> None:
         """Somebody changes their address in their profile."""
@@ -272,6 +318,12 @@ class People(World):
         with self.working():
             audience = self.audience(list_id)
             return {m.email: render_member(audience, m) for m in audience.members.values()}
+
+    def _account(self, api_key: str) -> Account:
+        account = self.account_of(api_key)
+        if account is None:
+            raise KeyError("that key opens no account")
+        return account
 
     def _who(self, list_id: str, email: str) -> tuple[Audience, Member]:
         audience = self.audience(list_id)

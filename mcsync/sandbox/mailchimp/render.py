@@ -129,7 +129,7 @@ class Links:
 def render_account(account: Account, total: int) -> JsonObject:
     """The answer of `GET /`."""
     return {
-        "account_id": subscriber_hash(account.name),
+        "account_id": account.account_id,
         "login_id": str(int(subscriber_hash(account.name)[:7], 16)),
         "account_name": account.name,
         "email": "owner@example.org",
@@ -270,12 +270,13 @@ def render_batch_webhook(webhook: Webhook) -> JsonObject:
 def render_batch(batch: Batch, url: str) -> JsonObject:
     """A batch as JSON, without `_links`; a fresh one counts nothing yet."""
     counted = batch.status not in {"pending", "preprocessing"}
+    finished = batch.done if batch.shown_finished is None else batch.shown_finished
     return {
         "id": batch.id,
         "status": batch.status,
         "total_operations": len(batch.operations) + batch.extra if counted else 0,
-        "finished_operations": batch.done,
-        "errored_operations": batch.errored,
+        "finished_operations": finished if counted else 0,
+        "errored_operations": min(batch.errored, finished) if counted else 0,
         "submitted_at": iso(batch.submitted_at),
         "completed_at": iso(batch.completed_at),
         "response_body_url": url,

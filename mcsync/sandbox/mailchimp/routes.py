@@ -1,11 +1,10 @@
 """Which function answers which method and path."""
 
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from mcsync.sandbox.mailchimp import audiences, members, registrations
 from mcsync.sandbox.mailchimp.batches import Batches
-from mcsync.sandbox.mailchimp.wire import Call, Problem, Reply, not_found
+from mcsync.sandbox.mailchimp.wire import Call, Problem, Reply, not_found, split_path
 from mcsync.sandbox.mailchimp.world import World
 
 Handler = Callable[[World, Call], Reply]
@@ -70,19 +69,14 @@ def make_routes(batches: Batches) -> Routes:
     }
     routes: Routes = {}
     for pattern, handlers in table.items():
-        segments = split(pattern)
+        segments = split_path(pattern)
         routes.setdefault(len(segments), []).append((segments, handlers))
     return routes
 
 
-def split(path: str) -> tuple[str, ...]:
-    """The segments of a path, percent-decoded."""
-    return tuple(unquote(segment) for segment in path.split("/") if segment)
-
-
 def find(routes: Routes, method: str, path: str) -> tuple[Handler, tuple[str, ...]]:
     """The function for a call and the ids in its path. Raises Problem 404 or 405."""
-    segments = split(path)
+    segments = split_path(path)
     for pattern, handlers in routes.get(len(segments), ()):
         if all(want in {"*", have} for want, have in zip(pattern, segments, strict=True)):
             if method not in handlers:

@@ -7,6 +7,13 @@ anything changed, mails who has to confirm, and tells the webhooks.
 from collections.abc import Mapping
 
 from mcsync.sandbox.mailchimp.events import change_events, delete_event
+from mcsync.sandbox.mailchimp.problems import (
+    forgotten,
+    in_compliance_state,
+    member_exists,
+    not_removable,
+    not_subscribed,
+)
 from mcsync.sandbox.mailchimp.state import BY_ADMIN, Audience, Member, subscriber_hash
 from mcsync.sandbox.mailchimp.validation import (
     PATCHABLE,
@@ -16,40 +23,11 @@ from mcsync.sandbox.mailchimp.validation import (
     read_interests,
     read_merge,
 )
-from mcsync.sandbox.mailchimp.wire import JsonObject, Problem, invalid, not_validated, read_time
+from mcsync.sandbox.mailchimp.wire import JsonObject, not_validated, read_time
 from mcsync.sandbox.mailchimp.world import World
 
 PLAIN = ("email_type", "language", "vip", "ip_signup", "ip_opt")
 Values = dict[str, object]
-
-
-def member_exists(email: str) -> Problem:
-    """400 in the recorded wording."""
-    return Problem(
-        400,
-        "Member Exists",
-        f"{email} is already a list member. Use PUT to insert or update list members.",
-    )
-
-
-def in_compliance_state(email: str) -> Problem:
-    """400 for somebody only they themselves may subscribe."""
-    return Problem(
-        400,
-        "Member In Compliance State",
-        f"{email} is in a compliance state due to unsubscribe, bounce, or compliance review "
-        "and cannot be subscribed.",
-    )
-
-
-def forgotten(email: str) -> Problem:
-    """400 for a permanently deleted address."""
-    return Problem(
-        400,
-        "Forgotten Email Not Subscribed",
-        f"{email} was permanently deleted and cannot be re-imported. "
-        "The contact must re-subscribe to get back on the list.",
-    )
 
 
 def put_member(
@@ -153,10 +131,7 @@ def update(
 def check_new_address(world: World, audience: Audience, member: Member, email: str) -> None:
     """Refuse a change of address that is not allowed. Raises Problem."""
     if member.status != "subscribed":
-        raise invalid(
-            f'This member\'s status is "{member.status}." You can only update email addresses '
-            'for members with a status of "subscribed."'
-        )
+        raise not_subscribed(member.status)
     check_address(email, world.settings.fake_addresses, world.settings.busy_addresses)
     if audience.by_address(email) is not None:
         raise member_exists(email)
@@ -261,13 +236,7 @@ def _after(
 def archive(world: World, audience: Audience, member: Member, origin: str, now: int) -> None:
     """DELETE: data and tags are kept. Raises Problem 405."""
     if member.status not in {"subscribed", "unsubscribed"}:
-        raise Problem(
-            405,
-            "Method Not Allowed",
-            "This list member cannot be removed. "
-            "Can not archive a contact that is bounced, pending or archived",
-            headers={"Allow": "GET, PUT"},
-        )
+        raise not_removable()
     values: Values = {"status": "archived", "unsubscribe_reason": ""}
     apply(world, audience, member, values, origin, now)
 
@@ -276,8 +245,10 @@ def delete_permanently(
     world: World, audience: Audience, member: Member, origin: str, now: int
 ) -> None:
     """Erase a member; the address cannot be imported again."""
+    key = subscriber_hash(member.email)
     audience.remove(member)
-    audience.forgotten.add(subscriber_hash(member.email))
+    audience.forgotten.add(key)
+    audience.erasures[key] = audience.erasures.get(key, 0) + 1
     if audience.webhooks:
         world.emit(delete_event(audience, member, origin), now)
 

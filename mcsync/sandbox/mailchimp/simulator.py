@@ -2,20 +2,23 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from mcsync.sandbox.mailchimp import routes
 from mcsync.sandbox.mailchimp.batches import Batches, Oddities
+from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.mailchimp.people import People
 from mcsync.sandbox.mailchimp.registrations import read_url
 from mcsync.sandbox.mailchimp.state import Account, Operation
+from mcsync.sandbox.mailchimp.troubles import WRITES, Damage, Damages, Refusal, Troubles
 from mcsync.sandbox.mailchimp.webhooks import Courier, Deliver, Delivery, validate
-from mcsync.sandbox.mailchimp.wire import Call, Problem, Reply, invalid, read_json
+from mcsync.sandbox.mailchimp.wire import Call, JsonObject, Problem, Reply, invalid, read_json
 from mcsync.sandbox.mailchimp.world import Event, LoggedOperation, utc_now
 from mcsync.sandbox.server import Request, Response
 
@@ -53,7 +56,8 @@ class MailchimpSimulator(People):
         self.before_answer: Callable[[Request], None] | None = None
         self.validate_url: Callable[[str], int] = validate
         self._courier = Courier(self, deliver, deliver_webhooks)
-        self._batches = Batches(self, self._perform, self._courier)
+        self._troubles = Troubles()
+        self._batches = Batches(self, self._perform, self._courier, self._troubles)
         self._routes = routes.make_routes(self._batches)
 
     # Looking and steering
@@ -94,6 +98,14 @@ class MailchimpSimulator(People):
         """Run every unfinished batch to its end; returns how many there were."""
         return self._batches.run_all()
 
+    def post_batch(self, api_key: str, operations: Sequence[Mapping[str, object]]) -> str:
+        """Another program that uses the account posts a batch; returns its id. Raises Problem."""
+        with self.working() as now:
+            body = {"operations": list(operations)}
+            call = Call(self._account(api_key).api_key, "POST", "/batches", (), {}, body, now)
+            shown = self._batches.post(call).payload
+        return str(cast(JsonObject, shown)["id"])
+
     def retry_deliveries(self) -> int:
         """Deliver webhook payloads again that were not taken; returns how many."""
         return self._courier.retry()
@@ -105,6 +117,52 @@ class MailchimpSimulator(People):
     def emit(self, event: Event, now: int) -> None:
         """Tell the audience's webhooks."""
         self._courier.event(self.audiences[event.list_id].webhooks, event, now)
+
+    # Troubles
+
+    def hold_next_batch(
+        self, status: str = "pending", *, list_id: str = "", email: str = ""
+    ) -> HeldBatch:
+        """Have the next batch hang as `status`; the next on a list, or about somebody, if named."""
+        return self._batches.hold_next(status, list_id, email)
+
+    def hold_batch(self, batch_id: str, status: str = "") -> HeldBatch:
+        """Have a batch hang that was posted, as it stands or as `status`.
+
+        KeyError if there is none, ValueError if it is finished.
+        """
+        return self._batches.hold(batch_id, status)
+
+    def refuse(
+        self,
+        email: str,
+        problem: Problem,
+        *,
+        times: int | None = 1,
+        list_id: str = "",
+        method: str = WRITES,
+        body: str = "",
+        in_batches: bool = True,
+        directly: bool = True,
+    ) -> Refusal:
+        """Have what is asked about somebody refused, so often (None: always), without effect.
+
+        Narrowed by list, by the method (a regular expression; "GET" is for reading the one
+        member), by what the body holds (one that is searched for), by the way it comes.
+        """
+        refusal = Refusal(email, problem, times, list_id, method, body, in_batches, directly)
+        self._troubles.refusals.append(refusal)
+        return refusal
+
+    def refuse_batches(self, times: int | None = 1, *, retry_after: str = "") -> None:
+        """Have so many new batches (None: all) answered 429, `retry_after` as a header if given."""
+        self._troubles.batches_refused, self._troubles.retry_after = times, retry_after
+
+    def damage_archives(
+        self, times: int | None = 1, how: Damage = "cut", *, batch_id: str = ""
+    ) -> None:
+        """Have results arrive damaged so often (None: always); whole ones stay behind them."""
+        self._troubles.damages.append(Damages(how, times, batch_id))
 
     # HTTP
 
@@ -134,13 +192,14 @@ class MailchimpSimulator(People):
         key = read_key(request.headers.get("authorization", ""))
         if not key:
             raise Problem(401, "API Key Missing", "Your request did not include an API key.")
-        if key not in self.accounts:
+        account = self.account_of(key)
+        if account is None:
             raise Problem(
                 401,
                 "API Key Invalid",
                 "Your API key may be invalid, or you've attempted to access the wrong datacenter.",
             )
-        return self.accounts[key]
+        return account
 
     @contextmanager
     def _slot(self, account: Account) -> Iterator[None]:
@@ -189,6 +248,7 @@ class MailchimpSimulator(People):
         elif "webhooks" in path and method in {"POST", "PATCH"}:
             self._try_url(call)
         with self.working() as now:
+            self._troubles.check(self.audiences, method, path, body, in_batch=False)
             return handler(self, Call(api_key, method, path, parts, query, body, now))
 
     def _perform(
@@ -197,6 +257,7 @@ class MailchimpSimulator(People):
         handler, parts = routes.find(self._routes, method, path)
         if path.startswith("/batches"):
             raise Problem(400, "Invalid Action", "The action requested was not valid.")
+        self._troubles.check(self.audiences, method, path, body, in_batch=True)
         return handler(self, Call(api_key, method, path, parts, query, body, now))
 
     def _try_url(self, call: Call) -> None:
@@ -218,13 +279,13 @@ class MailchimpSimulator(People):
             self.log(LoggedOperation(at, method, path, body, status, title))
 
     def _problem(self, problem: Problem, request: Request, request_id: str) -> Response:
-        headers = _headers("application/problem+json", request, request_id)
+        headers = _headers("application/problem+json", request, request_id) | problem.headers
         if problem.status == 429 and self.settings.drop_429_body:
             return Response(429, b"", headers | {"Content-Type": "text/html"})
         schema = f"{self.base_url}/schema/3.0/Definitions/ProblemDetailDocument.json"
         headers["Link"] = f'<{schema}>; rel="describedBy"'
         body = msgspec.json.encode(problem.document(request_id))
-        return Response(problem.status, body, headers | problem.headers)
+        return Response(problem.status, body, headers)
 
     def _serve_results(self, request: Request) -> Response:
         xml = {"Content-Type": "application/xml; charset=UTF-8"}

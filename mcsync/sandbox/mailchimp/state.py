@@ -26,12 +26,18 @@ def subscriber_hash(email: str) -> str:
     return hashlib.md5(email.lower().encode(), usedforsecurity=False).hexdigest()
 
 
+def typed_hash(email: str) -> str:
+    """MD5 of the address as it was once typed: the id of some members of old audiences."""
+    return hashlib.md5(email.encode(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """One contact in one audience. Times are epoch seconds, 0 for never.
 
     `order` is unique in the simulator and scrambled; it settles the order within one second.
-    `barred` is "" or why the API may not subscribe it: "left" or "bounced".
+    `barred` is "" or why the API may not subscribe it: "left" or "bounced". `erasures` says how
+    often who had this address before was deleted for good.
     """
 
     id: str
@@ -56,6 +62,7 @@ class Member:
     unsubscribed_at: int = 0
     barred: str = ""
     pending_since: int = 0
+    erasures: int = 0
 
     @property
     def contact_id(self) -> str:
@@ -65,8 +72,12 @@ class Member:
 
     @property
     def unique_email_id(self) -> str:
-        """10 hex digits that belong to the address; webhooks call it `id`."""
-        return self.id[7:17]
+        """10 hex digits that belong to the address; webhooks call it `id`.
+
+        Guess: another one after a permanent deletion, as the contact id is.
+        """
+        whole = subscriber_hash(f"{self.id} {self.erasures}") if self.erasures else self.id
+        return whole[7:17]
 
     @property
     def web_id(self) -> int:
@@ -226,6 +237,7 @@ class Audience:
         self.tags_by_id: dict[int, Tag] = {}
         self.webhooks: dict[str, Webhook] = {}
         self.forgotten: set[str] = set()
+        self.erasures: dict[str, int] = {}
         self.barred: dict[str, str] = {}
         self.waiting: list[tuple[int, str]] = []
         self.everyone = TimeIndex()
@@ -328,7 +340,10 @@ class Operation:
 
 @dataclass(slots=True)
 class Batch:
-    """A batch; `queue` is the order in which its operations will run."""
+    """A batch; `queue` is the order in which its operations will run, last first.
+
+    While `is_held` it hangs; `shown_finished` is what it then says was done, if not `done`.
+    """
 
     id: str
     operations: list[Operation]
@@ -342,6 +357,8 @@ class Batch:
     errored: int = 0
     done: int = 0
     running: bool = False
+    is_held: bool = False
+    shown_finished: int | None = None
     ready_at_poll: int = 0
     results: list[JsonObject] = field(default_factory=list)
     archive: bytes = b""
@@ -349,10 +366,11 @@ class Batch:
 
 @dataclass(slots=True)
 class Account:
-    """One Mailchimp account."""
+    """One Mailchimp account; `api_key` is its first key, whether or not that still opens it."""
 
     api_key: str
     name: str
+    account_id: str
     role: str = "owner"
     created_at: int = 0
     in_flight: int = 0

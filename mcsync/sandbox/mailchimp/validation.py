@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from mcsync.sandbox.mailchimp.problems import invalid_merge_fields, looks_fake, too_many_lists
 from mcsync.sandbox.mailchimp.state import Audience, MergeField
 from mcsync.sandbox.mailchimp.wire import JsonObject, invalid, not_validated, read_time
 
@@ -35,12 +36,9 @@ def check_address(email: str, fake: Collection[str], busy: Collection[str]) -> N
             f"(the portion before the @: {local})"
         )
     if local.lower() in ROLE_NAMES or email.lower() in fake:
-        raise invalid(f"{email} looks fake or invalid, please enter a real email address.")
+        raise looks_fake(email)
     if email.lower() in busy:
-        raise invalid(
-            f"{email} has signed up to a lot of lists very recently; "
-            "we're not allowing more signups for now"
-        )
+        raise too_many_lists(email)
 
 
 def found(value: object) -> str:
@@ -148,7 +146,7 @@ def read_merge(
         if merge_field.required and asked and not skip and merge.get(tag, "") == "":
             errors.append((tag, "Please enter a value"))
     if errors:
-        raise invalid("Your merge fields were invalid.", *errors)
+        raise invalid_merge_fields(*errors)
     return {tag: value for tag, value in merge.items() if value != ""}
 
 

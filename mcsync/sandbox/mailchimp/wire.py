@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from urllib.parse import unquote
 
 JsonObject = dict[str, object]
 
@@ -139,6 +140,11 @@ def _children(value: object) -> Iterable[object]:
     if isinstance(value, list):
         return [inner for inner in value if isinstance(inner, dict | list)]
     return ()
+
+
+def split_path(path: str) -> tuple[str, ...]:
+    """The segments of a path, percent-decoded; a query is left out."""
+    return tuple(unquote(segment) for segment in path.partition("?")[0].split("/") if segment)
 
 
 # Times -------------------------------------------------------------------------------------

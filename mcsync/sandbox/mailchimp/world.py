@@ -93,7 +93,9 @@ class World:
         self.clock = clock
         self.settings = Settings()
         self.random = random.Random(seed)
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[str, Account] = {}  # by their first key
+        self.more_keys: dict[str, str] = {}  # each to the first key of the account it opens
+        self.revoked_keys: set[str] = set()
         self.audiences: dict[str, Audience] = {}
         self.confirmation_mails: list[ConfirmationMail] = []
         self.operations: list[LoggedOperation] = []
@@ -180,6 +182,12 @@ class World:
         self.operations.append(operation)
         if operation.method != "GET" and operation.status < 300:
             self.writes += 1
+
+    def account_of(self, api_key: str) -> Account | None:
+        """The account that a key opens, if any."""
+        if api_key in self.revoked_keys:
+            return None
+        return self.accounts.get(self.more_keys.get(api_key, api_key))
 
     def accounts_of(self, api_key: str) -> Mapping[str, Audience]:
         """The audiences of one account."""
