@@ -1,12 +1,15 @@
 """A copy of the cache a day: whole, private, few, and never in the way of a run."""
 
 import errno
+import gc
 import os
+import random
 import shutil
 import sqlite3
 import stat
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +18,10 @@ import pytest
 
 from mcsync.cache import copies
 from mcsync.cache.copies import find_copies, find_newest_copy, keep_copies
+from mcsync.cache.reading import open_to_look
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import save_events
+from mcsync.errors import CacheError
 from mcsync.model_setup import EventKind, WebhookEvent
 
 NOW = datetime(2026, 11, 26, 6, 0, tzinfo=UTC)
@@ -316,6 +321,96 @@ def test_a_damaged_cache_pushes_no_good_copy_out(store: Store, caplog: pytest.Lo
     assert days(store) == ["2026-11-25"]
     assert "is damaged" in told(caplog)
     assert f"cp -p {store.path.with_name('mcsync.db.2026-11-25.copy')} {store.path}" in told(caplog)
+
+
+# --- a cache that cannot be used any more ---------------------------------------------------------
+
+RUINS = {
+    "random bytes": lambda content: random.Random(7).randbytes(len(content)),
+    "cut short": lambda content: content[: len(content) // 3],
+    "cut to a few bytes": lambda content: content[:100],
+    "zeros in the midst": lambda content: content[:4096] + bytes(len(content) - 4096),
+}
+OPENINGS: dict[str, Callable[[Path], object]] = {"to work": Store, "to look": open_to_look}
+
+
+def ruin(path: Path, kind: str) -> None:
+    """Fill the cache, make a copy of it yesterday, and ruin it as a crash of the machine may."""
+    with closing(Store(path)) as store:
+        with store.atomic():
+            for number in range(2000):
+                store.set_state(f"state {number}", "x" * 100)
+            store.set_state("fred", "flintstone")
+        keep_copies(store, NOW - timedelta(days=2), 9)
+        keep_copies(store, NOW - timedelta(days=1), 9)
+        store.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        with store.atomic():
+            store.set_state("fred", "of today")
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+    path.write_bytes(RUINS[kind](path.read_bytes()))
+    path.with_name(f"{path.name}-wal").write_bytes(log)
+
+
+def use(path: Path, opening: str) -> None:
+    """Open the cache, and look at it."""
+    store = OPENINGS[opening](path)
+    assert isinstance(store, Store)
+    with closing(store), store.explaining():
+        store.query("SELECT count(*) FROM civicrm_mailchimpsync_state").fetchone()
+
+
+def hint_for(path: Path, opening: str) -> str:
+    """What is told to be done about the cache at its first use."""
+    with pytest.raises(CacheError) as caught:
+        use(path, opening)
+    hint = str(caught.value.hint)
+    del caught
+    gc.collect()  # an error keeps its connection open; of a command that has ended none is
+    return hint
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize("kind", RUINS)
+def test_the_hint_for_a_ruined_cache_restores_the_newest_copy(
+    tmp_path: Path, kind: str, opening: str
+):
+    path = tmp_path / "it's mine.db"  # which a shell would misread
+    ruin(path, kind)
+    hint = hint_for(path, opening)
+    assert str(path.with_name("it's mine.db.2026-11-25.copy")) in hint
+    assert "the next run fetches again what was said since then" in hint
+    command = hint[hint.index("rm -f ") :]
+    subprocess.run(["/bin/sh", "-c", command], check=True)  # noqa: S603
+    with closing(Store(path)) as restored:
+        assert restored.get_state("fred") == "flintstone", "and not what the old log says"
+        assert restored.query("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("random bytes", "name another file with --cache"),
+        ("cut to a few bytes", "name another file with --cache"),
+        ("zeros in the midst", "move the file away; the next run reads both services anew"),
+    ],
+)
+def test_without_a_copy_the_hint_is_what_it_was(
+    tmp_path: Path, kind: str, words: str, opening: str
+):
+    path = tmp_path / "mcsync.db"
+    ruin(path, kind)
+    for copy in find_copies(path):
+        copy.unlink()
+    assert words in hint_for(path, opening)
+
+
+def test_a_file_of_somebody_else_gets_no_hint_of_copies(store: Store):
+    keep_copies(store, NOW, 2)
+    letter = store.path.with_name("letter.txt")
+    letter.write_text("This is a letter to Betty, and no cache.\n" * 40)
+    assert "cp -p" not in hint_for(letter, "to work")
 
 
 # --- which is the newest --------------------------------------------------------------------------
