@@ -6,8 +6,9 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.outbox import DIRECT
 from mcsync.cache.store import Store
-from mcsync.cache.times import from_text
+from mcsync.cache.times import from_text, to_text
 
 WEBHOOK_TABLE = "civicrm_mailchimpsync_webhook"
 
@@ -102,22 +103,40 @@ def count_work(store: Store, list_id: str, group_id: int) -> Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many things wait for something, and since when the oldest does."""
+class WaitingBatch:
+    """One batch whose results are not all applied; `batch_id` is Mailchimp's, None if unknown."""
 
-    count: int = 0
-    operations: int = 0
-    since: datetime | None = None
+    batch_id: str | None
+    status: str
+    submitted_at: datetime
+    finished_operations: int
+    total_operations: int
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is none of Mailchimp's batches, but calls that were made one by one."""
+        return self.status == DIRECT
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`, by the names that the view has."""
+        return {
+            "batch_id": self.batch_id,
+            "status": self.status,
+            "submitted_at": to_text(self.submitted_at),
+            "finished_operations": self.finished_operations,
+            "total_operations": self.total_operations,
+        }
 
 
-def load_waiting_batches(store: Store, list_id: str) -> Waiting:
+def load_waiting_batches(store: Store, list_id: str) -> tuple[WaitingBatch, ...]:
     """Batches that were sent, or may have been, and whose results are not all applied."""
-    row = store.query(
-        "SELECT count(*), coalesce(sum(total_operations), 0), min(submitted_at)"
-        " FROM civicrm_mailchimpsync_batch WHERE response_processed < 2 AND mailchimp_list_id = ?",
+    rows = store.query(
+        "SELECT mailchimp_batch_id, status, submitted_at, finished_operations, total_operations"
+        " FROM civicrm_mailchimpsync_batch WHERE response_processed < 2 AND mailchimp_list_id = ?"
+        " ORDER BY id",
         (list_id,),
-    ).fetchone()
-    return Waiting(row[0], row[1], _time(row[2]))
+    )
+    return tuple(WaitingBatch(row[0], row[1], from_text(row[2]), row[3], row[4]) for row in rows)
 
 
 def count_webhooks(store: Store) -> int | None:
@@ -128,10 +147,6 @@ def count_webhooks(store: Store) -> int | None:
     if found is None:
         return None
     return int(store.query(f"SELECT count(*) FROM {WEBHOOK_TABLE}").fetchone()[0])
-
-
-def _time(text: str | None) -> datetime | None:
-    return from_text(text) if text else None
 
 
 # --- who ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from mcsync.cache.copies import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
 
@@ -162,14 +163,15 @@ def explain_trouble(path: Path, error: sqlite3.Error | OSError) -> CacheError:
     words = str(error) if isinstance(error, sqlite3.Error) else (error.strerror or str(error))
     hint = "check the disk and the file's permissions"
     if "malformed" in words:
-        hint = "move the file away; the next run reads both services anew"
+        hint = tell_restoring(path) or "move the file away; the next run reads both services anew"
     return CacheError(f"cannot use the cache {path}: {words}", hint=hint)
 
 
 def _not_a_cache(path: Path) -> CacheError:
     return CacheError(
         f"{path} is not an mcsync cache",
-        hint="name another file with --cache or in the config; nothing was changed",
+        hint=tell_restoring(path)
+        or "name another file with --cache or in the config; nothing was changed",
     )
 
 

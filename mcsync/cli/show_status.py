@@ -29,7 +29,7 @@ def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -
         "webhooks_waiting": webhooks,
     }
     if not state.wants_json:
-        _show(look, standings, webhooks, holder)
+        _show(look, standings, webhooks, holder, with_each=state.verbose > 0)
 
 
 def find_holder(look: "Look") -> dict[str, object] | None:
@@ -69,10 +69,12 @@ def _show(
     standings: Sequence[Standing],
     webhooks: int | None,
     holder: dict[str, object] | None,
+    *,
+    with_each: bool,
 ) -> None:
     show_table(_COLUMNS, [_row(standing) for standing in standings], numbers=(3, 4, 5, 6))
     for standing in standings:
-        fields = list(_tell(standing))
+        fields = list(_tell(standing, with_each=with_each))
         if fields:
             show_gap()
             show_heading(f"{standing.watched.name} ({standing.watched.list_id})")
@@ -91,8 +93,11 @@ def _row(standing: Standing) -> tuple[str, ...]:
     return standing.watched.name, standing.state, ago, *(f"{number:,}" for number in numbers)
 
 
-def _tell(standing: Standing) -> Iterator[tuple[str, str]]:
-    """What is worth a line, as (name, text); an audience in sync without trouble has none."""
+def _tell(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
+    """What is worth a line, as (name, text); an audience in sync without trouble has none.
+
+    `with_each`: each waiting batch, too, and not only how many there are.
+    """
     held = standing.status.held_plan
     if held:
         yield "held", f"{held.get('why')}; since {held.get('since')}"
@@ -100,13 +105,7 @@ def _tell(standing: Standing) -> Iterator[tuple[str, str]]:
     if standing.status.fetch_no and not standing.status.is_fetched:
         yield "fetch", "the last one did not come to its end; nothing is judged until one does"
     yield from _tell_work(standing)
-    if standing.batches.since is not None:
-        count, operations = standing.batches.count, standing.batches.operations
-        yield (
-            "waiting",
-            f"{_count(count, 'batch', 'batches')} with {_count(operations, 'operation')} at"
-            f" Mailchimp since {_time(standing.batches.since)}",
-        )
+    yield from _tell_batches(standing, with_each)
     yield from _tell_reasons("cannot subscribe", standing.cannot_subscribe)
     yield from _tell_reasons("failed", standing.failed)
     yield from _tell_reasons("left alone", standing.left_alone)
@@ -117,6 +116,24 @@ def _tell(standing: Standing) -> Iterator[tuple[str, str]]:
         if trust:
             told = ", ".join(f"{key}={side}" for key, side in trust.items())
             yield "trustOverride", f"{told}: {words}"
+
+
+def _tell_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
+    if standing.waiting_since is None:
+        return
+    count, operations = len(standing.batches), standing.operations_waiting
+    yield (
+        "waiting",
+        f"{_count(count, 'batch', 'batches')} with {_count(operations, 'operation')} at"
+        f" Mailchimp since {_time(standing.waiting_since)}",
+    )
+    for batch in standing.batches if with_each else ():
+        name = f"batch {batch.batch_id}" if batch.batch_id else "batch, id not known yet"
+        if batch.is_direct:
+            name = "direct calls"
+        of_all = _count(batch.total_operations, "operation")
+        done, since = f"{batch.finished_operations:,} of {of_all} done", _time(batch.submitted_at)
+        yield "", f"{name}: {done}, since {since}"
 
 
 def _tell_work(standing: Standing) -> Iterator[tuple[str, str]]:

@@ -37,19 +37,24 @@ if TYPE_CHECKING:
 
 _TOP_KEYS = (
     *("civicrm", "cache", "safety", "lists", "accounts", "defaults", "data", "plugins"),
-    *("fullCompareHours", "historyDays"),
+    *("fullCompareHours", "fullFetchDays", "historyDays", "backups"),
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
     *("contactSource", "pushOnlyInterests"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
-_SAFETY_KEYS = ("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts")
+_SAFETY_KEYS = (
+    *("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts"),
+    "maxAddressChanges",
+)
 CIVICRM_VARIABLES = {
     "url": "MCSYNC_CIVICRM_URL",
     "apiKey": "MCSYNC_CIVICRM_API_KEY",
     "siteKey": "MCSYNC_CIVICRM_SITE_KEY",
 }
+# The documents' config is config.json. Of all other names only this one would share its cache.
+_CACHE, _TWINS = "mcsync.db", {"config.json": "mcsync.json", "mcsync.json": "config.json"}
 _MAX_SOURCE = 255  # characters of civicrm_contact.source
 _LIMIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(%?)")
 _MAILCHIMP_ID = re.compile(r"[0-9A-Za-z_-]+")
@@ -78,9 +83,10 @@ class Builder:
         folder = Path(os.path.abspath(path)).parent
         safety = _safety(self.top.section("safety"), Safety())
         civicrm = _civicrm(self.top)
-        cache = Path(os.path.normpath(folder / _cache(self.top)))
+        cache = Path(os.path.normpath(folder / _cache(self.top, folder, path.name)))
         audiences = tuple(self.audiences(safety))
         _check_groups(audiences, self.notes)
+        backups = _whole(self.top, "backups", "copies", minimum=0)
         config = Config(
             path=folder / path.name,
             civicrm=civicrm,
@@ -90,7 +96,9 @@ class Builder:
             safety=safety,
             data=_data(self.top),
             full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
+            full_fetch_days=_full_fetch_days(self.top) or 7,
             history_days=_whole(self.top, "historyDays", "days") or 365,
+            backups=2 if backups is None else backups,
         )
         self.top.refuse_unknown(_TOP_KEYS)
         return config
@@ -192,20 +200,38 @@ def _civicrm(top: Section) -> CivicrmConfig:
     )
 
 
-def _cache(top: Section) -> str:
-    cache = top.text("cache") or "mcsync.db"
-    if cache.startswith("~"):
-        top.note("cache", '"~" is not known here; use "${HOME}"')
-    return cache
+def _cache(top: Section, folder: Path, config_name: str) -> str:
+    """Return where the cache is; left out, no two configs of one folder have the same."""
+    cache = top.text("cache")
+    if cache is not None:
+        if cache.startswith("~"):
+            top.note("cache", '"~" is not known here; use "${HOME}"')
+        return cache
+    twin = _TWINS.get(config_name)
+    if twin is None:
+        name = Path(config_name)
+        return f"{name.stem}.db" if name.suffix == ".json" else f"{name}.cache"
+    if top.is_missing("cache") and os.path.exists(folder / twin):
+        what = f'missing; {twin} lies beside it, and "{_CACHE}" would be the cache of both'
+        top.note("cache", what)
+    return _CACHE
 
 
-def _whole(top: Section, key: str, unit: str) -> int | None:
-    """Return a length of time that is a whole number of units, 1 or more; None if none is set."""
-    what = f"a whole number of {unit}, 1 or more"
-    number = top.number(key, 1, what)
+def _whole(top: Section, key: str, unit: str, minimum: int = 1) -> int | None:
+    """Return a whole number of units, `minimum` or more; None if none is set."""
+    what = f"a whole number of {unit}, {minimum} or more"
+    number = top.number(key, minimum, what)
     if number is not None and number != int(number):
         top.expected(key, what)
     return None if number is None else int(number)
+
+
+def _full_fetch_days(top: Section) -> float | None:
+    what = "a number of days, more than 0"
+    days = top.number("fullFetchDays", 0, what)
+    if days == 0:
+        top.expected("fullFetchDays", what)
+    return days
 
 
 def _data(top: Section) -> DataConfig:
@@ -252,6 +278,7 @@ def _safety(section: Section, base: Safety) -> Safety:
         max_removals=_limit(section, "maxRemovals", base.max_removals),
         max_additions=_limit(section, "maxAdditions", base.max_additions),
         max_new_contacts=_limit(section, "maxNewContacts", base.max_new_contacts),
+        max_address_changes=_limit(section, "maxAddressChanges", base.max_address_changes),
     )
 
 

@@ -84,8 +84,9 @@ class Safety:
 
     max_unsubscribes: Limit | None = Limit(10, True)
     max_removals: Limit | None = Limit(10, True)
-    max_additions: Limit | None = None
-    max_new_contacts: Limit | None = None
+    max_additions: Limit | None = Limit(50, True)
+    max_new_contacts: Limit | None = Limit(50, True)
+    max_address_changes: Limit | None = Limit(10, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,11 @@ class AudienceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole, checked config. Paths are absolute; `accounts` has keys (API keys) as keys."""
+    """A whole, checked config. Paths are absolute; `accounts` has keys (API keys) as keys.
+
+    `full_fetch_days`: how often Mailchimp is read in full, where increments would do.
+    `backups`: how many daily copies of the cache are kept beside it; 0 is none.
+    """
 
     path: Path
     civicrm: CivicrmConfig
@@ -167,5 +172,7 @@ class Config:
     safety: Safety = Safety()
     data: DataConfig = DataConfig()
     full_compare_hours: int = 24
+    full_fetch_days: float = 7
     history_days: int = 365
+    backups: int = 2
     warnings: tuple[str, ...] = ()

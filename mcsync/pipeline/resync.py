@@ -35,15 +35,18 @@ class Included:
 def resync_people(
     store: Store, audiences: Sequence[Watched], wanted: Sequence[Who]
 ) -> list[Included]:
-    """Include all rows of these people. Raises: UsageError, before anything is marked."""
-    meant: dict[str, list[int]] = {watched.list_id: [] for watched in audiences}
+    """Include all rows of these people, each once, however often somebody is named.
+
+    Raises: UsageError, before anything is marked.
+    """
+    meant: dict[str, dict[int, None]] = {watched.list_id: {} for watched in audiences}
     for who in wanted:
         found = {w.list_id: find_who(store, w.list_id, who) for w in audiences}
         if not any(each.row_ids for finds in found.values() for each in finds):
             raise unknown(who, list(meant))
         for list_id, finds in found.items():
-            meant[list_id] += [row_id for each in finds for row_id in each.row_ids]
-    return [_include(store, watched, meant[watched.list_id]) for watched in audiences]
+            meant[list_id] |= {row_id: None for each in finds for row_id in each.row_ids}
+    return [_include(store, watched, list(meant[watched.list_id])) for watched in audiences]
 
 
 def resync_failed(store: Store, audiences: Sequence[Watched]) -> list[Included]:

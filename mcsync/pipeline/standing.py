@@ -10,7 +10,7 @@ from mcsync.cache.outbox import count_queued
 from mcsync.cache.standing import (
     RowCount,
     Someone,
-    Waiting,
+    WaitingBatch,
     Work,
     count_added,
     count_rows,
@@ -76,7 +76,7 @@ class Standing:
     to_confirm: int = 0
     queued: int = 0
     work: Work = field(default_factory=Work)
-    batches: Waiting = field(default_factory=Waiting)
+    batches: tuple[WaitingBatch, ...] = ()
     cannot_subscribe: tuple[ReasonCount, ...] = ()
     failed: tuple[ReasonCount, ...] = ()
     left_alone: tuple[ReasonCount, ...] = ()
@@ -94,6 +94,16 @@ class Standing:
         return "not in sync" if self.unsettled or self.queued else "in sync"
 
     @property
+    def operations_waiting(self) -> int:
+        """How many operations the waiting batches hold."""
+        return sum(batch.total_operations for batch in self.batches)
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """When the oldest waiting batch was sent."""
+        return min((batch.submitted_at for batch in self.batches), default=None)
+
+    @property
     def spent_trust(self) -> dict[str, str]:
         """What of the override in the config has acted already."""
         spent = self.status.spent_trust
@@ -108,7 +118,7 @@ class Standing:
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`; names that the stages use, too, mean the same here."""
-        since = self.batches.since
+        since = self.waiting_since
         return {
             "list_id": self.watched.list_id,
             "name": self.watched.name,
@@ -127,9 +137,10 @@ class Standing:
             **{name: getattr(self.work, name) for name in Work.__dataclass_fields__},
             "to_confirm": self.to_confirm,
             "updates_queued": self.queued,
-            "batches_waiting": self.batches.count,
-            "operations_waiting": self.batches.operations,
+            "batches_waiting": len(self.batches),
+            "operations_waiting": self.operations_waiting,
             "batches_waiting_since": to_text(since) if since else None,
+            "batches": [batch.as_dict() for batch in self.batches],
             "cannot_subscribe": sum(each.count for each in self.cannot_subscribe),
             "cannot_subscribe_reasons": _describe(self.cannot_subscribe),
             "failed": sum(each.count for each in self.failed),

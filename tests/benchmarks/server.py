@@ -292,11 +292,17 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
+LIMITS = (
+    *("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts"),
+    "maxAddressChanges",
+)
+
+
 def make_config(url: str, *, data: bool = False) -> dict[str, object]:
     """A config for mcsync; nothing is held, since what changes here is meant."""
     return {
         "civicrm": {"url": f"{url}/civicrm/ajax/api4", "apiKey": "key"},
-        "safety": {"maxUnsubscribes": None, "maxRemovals": None},
+        "safety": dict.fromkeys(LIMITS),
         "lists": {
             LIST: {
                 "subscriptionGroup": GROUP,

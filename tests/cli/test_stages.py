@@ -9,6 +9,7 @@ import pytest
 
 from mcsync.sandbox.town import Town
 from tests.cli.conftest import GROUP, INTEREST, INTEREST_GROUP, LIST, Office, Said
+from tests.scenario.bedrock import NO_LIMITS
 
 CHAIN = (("fetch",), ("reconcile",), ("submit",), ("process-batches", "--wait"))
 
@@ -143,8 +144,7 @@ def settle(tmp_path: Path, plain_world: None) -> Iterator[Callable[[str], Office
         folder = tmp_path / name
         folder.mkdir()
         office = Office(town, folder, tmp_path / "home")
-        no_limits = {"maxUnsubscribes": None, "maxRemovals": None}
-        office.write_config(safety=no_limits)
+        office.write_config(safety=NO_LIMITS)
         populate(office)
         return office
 

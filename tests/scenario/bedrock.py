@@ -18,6 +18,9 @@ LIST = "aaaaaaaaaa"
 GROUP = 111
 VOLUNTEERING = "cccccccccc"
 VOLUNTEERS = 222
+NO_LIMITS: dict[str, object] = dict.fromkeys(
+    ("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts", "maxAddressChanges")
+)
 
 
 @dataclass
@@ -27,9 +30,7 @@ class Bedrock:
     town: Town
     folder: Path
     options: dict[str, object] = field(default_factory=dict)
-    safety: dict[str, object] = field(
-        default_factory=lambda: {"maxUnsubscribes": None, "maxRemovals": None}
-    )
+    safety: dict[str, object] = field(default_factory=lambda: dict(NO_LIMITS))
     changes: list[Change] = field(default_factory=list)
     with_data: bool | None = False
     settings: dict[str, object] = field(default_factory=dict)  # more of the config's top level

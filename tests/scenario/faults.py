@@ -24,7 +24,7 @@ from mcsync.errors import McsyncError
 from mcsync.sandbox.mailchimp.state import Operation
 from mcsync.sandbox.server import Fault, LoopbackServer, Response
 from mcsync.sandbox.town import Town
-from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS
+from tests.scenario.bedrock import GROUP, LIST, NO_LIMITS, VOLUNTEERING, VOLUNTEERS
 from tests.scenario.matrix_child import Job, encode, run_once
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -268,7 +268,7 @@ class Play:
         self.town.lists[LIST].update(self.story.options)
         config = {
             **self.town.make_config(),
-            "safety": {"maxUnsubscribes": None, "maxRemovals": None},
+            "safety": NO_LIMITS,
             "data": {"sync": self.story.has_data},
         }
         self.config = self.folder / "config.json"

@@ -34,6 +34,21 @@ def test_given_people_are_judged_again_and_nobody_else(bedrock: Bedrock, tell: T
     assert set(rows(bedrock).values()) == {"ok"}
 
 
+def test_who_is_named_twice_is_one_person(bedrock: Bedrock, tell: Teller):
+    wilma = bedrock.add_both("wilma@example.org")
+    bedrock.add_both("betty@example.org")
+    bedrock.town.civicrm.add_email(wilma, "wilma@work.example.org")
+    bedrock.add_member("wilma@work.example.org")
+    bedrock.sync_until_quiet()
+    names = ("wilma@example.org", "Wilma@Example.ORG", "wilma@work.example.org")
+    audience = tell("resync", *names, f"contact:{wilma}", f"contact:{wilma}", "--json").audience
+    assert (audience["rows_included"], audience["people_included"]) == (2, 1)
+    todo = {email for email, status in rows(bedrock).items() if status == "todo"}
+    assert todo == {"wilma@example.org", "wilma@work.example.org"}
+    bedrock.sync()
+    assert set(rows(bedrock).values()) == {"ok"}
+
+
 def refuse_fred(bedrock: Bedrock) -> int:
     """Fred left by himself, staff added him, and Mailchimp refused; his contact id."""
     fred = bedrock.add_both("fred@example.org")

@@ -5,6 +5,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,23 @@ from mcsync.lock import hold_lock
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.submit import submit
+from mcsync.sandbox.server import Fault
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 from tests.scenario.telling import Teller, tell
 
 __all__ = ["tell"]
+
+
+def read(bedrock: Bedrock, sql: str) -> list[tuple[object, ...]]:
+    """Rows of the cache."""
+    with closing(sqlite3.connect(bedrock.folder / "mcsync.db")) as db:
+        return db.execute(sql).fetchall()
+
+
+def write(bedrock: Bedrock, sql: str) -> None:
+    """Change the cache behind everybody's back."""
+    with closing(sqlite3.connect(bedrock.folder / "mcsync.db")) as db, db:
+        db.execute(sql)
 
 
 def test_before_the_first_fetch_there_is_nothing_and_nothing_is_made(
@@ -74,6 +89,76 @@ def test_what_is_decided_and_not_done_yet(bedrock: Bedrock, tell: Teller):
     words = [line.split() for line in out.splitlines()]
     assert ["to", "add", "1", "at", "Mailchimp"] in words
     assert ["to", "remove", "2", "at", "Mailchimp"] in words
+
+
+def send_one(bedrock: Bedrock, email: str) -> None:
+    """Queue somebody to be subscribed, and send that as far as Mailchimp lets us."""
+    bedrock.add_contact(email)
+    with closing(bedrock.open_store()) as store:
+        run = bedrock.make_run(store)
+        fetch(run)
+        reconcile(run)
+        submit(run)
+    bedrock.pass_time(minutes=1)
+
+
+def test_which_batches_wait_is_told_when_asked(bedrock: Bedrock, tell: Teller):
+    bedrock.town.mailchimp.settings.batch_delay_polls = None
+    sent_at = [bedrock.town.clock() + timedelta(minutes=each) for each in range(2)]
+    send_one(bedrock, "wilma@example.org")
+    answer_is_lost = Fault(method="POST", path="/batches", drop="after", times=None)
+    bedrock.town.mailchimp_server.faults.append(answer_is_lost)
+    send_one(bedrock, "betty@example.org")
+    [batch_id] = [row[0] for row in read(bedrock, "SELECT batch_id FROM waiting_batches") if row[0]]
+    write(
+        bedrock,
+        "UPDATE civicrm_mailchimpsync_batch SET status = 'started', finished_operations = 120,"
+        " total_operations = 1000 WHERE id = 1",
+    )
+    assert tell("status", "--json").audience["batches"] == [
+        {
+            "batch_id": batch_id,
+            "status": "started",
+            "submitted_at": f"{sent_at[0]:%Y-%m-%dT%H:%M:%SZ}",
+            "finished_operations": 120,
+            "total_operations": 1000,
+        },
+        {
+            "batch_id": None,
+            "status": "claimed",
+            "submitted_at": f"{sent_at[1]:%Y-%m-%dT%H:%M:%SZ}",
+            "finished_operations": 0,
+            "total_operations": 1,
+        },
+    ]
+    assert batch_id not in tell("status").out, "a number is enough, most of the time"
+    assert [line.strip() for line in tell("status", "-v").out.splitlines() if " done" in line] == [
+        f"batch {batch_id}: 120 of 1,000 operations done, since {sent_at[0]:%Y-%m-%d %H:%M:%SZ}",
+        f"batch, id not known yet: 0 of 1 operation done, since {sent_at[1]:%Y-%m-%d %H:%M:%SZ}",
+    ]
+
+
+def test_direct_calls_whose_fate_is_not_known_are_no_batch_of_mailchimps(
+    bedrock: Bedrock, tell: Teller
+):
+    bedrock.sync()
+    write(
+        bedrock,
+        "INSERT INTO civicrm_mailchimpsync_batch (mailchimp_list_id, status, account,"
+        " submitted_at, total_operations)"
+        " VALUES ('aaaaaaaaaa', 'direct', 'x', '2026-11-22T06:00:00Z', 2)",
+    )
+    (batch,) = tell("status", "--json").audience["batches"]
+    assert (batch["batch_id"], batch["status"]) == (None, "direct")
+    assert "direct calls: 0 of 2 operations done, since" in tell("status", "-v").out
+
+
+def test_no_batches_no_lines(bedrock: Bedrock, tell: Teller):
+    assert tell("status", "--json").audience["batches"] == [], "before the first fetch"
+    bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    assert tell("status", "--json").audience["batches"] == []
+    assert "batch" not in tell("status", "-v").out
 
 
 def test_what_is_planned_for_civicrm_counts(bedrock: Bedrock, tell: Teller):

@@ -755,6 +755,22 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
         {**basic(), "historyDays": 0},
         ["historyDays: expected a whole number of days, 1 or more, got 0"],
     ),
+    "full fetch never": (
+        {**basic(), "fullFetchDays": 0},
+        ["fullFetchDays: expected a number of days, more than 0, got 0"],
+    ),
+    "full fetch no number": (
+        {**basic(), "fullFetchDays": "weekly"},
+        ['fullFetchDays: expected a number of days, more than 0, got "weekly"'],
+    ),
+    "half a copy": (
+        {**basic(), "backups": 0.5},
+        ["backups: expected a whole number of copies, 0 or more, got 0.5"],
+    ),
+    "fewer copies than none": (
+        {**basic(), "backups": -1},
+        ["backups: expected a whole number of copies, 0 or more, got -1"],
+    ),
     "data hours": (
         {**basic(), "data": {"everyHours": "daily"}},
         ['data.everyHours: expected a number of hours or null, got "daily"'],
@@ -919,9 +935,18 @@ def test_limit(name: str, here: Path) -> None:
 def test_safety_defaults_and_a_list_of_its_own(here: Path) -> None:
     content = {**basic(safety={"maxRemovals": None}), "safety": {"maxAdditions": 7}}
     config = load(here, content)
-    ten = Limit(10, is_percent=True)
-    assert config.safety == Safety(ten, ten, Limit(7, is_percent=False), None)
-    assert config.audiences[0].safety == Safety(ten, None, Limit(7, is_percent=False), None)
+    ten, half, seven = Limit(10, True), Limit(50, True), Limit(7, False)
+    assert config.safety == Safety(ten, ten, seven, half, ten)
+    assert config.audiences[0].safety == Safety(ten, None, seven, half, ten)
+
+
+def test_no_kind_of_change_is_without_a_limit_unless_null_says_so(here: Path) -> None:
+    kinds = ("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts")
+    of_list = {"maxAddressChanges": 3}
+    content = {**basic(safety=of_list), "safety": dict.fromkeys((*kinds, "maxAddressChanges"))}
+    config = load(here, content)
+    assert config.safety == Safety(None, None, None, None, None)
+    assert config.audiences[0].safety == Safety(None, None, None, None, Limit(3, False))
 
 
 def test_data_and_plugins(here: Path) -> None:
@@ -946,6 +971,16 @@ def test_how_long_the_history_is_kept(here: Path, more: dict[str, object], days:
     assert load(here, {**basic(), **more}).history_days == days
 
 
+@pytest.mark.parametrize(("value", "days"), [(None, 7), (7, 7), (0.5, 0.5), (30, 30)])
+def test_how_often_mailchimp_is_read_in_full(here: Path, value: object, days: float) -> None:
+    assert load(here, {**basic(), "fullFetchDays": value}).full_fetch_days == days
+
+
+@pytest.mark.parametrize(("value", "most"), [(None, 2), (2, 2), (0, 0), (14, 14)])
+def test_how_many_copies_of_the_cache_are_kept(here: Path, value: object, most: int) -> None:
+    assert load(here, {**basic(), "backups": value}).backups == most
+
+
 CACHES = {
     "default": (None, "mcsync.db"),
     "beside": ("x/y.db", "x/y.db"),
@@ -962,6 +997,43 @@ def test_cache_is_relative_to_the_config(name: str, here: Path) -> None:
     config_file(here / "etc", {**basic(), "cache": value})
     config = load_config(Path("etc/config.json"), {**ENVIRON, "STATE": "/state"})
     assert config.cache == Path(os.path.normpath(here / "etc" / expected))
+
+
+CACHES_BY_NAME = {
+    "config.json": "mcsync.db",
+    "trustees.json": "trustees.db",
+    "north.2026.json": "north.2026.db",
+    "north.json": "north.db",
+    "north.conf": "north.conf.cache",
+    "north": "north.cache",
+    ".json": ".json.cache",
+}
+
+
+@pytest.mark.parametrize("name", CACHES_BY_NAME)
+def test_a_cache_left_out_is_named_after_the_config(name: str, here: Path) -> None:
+    config_file(here, basic()).rename(here / name)
+    config = load_config(Path(name), ENVIRON)
+    assert config.cache == here / CACHES_BY_NAME[name]
+
+
+def test_no_two_configs_of_a_folder_share_a_cache() -> None:
+    assert len(set(CACHES_BY_NAME.values())) == len(CACHES_BY_NAME)
+
+
+@pytest.mark.parametrize(("name", "other"), [("config", "mcsync"), ("mcsync", "config")])
+def test_the_two_names_that_lead_to_one_cache_must_name_theirs(
+    name: str, other: str, here: Path
+) -> None:
+    path = config_file(here, basic()).rename(here / f"{name}.json")
+    assert load_config(path, ENVIRON).cache == here / "mcsync.db"
+    (here / f"{other}.json").write_text("{}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ENVIRON)
+    words = f'missing; {other}.json lies beside it, and "mcsync.db" would be the cache of both'
+    assert caught.value.problems == (("cache", words),)
+    config_file(here, {**basic(), "cache": "mine.db"}).rename(path)
+    assert load_config(path, ENVIRON).cache == here / "mine.db"
 
 
 def test_variables_are_filled_in_everywhere(here: Path) -> None:
@@ -1131,6 +1203,8 @@ WHOLE: dict[str, object] = {
     "plugins": ["a.b"],
     "fullCompareHours": 24,
     "historyDays": 365,
+    "fullFetchDays": 7,
+    "backups": 2,
     "lists": {
         "aa": {
             "subscriptionGroup": 1,
