@@ -1,3 +1,3 @@
 """mcsync keeps Mailchimp audiences and CiviCRM groups in agreement, both ways."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

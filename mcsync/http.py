@@ -39,8 +39,6 @@ LONGEST_WAIT_S = 120.0
 _PLAUSIBLE_YEARS = range(1970, 9000)  # of a `Date`; with later ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
-_ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+")
-
 Observer = Callable[[str, str, int | None, float], None]
 T = TypeVar("T")
 
@@ -127,11 +125,6 @@ def decode_json(body: bytes, shape: type[T]) -> T:
         raise ProtocolError(f"an answer is not the JSON we expect{place}") from None
 
 
-def without_addresses(words: str) -> str:
-    """A service's words without the e-mail addresses in them, fit for logs."""
-    return _ADDRESS.sub("(address)", words)
-
-
 class HttpClient:
     """The calls to one service: at most `max_connections` at once, over kept connections.
 
@@ -178,6 +171,7 @@ class HttpClient:
         expects_json: bool = True,
         may_ask_for_less: bool = False,
         waits_for_429: bool = False,
+        deadline_s: float = DEADLINE_S,
     ) -> Reply:
         """Send one request and return its answer, whatever its status below 500 except 429.
 
@@ -186,6 +180,7 @@ class HttpClient:
         retried only when it surely never left us: refused, or no address for the host; and
         after a 429 with `waits_for_429`, where that says for sure that nothing was done.
         With `may_ask_for_less` time-outs, 502 and 504 are not retried: the caller asks for less.
+        No try begins later than `deadline_s` after the first.
 
         Raises: NoAnswer (a RemoteUnavailable) when there is no usable answer in the end.
         """
@@ -199,7 +194,7 @@ class HttpClient:
                 return False
             return is_repeatable or not error.was_sent or (waits_for_429 and error.is_429)
 
-        return self._retrying(is_worth_repeating, attempt)
+        return self._retrying(is_worth_repeating, attempt, deadline_s)
 
     def download(
         self, url: str, into: BinaryIO, *, max_bytes: int, timeout_s: float = READ_TIMEOUT_S
@@ -218,7 +213,10 @@ class HttpClient:
         self._sleep(seconds)
 
     def _retrying(
-        self, is_worth_repeating: Callable[[BaseException], bool], attempt: Callable[[], Reply]
+        self,
+        is_worth_repeating: Callable[[BaseException], bool],
+        attempt: Callable[[], Reply],
+        deadline_s: float = DEADLINE_S,
     ) -> Reply:
         begun = self._clock()
         may_have_arrived = False
@@ -234,7 +232,7 @@ class HttpClient:
 
         def is_enough(state: tenacity.RetryCallState) -> bool:
             wait = state.upcoming_sleep
-            too_late = self._clock() - begun + wait > DEADLINE_S
+            too_late = self._clock() - begun + wait > deadline_s
             return state.attempt_number > RETRIES or wait > LONGEST_WAIT_S or too_late
 
         retrying = tenacity.Retrying(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -94,6 +95,19 @@ class Statement(Generic[V]):
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What was agreed last about one thing: whether they are in, by the word of which time, why.
+
+    A word older than `at` counts no more, at either side: so one that was overruled never comes
+    back to life.
+    """
+
+    value: bool
+    at: datetime
+    reason: "Reason"
+
+
 # --- Mailchimp --------------------------------------------------------------------------------
 
 
@@ -168,6 +182,11 @@ class MemberChange:
     interests: Mapping[str, bool] = field(default_factory=dict)
     tags: Mapping[str, bool] = field(default_factory=dict)
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes the member out."""
+        return self.is_archiving or self.status is MemberStatus.UNSUBSCRIBED
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -195,6 +214,14 @@ class Batch:
     def is_finished(self) -> bool:
         """Whether every operation has been tried."""
         return self.status == "finished"
+
+
+def print_data(merge_fields: Mapping[str, str], tags: Mapping[str, bool]) -> str:
+    """A fingerprint by which data are known again; empty for none."""
+    if not merge_fields and not tags:
+        return ""
+    text = repr((sorted(merge_fields.items()), sorted(tags.items())))
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 class Refusal(StrEnum):
@@ -464,62 +491,117 @@ class DataSite(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """One member of a person, from the cache.
+    """One member of a person, from the cache: what is there, and what was said.
 
     `status` is None when a full fetch no longer returned the member. `subscription` is what a
-    human last said, which a status that we wrote because of the mail gate does not change.
+    human last said, None if nobody did (a shop's customer); a status that we wrote because of the
+    mail gate, or that an operation of ours wrote over a later word, does not change it.
+    `interests` are words likewise; `has` what the member has where that differs. `has_left`:
+    Mailchimp gives a reason of the member's own. `is_stranger`: out by an administrator or the API
+    when the cache met them, and nothing was seen to change since. `written` are the things of
+    which the word is one of CiviCRM's about the own contact, that we wrote. The names are those
+    that the member has; `said_names` what was said, where an operation of ours has overwritten it.
     """
 
     row_id: int
     email: str
     member_id: str | None
     status: MemberStatus | None
-    subscription: Statement[bool]
+    subscription: Statement[bool] | None
     interests: Mapping[str, Statement[bool]] = field(default_factory=dict)
+    has: Mapping[str, bool] = field(default_factory=dict)
+    has_left: bool = False
+    is_stranger: bool = False
+    written: frozenset[str] = frozenset()
     first_name: str = ""
     last_name: str = ""
     first_name_at: datetime = LONG_AGO
     last_name_at: datetime = LONG_AGO
+    said_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_in(self) -> bool:
         """Whether the member gets mail now, as far as we know."""
         return self.status is not None and self.status.is_in
 
+    @property
+    def is_muted(self) -> bool:
+        """Whether the member is out only because we wrote it, and wants to be in."""
+        return not self.is_in and self.subscription is not None and self.subscription.value
+
+    def has_interest(self, interest_id: str) -> bool:
+        """Whether the member has an interest now."""
+        if interest_id in self.has:
+            return self.has[interest_id]
+        said = self.interests.get(interest_id)
+        return said is not None and said.value
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """That Mailchimp refused a change of an address, and for the wish of which time.
+
+    `is_paused`: it may be tried again later, and it is not later yet. `is_leaving`: what was
+    refused was to unsubscribe or archive; that says nothing about any other change, nor does the
+    refusal of another about this. `data_print` is the fingerprint of data that no human act with a
+    time has caused: they are the same wish as long as they are the same data.
+    """
+
+    at: datetime
+    reason: "Reason"
+    is_paused: bool = False
+    is_leaving: bool = False
+    data_print: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class RowView:
     """One cache row of a person: a member, a contact, or a member linked to a contact.
 
-    `refused_at` and `reconfirmed_at` are the times of the human statements for which Mailchimp
-    refused the subscription (`refusal` says why), and for which it was asked to mail for
-    confirmation; while that request waits to be sent, `is_asking`. `email` is the address that
-    the row has, or was tried with. `lost_contact`: the row's contact was trashed or purged.
-    `is_shared`: the contact was chosen among several owners of the address by something else
-    than their name. `moved_from` is the address that the member had before they changed it at
-    Mailchimp; `owned_by` the contact that was last seen to own the member's address.
+    `refusals` tells by lower-cased address what Mailchimp refused. `reconfirmed_at` is the time
+    of the human word for which Mailchimp was asked to mail for confirmation. `email` is the
+    address that the row has, or was tried with. `lost_at`: since when the row's contact is known
+    to be trashed or purged. `is_shared`: the contact is one of several owners of the address, and
+    was chosen by something else than their name. `moved_from` is the address that the member had
+    before they changed it at Mailchimp; `owned_by` the contact that was last seen to own the
+    member's address. `agreed` is what was agreed last, by `make_topic`. `due`: the mark in the
+    queue, 0 when nothing is to be judged. `is_under_way`: an operation may be carried out at
+    Mailchimp at any moment.
     """
 
     row_id: int
     contact_id: int | None = None
     member: MemberView | None = None
-    refused_at: datetime | None = None
-    refusal: "Reason | None" = None
+    refusals: Mapping[str, Refused] = field(default_factory=dict)
     reconfirmed_at: datetime | None = None
-    lost_contact: bool = False
+    lost_at: datetime | None = None
     email: str | None = None
-    is_asking: bool = False
     is_shared: bool = False
     moved_from: str | None = None
     owned_by: int | None = None
+    agreed: Mapping[str, Agreed] = field(default_factory=dict)
+    due: int = 0
+    is_under_way: bool = False
+
+
+def make_topic(thing: str, group_id: int) -> str:
+    """What an agreement is about: a subscription or an interest, and the group it stands for.
+
+    With another group it is another topic: what was agreed about the old one does not bind.
+    """
+    return f"{thing}/{group_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A contact's place in one group: what is there now, and what a human last said."""
+    """A contact's place in one group: what is there now, and what a human last said.
+
+    `is_known`: the group has, or had, a row for the contact.
+    """
 
     is_added: bool = False
     said: Statement[bool] | None = None
+    is_known: bool = False
 
 
 NOWHERE = Place()
@@ -530,7 +612,8 @@ class ContactView:
     """One contact of a person, from the cache; `places` by group id.
 
     `gate_closed_at`: since when, at the latest, the contact may not be mailed. The names' times
-    are when CiviCRM last touched the contact as the name changed.
+    are when CiviCRM last touched the contact as the name changed. `is_unseen`: CiviCRM no longer
+    shows the contact, together with so many others that nobody believes it.
     """
 
     contact: Contact
@@ -539,11 +622,17 @@ class ContactView:
     gate_closed_at: datetime | None = None
     first_name_at: datetime = LONG_AGO
     last_name_at: datetime = LONG_AGO
+    is_unseen: bool = False
 
     @property
     def contact_id(self) -> int:
         """CiviCRM's id of the contact."""
         return self.contact.contact_id
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The contact's addresses in the form in which they are compared."""
+        return frozenset(email_key(email.email) for email in self.emails if email.email)
 
     def place(self, group_id: int) -> Place:
         """Where the contact stands in a group."""
@@ -552,19 +641,52 @@ class ContactView:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The members and contacts that belong together in one audience.
+    """A contact in an audience with the members that are its own, or a member without a contact.
 
-    `rivals` are contacts that own the address when nobody could be chosen among them.
+    `rows` are those linked to the contact. `shared` are rows of others, whose address the contact
+    owns, too; `sharers` other contacts of the group who own the address of one of `rows`, each
+    as a person without sharers. `rivals` are contacts that own the address when nobody could be
+    chosen among them.
     """
 
     rows: tuple[RowView, ...]
-    contacts: tuple[ContactView, ...] = ()
+    contact: ContactView | None = None
+    shared: tuple[RowView, ...] = ()
+    sharers: tuple["Person", ...] = ()
     rivals: tuple[int, ...] = ()
 
     @property
     def members(self) -> tuple[MemberView, ...]:
-        """The members among the rows."""
+        """The person's own members."""
         return tuple(row.member for row in self.rows if row.member is not None)
+
+    @property
+    def shared_members(self) -> tuple[MemberView, ...]:
+        """The members whose address the contact owns, too."""
+        return tuple(row.member for row in self.shared if row.member is not None)
+
+    @property
+    def voices(self) -> tuple[MemberView, ...]:
+        """The members that speak for the person: their own, else those they share."""
+        return self.members or self.shared_members
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something of theirs may be carried out at Mailchimp at any moment.
+
+        What is sent for a contact who shares a member goes with the row of that member.
+        """
+        return any(row.is_under_way for row in (*self.rows, *self.shared))
+
+    @property
+    def agreed(self) -> Mapping[str, Agreed]:
+        """What was agreed last about each topic."""
+        found: dict[str, Agreed] = {}
+        for row in self.rows:
+            for topic, agreed in row.agreed.items():
+                if topic not in found or agreed.at > found[topic].at:
+                    found[topic] = agreed
+        return found
 
 
 # --- decisions --------------------------------------------------------------------------------
@@ -578,6 +700,7 @@ class Reason(StrEnum):
     CIVICRM_REMOVED = "removed-in-civicrm"
     MAILCHIMP_SUBSCRIBED = "subscribed-at-mailchimp"
     MAILCHIMP_LEFT = "left-at-mailchimp"
+    MAILCHIMP_STAFF = "unsubscribed-at-mailchimp"
     MAILCHIMP_CLEANED = "cleaned-at-mailchimp"
     MAILCHIMP_ARCHIVED = "archived-at-mailchimp"
     MAILCHIMP_VANISHED = "vanished-from-mailchimp"
@@ -610,12 +733,13 @@ REASONS: Mapping[Reason, str] = {
     Reason.CIVICRM_ADDED: "added to the group, later than anything said at Mailchimp",
     Reason.CIVICRM_REMOVED: "removed from the group, later than anything said at Mailchimp",
     Reason.MAILCHIMP_SUBSCRIBED: "subscribed, later than anything said in CiviCRM",
-    Reason.MAILCHIMP_LEFT: "unsubscribed, later than anything said in CiviCRM",
+    Reason.MAILCHIMP_LEFT: "left by themselves, later than anything said in CiviCRM",
+    Reason.MAILCHIMP_STAFF: "unsubscribed by an administrator at Mailchimp, or through its API",
     Reason.MAILCHIMP_CLEANED: "the address bounced, and Mailchimp cleaned it",
     Reason.MAILCHIMP_ARCHIVED: "archived, later than anything said in CiviCRM",
     Reason.MAILCHIMP_VANISHED: "no longer in the audience at Mailchimp",
-    Reason.TRUST_MAILCHIMP: "Mailchimp was to be trusted in this run",
-    Reason.TRUST_CIVICRM: "CiviCRM was to be trusted in this run",
+    Reason.TRUST_MAILCHIMP: "Mailchimp was to be trusted",
+    Reason.TRUST_CIVICRM: "CiviCRM was to be trusted",
     Reason.GATE_OPENED: "the contact may be mailed again",
     Reason.ADDRESS: "the address was changed",
     Reason.INTEREST: "an interest or its group was changed",
@@ -652,13 +776,14 @@ class Policy:
     """What the rules need to know of one audience's configuration.
 
     `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
-    synced.
+    synced. `trusted_at` is when the trusted side was read, by its own clock.
     """
 
     list_id: str
     group_id: int
     interests: Mapping[str, InterestPolicy] = field(default_factory=dict)
     trust: Mapping[str, Side] = field(default_factory=dict)
+    trusted_at: datetime = LONG_AGO
     skips_duplicates: bool = False
     may_reconfirm: bool = True
     removes_by_archiving: bool = False
@@ -670,28 +795,20 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class GroupWrite:
-    """One group contact to be made Added or Removed.
-
-    `is_inferred`: nobody explicitly asked for this removal at Mailchimp (guards count it).
-    """
+    """One group contact to be made Added or Removed."""
 
     contact_id: int
     group_id: int
     status: GroupStatus
     reason: Reason
-    is_inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class TrustedWord:
-    """What Mailchimp said, to stand as what CiviCRM says of a contact in a group from now on.
+class Agreement:
+    """What is to be remembered of a person: that this was agreed about a topic."""
 
-    Without it the word that was overruled would win again in the next ordinary run.
-    """
-
-    contact_id: int
-    group_id: int
-    statement: Statement[bool]
+    topic: str
+    agreed: Agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -720,8 +837,10 @@ class PlannedChange:
     `row_id` is the cache row it belongs to, or None when `contact_id` needs a row of its own.
     `caused_at` tells, for each field that is written ("status", "interest-ID", "first_name"),
     when a human caused it. `is_gate`: written because of the mail gate, so that the member's
-    own statement stands. Mailchimp takes `tags` in an operation of their own, which is queued
-    behind `change`. `metadata` is what plugins keep, by their names, when all has succeeded.
+    own statement stands; `for_others` are fields written for a contact who merely shares the
+    member, with the same effect. Mailchimp takes `tags` in an operation of their own, which is
+    queued behind `change`. `metadata` is what plugins keep, by their names, when all has
+    succeeded.
     """
 
     row_id: int | None
@@ -730,17 +849,29 @@ class PlannedChange:
     reason: Reason
     caused_at: Mapping[str, datetime] = field(default_factory=dict)
     is_gate: bool = False
+    for_others: tuple[str, ...] = ()
     tags: Mapping[str, bool] = field(default_factory=dict)
     metadata: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    @property
+    def sync_status(self) -> SyncStatus:
+        """How its row is marked until the result is in."""
+        is_asking = self.change.status is MemberStatus.PENDING
+        return SyncStatus.REDO if is_asking else SyncStatus.LIVE
 
 
 @dataclass(frozen=True, slots=True)
 class RowVerdict:
-    """What one cache row is marked with when the decision has been carried out."""
+    """What one cache row is marked with when the decision has been carried out.
+
+    `due` is the mark that the row had when it was judged: it leaves the queue only if nothing was
+    learned since. With `TODO` it stays in the queue.
+    """
 
     row_id: int
     sync_status: SyncStatus
     reason: Reason
+    due: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -753,7 +884,7 @@ class Decision:
     new_contact: NewContact | None = None
     name_writes: tuple[NameWrite, ...] = ()
     email_writes: tuple[EmailWrite, ...] = ()
-    words: tuple[TrustedWord, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -764,13 +895,19 @@ class Decision:
             or self.new_contact
             or self.name_writes
             or self.email_writes
-            or self.words
         )
 
-    def with_verdict(self, verdict: RowVerdict) -> "Decision":
+    def with_verdict(self, row_id: int, sync_status: SyncStatus, reason: Reason) -> "Decision":
         """The decision with this verdict in place of the row's own."""
-        others = tuple(other for other in self.verdicts if other.row_id != verdict.row_id)
-        return replace(self, verdicts=(*others, verdict))
+        return replace(
+            self,
+            verdicts=tuple(
+                replace(verdict, sync_status=sync_status, reason=reason)
+                if verdict.row_id == row_id
+                else verdict
+                for verdict in self.verdicts
+            ),
+        )
 
     def find_change(self, row_id: int | None) -> PlannedChange | None:
         """The one change planned for a row, if there is one."""
@@ -780,7 +917,7 @@ class Decision:
         """The decision with this change in place of the row's own; the row waits for its result."""
         others = tuple(change for change in self.changes if change.row_id != planned.row_id)
         verdicts = tuple(
-            replace(verdict, sync_status=SyncStatus.LIVE)
+            replace(verdict, sync_status=planned.sync_status)
             if verdict.row_id == planned.row_id
             else verdict
             for verdict in self.verdicts

@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may use."""
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background that way, and mcsync leaves it so: the commands
     # that tests start would not hear Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each processor: the tests wait for the disk as long as they compute."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture

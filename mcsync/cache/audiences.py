@@ -1,11 +1,10 @@
 """One status per audience: how far it was fetched, what was held or spent, when it was in sync."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from mcsync.cache.store import Store
-from mcsync.model import RowVerdict
 
 
 class CutFetch(msgspec.Struct, rename="camel"):
@@ -25,8 +24,12 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
 
     `since` is where the next fetch from Mailchimp begins, None for everything. `is_fetched` is
     False from the beginning of a fetch to its whole end: nothing is judged on half a fetch.
-    `data_synced_at`: when the data step was last done. `spent_trust` is the override in the
-    config that a complete sync has used up.
+    `served_at`: when Mailchimp began to answer it, by its own clock. `data_synced_at`: when the
+    data step was last done. `account_id`: whose audience it is. `rules`: a fingerprint of the
+    config by which everybody was judged; `is_strict` while what it has changed may have to wait.
+    `gone_interests` are mapped and not at Mailchimp any more, `stopped_interests` left alone
+    because their groups are not believed. `spent_trust` is the override in the config that a
+    complete sync has used up.
     """
 
     since: str | None = None
@@ -41,6 +44,12 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     is_in_sync: bool = False
     cut: "CutFetch | None" = None
     interest_ids: list[str] = []
+    served_at: str | None = None
+    account_id: str = ""
+    rules: str = ""
+    is_strict: bool = False
+    gone_interests: list[str] = []
+    stopped_interests: list[str] = []
     spent_trust: dict[str, str] = {}
     held_plan: dict[str, str | int] = {}
 
@@ -75,52 +84,11 @@ def demand_full_scan(store: Store, but: Sequence[str]) -> None:
             save_status(store, list_id, status)
 
 
-def mark_everyone(store: Store, list_id: str) -> None:
-    """Have every row of the audience judged."""
-    with store.atomic():
-        store.query(
-            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
-            " WHERE mailchimp_list_id = ? AND sync_status <> 'todo'",
-            (list_id,),
-        )
-
-
-def mark_data_due(store: Store, list_id: str) -> None:
-    """Have every row judged whose names changed since they were last judged with data."""
-    with store.atomic():
-        store.query(
-            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
-            " WHERE mailchimp_list_id = ? AND is_data_due = 1 AND sync_status <> 'todo'",
-            (list_id,),
-        )
-
-
-def note_data_done(store: Store, verdicts: Iterable[RowVerdict]) -> None:
-    """These rows were judged with data; call inside a transaction."""
-    store.run_many(
-        "UPDATE civicrm_mailchimpsync_cache SET is_data_due = 0 WHERE id = ?",
-        [(verdict.row_id,) for verdict in verdicts],
-    )
-
-
-def mark_rows(store: Store, verdicts: Iterable[RowVerdict]) -> None:
-    """Mark rows with what was decided about them; call inside a transaction."""
-    store.run_many(
-        "UPDATE civicrm_mailchimpsync_cache SET sync_status = ?1, sync_reason = ?2,"
-        " moved_from = CASE WHEN ?1 IN ('ok', 'live') THEN NULL ELSE moved_from END,"
-        " owned_by = CASE WHEN EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e"
-        "  WHERE e.contact_id = civicrm_contact_id"
-        "   AND e.email_key = civicrm_mailchimpsync_cache.email_key)"
-        "  THEN civicrm_contact_id ELSE owned_by END WHERE id = ?3",
-        [(v.sync_status.value, v.reason.value, v.row_id) for v in verdicts],
-    )
-
-
 def count_unsettled(store: Store, list_id: str) -> int:
     """How many rows of the audience wait to be judged, or have an update under way."""
     row = store.query(
         "SELECT count(*) FROM civicrm_mailchimpsync_cache"
-        " WHERE mailchimp_list_id = ? AND sync_status IN ('live', 'redo')",
+        " WHERE mailchimp_list_id = ? AND mark IN ('live', 'redo') AND due = 0",
         (list_id,),
     ).fetchone()
     return int(row[0]) + count_todo(store, list_id)
@@ -129,8 +97,7 @@ def count_unsettled(store: Store, list_id: str) -> int:
 def count_todo(store: Store, list_id: str) -> int:
     """How many rows of the audience wait to be judged."""
     row = store.query(
-        "SELECT count(*) FROM civicrm_mailchimpsync_cache"
-        " WHERE mailchimp_list_id = ? AND sync_status = 'todo'",
+        "SELECT count(*) FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ? AND due > 0",
         (list_id,),
     ).fetchone()
     return int(row[0])

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
+from mcsync.cache.rows import save_data
 from mcsync.cache.store import Store
 from mcsync.model import DataRow, MemberChange, MemberStatus
 
@@ -62,7 +63,8 @@ def begin_data(store: Store) -> None:
     store.query("CREATE TEMP TABLE IF NOT EXISTS chosen (contact_id INTEGER PRIMARY KEY)")
     store.query("CREATE TEMP TABLE IF NOT EXISTS asked (row_id INTEGER PRIMARY KEY)")
     store.query(_WANTED)
-    store.query("DELETE FROM temp.wanted")
+    with store.atomic():
+        store.query("DELETE FROM temp.wanted")
 
 
 def choose_rows(store: Store, list_id: str, contact_ids: Collection[int] | None) -> None:
@@ -73,7 +75,7 @@ def choose_rows(store: Store, list_id: str, contact_ids: Collection[int] | None)
         store.run_many("INSERT INTO chosen VALUES (?)", ((i,) for i in contact_ids or ()))
         among = "" if contact_ids is None else _AMONG
         sql = f"INSERT INTO asked SELECT c.id {_CONCERNED} {among}"
-        store.conn.execute(sql, {"list_id": list_id})
+        store.query(sql, {"list_id": list_id})
 
 
 _ROW = """
@@ -185,15 +187,6 @@ def drop_wanted(store: Store, row_ids: Collection[int]) -> None:
     store.run_many("DELETE FROM wanted WHERE row_id = ?", [(row_id,) for row_id in row_ids])
 
 
-def mark_wanted(store: Store) -> None:
-    """Have the rows judged of which something is wanted."""
-    with store.atomic():
-        store.query(
-            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
-            " WHERE id IN (SELECT row_id FROM wanted) AND sync_status <> 'todo'"
-        )
-
-
 # --- what was sent --------------------------------------------------------------------------------
 
 
@@ -205,7 +198,7 @@ def load_sent(store: Store, row_ids: Sequence[int]) -> dict[int, Sent]:
 def keep_metadata(store: Store, metadata: Mapping[int, Metadata]) -> None:
     """Keep what plugins want to be kept of rows; call inside a transaction."""
     known = _load_data(store, list(metadata))
-    _save_data(store, {i: _with_metadata(known.get(i, {}), m) for i, m in metadata.items()})
+    save_data(store, {i: _with_metadata(known.get(i, {}), m) for i, m in metadata.items()})
 
 
 def note_sent(store: Store, row_id: int, change: MemberChange, metadata: Metadata) -> None:
@@ -217,7 +210,7 @@ def note_sent(store: Store, row_id: int, change: MemberChange, metadata: Metadat
     sent.merge_fields |= {k: v for k, v in change.merge_fields.items() if k not in _NAMES}
     sent.tags |= change.tags
     data = {**data, OWN: msgspec.to_builtins(sent)}
-    _save_data(store, {row_id: _with_metadata(data, metadata)})
+    save_data(store, {row_id: _with_metadata(data, metadata)})
 
 
 def _with_metadata(data: Mapping[str, object], metadata: Metadata) -> dict[str, object]:
@@ -233,10 +226,3 @@ def _load_data(store: Store, row_ids: Sequence[int]) -> dict[int, dict[str, dict
         (_encode(list(row_ids)).decode(),),
     )
     return {row_id: _decode_data(data) for row_id, data in rows}
-
-
-def _save_data(store: Store, data: Mapping[int, Mapping[str, object]]) -> None:
-    store.run_many(
-        "UPDATE civicrm_mailchimpsync_cache SET civicrm_data = ? WHERE id = ?",
-        [(_encode(each).decode() if each else None, row_id) for row_id, each in data.items()],
-    )

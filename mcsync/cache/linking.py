@@ -1,219 +1,203 @@
 """Which contact belongs to which member: the documents' steps between fetching and judging.
 
-All of it is set-based SQL on one audience. `mark_changed` tells the rows of every audience that
-something changed in CiviCRM, and `forget_changes` is its end, once all audiences were told.
+All of it is set-based SQL, in chunks: no transaction is long, for webhooks are stored meanwhile.
+What `begin` finds changed in CiviCRM is told to the rows of every audience; `finish` is its end,
+once all audiences were told.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
+from mcsync.cache import rows
+from mcsync.cache.rows import TABLE
 from mcsync.cache.store import Store
+from mcsync.cache.times import to_text
 
-# A person's rows: linked to the contact, or with an address that the contact owns.
-_MARK_CHANGED = """
-UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo', is_data_due = 1
-WHERE (sync_status <> 'todo' OR is_data_due = 0) AND id IN (
-    SELECT c.id FROM changed d
-    CROSS JOIN civicrm_mailchimpsync_cache c ON c.civicrm_contact_id = d.contact_id
-    UNION
-    SELECT c.id FROM changed d
-    CROSS JOIN civicrm_mailchimpsync_email e ON e.contact_id = d.contact_id
-    CROSS JOIN civicrm_mailchimpsync_cache c ON c.email_key = e.email_key
-)
-"""
+CHUNK = 5000  # rows, or contacts, in one transaction
 
 
-def mark_changed(store: Store) -> int:
-    """Make `todo` the rows of everyone who changed in CiviCRM; how many people changed."""
-    store.query("DROP TABLE IF EXISTS temp.changed")
-    store.query(
-        "CREATE TEMP TABLE changed AS"
-        " SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_dirty = 1"
-        " UNION SELECT contact_id FROM civicrm_mailchimpsync_group_contact WHERE is_dirty = 1"
-    )
-    store.query(_MARK_CHANGED)
+# --- what changed in CiviCRM ----------------------------------------------------------------------
+
+
+def begin(store: Store) -> int:
+    """Have the rows judged of everyone who changed in CiviCRM; how many people changed."""
+    with store.scratch():
+        store.query("DROP TABLE IF EXISTS temp.changed")
+        store.query("CREATE TEMP TABLE changed (contact_id INTEGER PRIMARY KEY)")
+    for table in ("contact", "group_contact"):
+        dirty = f"SELECT contact_id AS id FROM civicrm_mailchimpsync_{table} WHERE is_dirty = 1"
+        for after, last in _chunks_of(store, dirty):
+            with store.atomic():
+                store.query(
+                    f"INSERT OR IGNORE INTO changed {dirty} AND contact_id > ? AND contact_id <= ?",
+                    (after, last),
+                )
+    for after, last in _chunks_of(store, "SELECT contact_id AS id FROM temp.changed"):
+        with store.atomic():
+            rows.mark_concerned(store, after, last)
     return int(store.query("SELECT count(*) FROM changed").fetchone()[0])
 
 
-def wake_failed(store: Store, list_id: str) -> None:
-    """Rows whose update was given up, or whose write CiviCRM refused, are judged again."""
-    store.query(
-        "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'"
-        " WHERE mailchimp_list_id = ? AND sync_reason IN ('aborted', 'refused-by-civicrm')"
-        " AND sync_status = 'fail'",
-        (list_id,),
-    )
+def add_civi_only(store: Store, list_id: str, group_id: int, *, everybody: bool) -> int:
+    """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
+
+    Looks only at those whom `begin` found, unless `everybody` is asked for.
+    """
+    among = "SELECT contact_id AS id FROM temp.changed"
+    if everybody:
+        among = (
+            "SELECT contact_id AS id FROM civicrm_mailchimpsync_group_contact"
+            f" WHERE group_id = {int(group_id)}"
+        )
+    found = 0
+    for after, last in _chunks_of(store, among):
+        with store.atomic():
+            found += rows.add_civi_only(store, list_id, group_id, after, last, everybody=everybody)
+    return found
 
 
-def forget_changes(store: Store) -> None:
+def finish(store: Store) -> None:
     """Everyone concerned has been told."""
-    store.query("UPDATE civicrm_mailchimpsync_contact SET is_dirty = 0 WHERE is_dirty = 1")
-    store.query("UPDATE civicrm_mailchimpsync_group_contact SET is_dirty = 0 WHERE is_dirty = 1")
-    store.query("DROP TABLE IF EXISTS temp.changed")
+    for after, last in _chunks_of(store, "SELECT contact_id AS id FROM temp.changed"):
+        with store.atomic():
+            for table in ("contact", "group_contact"):
+                store.query(
+                    f"UPDATE civicrm_mailchimpsync_{table} SET is_dirty = 0 WHERE is_dirty = 1"
+                    " AND contact_id > ? AND contact_id <= ?",
+                    (after, last),
+                )
+    with store.scratch():
+        store.query("DROP TABLE IF EXISTS temp.changed")
 
 
-_FOLLOW_MERGE = """
-UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo', civicrm_contact_id = (
-    SELECT merged_to FROM civicrm_mailchimpsync_contact
-    WHERE contact_id = civicrm_mailchimpsync_cache.civicrm_contact_id)
-WHERE mailchimp_list_id = ? AND civicrm_contact_id IN (
-    SELECT contact_id FROM civicrm_mailchimpsync_contact
-    WHERE is_deleted = 1 AND merged_to IS NOT NULL)
-"""
-_LOSE_CONTACT = """
-UPDATE civicrm_mailchimpsync_cache SET lost_contact_id = civicrm_contact_id,
-    civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, sync_status = 'todo'
-WHERE mailchimp_list_id = ? AND civicrm_contact_id IN (
-    SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 1)
-"""
-_DROP_EMPTY = """
-DELETE FROM civicrm_mailchimpsync_cache
-WHERE mailchimp_list_id = ? AND sync_status = 'todo' AND civicrm_contact_id IS NULL
-  AND mailchimp_member_id IS NULL
-  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
-      WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id AND u.completed = 0)
-"""
+def _chunks_of(store: Store, select: str) -> Iterator[tuple[int, int]]:
+    """(above, up to) which id, for all ids of a SELECT."""
+    after = -(2**62)
+    while True:
+        row = store.query(
+            f"SELECT max(id) FROM (SELECT id FROM ({select}) WHERE id > ? ORDER BY id LIMIT ?)",
+            (after, CHUNK),
+        ).fetchone()
+        if row[0] is None:
+            return
+        yield after, row[0]
+        after = row[0]
 
 
-def remove_invalid_contact_ids(store: Store, list_id: str) -> None:
+def _due_chunks(store: Store, list_id: str) -> Iterator[tuple[int, int]]:
+    after = 0
+    while True:
+        row = store.query(
+            f"SELECT max(id) FROM (SELECT id FROM {TABLE}"
+            " WHERE mailchimp_list_id = ? AND due > 0 AND id > ? ORDER BY id LIMIT ?)",
+            (list_id, after, CHUNK),
+        ).fetchone()
+        if row[0] is None:
+            return
+        yield after, row[0]
+        after = row[0]
+
+
+# --- each audience --------------------------------------------------------------------------------
+
+
+def remove_invalid_contact_ids(store: Store, list_id: str, now: datetime) -> None:
     """removeInvalidContactIds: trashed and purged contacts lose their rows' CiviCRM half.
 
-    Rows of merged contacts move to the survivor. Rows with neither half go.
+    Rows of merged contacts move to the survivor. Rows with neither half go. `now` is CiviCRM's
+    time.
     """
-    store.query(_FOLLOW_MERGE, (list_id,))
-    store.query(_LOSE_CONTACT, (list_id,))
-    store.query(_DROP_EMPTY, (list_id,))
+    with store.atomic():
+        rows.lose_contacts(store, list_id, to_text(now))
 
 
 _NEW_OWNERS = """
 CREATE TEMP TABLE owner (
     row_id INTEGER, contact_id INTEGER, PRIMARY KEY (row_id, contact_id)) WITHOUT ROWID
 """
-_FIND_OWNERS = """
+_FIND_OWNERS = f"""
 INSERT OR IGNORE INTO owner
 SELECT r.id, e.contact_id
-FROM civicrm_mailchimpsync_cache r
+FROM {TABLE} r
 CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
 CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
-WHERE r.mailchimp_list_id = ? AND r.sync_status = 'todo' AND r.civicrm_contact_id IS NULL
-  AND r.mailchimp_member_id IS NOT NULL
+WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :last
+  AND r.civicrm_contact_id IS NULL AND r.mailchimp_member_id IS NOT NULL
+"""
+_SAME_NAME = f"""
+EXISTS (SELECT 1 FROM {TABLE} r
+    JOIN civicrm_mailchimpsync_contact c ON c.contact_id = o.contact_id
+    WHERE r.id = o.row_id
+      AND lower(c.first_name) = lower(json_extract(r.mailchimp_data, '$.first_name'))
+      AND lower(c.last_name) = lower(json_extract(r.mailchimp_data, '$.last_name'))
+      AND c.first_name || c.last_name <> '')
 """
 # The documents' steps, one after the other; each looks only at rows still without a contact.
-# With each: whether the contact is one of several owners, chosen by something else than a name.
-_OWNER_IN_GROUP = (
-    "SELECT row_id, min(o.contact_id) AS contact_id FROM owner o"
-    " JOIN civicrm_mailchimpsync_group_contact g"
-    " ON g.contact_id = o.contact_id AND g.group_id = :group_id {status} GROUP BY row_id"
+# Whether the contact is one of several owners, chosen by something else than a name, is told.
+_CHOSEN = f"""
+SELECT o.row_id, o.contact_id, NOT {_SAME_NAME} AS is_shared
+FROM (SELECT row_id, min(o.contact_id) AS contact_id FROM owner o {{among}} GROUP BY row_id) o
+"""
+_IN_GROUP = (
+    "JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = o.contact_id"
+    " AND g.group_id = :group {status}"
 )
 _STEPS = (
     # the address is owned by a single contact
-    (
-        "SELECT row_id, min(contact_id) AS contact_id FROM owner GROUP BY row_id"
-        " HAVING count(*) = 1",
-        False,
-    ),
+    "SELECT row_id, min(contact_id) AS contact_id, 0 AS is_shared FROM owner GROUP BY row_id"
+    " HAVING count(*) = 1",
     # the lowest id among those Added to the audience's group
-    (_OWNER_IN_GROUP.format(status="AND g.status = 'Added'"), True),
+    _CHOSEN.format(among=_IN_GROUP.format(status="AND g.status = 'Added'")),
     # the lowest id with any history of that group
-    (_OWNER_IN_GROUP.format(status=""), True),
+    _CHOSEN.format(among=_IN_GROUP.format(status="")),
     # the only one whose first and last name match
-    (
-        "SELECT row_id, min(o.contact_id) AS contact_id FROM owner o"
-        " JOIN civicrm_mailchimpsync_cache r ON r.id = o.row_id"
-        " JOIN civicrm_mailchimpsync_contact c ON c.contact_id = o.contact_id"
-        " WHERE lower(c.first_name) = lower(json_extract(r.mailchimp_data, '$.first_name'))"
-        " AND lower(c.last_name) = lower(json_extract(r.mailchimp_data, '$.last_name'))"
-        " AND c.first_name || c.last_name <> '' GROUP BY row_id HAVING count(*) = 1",
-        False,
-    ),
+    "SELECT row_id, min(contact_id) AS contact_id, 0 AS is_shared FROM owner o"
+    f" WHERE {_SAME_NAME} GROUP BY row_id HAVING count(*) = 1",
 )
-_LOWEST_ID = ("SELECT row_id, min(contact_id) AS contact_id FROM owner GROUP BY row_id", True)
+_LOWEST_ID = _CHOSEN.format(among="")
 
 
 def populate_missing_contact_ids(
     store: Store, list_id: str, group_id: int, *, skips_duplicates: bool
 ) -> int:
     """populateMissingContactIDs: find the contact of each member that has none; how many found."""
-    store.query("DROP TABLE IF EXISTS temp.owner")
-    store.query(_NEW_OWNERS)
-    store.query(_FIND_OWNERS, (list_id,))
     found = 0
-    for select, is_shared in (*_STEPS, *(() if skips_duplicates else (_LOWEST_ID,))):
-        cursor = store.conn.execute(
-            "UPDATE civicrm_mailchimpsync_cache SET civicrm_contact_id = m.contact_id,"
-            f" is_shared = :is_shared, lost_contact_id = NULL FROM ({select}) AS m"
-            " WHERE civicrm_mailchimpsync_cache.id = m.row_id",
-            {"group_id": group_id, "is_shared": is_shared},
-        )
-        found += cursor.rowcount
-        store.query(
-            "DELETE FROM owner WHERE row_id IN (SELECT id FROM civicrm_mailchimpsync_cache"
-            " WHERE id IN (SELECT row_id FROM owner) AND civicrm_contact_id IS NOT NULL)"
-        )
-    store.query("DROP TABLE temp.owner")
+    with store.scratch():
+        store.query("DROP TABLE IF EXISTS temp.owner")
+        store.query(_NEW_OWNERS)
+    for after, last in _due_chunks(store, list_id):
+        where = {"list": list_id, "after": after, "last": last}
+        with store.atomic():
+            store.query("DELETE FROM owner")
+            store.query(_FIND_OWNERS, where)
+            for select in (*_STEPS, *(() if skips_duplicates else (_LOWEST_ID,))):
+                found += rows.link_found(store, select, {"group": group_id})
+                store.query(
+                    f"DELETE FROM owner WHERE row_id IN (SELECT id FROM {TABLE}"
+                    " WHERE id IN (SELECT row_id FROM owner) AND civicrm_contact_id IS NOT NULL)"
+                )
+    with store.scratch():
+        store.query("DROP TABLE temp.owner")
     return found
 
 
-_DROP_DUPLICATES = """
-DELETE FROM civicrm_mailchimpsync_cache
-WHERE mailchimp_list_id = :list_id AND mailchimp_member_id IS NULL AND mailchimp_data IS NULL
-  AND civicrm_contact_id IN (
-    SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache
-    WHERE mailchimp_list_id = :list_id AND sync_status = 'todo'
-      AND civicrm_contact_id IS NOT NULL)
-  AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache other
-      WHERE other.mailchimp_list_id = :list_id
-        AND other.civicrm_contact_id = civicrm_mailchimpsync_cache.civicrm_contact_id
-        AND other.id <> civicrm_mailchimpsync_cache.id
-        AND (other.mailchimp_member_id IS NOT NULL
-             OR other.id < civicrm_mailchimpsync_cache.id))
-  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
-      WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id AND u.completed = 0)
-"""
-
-
 def cleanup_duplicates(store: Store, list_id: str) -> None:
-    """cleanupDuplicatesInCache: a contact whose member has a row needs none of its own."""
-    store.conn.execute(_DROP_DUPLICATES, {"list_id": list_id})
+    """cleanupDuplicatesInCache: a contact whose member has a row needs none of its own.
 
-
-_ADD_CIVI_ONLY = """
-INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, civicrm_contact_id, sync_status)
-SELECT :list_id, g.contact_id, 'todo'
-FROM civicrm_mailchimpsync_group_contact g
-JOIN civicrm_mailchimpsync_contact c ON c.contact_id = g.contact_id AND c.is_deleted = 0
-WHERE g.group_id = :group_id AND g.status = 'Added' {among}
-  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache r
-      WHERE r.civicrm_contact_id = g.contact_id AND r.mailchimp_list_id = :list_id)
-"""
-_AMONG_CHANGED = "AND g.contact_id IN (SELECT contact_id FROM changed)"
-
-
-def add_civi_only(store: Store, list_id: str, group_id: int, *, everything: bool) -> int:
-    """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
-
-    Looks only at those whom `mark_changed` found, unless `everything` is asked for.
+    And rows with neither half go.
     """
-    sql = _ADD_CIVI_ONLY.format(among="" if everything else _AMONG_CHANGED)
-    return store.conn.execute(sql, {"list_id": list_id, "group_id": group_id}).rowcount
-
-
-_IDENTIFY = """
-UPDATE civicrm_mailchimpsync_cache SET civicrm_groups = (
-    SELECT json_group_object(g.group_id, json_object(
-        'status', coalesce(g.status, 'Deleted'), 'date', g.said_at))
-    FROM civicrm_mailchimpsync_group_contact g
-    WHERE g.contact_id = civicrm_mailchimpsync_cache.civicrm_contact_id
-      AND g.group_id IN (SELECT value FROM json_each(:groups)))
-WHERE mailchimp_list_id = :list_id AND sync_status = 'todo' AND civicrm_contact_id IS NOT NULL
-"""
+    for after, last in _due_chunks(store, list_id):
+        with store.atomic():
+            rows.tidy_links(store, list_id, after, last)
 
 
 def identify_group_contact_changes(store: Store, list_id: str, group_ids: Sequence[int]) -> None:
     """identifyGroupContactChanges: the rows' own copy of where their contact stands."""
-    groups = msgspec.json.encode(list(group_ids)).decode()
-    store.conn.execute(_IDENTIFY, {"list_id": list_id, "groups": groups})
+    for after, last in _due_chunks(store, list_id):
+        with store.atomic():
+            rows.note_groups(store, list_id, group_ids, after, last)
 
 
 # --- whose address is it --------------------------------------------------------------------------
@@ -226,42 +210,34 @@ def load_addresses_to_look_up(
 
     In row id order, those above `after`.
     """
-    rows = store.query(
-        "SELECT id, email_key FROM civicrm_mailchimpsync_cache INDEXED BY cache_todo"
-        " WHERE mailchimp_list_id = ? AND sync_status = 'todo' AND civicrm_contact_id IS NULL"
-        " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
+    found = store.query(
+        f"SELECT id, email_key FROM {TABLE} INDEXED BY cache_due"
+        " WHERE mailchimp_list_id = ? AND due > 0 AND civicrm_contact_id IS NULL"
+        " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND email_key IS NOT NULL"
+        " AND id > ? ORDER BY id LIMIT ?",
         (list_id, after, limit),
     )
-    return [(row[0], row[1]) for row in rows]
-
-
-def note_looked_up(store: Store, row_ids: Sequence[int]) -> None:
-    """The owners of these rows' addresses are in the mirror now; call inside a transaction."""
-    store.query(
-        "UPDATE civicrm_mailchimpsync_cache SET is_looked_up = 1"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(row_ids).decode(),),
-    )
+    return [(row[0], row[1]) for row in found]
 
 
 def load_unknown_contacts(store: Store, contact_ids: Sequence[int]) -> list[int]:
     """Those of these contacts that are not in the mirror yet."""
-    rows = store.query(
+    found = store.query(
         "SELECT value FROM json_each(?) WHERE value NOT IN"
         " (SELECT contact_id FROM civicrm_mailchimpsync_contact)",
         (msgspec.json.encode(list(contact_ids)).decode(),),
     )
-    return [row[0] for row in rows]
+    return [row[0] for row in found]
 
 
 def load_linked_to_deleted(store: Store) -> list[int]:
     """Trashed contacts that rows are still linked to and whose survivor is not known."""
-    rows = store.query(
+    found = store.query(
         "SELECT DISTINCT c.contact_id FROM civicrm_mailchimpsync_contact c"
-        " JOIN civicrm_mailchimpsync_cache r ON r.civicrm_contact_id = c.contact_id"
+        f" JOIN {TABLE} r ON r.civicrm_contact_id = c.contact_id"
         " WHERE c.is_deleted = 1 AND c.merged_to IS NULL"
     )
-    return [row[0] for row in rows]
+    return [row[0] for row in found]
 
 
 def note_merged(store: Store, merged_to: Mapping[int, int]) -> None:

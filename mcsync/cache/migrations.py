@@ -4,6 +4,7 @@ The first four tables and their columns are those of the documents' table refere
 where that has serialized PHP. Columns and tables of our own come after.
 """
 
+import json
 from typing import TYPE_CHECKING
 
 from sqlite_utils.migrations import Migrations
@@ -356,6 +357,112 @@ def m005_speed(db: "Database") -> None:
     _execute(db, _M005)
     for trigger in _M005_TRIGGERS:
         db.conn.execute(trigger)
+
+
+# The queue is a mark of its own, and the documents' `sync_status` shows it. What was refused is
+# kept by address; what was agreed is remembered; contacts are known by when they were created.
+# A confirmation mail counts as asked when it is sent: before, it did when it was queued. Somebody
+# unsubscribed, and not by the gate, is taken for having left: else everybody whom Mailchimp says
+# so of would have news.
+_M006 = """
+DROP VIEW people;
+DROP VIEW failed_people;
+DROP VIEW audiences;
+DROP INDEX cache_todo;
+DROP INDEX cache_under_way;
+ALTER TABLE civicrm_mailchimpsync_cache RENAME COLUMN sync_status TO mark;
+ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN due INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN sync_status TEXT
+    GENERATED ALWAYS AS (iif(due > 0, 'todo', mark)) VIRTUAL;
+ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN agreed TEXT;
+ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN refusals TEXT;
+ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN lost_at TEXT;
+UPDATE civicrm_mailchimpsync_cache SET due = 0 WHERE mark <> 'todo';
+UPDATE civicrm_mailchimpsync_cache SET mark = 'ok' WHERE mark = 'todo';
+UPDATE civicrm_mailchimpsync_cache SET mark = 'ok' WHERE mark IN ('live', 'redo')
+    AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
+        WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id AND u.completed = 0);
+UPDATE civicrm_mailchimpsync_cache SET refusals = json_object(email_key,
+    json_object('at', refused_at, 'reason', coalesce(refusal, 'refused-by-mailchimp')))
+WHERE refused_at IS NOT NULL AND email_key IS NOT NULL;
+UPDATE civicrm_mailchimpsync_cache SET refusals = json_object(email_key,
+    json_object('at', reconfirmed_at, 'reason', 'compliance-state'))
+WHERE reconfirmed_at IS NOT NULL AND refusals IS NULL AND email_key IS NOT NULL
+    AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
+        WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id
+        AND json_extract(u.data, '$.status') = 'pending'
+        AND (u.completed = 0 OR u.mailchimpsync_batch_id IS NULL));
+UPDATE civicrm_mailchimpsync_cache SET reconfirmed_at = NULL
+WHERE reconfirmed_at IS NOT NULL
+    AND (SELECT count(*) > 0 AND count(u.mailchimpsync_batch_id) = 0
+        FROM civicrm_mailchimpsync_update u
+        WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id
+        AND json_extract(u.data, '$.status') = 'pending'
+        AND json_extract(u.cause, '$.at.status') = civicrm_mailchimpsync_cache.reconfirmed_at);
+UPDATE civicrm_mailchimpsync_cache SET lost_at = coalesce(mailchimp_updated, '')
+WHERE lost_contact_id IS NOT NULL;
+UPDATE civicrm_mailchimpsync_cache SET mailchimp_data =
+    json_remove(json_set(mailchimp_data, '$."status!"', json('true')), '$.gated')
+WHERE json_extract(mailchimp_data, '$.gated');
+UPDATE civicrm_mailchimpsync_cache SET mailchimp_data =
+    json_set(mailchimp_data, '$.left', json('true'))
+WHERE mailchimp_status = 'unsubscribed' AND json_extract(mailchimp_data, '$."status!"') IS NULL;
+UPDATE civicrm_mailchimpsync_cache SET mailchimp_data = json_remove(mailchimp_data, '$."status@"')
+WHERE mailchimp_status = 'transactional';
+ALTER TABLE civicrm_mailchimpsync_cache DROP COLUMN refused_at;
+ALTER TABLE civicrm_mailchimpsync_cache DROP COLUMN refusal;
+CREATE INDEX cache_due ON civicrm_mailchimpsync_cache (mailchimp_list_id, id) WHERE due > 0;
+CREATE INDEX cache_under_way ON civicrm_mailchimpsync_cache (mailchimp_list_id)
+    WHERE mark IN ('live', 'redo');
+CREATE INDEX cache_stray ON civicrm_mailchimpsync_cache (mailchimp_list_id)
+    WHERE email_key IS NULL AND mailchimp_member_id IS NOT NULL;
+
+ALTER TABLE civicrm_mailchimpsync_batch ADD COLUMN claimed_at TEXT;
+ALTER TABLE civicrm_mailchimpsync_batch ADD COLUMN all_done_at TEXT;
+ALTER TABLE civicrm_mailchimpsync_batch ADD COLUMN is_overdue INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE civicrm_mailchimpsync_batch ADD COLUMN unreadable_since TEXT;
+UPDATE civicrm_mailchimpsync_batch SET claimed_at = submitted_at WHERE response_processed < 2;
+
+ALTER TABLE civicrm_mailchimpsync_contact ADD COLUMN created_at TEXT NOT NULL DEFAULT '';
+ALTER TABLE civicrm_mailchimpsync_contact ADD COLUMN is_unseen INTEGER NOT NULL DEFAULT 0;
+DROP INDEX group_contact_dirty;
+CREATE INDEX group_contact_dirty ON civicrm_mailchimpsync_group_contact (contact_id)
+    WHERE is_dirty = 1;
+CREATE INDEX contact_unseen ON civicrm_mailchimpsync_contact (contact_id) WHERE is_unseen = 1;
+
+ALTER TABLE civicrm_mailchimpsync_plan ADD COLUMN kinds TEXT NOT NULL DEFAULT '';
+"""
+_PEOPLE_AND_AUDIENCES = _M002[
+    _M002.index("CREATE VIEW people") : _M002.index("CREATE VIEW waiting")
+]
+
+
+@migrations()
+def m006_one_queue(db: "Database") -> None:
+    """One queue, what was agreed and refused, whose contacts these are, and batches that hang."""
+    _execute(db, _M006)
+    _execute(db, _PEOPLE_AND_AUDIENCES)
+    _give_each_group_a_cursor(db)
+
+
+def _give_each_group_a_cursor(db: "Database") -> None:
+    """One cursor and one time of comparing served for all groups."""
+    table = "civicrm_mailchimpsync_state"
+    row = db.conn.execute(f"SELECT value FROM {table} WHERE key = 'mirror'").fetchone()
+    if row is None:
+        return
+    old = json.loads(row[0])
+    smart = set(old.get("smartGroupIds", ()))
+    groups = {
+        str(group_id): {
+            "historyId": old.get("historyId", 0),
+            "comparedAt": old.get("comparedAt", ""),
+            "isSmart": group_id in smart,
+        }
+        for group_id in old.get("groupIds", ())
+    }
+    state = {"groups": groups, "modifiedAt": old.get("modifiedAt", "")}
+    db.conn.execute(f"UPDATE {table} SET value = ? WHERE key = 'mirror'", (json.dumps(state),))
 
 
 def keep_reasons(db: "Database") -> None:

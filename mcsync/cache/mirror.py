@@ -10,28 +10,45 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.rows import ids_of, lose_strangers, mark_addresses
 from mcsync.cache.store import Store
 from mcsync.cache.times import LONG_AGO_TEXT, to_text
 from mcsync.model import (
+    LONG_AGO,
+    Contact,
     ContactPage,
     Email,
     GroupContact,
     GroupStatus,
     HistoryRow,
     NameWrite,
-    TrustedWord,
     email_key,
 )
 
 
-class MirrorState(msgspec.Struct, rename="camel"):
-    """How far the mirror reaches: which groups are in it, and up to where it was read."""
+class GroupState(msgspec.Struct, rename="camel", omit_defaults=True):
+    """How far the mirror of one group reaches: its history, and when all of it was compared."""
 
-    group_ids: list[int] = []
-    smart_group_ids: list[int] = []
     history_id: int = 0
-    modified_at: str = ""
     compared_at: str = ""
+    is_smart: bool = False
+
+
+class MirrorState(msgspec.Struct, rename="camel"):
+    """How far the mirror reaches, group by group, and up to when contacts were read."""
+
+    groups: dict[int, GroupState] = {}
+    modified_at: str = ""
+
+    @property
+    def smart_group_ids(self) -> set[int]:
+        """The mirrored groups that CiviCRM computes."""
+        return {group_id for group_id, group in self.groups.items() if group.is_smart}
+
+    def has_compared(self, group_ids: Iterable[int]) -> bool:
+        """Whether all of these groups were mirrored as a whole before."""
+        known = {group_id for group_id, group in self.groups.items() if group.compared_at}
+        return set(group_ids) <= known and bool(self.modified_at)
 
 
 def load_mirror_state(store: Store) -> MirrorState:
@@ -54,7 +71,7 @@ _EMAIL_COLUMNS = "email_id, contact_id, email, email_key, is_primary, is_bulkmai
 
 _NEW_CONTACT = f"""
 CREATE TEMP TABLE IF NOT EXISTS new_contact AS
-    SELECT {_CONTACT_COLUMNS}, modified_at FROM civicrm_mailchimpsync_contact LIMIT 0
+    SELECT {_CONTACT_COLUMNS}, modified_at, created_at FROM civicrm_mailchimpsync_contact LIMIT 0
 """
 _NEW_EMAIL = f"""
 CREATE TEMP TABLE IF NOT EXISTS new_email AS
@@ -85,13 +102,6 @@ SELECT contact_id FROM (
     SELECT {_EMAIL_COLUMNS} FROM new_email
 )
 """
-# An address that leaves a contact concerns whoever has it at Mailchimp.
-_WAKE_LOST_ADDRESSES = """
-UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo' WHERE email_key IN (
-    SELECT email_key FROM civicrm_mailchimpsync_email
-    WHERE contact_id IN (SELECT contact_id FROM new_dirty)
-)
-"""
 _DROP_EMAILS = """
 DELETE FROM civicrm_mailchimpsync_email
 WHERE contact_id IN (SELECT contact_id FROM new_dirty)
@@ -106,8 +116,9 @@ SELECT {_EMAIL_COLUMNS} FROM new_email WHERE contact_id IN (SELECT contact_id FR
 # than CiviCRM's last change of the contact.
 _KEEP_CONTACTS = f"""
 INSERT INTO civicrm_mailchimpsync_contact
-    ({_CONTACT_COLUMNS}, modified_at, first_name_at, last_name_at, gate_closed_at, is_dirty)
-SELECT {_CONTACT_COLUMNS}, modified_at, modified_at, modified_at,
+    ({_CONTACT_COLUMNS}, modified_at, created_at, first_name_at, last_name_at, gate_closed_at,
+    is_dirty)
+SELECT {_CONTACT_COLUMNS}, modified_at, created_at, modified_at, modified_at,
     CASE WHEN is_deceased OR is_opt_out OR do_not_email OR NOT EXISTS (
         SELECT 1 FROM civicrm_mailchimpsync_email e
         WHERE e.contact_id = new_contact.contact_id AND e.email <> '' AND NOT e.on_hold
@@ -118,7 +129,7 @@ ON CONFLICT (contact_id) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name,
     is_deleted = excluded.is_deleted, is_deceased = excluded.is_deceased,
     is_opt_out = excluded.is_opt_out, do_not_email = excluded.do_not_email,
-    modified_at = excluded.modified_at, is_dirty = 1,
+    modified_at = excluded.modified_at, created_at = excluded.created_at, is_dirty = 1,
     first_name_at = CASE WHEN excluded.first_name = first_name
         THEN first_name_at ELSE excluded.modified_at END,
     last_name_at = CASE WHEN excluded.last_name = last_name
@@ -132,11 +143,31 @@ ON CONFLICT (contact_id) DO UPDATE SET
 """
 
 
-def save_contacts(store: Store, page: ContactPage, *, only_known: bool = False) -> int:
-    """Take in contacts with all their addresses, in one transaction; how many had changed.
+# A contact id with another date of creation is another person.
+_FIND_STRANGERS = """
+SELECT n.contact_id FROM new_contact n
+JOIN civicrm_mailchimpsync_contact k ON k.contact_id = n.contact_id
+WHERE k.created_at <> '' AND n.created_at <> '' AND k.created_at <> n.created_at
+"""
+_NOTE_SEEN = """
+UPDATE civicrm_mailchimpsync_contact SET is_unseen = 0, is_dirty = 1 WHERE is_unseen = 1
+  AND contact_id IN (SELECT contact_id FROM new_contact)
+"""
+_NOTE_CREATED = """
+UPDATE civicrm_mailchimpsync_contact SET created_at = n.created_at FROM new_contact n
+WHERE n.contact_id = civicrm_mailchimpsync_contact.contact_id
+  AND civicrm_mailchimpsync_contact.created_at = '' AND n.created_at <> ''
+"""
+
+
+def save_contacts(
+    store: Store, page: ContactPage, now: datetime, *, only_known: bool = False
+) -> list[int]:
+    """Take in contacts with all their addresses, in one transaction.
 
     With `only_known`, contacts that are neither in the mirror nor own an address of a cache row
-    are left out: a site has more contacts than audiences have members.
+    are left out: a site has more contacts than audiences have members. Returns the ids that mean
+    other people now; what we knew of them is gone. `now` is CiviCRM's time.
     """
     with store.atomic():
         for sql in (_NEW_CONTACT, _NEW_EMAIL, _NEW_DIRTY):
@@ -144,7 +175,7 @@ def save_contacts(store: Store, page: ContactPage, *, only_known: bool = False) 
         for table in ("new_contact", "new_email", "new_dirty"):
             store.query(f"DELETE FROM temp.{table}")
         store.run_many(
-            "INSERT INTO new_contact VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO new_contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     contact.contact_id,
@@ -155,6 +186,7 @@ def save_contacts(store: Store, page: ContactPage, *, only_known: bool = False) 
                     contact.is_opt_out,
                     contact.do_not_email,
                     to_text(contact.modified_at),
+                    _created(contact),
                 )
                 for contact in page.contacts
             ),
@@ -167,13 +199,35 @@ def save_contacts(store: Store, page: ContactPage, *, only_known: bool = False) 
             store.query(
                 "DELETE FROM new_email WHERE contact_id NOT IN (SELECT contact_id FROM new_contact)"
             )
+        strangers = [row[0] for row in store.query(_FIND_STRANGERS)]
+        if strangers:
+            _forget_contacts(store, strangers, now)
         store.query(_FIND_DIRTY)
-        store.query(_WAKE_LOST_ADDRESSES)
+        # An address that leaves a contact concerns whoever has it at Mailchimp.
+        mark_addresses(store, "SELECT contact_id FROM new_dirty")
         store.query(_DROP_EMAILS)
         store.query(_KEEP_EMAILS)
         store.query(_KEEP_CONTACTS)
-        row = store.query("SELECT count(*) FROM new_dirty").fetchone()
-    return int(row[0])
+        store.query(_NOTE_SEEN)
+        store.query(_NOTE_CREATED)
+    return strangers
+
+
+def _created(contact: Contact) -> str:
+    return "" if contact.created_at == LONG_AGO else to_text(contact.created_at)
+
+
+def _forget_contacts(store: Store, contact_ids: Sequence[int], now: datetime) -> None:
+    """These ids mean other people now: what we knew of them, and who was linked to them, goes."""
+    lose_strangers(store, contact_ids, to_text(now))
+    ids = ids_of(contact_ids)
+    mark_addresses(store, f"SELECT value FROM json_each('{ids}')")
+    for table in ("contact", "email", "group_contact", "contact_data", "entity_tag"):
+        store.query(
+            f"DELETE FROM civicrm_mailchimpsync_{table}"
+            " WHERE contact_id IN (SELECT value FROM json_each(?))",
+            (ids,),
+        )
 
 
 _FORGET_STRANGERS = """
@@ -200,15 +254,79 @@ def _email_row(email: Email) -> tuple[object, ...]:
     )
 
 
-def mark_purged(store: Store, asked: Sequence[int], found: Iterable[int]) -> None:
+def mark_purged(store: Store, contact_ids: Iterable[int]) -> None:
     """Treat contacts that CiviCRM no longer has at all like trashed ones."""
-    gone = set(asked) - set(found)
     with store.atomic():
         store.run_many(
-            "UPDATE civicrm_mailchimpsync_contact SET is_deleted = 1, is_dirty = 1"
+            "UPDATE civicrm_mailchimpsync_contact SET is_deleted = 1, is_unseen = 0, is_dirty = 1"
             " WHERE contact_id = ? AND is_deleted = 0",
-            [(contact_id,) for contact_id in gone],
+            [(contact_id,) for contact_id in contact_ids],
         )
+
+
+def load_not_deleted(store: Store, contact_ids: Iterable[int]) -> list[int]:
+    """Those of these contacts whom the mirror has, and not as deleted."""
+    rows = store.query(
+        "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 0"
+        " AND contact_id IN (SELECT value FROM json_each(?)) ORDER BY contact_id",
+        (ids_of(contact_ids),),
+    )
+    return [row[0] for row in rows]
+
+
+def mark_unseen(store: Store, contact_ids: Iterable[int]) -> None:
+    """CiviCRM shows these no longer, and they are too many to be believed."""
+    with store.atomic():
+        store.run_many(
+            "UPDATE civicrm_mailchimpsync_contact SET is_unseen = 1"
+            " WHERE contact_id = ? AND is_deleted = 0",
+            [(contact_id,) for contact_id in contact_ids],
+        )
+
+
+def load_unseen(store: Store) -> list[int]:
+    """Contacts that CiviCRM shows no longer, and of which nobody believes it yet."""
+    rows = store.query(
+        "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_unseen = 1"
+        " AND is_deleted = 0 ORDER BY contact_id"
+    )
+    return [row[0] for row in rows]
+
+
+def count_unseen(store: Store, group_id: int) -> int:
+    """How many of a group's contacts CiviCRM shows no longer."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_contact c"
+        " CROSS JOIN civicrm_mailchimpsync_group_contact g"
+        "  ON g.contact_id = c.contact_id AND g.group_id = ?"
+        " WHERE c.is_unseen = 1 AND c.is_deleted = 0",
+        (group_id,),
+    ).fetchone()
+    return int(row[0])
+
+
+_SAMPLE = 50  # contacts asked for in each run, to know the site again
+
+
+def load_sample(store: Store) -> dict[int, str]:
+    """Some contacts, from all over the mirror, and when each was created, as text."""
+    first, last = (  # two questions: one for both would read the whole table
+        store.query(f"SELECT {end}(contact_id) FROM civicrm_mailchimpsync_contact").fetchone()[0]
+        for end in ("min", "max")
+    )
+    if first is None:
+        return {}
+    step = max(1, (last - first) // _SAMPLE)
+    found = {}
+    for start in range(first, last + 1, step):
+        contact_id, created_at, is_deleted = store.query(
+            "SELECT contact_id, created_at, is_deleted FROM civicrm_mailchimpsync_contact"
+            " WHERE contact_id >= ? ORDER BY contact_id LIMIT 1",
+            (start,),
+        ).fetchone()
+        if created_at and not is_deleted:
+            found[contact_id] = created_at
+    return found
 
 
 def load_mirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
@@ -243,7 +361,7 @@ def load_unmirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
 _APPLY_HISTORY = """
 INSERT INTO civicrm_mailchimpsync_group_contact
     (group_id, contact_id, status, history_id, says_in, said_at, said_id, is_dirty)
-VALUES (?, ?, ?, ?, ?, ?, ?, 1)
+VALUES (?, ?, nullif(?, 'Deleted'), ?, ?, ?, ?, 1)
 ON CONFLICT (group_id, contact_id) DO UPDATE SET
     is_dirty = CASE WHEN excluded.said_id > said_id
             OR (excluded.history_id > history_id AND excluded.status IS NOT status)
@@ -259,17 +377,19 @@ WHERE excluded.history_id > history_id OR excluded.said_id > said_id
 
 def apply_history(store: Store, rows: Sequence[HistoryRow]) -> None:
     """Take in new history, oldest first; call inside a transaction. Repeating it is harmless."""
-    store.run_many(_APPLY_HISTORY, map(_history_row, rows))
+    store.run_many(_APPLY_HISTORY, [_history_row(row) for row in rows if row.status in _SAYING])
+
+
+_SAYING = frozenset(GroupStatus)  # a row with an odd status says nothing
 
 
 def _history_row(row: HistoryRow) -> tuple[object, ...]:
-    is_there = row.status != GroupStatus.DELETED
     says_in = None if row.status == GroupStatus.PENDING else row.status == GroupStatus.ADDED
     is_said = not row.is_ours  # a human's Pending takes back what they said before
     return (
         row.group_id,
         row.contact_id,
-        row.status if is_there else None,
+        row.status,
         row.history_id,
         says_in if is_said else None,
         to_text(row.at) if is_said and says_in is not None else None,
@@ -278,12 +398,12 @@ def _history_row(row: HistoryRow) -> tuple[object, ...]:
 
 
 def begin_compare(store: Store) -> None:
-    """Make room for everything that CiviCRM has about the mapped groups."""
+    """Make room for everything that CiviCRM has about some groups."""
     store.query("DROP TABLE IF EXISTS temp.seen_place")
     store.query("DROP TABLE IF EXISTS temp.seen_history")
     store.query(
         "CREATE TEMP TABLE seen_place (group_id INTEGER, contact_id INTEGER, status TEXT,"
-        " is_smart INTEGER, PRIMARY KEY (group_id, contact_id)) WITHOUT ROWID"
+        " PRIMARY KEY (group_id, contact_id)) WITHOUT ROWID"
     )
     store.query(
         "CREATE TEMP TABLE seen_history (group_id INTEGER, contact_id INTEGER, history_id INTEGER,"
@@ -306,67 +426,84 @@ ON CONFLICT (group_id, contact_id) DO UPDATE SET
 
 def see_history(store: Store, rows: Sequence[HistoryRow]) -> None:
     """One page of the whole history, oldest first."""
-    with store.atomic():
-        store.run_many(_SEE_HISTORY, map(_history_row, rows))
+    with store.scratch():
+        store.run_many(_SEE_HISTORY, [_history_row(row) for row in rows if row.status in _SAYING])
 
 
 def see_group_contacts(store: Store, rows: Sequence[GroupContact]) -> None:
     """One page of all group contacts."""
-    with store.atomic():
+    with store.scratch():
         store.run_many(
-            "INSERT OR REPLACE INTO seen_place VALUES (?, ?, ?, 0)",
+            "INSERT OR REPLACE INTO seen_place VALUES (?, ?, ?)",
             ((row.group_id, row.contact_id, row.status) for row in rows),
         )
 
 
 def see_smart_group(store: Store, group_id: int, contact_ids: Sequence[int]) -> None:
     """One page of a smart group as CiviCRM resolved it."""
-    with store.atomic():
+    with store.scratch():
         store.run_many(
-            "INSERT OR REPLACE INTO seen_place VALUES (?, ?, 'Added', 1)",
+            "INSERT OR REPLACE INTO seen_place VALUES (?, ?, 'Added')",
             ((group_id, contact_id) for contact_id in contact_ids),
         )
 
 
-# What is there is the truth; the history tells who said it, and when. Where the last history
-# row does not lead to what is there (direct SQL, a merge, a lost history row), somebody changed
-# it without leaving a trace: just now if we knew it differently, else with the last trace. What
-# we know already, and what is as we wrote it ourselves, tells nothing new.
-_LEADS_THERE = "h.history_id IS NOT NULL AND (h.status IS 'Added') = (p.status = 'Added')"
-_IS_KNOWN = "m.status = p.status AND (h.history_id IS NULL OR m.history_id = h.history_id)"
+# The rule of `reconcile.places.observe_place`, for all contacts of some groups at once. `p` is what
+# is there (no row: gone), `h` what the history tells, `m` what was known, `c` the contact, if it is
+# not shown itself.
+_LEADS_THERE = "(h.history_id IS NOT NULL AND (h.status IS 'Added') = (p.status IS 'Added'))"
+_LEADS_ANEW = f"({_LEADS_THERE} AND h.history_id <> m.history_id)"
+_IS_TOLD = "(h.history_id IS NOT NULL AND h.status IS 'Deleted')"
+_IS_HEARD = "coalesce(h.said_id, 0) > m.said_id"
+_LAST_ID = "max(coalesce(h.history_id, 0), coalesce(m.history_id, 0))"
+# Which word stands: 'h' the history's, 'm' the one known, 'p' what is there now, '' none.
+_WHOSE = f"""
+CASE
+    WHEN :is_smart OR p.status IS 'Pending' THEN ''
+    WHEN p.contact_id IS NULL AND m.contact_id IS NULL THEN iif({_IS_TOLD}, 'h', '')
+    WHEN p.contact_id IS NULL AND (m.status IS NULL OR {_IS_TOLD} OR c.contact_id IS NOT NULL
+            OR iif({_IS_HEARD}, h.says_in, m.says_in) IS 0)
+        THEN iif({_IS_HEARD}, 'h', 'm')
+    WHEN p.contact_id IS NULL THEN 'p'
+    WHEN m.contact_id IS NOT NULL AND (m.status IS p.status OR {_LEADS_ANEW})
+        THEN iif({_IS_HEARD}, 'h', 'm')
+    WHEN m.contact_id IS NULL AND {_LEADS_THERE} THEN 'h'
+    ELSE 'p'
+END
+"""
+_HERE = "group_id = :group AND contact_id > :after AND contact_id <= :last"
 _COMPARED = f"""
-SELECT p.group_id AS group_id, p.contact_id AS contact_id, p.status AS status,
-    coalesce(h.history_id, 0) AS history_id,
-    CASE
-        WHEN p.is_smart OR p.status = 'Pending' THEN NULL
-        WHEN {_IS_KNOWN} THEN m.says_in
-        WHEN {_LEADS_THERE} THEN h.says_in
-        ELSE p.status = 'Added'
-    END AS says_in,
-    CASE
-        WHEN p.is_smart OR p.status = 'Pending' THEN NULL
-        WHEN {_IS_KNOWN} THEN m.said_at
-        WHEN {_LEADS_THERE} THEN h.said_at
-        WHEN m.status = p.status AND m.says_in = (p.status = 'Added') THEN m.said_at
-        WHEN m.contact_id IS NOT NULL AND m.status IS NOT p.status THEN :now
-        ELSE coalesce(h.said_at, :long_ago)
-    END AS said_at,
-    CASE WHEN {_LEADS_THERE} THEN max(h.said_id, coalesce(m.said_id, 0))
-        ELSE coalesce(h.history_id, 0) END AS said_id
-FROM seen_place p
-LEFT JOIN seen_history h ON h.group_id = p.group_id AND h.contact_id = p.contact_id
-LEFT JOIN civicrm_mailchimpsync_group_contact m
-    ON m.group_id = p.group_id AND m.contact_id = p.contact_id
-UNION ALL
-SELECT h.group_id, h.contact_id, NULL, h.history_id, h.says_in, h.said_at, h.said_id
-FROM seen_history h
-LEFT JOIN seen_place p ON p.group_id = h.group_id AND p.contact_id = h.contact_id
-WHERE p.contact_id IS NULL
+SELECT contact_id, status, history_id,
+    CASE whose WHEN 'h' THEN h_in WHEN 'm' THEN m_in WHEN 'p' THEN status IS 'Added' END AS says_in,
+    CASE whose WHEN 'h' THEN h_at WHEN 'm' THEN m_at
+        WHEN 'p' THEN iif(is_met, coalesce(h_at, :long_ago), :now) END AS said_at,
+    CASE WHEN :is_smart THEN 0 WHEN whose = 'h' THEN h_id WHEN whose = 'm' THEN m_id
+        WHEN status IS 'Pending' THEN max(h_id, m_id) ELSE history_id END AS said_id
+FROM (
+    SELECT k.contact_id AS contact_id, p.status AS status,
+        {_WHOSE} AS whose, iif(:is_smart, 0, {_LAST_ID}) AS history_id,
+        m.contact_id IS NULL AS is_met,
+        h.says_in AS h_in, h.said_at AS h_at, coalesce(h.said_id, 0) AS h_id,
+        m.says_in AS m_in, m.said_at AS m_at, coalesce(m.said_id, 0) AS m_id
+    FROM (
+        SELECT contact_id FROM seen_place WHERE {_HERE}
+        UNION SELECT contact_id FROM seen_history WHERE {_HERE}
+        UNION SELECT contact_id FROM civicrm_mailchimpsync_group_contact WHERE {_HERE}
+            AND (status IS NOT NULL OR :is_smart)
+        EXCEPT SELECT contact_id FROM seen_place WHERE {_HERE} AND status = ''
+    ) k
+    LEFT JOIN seen_place p ON p.group_id = :group AND p.contact_id = k.contact_id
+    LEFT JOIN seen_history h ON h.group_id = :group AND h.contact_id = k.contact_id
+    LEFT JOIN civicrm_mailchimpsync_group_contact m
+        ON m.group_id = :group AND m.contact_id = k.contact_id
+    LEFT JOIN civicrm_mailchimpsync_contact c
+        ON c.contact_id = k.contact_id AND (c.is_deleted OR c.is_unseen)
+)
 """
 _TAKE_COMPARED = f"""
 INSERT INTO civicrm_mailchimpsync_group_contact
     (group_id, contact_id, status, history_id, says_in, said_at, said_id, is_dirty)
-SELECT group_id, contact_id, status, history_id, says_in, said_at, said_id, 1
+SELECT :group, contact_id, status, history_id, says_in, said_at, said_id, 1
 FROM ({_COMPARED}) WHERE true
 ON CONFLICT (group_id, contact_id) DO UPDATE SET
     status = excluded.status, history_id = excluded.history_id, says_in = excluded.says_in,
@@ -377,31 +514,43 @@ WHERE excluded.status IS NOT status OR excluded.says_in IS NOT says_in
     OR excluded.said_at IS NOT said_at OR excluded.history_id <> history_id
     OR excluded.said_id <> said_id
 """
-_LEAVE_UNSEEN = """
-UPDATE civicrm_mailchimpsync_group_contact SET status = NULL, is_dirty = 1,
-    says_in = CASE WHEN says_in = 1 THEN 0 ELSE says_in END,
-    said_at = CASE WHEN says_in = 1 THEN :now ELSE said_at END
-WHERE status IS NOT NULL AND group_id IN (SELECT value FROM json_each(:groups))
-  AND NOT EXISTS (SELECT 1 FROM seen_place p WHERE p.group_id =
-      civicrm_mailchimpsync_group_contact.group_id AND p.contact_id =
-      civicrm_mailchimpsync_group_contact.contact_id)
-  AND NOT EXISTS (SELECT 1 FROM seen_history h WHERE h.group_id =
-      civicrm_mailchimpsync_group_contact.group_id AND h.contact_id =
-      civicrm_mailchimpsync_group_contact.contact_id)
+
+
+_CHUNK = 5000  # contacts of one group compared in one transaction
+_FIND_END = """
+SELECT max(contact_id) FROM (
+    SELECT contact_id FROM (SELECT contact_id FROM seen_place
+        WHERE group_id = :group AND contact_id > :after ORDER BY contact_id LIMIT :chunk)
+    UNION SELECT contact_id FROM (SELECT contact_id FROM seen_history
+        WHERE group_id = :group AND contact_id > :after ORDER BY contact_id LIMIT :chunk)
+    UNION SELECT contact_id FROM (SELECT contact_id FROM civicrm_mailchimpsync_group_contact
+        WHERE group_id = :group AND contact_id > :after ORDER BY contact_id LIMIT :chunk)
+    ORDER BY contact_id LIMIT :chunk)
 """
 
 
-def finish_compare(store: Store, group_ids: Sequence[int], now: datetime) -> None:
-    """Make the mirror what CiviCRM has about these groups; call inside a transaction."""
-    parameters = {
+def finish_compare(
+    store: Store, group_ids: Iterable[int], now: datetime, *, are_smart: bool = False
+) -> None:
+    """Make the mirror what CiviCRM has about these groups; `now` is CiviCRM's time.
+
+    In chunks, each a transaction: where we die in between, the next compare goes on.
+    """
+    where: dict[str, object] = {
         "now": to_text(now),
         "long_ago": LONG_AGO_TEXT,
-        "groups": msgspec.json.encode(list(group_ids)).decode(),
+        "is_smart": are_smart,
+        "chunk": _CHUNK,
     }
-    store.conn.execute(_TAKE_COMPARED, parameters)
-    store.conn.execute(_LEAVE_UNSEEN, parameters)
-    store.query("DROP TABLE temp.seen_place")
-    store.query("DROP TABLE temp.seen_history")
+    for group_id in group_ids:
+        where |= {"group": group_id, "after": 0}
+        while (last := store.query(_FIND_END, where).fetchone()[0]) is not None:
+            with store.atomic():
+                store.query(_TAKE_COMPARED, {**where, "last": last})
+            where["after"] = last
+    with store.scratch():
+        store.query("DROP TABLE temp.seen_place")
+        store.query("DROP TABLE temp.seen_history")
 
 
 def count_places(store: Store, group_ids: Sequence[int]) -> dict[tuple[int, str], int]:
@@ -456,20 +605,5 @@ def note_names(store: Store, writes: Iterable[NameWrite]) -> None:
                 write.contact_id,
             )
             for write in writes
-        ],
-    )
-
-
-def note_words(store: Store, words: Iterable[TrustedWord]) -> None:
-    """Let a word that was trusted stand in place of what CiviCRM said; inside a transaction.
-
-    History that is read again does not bring back what was overruled.
-    """
-    store.run_many(
-        "UPDATE civicrm_mailchimpsync_group_contact SET says_in = ?, said_at = ?,"
-        " said_id = max(said_id, history_id) WHERE contact_id = ? AND group_id = ?",
-        [
-            (word.statement.value, to_text(word.statement.at), word.contact_id, word.group_id)
-            for word in words
         ],
     )

@@ -10,9 +10,10 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.rows import mark_given_up, note_asked
 from mcsync.cache.store import Store, make_uid
 from mcsync.cache.times import from_text, to_text
-from mcsync.model import Batch, MemberChange, PlannedChange
+from mcsync.model import Batch, MemberChange, MemberStatus, PlannedChange
 
 CLAIMED = "claimed"  # our own word for a batch whose id we do not know yet
 DIRECT = "direct"  # and for updates that are sent one by one, outside any batch
@@ -23,12 +24,14 @@ ABORTED = "aborted"  # the documents' word for a batch that was stopped by hand
 class StoredCause(msgspec.Struct, omit_defaults=True):
     """Why an update was queued: the rule, and when a human caused each field (times as text).
 
-    `metadata` is what plugins of the data step keep when it has succeeded, by their names.
+    `for_others` are fields written for a contact who shares the member. `metadata` is what
+    plugins of the data step keep when it has succeeded, by their names.
     """
 
     reason: str
     at: dict[str, str] = {}
     is_gate: bool = False
+    for_others: list[str] = []
     metadata: dict[str, dict[str, object]] = {}
 
 
@@ -45,7 +48,12 @@ class QueuedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """One batch row; `batch_id` is None while only claimed."""
+    """One batch row; `batch_id` is None while only claimed.
+
+    `submitted_at` is our own time of the claim, `claimed_at` Mailchimp's. `all_done_at` is since
+    when every operation is finished although the batch is not, `unreadable_since` since when its
+    results cannot be read. Nobody waits for one that `is_overdue`.
+    """
 
     row_id: int
     list_id: str
@@ -55,6 +63,10 @@ class StoredBatch:
     submitted_at: datetime
     response_processed: int
     total_operations: int = 0
+    claimed_at: datetime | None = None
+    all_done_at: datetime | None = None
+    is_overdue: bool = False
+    unreadable_since: datetime | None = None
 
 
 def get_cache_uid(store: Store) -> str:
@@ -95,6 +107,7 @@ def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetim
             reason=planned.reason.value,
             at={name: to_text(at) for name, at in planned.caused_at.items()},
             is_gate=planned.is_gate,
+            for_others=list(planned.for_others),
         )
         if each is asked[-1]:
             cause.metadata = {name: dict(kept) for name, kept in planned.metadata.items()}
@@ -117,54 +130,35 @@ def add_update(
     )
 
 
-def queue_again(
-    store: Store, update: QueuedUpdate, change: MemberChange, reason: str, now: datetime
+def close_queued(
+    store: Store, row_ids: Iterable[int], why: str, now: datetime, newest: int | None = None
 ) -> None:
-    """Queue an update once more, before those of its row that wait; call inside a transaction."""
-    waiting = store.query(
-        "SELECT id, data, cause FROM civicrm_mailchimpsync_update WHERE completed = 0"
-        " AND mailchimpsync_cache_id = ? AND mailchimpsync_batch_id IS NULL ORDER BY id",
-        (update.row_id,),
-    ).fetchall()
-    cause = StoredCause(reason, update.cause.at, update.cause.is_gate, update.cause.metadata)
-    add_update(store, update.row_id, change, cause, now)
-    for update_id, data, why in waiting:
-        add_update(store, update.row_id, *decode_update(data, why), now)
-        # Its id was never told to anybody: it is the same update, in its place behind the other.
-        store.query("DELETE FROM civicrm_mailchimpsync_update WHERE id = ?", (update_id,))
+    """Close updates of these rows that were not sent yet; call inside a transaction.
 
-
-def has_open(store: Store, row_id: int) -> bool:
-    """Whether an update of this row is queued or under way."""
-    row = store.query(
-        "SELECT 1 FROM civicrm_mailchimpsync_update WHERE mailchimpsync_cache_id = ?"
-        " AND completed = 0 LIMIT 1",
-        (row_id,),
-    ).fetchone()
-    return row is not None
-
-
-def close_queued(store: Store, row_ids: Iterable[int], why: str, now: datetime) -> None:
-    """Close updates of these rows that were not sent yet; call inside a transaction."""
+    Only those up to the id `newest`, if it is given.
+    """
     store.run_many(
         "UPDATE civicrm_mailchimpsync_update SET completed = 1, error_response = ?,"
         " completed_at = ? WHERE mailchimpsync_cache_id = ? AND completed = 0"
-        " AND mailchimpsync_batch_id IS NULL",
-        [(why, to_text(now), row_id) for row_id in row_ids],
+        " AND mailchimpsync_batch_id IS NULL AND id <= ?",
+        [(why, to_text(now), row_id, 2**62 if newest is None else newest) for row_id in row_ids],
     )
+
+
+def find_newest_update(store: Store) -> int:
+    """The id of the newest update, 0 if there is none."""
+    row = store.query("SELECT max(id) FROM civicrm_mailchimpsync_update").fetchone()
+    return row[0] or 0
 
 
 def close_all_queued(store: Store, list_id: str, why: str, now: datetime) -> int:
     """Give up whatever of the audience was not sent yet; how many updates that was."""
     with store.atomic():
-        rows = store.conn.execute(_LOAD_ALL_QUEUED, {"list": list_id}).fetchall()
-        close_queued(store, [row[0] for row in rows], why, now)
-        store.run_many(
-            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'fail', sync_reason = 'aborted'"
-            " WHERE id = ?",
-            rows,
-        )
-    return len(rows)
+        queued = store.query(_LOAD_ALL_QUEUED, {"list": list_id}).fetchall()
+        row_ids = [row[0] for row in queued]
+        close_queued(store, row_ids, why, now)
+        mark_given_up(store, row_ids)
+    return len(queued)
 
 
 _LOAD_ALL_QUEUED = """
@@ -185,45 +179,58 @@ def count_queued(store: Store, list_id: str) -> int:
     return int(row[0])
 
 
-# A member has one operation in flight at a time: batches promise no order.
+# A member has one operation in flight at a time: batches promise no order. One in a batch that
+# hangs for too long is not waited for.
 _LOAD_QUEUED = """
 SELECT u.id, c.id, c.mailchimp_list_id, u.data, u.cause
 FROM civicrm_mailchimpsync_update u
 JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id
 WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_id = :list
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update other
+      LEFT JOIN civicrm_mailchimpsync_batch b ON b.id = other.mailchimpsync_batch_id
       WHERE other.mailchimpsync_cache_id = c.id AND other.completed = 0
-        AND (other.mailchimpsync_batch_id IS NOT NULL OR other.id < u.id))
+        AND (iif(b.id IS NULL, other.id < u.id, NOT b.is_overdue)))
 ORDER BY u.id LIMIT :limit
 """
 
 
 def claim(
-    store: Store, list_id: str, account: str, limit: int, now: datetime
+    store: Store, list_id: str, account: str, limit: int, now: datetime, claimed_at: datetime
 ) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
     """Claim queued updates of one audience for one batch, or None when there are none.
 
     One transaction: afterwards these updates belong to the batch, whatever happens to us.
+    `claimed_at` is Mailchimp's time: by it the batch is found again.
     """
     with store.atomic():
-        rows = store.conn.execute(_LOAD_QUEUED, {"list": list_id, "limit": limit}).fetchall()
-        return _claim_rows(store, list_id, account, rows, CLAIMED, now)
+        rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": limit}).fetchall()
+        return _claim_rows(store, list_id, account, rows, CLAIMED, now, claimed_at)
+
+
+def has_queued(store: Store, list_id: str) -> bool:
+    """Whether anything of the audience could be sent now."""
+    return bool(store.query(_LOAD_QUEUED, {"list": list_id, "limit": 1}).fetchall())
 
 
 def load_queued(store: Store, list_id: str) -> list[QueuedUpdate]:
     """What would be sent next, in order."""
-    rows = store.conn.execute(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
+    rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
     return [_read_queued(row) for row in rows]
 
 
 def claim_direct(
-    store: Store, list_id: str, account: str, row_ids: Sequence[int], now: datetime
+    store: Store,
+    list_id: str,
+    account: str,
+    row_ids: Sequence[int],
+    now: datetime,
+    claimed_at: datetime,
 ) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
     """Claim what is queued for these rows, to be sent by direct calls, or None."""
     with store.atomic():
-        rows = store.conn.execute(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
+        rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
         wanted = [row for row in rows if row[1] in set(row_ids)]
-        return _claim_rows(store, list_id, account, wanted, DIRECT, now)
+        return _claim_rows(store, list_id, account, wanted, DIRECT, now, claimed_at)
 
 
 def _claim_rows(
@@ -233,21 +240,26 @@ def _claim_rows(
     rows: Sequence[Sequence[object]],
     status: str,
     now: datetime,
+    claimed_at: datetime,
 ) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
+    """Give rows of the outbox to a batch; a confirmation counts as asked from now on."""
     if not rows:
         return None
     cursor = store.query(
         "INSERT INTO civicrm_mailchimpsync_batch (mailchimp_list_id, account, status,"
-        " submitted_at, total_operations) VALUES (?, ?, ?, ?, ?)",
-        (list_id, account, status, to_text(now), len(rows)),
+        " submitted_at, claimed_at, total_operations) VALUES (?, ?, ?, ?, ?, ?)",
+        (list_id, account, status, to_text(now), to_text(claimed_at), len(rows)),
     )
     batch_row = int(cursor.lastrowid or 0)
     store.run_many(
         "UPDATE civicrm_mailchimpsync_update SET mailchimpsync_batch_id = ? WHERE id = ?",
         [(batch_row, row[0]) for row in rows],
     )
-    batch = StoredBatch(batch_row, list_id, account, None, status, now, 0, len(rows))
-    return batch, tuple(_read_queued(row) for row in rows)
+    updates = tuple(_read_queued(row) for row in rows)
+    asking = [u for u in updates if u.change.status is MemberStatus.PENDING]
+    note_asked(store, [(u.row_id, u.cause.at.get("status")) for u in asking])
+    batch = StoredBatch(batch_row, list_id, account, None, status, now, 0, len(rows), claimed_at)
+    return batch, updates
 
 
 def _read_queued(row: Sequence[object]) -> QueuedUpdate:
@@ -274,8 +286,11 @@ def note_sent(store: Store, batch_row: int, batch: Batch) -> None:
 
 
 def release(store: Store, batch_row: int) -> None:
-    """The claimed batch never reached Mailchimp: its updates are queued again."""
+    """The claimed batch surely never came to be: its updates are queued again, nobody was asked."""
     with store.atomic():
+        updates = load_batch_updates(store, batch_row).values()
+        asking = [u.row_id for u in updates if u.change.status is MemberStatus.PENDING]
+        note_asked(store, [(row_id, None) for row_id in asking])
         store.query(
             "UPDATE civicrm_mailchimpsync_update SET mailchimpsync_batch_id = NULL"
             " WHERE mailchimpsync_batch_id = ? AND completed = 0",
@@ -288,15 +303,33 @@ def load_open_batches(store: Store, list_ids: Sequence[str]) -> list[StoredBatch
     """Batches of these audiences whose results are not all applied, oldest first."""
     rows = store.query(
         "SELECT id, mailchimp_list_id, account, mailchimp_batch_id, status, submitted_at,"
-        " response_processed, total_operations"
-        " FROM civicrm_mailchimpsync_batch INDEXED BY batch_open WHERE response_processed < 2"
+        " response_processed, total_operations, claimed_at, all_done_at, is_overdue,"
+        " unreadable_since FROM civicrm_mailchimpsync_batch INDEXED BY batch_open"
+        " WHERE response_processed < 2"
         " AND mailchimp_list_id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (_encode(list(list_ids)).decode(),),
     )
     return [
-        StoredBatch(row[0], row[1], row[2], row[3], row[4], from_text(row[5]), row[6], row[7])
+        StoredBatch(
+            row_id=row[0],
+            list_id=row[1],
+            account=row[2],
+            batch_id=row[3],
+            status=row[4],
+            submitted_at=from_text(row[5]),
+            response_processed=row[6],
+            total_operations=row[7],
+            claimed_at=_time(row[8]),
+            all_done_at=_time(row[9]),
+            is_overdue=bool(row[10]),
+            unreadable_since=_time(row[11]),
+        )
         for row in rows
     ]
+
+
+def _time(text: str | None) -> datetime | None:
+    return from_text(text) if text else None
 
 
 def load_known_batch_ids(store: Store) -> set[str]:
@@ -325,6 +358,45 @@ def note_batch(store: Store, batch_row: int, batch: Batch, processed: int) -> No
                 batch_row,
             ),
         )
+
+
+def note_waiting(
+    store: Store,
+    batch_row: int,
+    *,
+    all_done_at: datetime | None = None,
+    is_overdue: bool = False,
+    unreadable_since: datetime | None = None,
+) -> None:
+    """Keep for how long a batch has kept us waiting, by our own clock; what is None stays."""
+    with store.atomic():
+        store.query(
+            "UPDATE civicrm_mailchimpsync_batch SET all_done_at = coalesce(all_done_at, ?),"
+            " is_overdue = is_overdue OR ?, unreadable_since = coalesce(unreadable_since, ?)"
+            " WHERE id = ?",
+            (
+                to_text(all_done_at) if all_done_at else None,
+                is_overdue,
+                to_text(unreadable_since) if unreadable_since else None,
+                batch_row,
+            ),
+        )
+
+
+def load_overdue_rows(store: Store, list_id: str) -> list[int]:
+    """Due rows that wait for nothing but batches which hang for too long."""
+    rows = store.query(
+        "SELECT DISTINCT c.id FROM civicrm_mailchimpsync_update u"
+        " JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id AND b.is_overdue"
+        " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id AND c.due > 0"
+        " WHERE u.completed = 0 AND c.mailchimp_list_id = ? AND NOT EXISTS ("
+        "  SELECT 1 FROM civicrm_mailchimpsync_update o"
+        "  JOIN civicrm_mailchimpsync_batch n ON n.id = o.mailchimpsync_batch_id"
+        "  WHERE o.mailchimpsync_cache_id = c.id AND o.completed = 0 AND NOT n.is_overdue)"
+        " ORDER BY c.id",
+        (list_id,),
+    )
+    return [row[0] for row in rows]
 
 
 def note_processed(store: Store, batch_row: int, status: str | None = None) -> None:
@@ -366,14 +438,14 @@ class RowState:
     list_id: str
     data: Mapping[str, str | bool | None] | None
     updated: str | None
-    sync_status: str
+    member_id: str | None
     contact_id: int | None
 
 
 def load_row_state(store: Store, row_id: int) -> RowState | None:
     """A row as it is now, or None when it is gone."""
     row = store.query(
-        "SELECT id, mailchimp_list_id, mailchimp_data, mailchimp_updated, sync_status,"
+        "SELECT id, mailchimp_list_id, mailchimp_data, mailchimp_updated, mailchimp_member_id,"
         " civicrm_contact_id"
         " FROM civicrm_mailchimpsync_cache WHERE id = ?",
         (row_id,),

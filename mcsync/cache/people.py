@@ -1,8 +1,7 @@
-"""Persons: the members and contacts that belong together, put together from the cache.
+"""Persons: the units of decision, put together from the cache.
 
-Belonging together: a row links a member to a contact, or a contact with a place in the
-audience's group owns a member's address. A chunk of rows is widened to whole persons by
-set-based SQL, then split into persons by following these links.
+A chunk of rows is widened by set-based SQL to the contacts they concern, to these contacts' own
+rows and to whoever shares an address with them, then split into persons by a pure rule.
 
 The cache has no statistics, and SQLite takes a condition on the list or the group for a good
 place to begin. CROSS JOIN keeps it from that: it begins with the chunk, or each chunk would
@@ -16,9 +15,13 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.rows import TABLE, decode_refusals, ids_of
 from mcsync.cache.store import Store
-from mcsync.cache.times import LONG_AGO_TEXT, from_text
+from mcsync.cache.times import LONG_AGO_TEXT, from_text, to_text
 from mcsync.model import (
+    LONG_AGO,
+    SUBSCRIPTION,
+    Agreed,
     Contact,
     ContactView,
     Email,
@@ -28,160 +31,165 @@ from mcsync.model import (
     Place,
     Policy,
     Reason,
+    Refused,
     RowView,
     Statement,
 )
+from mcsync.reconcile.people import split
 
 CHUNK = 1000  # rows judged at once
 
 _STATUSES = {status.value: status for status in MemberStatus}
 _decode = msgspec.json.Decoder(dict[str, str | bool | None]).decode
+_decode_agreed = msgspec.json.Decoder(dict[str, tuple[bool, str, str]]).decode
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleChunk:
-    """Persons of one chunk, and where the next one begins.
-
-    `waiting` are rows whose person has an update under way: they are judged when it is known
-    what became of it.
-    """
+    """Persons of one chunk, and where the next one begins."""
 
     people: tuple[Person, ...]
-    waiting: tuple[int, ...]
     last_row_id: int
 
 
-def load_people(store: Store, policy: Policy) -> Iterator[PeopleChunk]:
-    """All persons with a row to do, chunk by chunk; rows may change between two chunks."""
+# Rows without a contact concern whoever owns their address.
+_OWNERS_OF_LATER_ROWS = f"""
+SELECT DISTINCT p.contact_id FROM person_contact p
+CROSS JOIN civicrm_mailchimpsync_email e ON e.contact_id = p.contact_id
+CROSS JOIN {TABLE} r ON r.email_key = e.email_key AND r.mailchimp_list_id = :list
+WHERE p.hop = 0 AND r.id > :after AND r.civicrm_contact_id IS NULL
+"""
+
+
+def load_people(store: Store, policy: Policy, now: datetime) -> Iterator[PeopleChunk]:
+    """All persons whom a due row concerns, chunk by chunk; rows may change between two chunks.
+
+    `now` is our own time: what was refused for a while may be tried again when that is over.
+    """
     after = 0
     judged: set[int] = set()
     while True:
-        row_ids = _load_todo(store, policy.list_id, after)
+        row_ids = _load_due(store, policy.list_id, after)
         if not row_ids:
             return
         after = row_ids[-1]
-        chunk = _load_chunk(store, policy, [i for i in row_ids if i not in judged])
-        # A person may have rows beyond this chunk: never judge anybody twice in one run.
-        judged |= {row.row_id for p in chunk.people for row in p.rows if row.row_id > after}
-        yield chunk
+        people = [p for p in load_persons_of(store, policy, row_ids, now) if _id(p) not in judged]
+        # A contact may concern rows beyond this chunk: never judge anybody twice in one run.
+        own = set(row_ids)
+        judged |= {_id(p) for p in people if not {row.row_id for row in p.rows} <= own}
+        judged |= {_id(p) for p in people if p.shared or p.sharers}
+        where = {"list": policy.list_id, "after": after}
+        judged |= {-row[0] for row in store.query(_OWNERS_OF_LATER_ROWS, where)}
+        yield PeopleChunk(tuple(people), after)
 
 
-def _load_todo(store: Store, list_id: str, after: int) -> list[int]:
+def _id(person: Person) -> int:
+    """One number for each person: contacts are negative, their ids and rows' ids overlap."""
+    return -person.contact.contact_id if person.contact else person.rows[0].row_id
+
+
+def _load_due(store: Store, list_id: str, after: int) -> list[int]:
     rows = store.query(
-        "SELECT id FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
-        " AND sync_status = 'todo' AND id > ? ORDER BY id LIMIT ?",
+        f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = ?"
+        " AND due > 0 AND id > ? ORDER BY id LIMIT ?",
         (list_id, after, CHUNK),
     )
     return [row[0] for row in rows]
 
 
-def load_persons_of(store: Store, policy: Policy, row_ids: Sequence[int]) -> PeopleChunk:
-    """The persons that these rows belong to, whatever their status."""
-    return _load_chunk(store, policy, row_ids)
+def load_persons_of(
+    store: Store,
+    policy: Policy,
+    row_ids: Sequence[int],
+    now: datetime = LONG_AGO,
+    contact_ids: Sequence[int] = (),
+) -> list[Person]:
+    """The persons whom these rows, or these contacts, concern, whatever their marks.
 
-
-def load_everybody(
-    store: Store, policy: Policy, row_ids: Sequence[int], contact_ids: Sequence[int]
-) -> list[tuple[Person, bool]]:
-    """The persons of these rows, and of contacts without a row, to be looked at.
-
-    With each: whether an update of theirs is under way, so that they cannot be judged yet.
+    These are the contacts that the rows are linked to or whose address they have, and rows
+    without a contact.
     """
-    with store.atomic():  # temporary tables only
-        _widen(store, policy, row_ids)
-        store.run_many(
-            "INSERT OR IGNORE INTO person_contact VALUES (?)",
-            [(contact_id,) for contact_id in contact_ids],
-        )
-    rows, contacts = _load_rows(store, policy), _load_contacts(store, policy)
+    with store.scratch():
+        _widen(store, policy, row_ids, contact_ids)
+    concerned = {
+        row[0] for row in store.query("SELECT contact_id FROM person_contact WHERE hop = 0")
+    }
+    rows, contacts = _load_rows(store, policy, now), _load_contacts(store, policy)
     rivals = _load_rivals(store) if policy.skips_duplicates else {}
-    waiting = _load_waiting(store)
+    wanted = set(row_ids)
     found = []
-    alone = dict(contacts)
-    for person_rows, person_contacts in _split(store, policy, rows, contacts):
-        rivalry = rivals.get(person_rows[0].row_id, ()) if not person_contacts else ()
-        person = Person(tuple(person_rows), tuple(person_contacts), rivalry)
-        found.append((person, any(row.row_id in waiting for row in person_rows)))
-        for contact in person_contacts:
-            del alone[contact.contact_id]
-    return found + [(Person((), (contact,)), False) for contact in alone.values()]
+    for person in split(rows.values(), contacts.values(), policy.group_id, rivals):
+        if person.contact is not None:
+            if person.contact.contact_id in concerned:
+                found.append(person)
+        elif person.rows[0].row_id in wanted and person.rows[0].contact_id is None:
+            found.append(person)
+    known = {p.contact.contact_id for p in found if p.contact}
+    strangers = [i for i in contact_ids if i in contacts and i not in known]
+    return found + [Person((), contacts[i]) for i in strangers]
 
 
-_WIDEN_CONTACTS = """
+# Contacts that the rows are linked to, or that own their addresses and have rows of their own or
+# a place in the group, now or before.
+_WIDEN_CONTACTS = f"""
 INSERT OR IGNORE INTO person_contact
-SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache
-WHERE id IN (SELECT row_id FROM person_row) AND civicrm_contact_id IS NOT NULL
+SELECT civicrm_contact_id, :hop FROM {TABLE}
+WHERE id IN (SELECT row_id FROM person_row WHERE hop = :hop) AND civicrm_contact_id IS NOT NULL
+    AND :hop = 0
 UNION
-SELECT e.contact_id
+SELECT e.contact_id, :hop
 FROM person_row p
-CROSS JOIN civicrm_mailchimpsync_cache r
-    ON r.id = p.row_id AND r.mailchimp_member_id IS NOT NULL
+CROSS JOIN {TABLE} r ON r.id = p.row_id AND r.email_key IS NOT NULL
 CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
-CROSS JOIN civicrm_mailchimpsync_group_contact g
-    ON g.contact_id = e.contact_id AND g.group_id = :group
 CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
+WHERE p.hop = :hop AND (
+    EXISTS (SELECT 1 FROM civicrm_mailchimpsync_group_contact g
+        WHERE g.group_id = :group AND g.contact_id = e.contact_id)
+    OR EXISTS (SELECT 1 FROM {TABLE} o
+        WHERE o.civicrm_contact_id = e.contact_id AND o.mailchimp_list_id = :list))
 """
-_WIDEN_ROWS = """
+# Their own rows, and those whose address they share.
+_WIDEN_ROWS = f"""
 INSERT OR IGNORE INTO person_row
-SELECT r.id FROM person_contact p
-CROSS JOIN civicrm_mailchimpsync_cache r
-    ON r.civicrm_contact_id = p.contact_id AND r.mailchimp_list_id = :list
+SELECT r.id, 1 FROM person_contact p
+CROSS JOIN {TABLE} r ON r.civicrm_contact_id = p.contact_id AND r.mailchimp_list_id = :list
+WHERE p.hop = :hop
 UNION
-SELECT r.id FROM person_contact p
-CROSS JOIN civicrm_mailchimpsync_group_contact g
-    ON g.contact_id = p.contact_id AND g.group_id = :group
+SELECT r.id, 2 FROM person_contact p
 CROSS JOIN civicrm_mailchimpsync_email e ON e.contact_id = p.contact_id
-CROSS JOIN civicrm_mailchimpsync_cache r
-    ON r.email_key = e.email_key AND r.mailchimp_list_id = :list
-    AND r.mailchimp_member_id IS NOT NULL
+CROSS JOIN {TABLE} r ON r.email_key = e.email_key AND r.mailchimp_list_id = :list
+WHERE p.hop = :hop
 """
 
 
-def _widen(store: Store, policy: Policy, row_ids: Sequence[int]) -> None:
-    store.query("CREATE TEMP TABLE IF NOT EXISTS person_row (row_id INTEGER PRIMARY KEY)")
-    store.query("CREATE TEMP TABLE IF NOT EXISTS person_contact (contact_id INTEGER PRIMARY KEY)")
+def _widen(
+    store: Store, policy: Policy, row_ids: Sequence[int], contact_ids: Sequence[int]
+) -> None:
+    """Rows of hop 0 are those asked for; contacts of hop 0 those to be judged.
+
+    Contacts of hop 1 share an address with an own row (hop 0 or 1) of these. Nobody goes further.
+    """
+    store.query("CREATE TEMP TABLE IF NOT EXISTS person_row (row_id INTEGER PRIMARY KEY, hop)")
+    store.query(
+        "CREATE TEMP TABLE IF NOT EXISTS person_contact (contact_id INTEGER PRIMARY KEY, hop)"
+    )
     store.query("DELETE FROM person_row")
     store.query("DELETE FROM person_contact")
-    store.run_many("INSERT INTO person_row VALUES (?)", ((row_id,) for row_id in row_ids))
-    where = {"list": policy.list_id, "group": policy.group_id}
-    while True:
-        contacts = store.conn.execute(_WIDEN_CONTACTS, where).rowcount
-        if contacts <= 0:
-            return
-        if store.conn.execute(_WIDEN_ROWS, where).rowcount <= 0:
-            return
-
-
-def _load_chunk(store: Store, policy: Policy, row_ids: Sequence[int]) -> PeopleChunk:
-    with store.atomic():  # temporary tables only
-        _widen(store, policy, row_ids)
-    rows = _load_rows(store, policy)
-    contacts = _load_contacts(store, policy)
-    rivals = _load_rivals(store) if policy.skips_duplicates else {}
-    waiting = _load_waiting(store)
-    people, postponed = [], []
-    for person_rows, person_contacts in _split(store, policy, rows, contacts):
-        if any(row.row_id in waiting for row in person_rows):
-            postponed += [row.row_id for row in person_rows]
-            continue
-        rivalry = rivals.get(person_rows[0].row_id, ()) if not person_contacts else ()
-        people.append(Person(tuple(person_rows), tuple(person_contacts), rivalry))
-    return PeopleChunk(tuple(people), tuple(postponed), max(row_ids, default=0))
-
-
-def _load_waiting(store: Store) -> set[int]:
-    rows = store.query(
-        "SELECT DISTINCT mailchimpsync_cache_id FROM civicrm_mailchimpsync_update"
-        " WHERE completed = 0 AND mailchimpsync_batch_id IS NOT NULL"
-        " AND mailchimpsync_cache_id IN (SELECT row_id FROM person_row)"
+    store.run_many("INSERT INTO person_row VALUES (?, 0)", ((i,) for i in row_ids))
+    store.run_many(
+        "INSERT OR IGNORE INTO person_contact VALUES (?, 0)", ((i,) for i in contact_ids)
     )
-    return {row[0] for row in rows}
+    where = {"list": policy.list_id, "group": policy.group_id}
+    store.query(_WIDEN_CONTACTS, {**where, "hop": 0})
+    store.query(_WIDEN_ROWS, {**where, "hop": 0})
+    store.query(_WIDEN_CONTACTS, {**where, "hop": 1})
+    store.query(_WIDEN_ROWS, {**where, "hop": 1})
 
 
 def _load_rivals(store: Store) -> dict[int, tuple[int, ...]]:
     rows = store.query(
         "SELECT DISTINCT r.id, e.contact_id FROM person_row p"
-        " JOIN civicrm_mailchimpsync_cache r ON r.id = p.row_id"
+        f" JOIN {TABLE} r ON r.id = p.row_id"
         "  AND r.civicrm_contact_id IS NULL AND r.mailchimp_member_id IS NOT NULL"
         " JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key"
         " JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id"
@@ -200,66 +208,107 @@ def _time(text: str | None) -> datetime | None:
     return from_text(text) if text else None
 
 
-def _load_rows(store: Store, policy: Policy) -> dict[int, RowView]:
+def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView]:
     rows = store.query(
         "SELECT id, civicrm_contact_id, mailchimp_member_id, mailchimp_email, mailchimp_status,"
-        " mailchimp_data, refused_at, refusal, reconfirmed_at, lost_contact_id, is_shared,"
-        " moved_from, owned_by"
-        " FROM civicrm_mailchimpsync_cache WHERE id IN (SELECT row_id FROM person_row)"
+        " mailchimp_data, refusals, reconfirmed_at, lost_at, is_shared,"
+        " moved_from, owned_by, agreed, due"
+        f" FROM {TABLE} WHERE id IN (SELECT row_id FROM person_row)"
     )
-    asking = _load_asking(store)
+    under_way = load_under_way_rows(store, "SELECT row_id FROM person_row")
     views = {}
     for row in rows:
-        member = _read_member(row, policy) if row[5] else None
         views[row[0]] = RowView(
             row_id=row[0],
             contact_id=row[1],
-            member=member,
-            refused_at=_time(row[6]),
-            refusal=Reason(row[7]) if row[7] else None,
-            reconfirmed_at=_time(row[8]),
-            lost_contact=row[9] is not None,
-            is_shared=bool(row[10]),
-            moved_from=row[11],
-            owned_by=row[12],
+            member=_read_member(row, policy) if row[5] else None,
+            refusals=_read_refusals(row[6], now) if row[6] else {},
+            reconfirmed_at=_time(row[7]),
+            lost_at=_time(row[8]),
+            is_shared=bool(row[9]),
+            moved_from=row[10],
+            owned_by=row[11],
+            agreed=_read_agreed(row[12]) if row[12] else {},
+            due=row[13],
             email=row[3],
-            is_asking=row[0] in asking,
+            is_under_way=row[0] in under_way,
         )
     return views
 
 
-def _load_asking(store: Store) -> set[int]:
-    """Rows for which a request to confirm waits to be sent."""
+def load_under_way_rows(store: Store, among: str) -> set[int]:
+    """Rows (of a SELECT) of which something may be carried out at Mailchimp at any moment.
+
+    A batch that hangs for too long does not count.
+    """
     rows = store.query(
-        "SELECT mailchimpsync_cache_id FROM civicrm_mailchimpsync_update"
-        " WHERE completed = 0 AND mailchimpsync_batch_id IS NULL"
-        " AND json_extract(data, '$.status') = 'pending'"
-        " AND mailchimpsync_cache_id IN (SELECT row_id FROM person_row)"
+        "SELECT DISTINCT u.mailchimpsync_cache_id FROM civicrm_mailchimpsync_update u"
+        " JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id"
+        f" WHERE u.completed = 0 AND NOT b.is_overdue AND u.mailchimpsync_cache_id IN ({among})"
     )
     return {row[0] for row in rows}
+
+
+_LONGEST_PAUSE_S = 86_400
+
+
+def _read_refusals(text: str, now: datetime) -> dict[str, Refused]:
+    found = {}
+    current = to_text(now)
+    for key, refusal in decode_refusals(text).items():
+        # A time too far in the future was written by a clock that was wrong: it counts as over.
+        is_paused = bool(refusal.retry_at) and current < refusal.retry_at
+        if is_paused:
+            left = from_text(refusal.retry_at) - now
+            is_paused = left.total_seconds() <= _LONGEST_PAUSE_S
+        if refusal.retry_at and not is_paused:
+            continue
+        at, reason = from_text(refusal.at), Reason(refusal.reason)
+        found[key] = Refused(at, reason, is_paused, refusal.is_leaving, refusal.data_print)
+    return found
+
+
+def _read_agreed(text: str) -> dict[str, Agreed]:
+    return {
+        topic: Agreed(value, from_text(at), Reason(reason))
+        for topic, (value, at, reason) in _decode_agreed(text).items()
+    }
 
 
 def _read_member(row: Sequence[object], policy: Policy) -> MemberView:
     data = _decode(str(row[5]))
     status = _STATUSES.get(str(row[4]))
-    is_in = bool(data.get("gated")) or (status is not None and status.is_in)
-    interests = {}
+    said_at, said = data.get("status@"), data.get("status!")
+    is_in = bool(said) if said is not None else status is not None and status.is_in
+    interests, has = {}, {}
+    written = {SUBSCRIPTION} if data.get("status~") else set()
     for interest_id in policy.interests:
-        at = data.get(f"interest-{interest_id}@")
+        name = f"interest-{interest_id}"
+        at, value = data.get(f"{name}@"), bool(data.get(name))
         if at:
-            value = bool(data.get(f"interest-{interest_id}"))
-            interests[interest_id] = Statement(value, from_text(str(at)))
+            word = bool(data.get(f"{name}!", value))
+            interests[interest_id] = Statement(word, from_text(str(at)))
+            if word != value:
+                has[interest_id] = value
+            if data.get(f"{name}~"):
+                written.add(interest_id)
+    names = ("first_name", "last_name")
     return MemberView(
         row_id=int(str(row[0])),
-        email=str(row[3]),
+        email=str(row[3] or ""),
         member_id=str(row[2]) if row[2] else None,
         status=status,
-        subscription=Statement(is_in, from_text(str(data["status@"]))),
+        subscription=Statement(is_in, from_text(str(said_at))) if said_at else None,
         interests=interests,
+        has=has,
+        has_left=bool(data.get("left")),
+        is_stranger=bool(data.get("met")),
+        written=frozenset(written),
         first_name=str(data.get("first_name") or ""),
         last_name=str(data.get("last_name") or ""),
         first_name_at=from_text(str(data.get("first_name@") or LONG_AGO_TEXT)),
         last_name_at=from_text(str(data.get("last_name@") or LONG_AGO_TEXT)),
+        said_names={n: str(data[f"{n}!"] or "") for n in names if f"{n}!" in data},
     )
 
 
@@ -272,6 +321,36 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
     ):
         flags = [bool(flag) for flag in row[3:]]
         emails[row[1]].append(Email(row[0], row[1], row[2], flags[0], flags[1], flags[2]))
+    places = _load_places(store, policy)
+    views = {}
+    for row in store.query(
+        "SELECT contact_id, first_name, last_name, is_deceased, is_opt_out, do_not_email,"
+        " modified_at, gate_closed_at, first_name_at, last_name_at, is_unseen"
+        " FROM civicrm_mailchimpsync_contact"
+        " WHERE contact_id IN (SELECT contact_id FROM person_contact) AND is_deleted = 0"
+    ):
+        contact = Contact(
+            contact_id=row[0],
+            first_name=row[1],
+            last_name=row[2],
+            is_deceased=bool(row[3]),
+            is_opt_out=bool(row[4]),
+            do_not_email=bool(row[5]),
+            modified_at=from_text(row[6]),
+        )
+        views[row[0]] = ContactView(
+            contact=contact,
+            emails=tuple(emails[row[0]]),
+            places=places[row[0]],
+            gate_closed_at=_time(row[7]),
+            first_name_at=from_text(row[8]),
+            last_name_at=from_text(row[9]),
+            is_unseen=bool(row[10]),
+        )
+    return views
+
+
+def _load_places(store: Store, policy: Policy) -> Mapping[int, dict[int, Place]]:
     places: dict[int, dict[int, Place]] = defaultdict(dict)
     groups = [policy.group_id, *(i.group_id for i in policy.interests.values())]
     for group_id, contact_id, status, says_in, said_at in store.query(
@@ -279,91 +358,8 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
         " FROM civicrm_mailchimpsync_group_contact"
         " WHERE contact_id IN (SELECT contact_id FROM person_contact)"
         " AND group_id IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(groups).decode(),),
+        (ids_of(groups),),
     ):
         said = None if says_in is None else Statement(bool(says_in), from_text(said_at))
-        places[contact_id][group_id] = Place(status == "Added", said)
-    views = {}
-    for row in store.query(
-        "SELECT contact_id, first_name, last_name, is_deleted, is_deceased, is_opt_out,"
-        " do_not_email, modified_at, gate_closed_at, first_name_at, last_name_at"
-        " FROM civicrm_mailchimpsync_contact"
-        " WHERE contact_id IN (SELECT contact_id FROM person_contact) AND is_deleted = 0"
-    ):
-        flags = [bool(flag) for flag in row[3:7]]
-        contact = Contact(
-            contact_id=row[0],
-            first_name=row[1],
-            last_name=row[2],
-            is_deceased=flags[1],
-            is_opt_out=flags[2],
-            do_not_email=flags[3],
-            modified_at=from_text(row[7]),
-        )
-        views[row[0]] = ContactView(
-            contact=contact,
-            emails=tuple(emails[row[0]]),
-            places=places[row[0]],
-            gate_closed_at=_time(row[8]),
-            first_name_at=from_text(row[9]),
-            last_name_at=from_text(row[10]),
-        )
-    return views
-
-
-# --- splitting ------------------------------------------------------------------------------------
-
-
-class _Sets:
-    """Disjoint sets of nodes. Contacts are negative nodes, rows positive: their ids overlap."""
-
-    def __init__(self) -> None:
-        self._parent: dict[int, int] = {}
-
-    def find(self, node: int) -> int:
-        """The node that stands for the set of this one."""
-        path = []
-        while (parent := self._parent.setdefault(node, node)) != node:
-            path.append(node)
-            node = parent
-        for passed in path:
-            self._parent[passed] = node
-        return node
-
-    def join(self, one: int, other: int) -> None:
-        """Put two sets together."""
-        self._parent[self.find(one)] = self.find(other)
-
-
-def _split(
-    store: Store, policy: Policy, rows: Mapping[int, RowView], contacts: Mapping[int, ContactView]
-) -> Iterator[tuple[list[RowView], list[ContactView]]]:
-    """Group rows and contacts into persons: connected by a link or by an owned address."""
-    links = [(row.row_id, row.contact_id) for row in rows.values()]
-    links += _load_shared(store, policy)
-    sets = _Sets()
-    for row_id, contact_id in links:
-        if row_id in rows and contact_id is not None and contact_id in contacts:
-            sets.join(row_id, -contact_id)
-    grouped: dict[int, tuple[list[RowView], list[ContactView]]] = defaultdict(lambda: ([], []))
-    for row_id in sorted(rows):
-        grouped[sets.find(row_id)][0].append(rows[row_id])
-    for contact_id in sorted(contacts):
-        root = sets.find(-contact_id)
-        if root in grouped:
-            grouped[root][1].append(contacts[contact_id])
-    yield from grouped.values()
-
-
-def _load_shared(store: Store, policy: Policy) -> list[tuple[int, int | None]]:
-    """(row id, contact id) where a contact with a place in the group owns a member's address."""
-    return store.query(
-        "SELECT p.row_id, e.contact_id FROM person_row p"
-        " CROSS JOIN civicrm_mailchimpsync_cache r ON r.id = p.row_id"
-        "  AND r.mailchimp_member_id IS NOT NULL"
-        " CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key"
-        " CROSS JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = e.contact_id"
-        "  AND g.group_id = ?"
-        " WHERE r.civicrm_contact_id IS NOT e.contact_id",
-        (policy.group_id,),
-    ).fetchall()
+        places[contact_id][group_id] = Place(status == "Added", said, status is not None)
+    return places

@@ -1,6 +1,6 @@
 """The plan of an audience: every decision that writes something, kept before its first write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -19,11 +19,16 @@ def forget_plan(store: Store, list_id: str) -> None:
         store.query("DELETE FROM civicrm_mailchimpsync_plan WHERE list_id = ?", (list_id,))
 
 
-def add_to_plan(store: Store, list_id: str, decisions: Sequence[Decision]) -> None:
-    """Add decisions; call inside a transaction."""
+def add_to_plan(
+    store: Store, list_id: str, decisions: Iterable[tuple[Decision, frozenset[str]]]
+) -> None:
+    """Add decisions, each with its kinds; call inside a transaction."""
     store.run_many(
-        "INSERT INTO civicrm_mailchimpsync_plan (list_id, decision) VALUES (?, ?)",
-        [(list_id, _encode(decision).decode()) for decision in decisions],
+        "INSERT INTO civicrm_mailchimpsync_plan (list_id, decision, kinds) VALUES (?, ?, ?)",
+        [
+            (list_id, _encode(decision).decode(), " ".join(sorted(kinds)))
+            for decision, kinds in decisions
+        ],
     )
 
 
@@ -34,22 +39,25 @@ def find_plan_end(store: Store) -> int:
 
 
 def load_plan(
-    store: Store, list_id: str, after: int = 0
+    store: Store, list_id: str, after: int = 0, held: frozenset[str] = frozenset()
 ) -> Iterator[tuple[tuple[int, Decision], ...]]:
     """The plan in chunks, as (plan id, decision); done ones may be dropped meanwhile.
 
-    Only what was planned `after` an id, if that is given.
+    Only what was planned `after` an id, if that is given; without the decisions of a kind that
+    is `held`.
     """
     while True:
         rows = store.query(
-            "SELECT id, decision FROM civicrm_mailchimpsync_plan"
+            "SELECT id, decision, kinds FROM civicrm_mailchimpsync_plan"
             " WHERE list_id = ? AND id > ? ORDER BY id LIMIT ?",
             (list_id, after, CHUNK),
         ).fetchall()
         if not rows:
             return
         after = rows[-1][0]
-        yield tuple((row[0], _decode(row[1])) for row in rows)
+        free = tuple((row[0], _decode(row[1])) for row in rows if not held & set(row[2].split()))
+        if free:
+            yield free
 
 
 def drop_from_plan(store: Store, plan_ids: Sequence[int]) -> None:

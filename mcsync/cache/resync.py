@@ -1,8 +1,4 @@
-"""Having people judged again because a human asks for it."""
-
-from collections.abc import Sequence
-
-import msgspec
+"""Who is in `fail`, to be judged again because a human asks for it."""
 
 from mcsync.cache.store import Store
 
@@ -15,15 +11,3 @@ def find_failed(store: Store, list_id: str) -> list[int]:
         (list_id,),
     )
     return [row[0] for row in rows]
-
-
-def mark_for_resync(store: Store, row_ids: Sequence[int]) -> None:
-    """Have these rows judged, as if Mailchimp had not refused them; call inside a transaction.
-
-    For which decision a confirmation mail was asked stays: nobody is mailed twice for one.
-    """
-    store.query(
-        "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo', refused_at = NULL,"
-        " refusal = NULL WHERE id IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(list(row_ids)).decode(),),
-    )

@@ -1,18 +1,153 @@
-"""Single cache rows: added, linked, and prepared for a member who is about to exist."""
+"""The cache's rows: every statement that writes one stands here.
 
-from collections.abc import Mapping, Sequence
+A row has two marks. `due` tells that it is to be judged: 0, or a number that grows with all that
+is learned. `mark` tells how it stood when it was last judged, or when a result came in. The
+documents' `sync_status` shows both: `todo` while the row is due, else the mark.
+
+    what happens                          due                      mark
+    ------------------------------------  -----------------------  -----------------------------
+    a row is made                         1                        ok
+      because the judge needs one         0                        live
+    a look has news, CiviCRM changed,     + 1                      stays
+      a rule or a mapping changed,
+      a human asks (resync)
+    the judge decides                     0, if it is what it was  ok, fail; live or redo while
+                                            when the row was read    an update is queued or sent
+    the judge has to wait, or a guard     stays                    stays
+      holds the plan
+    a result: done                        stays, + 1 with news     ok (fail: for the mail gate),
+                                                                     live while another is open
+    a result: refused                     + 1                      fail
+    queued updates are given up by hand   stays; + 1 in the next   fail
+                                            fetch
+
+Only `mark_judged` and `mark_plain` ever take a row out of the queue. No row without an open update
+is `live` or `redo`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from mcsync.cache.store import Store
-from mcsync.model import Reason, email_key
+from mcsync.cache.times import to_text
+from mcsync.model import Agreement, Reason, RowVerdict, SyncStatus, email_key
+
+TABLE = "civicrm_mailchimpsync_cache"
+
+_encode = msgspec.json.Encoder().encode
+
+_UPDATES = f"civicrm_mailchimpsync_update u WHERE u.mailchimpsync_cache_id = {TABLE}.id"
+# What an open update makes of a row's mark; null when none is open.
+_OPEN_MARK = (
+    "(SELECT CASE count(*) WHEN 0 THEN NULL ELSE"
+    " iif(max(json_extract(u.data, '$.status') = 'pending'), 'redo', 'live') END"
+    f" FROM {_UPDATES} AND u.completed = 0)"
+)
+_IS_OPEN = f"EXISTS (SELECT 1 FROM {_UPDATES} AND u.completed = 0)"
+
+
+def ids_of(row_ids: Iterable[int]) -> str:
+    """Row ids as a parameter for json_each."""
+    return _encode(list(row_ids)).decode()
+
+
+# --- Mailchimp's half: what a look taught ---------------------------------------------------------
+
+LookRow = tuple[
+    int | None,  # row id; None: a new row
+    str,  # list id
+    str | None,  # address, as it is compared
+    str | None,  # Mailchimp's member id
+    str | None,  # address, as it is spelled
+    str | None,  # status
+    str | None,  # when changed
+    str | None,  # data
+    str | None,  # Mailchimp's contact id
+    int,  # the fetch that saw the member; 0 for none
+    int,  # 1 when there are news
+]
+_SAVE_LOOKS = f"""
+INSERT INTO {TABLE} (id, mailchimp_list_id, email_key, mailchimp_member_id, mailchimp_email,
+    mailchimp_status, mailchimp_updated, mailchimp_data, unique_contact, seen_fetch, due, mark)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok')
+ON CONFLICT (id) DO UPDATE SET
+    email_key = excluded.email_key,
+    is_looked_up = is_looked_up AND email_key IS excluded.email_key,
+    mailchimp_member_id = excluded.mailchimp_member_id,
+    mailchimp_email = excluded.mailchimp_email,
+    mailchimp_status = excluded.mailchimp_status,
+    mailchimp_updated = excluded.mailchimp_updated,
+    mailchimp_data = excluded.mailchimp_data,
+    unique_contact = excluded.unique_contact,
+    civicrm_data = iif(excluded.mailchimp_member_id IS NULL, NULL, civicrm_data),
+    seen_fetch = max(seen_fetch, excluded.seen_fetch),
+    is_data_due = max(is_data_due, excluded.due),
+    due = due + excluded.due
+"""
+
+
+def save_looks(store: Store, rows: Sequence[LookRow]) -> None:
+    """Keep what looks taught; call inside a transaction."""
+    store.run_many(_SAVE_LOOKS, rows)
+
+
+def add_strangers(store: Store, rows: Sequence[LookRow]) -> int:
+    """Add members who cannot be known; how many were added. Call inside a transaction.
+
+    The others have a row after all: audiences from before 2015 may have an address twice.
+    """
+    before = store.conn.total_changes
+    store.run_many(_SAVE_LOOKS.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING", rows)
+    return store.conn.total_changes - before
+
+
+def note_seen(store: Store, rows: Sequence[tuple[str, int, int]]) -> None:
+    """(when changed, fetch, row id) of members who were seen with nothing new about them."""
+    store.run_many(
+        f"UPDATE {TABLE} SET mailchimp_updated = ?, seen_fetch = max(seen_fetch, ?) WHERE id = ?",
+        rows,
+    )
+
+
+# Whoever owns the address that a member leaves may have had no other.
+_MARK_LEFT_BEHIND = f"""
+UPDATE {TABLE} SET due = due + 1 WHERE id IN (
+    SELECT o.id FROM {TABLE} r
+    CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
+    CROSS JOIN {TABLE} o ON o.civicrm_contact_id = e.contact_id
+        AND +o.mailchimp_list_id = r.mailchimp_list_id
+    WHERE r.id IN (SELECT value FROM json_each(?)))
+"""
+
+
+def take_addresses(store: Store, row_ids: Iterable[int]) -> None:
+    """These members no longer have the address that we know; call inside a transaction."""
+    ids = list(row_ids)
+    store.query(_MARK_LEFT_BEHIND, (ids_of(ids),))
+    store.run_many(
+        f"UPDATE {TABLE} SET moved_from = coalesce(moved_from, email_key), email_key = NULL,"
+        " is_looked_up = 0, due = due + 1 WHERE id = ?",
+        [(row_id,) for row_id in ids],
+    )
+
+
+def give_addresses(store: Store, keys: Mapping[int, str]) -> None:
+    """By row id, the address that a member has moved to; call inside a transaction."""
+    store.run_many(
+        f"UPDATE OR IGNORE {TABLE} SET email_key = ? WHERE id = ?",
+        [(key, row_id) for row_id, key in keys.items()],
+    )
+
+
+# --- CiviCRM's half: which contact ----------------------------------------------------------------
 
 
 def add_row(store: Store, list_id: str, contact_id: int | None) -> int:
     """A new row for a contact that needs one of its own; call inside a transaction."""
     cursor = store.query(
-        "INSERT INTO civicrm_mailchimpsync_cache"
-        " (mailchimp_list_id, civicrm_contact_id, sync_status) VALUES (?, ?, 'live')",
+        f"INSERT INTO {TABLE} (mailchimp_list_id, civicrm_contact_id, mark, due)"
+        " VALUES (?, ?, 'live', 0)",
         (list_id, contact_id),
     )
     return int(cursor.lastrowid or 0)
@@ -21,130 +156,455 @@ def add_row(store: Store, list_id: str, contact_id: int | None) -> int:
 def link_rows(store: Store, contacts: Mapping[int, int]) -> None:
     """Link rows to the contacts that were created for them; call inside a transaction."""
     store.run_many(
-        "UPDATE civicrm_mailchimpsync_cache SET civicrm_contact_id = ?, lost_contact_id = NULL"
+        f"UPDATE {TABLE} SET civicrm_contact_id = ?, lost_contact_id = NULL, lost_at = NULL"
         " WHERE id = ?",
         [(contact_id, row_id) for row_id, contact_id in contacts.items()],
     )
 
 
-def prepare_address(store: Store, row_id: int, email: str) -> None:
-    """Tell a row the address its member is going to have, so that a fetch finds the row.
+def link_found(store: Store, found: str, parameters: Mapping[str, object]) -> int:
+    """Link rows to contacts; `found` selects row_id, contact_id, is_shared. How many were linked.
 
-    The member's id stays unset until the member exists. Call inside a transaction.
+    Call inside a transaction.
     """
-    store.query(
-        "UPDATE OR IGNORE civicrm_mailchimpsync_cache SET mailchimp_email = ?, email_key = ?"
-        " WHERE id = ?",
-        (email, email_key(email), row_id),
-    )
+    return store.query(
+        f"UPDATE {TABLE} SET civicrm_contact_id = m.contact_id, is_shared = m.is_shared,"
+        f" lost_contact_id = NULL, lost_at = NULL FROM ({found}) AS m WHERE {TABLE}.id = m.row_id",
+        parameters,
+    ).rowcount
 
 
-def note_refused(store: Store, row_id: int, decided_at: str | None, reason: Reason) -> None:
-    """Mailchimp refused to subscribe this row for a decision; call inside a transaction."""
-    store.query(
-        "UPDATE civicrm_mailchimpsync_cache SET refused_at = ?, refusal = ? WHERE id = ?",
-        (decided_at, reason.value, row_id),
-    )
+_MERGED = (
+    "SELECT contact_id FROM civicrm_mailchimpsync_contact"
+    " WHERE is_deleted = 1 AND merged_to IS NOT NULL"
+)
+_FOLLOW_MERGES = f"""
+UPDATE {TABLE} SET due = due + 1, civicrm_contact_id = (
+    SELECT merged_to FROM civicrm_mailchimpsync_contact
+    WHERE contact_id = {TABLE}.civicrm_contact_id)
+WHERE mailchimp_list_id = :list AND civicrm_contact_id IN ({_MERGED})
+"""
+_LOSE_CONTACTS = f"""
+UPDATE {TABLE} SET lost_contact_id = civicrm_contact_id, lost_at = :now,
+    civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, due = due + 1
+WHERE mailchimp_list_id = :list AND civicrm_contact_id IN (
+    SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 1)
+"""
 
 
-def note_reconfirmed(store: Store, row_id: int, decided_at: str | None) -> None:
-    """A confirmation mail is asked for, for a decision; call inside a transaction."""
-    store.query(
-        "UPDATE civicrm_mailchimpsync_cache SET reconfirmed_at = ? WHERE id = ?",
-        (decided_at, row_id),
-    )
+def lose_contacts(store: Store, list_id: str, now: str) -> None:
+    """Rows of merged contacts move to the survivor; of trashed and purged ones they lose it.
 
-
-def lose_member(store: Store, row_id: int, data: Mapping[str, str | bool | None]) -> None:
-    """The row's member is no longer in the audience; call inside a transaction.
-
-    By Mailchimp's contact id, which is kept, they are known again under whatever address.
+    Call inside a transaction.
     """
+    where = {"list": list_id, "now": now}
+    store.query(_FOLLOW_MERGES, where)
+    store.query(_LOSE_CONTACTS, where)
+
+
+def lose_strangers(store: Store, contact_ids: Iterable[int], now: str) -> None:
+    """These contact ids mean other people now; call inside a transaction."""
     store.query(
-        "UPDATE civicrm_mailchimpsync_cache SET mailchimp_member_id = NULL,"
-        " mailchimp_status = NULL, mailchimp_data = ?,"
-        " civicrm_data = NULL, sync_status = 'todo' WHERE id = ?",
-        (msgspec.json.encode(data).decode(), row_id),
+        f"UPDATE {TABLE} SET lost_contact_id = civicrm_contact_id, lost_at = ?,"
+        " civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, due = due + 1"
+        " WHERE civicrm_contact_id IN (SELECT value FROM json_each(?))",
+        (now, ids_of(contact_ids)),
     )
 
 
-def find_addresses(store: Store, list_id: str, contact_id: int) -> list[str]:
-    """Addresses under which a contact may be a member: their own, and those of linked rows."""
-    rows = store.query(
-        "SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id = ?1 AND email <> ''"
-        " UNION SELECT email_key FROM civicrm_mailchimpsync_cache"
-        "  WHERE civicrm_contact_id = ?1 AND mailchimp_list_id = ?2 AND email_key IS NOT NULL",
-        (contact_id, list_id),
+_NO_LONGER_SHARED = f"""
+UPDATE {TABLE} SET is_shared = 0
+WHERE mailchimp_list_id = :list AND due > 0 AND id > :after AND id <= :last AND is_shared
+  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
+    JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
+    WHERE e.email_key = {TABLE}.email_key AND e.contact_id <> {TABLE}.civicrm_contact_id)
+"""
+_DROP_DUPLICATES = f"""
+DELETE FROM {TABLE}
+WHERE mailchimp_list_id = :list AND mailchimp_member_id IS NULL AND mailchimp_data IS NULL
+  AND civicrm_contact_id IN (
+    SELECT civicrm_contact_id FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0
+      AND id > :after AND id <= :last AND civicrm_contact_id IS NOT NULL)
+  AND EXISTS (SELECT 1 FROM {TABLE} other
+      WHERE other.mailchimp_list_id = :list
+        AND other.civicrm_contact_id = {TABLE}.civicrm_contact_id AND other.id <> {TABLE}.id
+        AND (other.mailchimp_member_id IS NOT NULL OR other.id < {TABLE}.id))
+  AND NOT {_IS_OPEN}
+"""
+
+
+_DROP_EMPTY = f"""
+DELETE FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0 AND id > :after AND id <= :last
+  AND civicrm_contact_id IS NULL AND mailchimp_member_id IS NULL AND NOT {_IS_OPEN}
+"""
+
+
+def tidy_links(store: Store, list_id: str, after: int, last: int) -> None:
+    """cleanupDuplicatesInCache: a contact whose member has a row needs none of its own.
+
+    Rows with neither half go. And an address that only one contact owns any more is shared no
+    more. For due rows above `after` up to `last`; call inside a transaction.
+    """
+    where = {"list": list_id, "after": after, "last": last}
+    store.query(_DROP_EMPTY, where)
+    store.query(_NO_LONGER_SHARED, where)
+    store.query(_DROP_DUPLICATES, where)
+
+
+_ADD_CIVI_ONLY = f"""
+INSERT INTO {TABLE} (mailchimp_list_id, civicrm_contact_id, mark, due)
+SELECT :list, g.contact_id, 'ok', 1
+FROM {{source}}
+CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = g.contact_id AND c.is_deleted = 0
+WHERE g.group_id = :group AND g.status = 'Added'
+  AND NOT EXISTS (SELECT 1 FROM {TABLE} r
+      WHERE r.civicrm_contact_id = g.contact_id AND r.mailchimp_list_id = :list)
+"""
+_ADD_EVERYBODY = _ADD_CIVI_ONLY.format(
+    source="(SELECT * FROM civicrm_mailchimpsync_group_contact WHERE group_id = :group"
+    " AND contact_id > :after AND contact_id <= :last) g"
+)
+_ADD_CHANGED = _ADD_CIVI_ONLY.format(
+    source="(SELECT contact_id FROM temp.changed"
+    " WHERE contact_id > :after AND contact_id <= :last) d"
+    " CROSS JOIN civicrm_mailchimpsync_group_contact g ON g.contact_id = d.contact_id"
+)
+
+
+def add_civi_only(
+    store: Store, list_id: str, group_id: int, after: int, last: int, *, everybody: bool
+) -> int:
+    """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
+
+    For contacts above `after` up to `last`: those in `temp.changed`, or everybody. Call inside a
+    transaction.
+    """
+    where = {"list": list_id, "group": group_id, "after": after, "last": last}
+    return store.query(_ADD_EVERYBODY if everybody else _ADD_CHANGED, where).rowcount
+
+
+_NOTE_GROUPS = f"""
+UPDATE {TABLE} SET civicrm_groups = (
+    SELECT json_group_object(g.group_id, json_object(
+        'status', coalesce(g.status, 'Deleted'), 'date', g.said_at))
+    FROM civicrm_mailchimpsync_group_contact g
+    WHERE g.contact_id = {TABLE}.civicrm_contact_id
+      AND g.group_id IN (SELECT value FROM json_each(:groups)))
+WHERE mailchimp_list_id = :list AND due > 0 AND id > :after AND id <= :last
+  AND civicrm_contact_id IS NOT NULL
+"""
+
+
+def note_groups(
+    store: Store, list_id: str, group_ids: Sequence[int], after: int, last: int
+) -> None:
+    """identifyGroupContactChanges: the rows' own copy of where their contact stands.
+
+    For due rows above `after` up to `last`; call inside a transaction.
+    """
+    where = {"list": list_id, "groups": ids_of(group_ids), "after": after, "last": last}
+    store.query(_NOTE_GROUPS, where)
+
+
+def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
+    """The owners of these rows' addresses are in the mirror now; call inside a transaction."""
+    store.query(
+        f"UPDATE {TABLE} SET is_looked_up = 1 WHERE id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
     )
-    return [row[0] for row in rows]
 
 
-def find_rows(
-    store: Store, list_id: str, addresses: Sequence[str], contact_id: int | None
-) -> list[int]:
-    """Rows of an audience with one of these addresses, or linked to this contact."""
-    rows = store.query(
-        "SELECT id FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?1"
-        " AND email_key IN (SELECT value FROM json_each(?2))"
-        " UNION SELECT id FROM civicrm_mailchimpsync_cache"
-        "  WHERE civicrm_contact_id = ?3 AND mailchimp_list_id = ?1",
-        (
-            list_id,
-            msgspec.json.encode([email_key(address) for address in addresses]).decode(),
-            contact_id,
-        ),
-    )
-    return [row[0] for row in rows]
+# --- what was sent, asked and agreed --------------------------------------------------------------
 
 
-def load_member_row(
-    store: Store, list_id: str, address: str
-) -> tuple[int, dict[str, str | bool | None]] | None:
-    """(row id, data) of the member with this address, or None if the cache knows none."""
-    row = store.query(
-        "SELECT id, mailchimp_data FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
-        " AND email_key = ? AND mailchimp_member_id IS NOT NULL",
-        (list_id, email_key(address)),
+def prepare_address(store: Store, list_id: str, row_id: int, email: str) -> bool:
+    """Tell a row the address its member is going to have, so that a look finds the row.
+
+    False when another row has that address already, and is a member or about to become one: then
+    both share it. The member's id stays unset until the member exists. Call inside a transaction.
+    """
+    key = email_key(email)
+    taken = store.query(
+        f"SELECT id, mailchimp_member_id IS NOT NULL OR {_IS_OPEN} FROM {TABLE}"
+        " WHERE mailchimp_list_id = ? AND email_key = ? AND id <> ?",
+        (list_id, key, row_id),
     ).fetchone()
-    if row is None:
-        return None
-    return row[0], msgspec.json.decode(row[1], type=dict[str, str | bool | None])
-
-
-def load_member_times(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Lower-cased address -> when its member was last changed, as far as the cache has seen."""
-    return _load_of_members(store, "mailchimp_updated", list_id, addresses)
-
-
-def load_member_statuses(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Lower-cased address -> the status of its member."""
-    return _load_of_members(store, "mailchimp_status", list_id, addresses)
-
-
-def load_unique_contacts(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Lower-cased address -> Mailchimp's contact id of its member, where it is known."""
-    found = _load_of_members(store, "unique_contact", list_id, addresses)
-    return {key: unique_contact for key, unique_contact in found.items() if unique_contact}
-
-
-def _load_of_members(
-    store: Store, column: str, list_id: str, addresses: Sequence[str]
-) -> dict[str, str]:
-    rows = store.query(
-        f"SELECT email_key, {column} FROM civicrm_mailchimpsync_cache"
-        " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL"
-        " AND email_key IN (SELECT value FROM json_each(?))",
-        (list_id, msgspec.json.encode([email_key(address) for address in addresses]).decode()),
+    if taken is not None and taken[1]:
+        return False
+    if taken is not None:  # it was tried with this address once, and nothing came of it
+        store.query(
+            f"UPDATE {TABLE} SET email_key = NULL, mailchimp_email = NULL WHERE id = ?",
+            (taken[0],),
+        )
+    store.query(
+        f"UPDATE {TABLE} SET mailchimp_email = ?, email_key = ? WHERE id = ?",
+        (email, key, row_id),
     )
-    return dict(rows.fetchall())
+    return True
 
 
-def find_not_failing(store: Store, row_ids: Sequence[int]) -> list[int]:
-    """Those of these rows whose last verdict was not that CiviCRM refused them."""
-    rows = store.query(
-        "SELECT id FROM civicrm_mailchimpsync_cache"
-        " WHERE id IN (SELECT value FROM json_each(?))"
-        " AND sync_reason IS NOT 'refused-by-civicrm'",
-        (msgspec.json.encode(row_ids).decode(),),
+class StoredRefusal(msgspec.Struct, omit_defaults=True):
+    """What Mailchimp refused of an address: for the wish of which time, why, how often, until when.
+
+    `retry_at` is when it may be tried again; empty: never for this wish. `is_leaving`: it was to
+    unsubscribe or archive. `data_print`: of data that no human act with a time has caused.
+    """
+
+    at: str
+    reason: str
+    count: int = 1
+    retry_at: str = ""
+    is_leaving: bool = False
+    data_print: str = ""
+
+
+Refusals = dict[str, StoredRefusal]
+decode_refusals = msgspec.json.Decoder(Refusals).decode
+
+
+def load_refusals(store: Store, row_id: int) -> Refusals:
+    """What was refused of a row, by address as it is compared."""
+    row = store.query(f"SELECT refusals FROM {TABLE} WHERE id = ?", (row_id,)).fetchone()
+    return decode_refusals(row[0]) if row is not None and row[0] else {}
+
+
+def save_refusals(store: Store, row_id: int, refusals: Refusals) -> None:
+    """Keep what was refused of a row; call inside a transaction."""
+    store.query(
+        f"UPDATE {TABLE} SET refusals = ? WHERE id = ?",
+        (_encode(refusals).decode() if refusals else None, row_id),
     )
-    return [row[0] for row in rows]
+
+
+def note_asked(store: Store, asked: Iterable[tuple[int, str | None]]) -> None:
+    """(row id, when decided) of confirmation mails that are being asked for.
+
+    Call inside a transaction.
+    """
+    store.run_many(
+        f"UPDATE {TABLE} SET reconfirmed_at = ? WHERE id = ?",
+        [(decided_at, row_id) for row_id, decided_at in asked],
+    )
+
+
+def note_agreed(
+    store: Store, agreements: Iterable[tuple[Iterable[int], Sequence[Agreement]]]
+) -> None:
+    """(a person's rows, what was agreed about them); call inside a transaction."""
+    store.run_many(
+        f"UPDATE {TABLE} SET agreed = json_patch(coalesce(agreed, '{{}}'), ?) WHERE id = ?",
+        [
+            (_encode({a.topic: describe_agreed(a) for a in each}).decode(), row_id)
+            for row_ids, each in agreements
+            if each
+            for row_id in row_ids
+        ],
+    )
+
+
+def describe_agreed(agreement: Agreement) -> list[object]:
+    """An agreement as a row keeps it: [value, time, reason]."""
+    agreed = agreement.agreed
+    return [agreed.value, to_text(agreed.at), agreed.reason.value]
+
+
+def save_data(store: Store, data: Mapping[int, Mapping[str, object]]) -> None:
+    """Keep by row id what the data step has sent, and what plugins keep; inside a transaction."""
+    store.run_many(
+        f"UPDATE {TABLE} SET civicrm_data = ? WHERE id = ?",
+        [(_encode(each).decode() if each else None, row_id) for row_id, each in data.items()],
+    )
+
+
+# --- the queue, and the marks ---------------------------------------------------------------------
+
+
+def mark_due(store: Store, row_ids: Iterable[int]) -> None:
+    """Have these rows judged; call inside a transaction."""
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
+    )
+
+
+# A person's rows: linked to the contact, or with an address that the contact owns.
+# Nobody is being judged while this is done, so that a mark that is there need not grow.
+_MARK_CONCERNED = f"""
+UPDATE {TABLE} SET due = max(due, 1), is_data_due = 1 WHERE (due = 0 OR is_data_due = 0) AND id IN (
+    SELECT c.id FROM temp.changed d
+    CROSS JOIN {TABLE} c ON c.civicrm_contact_id = d.contact_id
+    WHERE d.contact_id > :after AND d.contact_id <= :last
+    UNION
+    SELECT c.id FROM temp.changed d
+    CROSS JOIN civicrm_mailchimpsync_email e ON e.contact_id = d.contact_id
+    CROSS JOIN {TABLE} c ON c.email_key = e.email_key
+    WHERE d.contact_id > :after AND d.contact_id <= :last
+)
+"""
+
+
+def mark_concerned(store: Store, after: int, last: int) -> None:
+    """Have the rows judged whom the contacts in `temp.changed` concern, in every audience.
+
+    For contacts above `after` up to `last`; call inside a transaction.
+    """
+    store.query(_MARK_CONCERNED, {"after": after, "last": last})
+
+
+def mark_addresses(store: Store, contacts: str) -> None:
+    """Have the rows judged that have an address of these contacts (a SELECT).
+
+    Call inside a transaction.
+    """
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE email_key IN ("
+        f" SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id IN ({contacts}))"
+    )
+
+
+def mark_everyone(store: Store, list_id: str) -> None:
+    """Have every row of the audience judged, in transactions of their own."""
+    _mark_in_chunks(store, list_id, "")
+
+
+def mark_data_due(store: Store, list_id: str) -> None:
+    """Have every row judged whose names changed since they were last judged with data.
+
+    In transactions of their own.
+    """
+    _mark_in_chunks(store, list_id, "AND is_data_due = 1")
+
+
+_MARK_CHUNK = 20_000  # rows
+
+
+def _mark_in_chunks(store: Store, list_id: str, which: str) -> None:
+    after = 0
+    while True:
+        found = store.query(
+            f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = ? AND due = 0 {which}"
+            " AND id > ? ORDER BY id LIMIT ?",
+            (list_id, after, _MARK_CHUNK),
+        ).fetchall()
+        if not found:
+            return
+        after = found[-1][0]
+        with store.atomic():
+            store.query(
+                f"UPDATE {TABLE} SET due = 1 WHERE due = 0 AND id >= ? AND id <= ?"
+                f" AND mailchimp_list_id = ? {which}",
+                (found[0][0], after, list_id),
+            )
+
+
+def mark_wanted(store: Store) -> None:
+    """Have the rows judged of which a plugin wants something; call inside a transaction."""
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE id IN (SELECT row_id FROM temp.wanted) AND due = 0"
+    )
+
+
+def mark_failed_again(store: Store, list_id: str) -> None:
+    """Have those judged again whose write CiviCRM refused, or whose update was given up by hand.
+
+    Call inside a transaction.
+    """
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE mailchimp_list_id = ? AND due = 0"
+        " AND sync_reason IN ('aborted', 'refused-by-civicrm') AND mark = 'fail'",
+        (list_id,),
+    )
+
+
+def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:
+    """Have these rows judged, as if Mailchimp had not refused them; call inside a transaction.
+
+    For which wish a confirmation mail was asked stays: nobody is mailed twice for one.
+    """
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1, refusals = iif(reconfirmed_at IS NULL, NULL, ("
+        "  SELECT json_group_object(key, json(value)) FROM json_each(refusals)"
+        "  WHERE json_extract(value, '$.reason') = 'compliance-state'))"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
+    )
+
+
+_MARK_JUDGED = f"""
+UPDATE {TABLE} SET
+    due = CASE WHEN ?1 = 'todo' THEN max(due, 1) WHEN due = ?4 THEN 0 ELSE due END,
+    mark = iif(?1 = 'todo', mark, iif(?1 IN ('live', 'redo'), ?1, coalesce({_OPEN_MARK}, ?1))),
+    sync_reason = ?2,
+    moved_from = iif(?1 IN ('ok', 'live'), NULL, moved_from),
+    owned_by = iif(EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
+        WHERE e.contact_id = civicrm_contact_id AND e.email_key = {TABLE}.email_key),
+        civicrm_contact_id, owned_by)
+WHERE id = ?3
+"""
+_DROP_JUDGED = f"""
+DELETE FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?)) AND due = 0
+  AND civicrm_contact_id IS NULL AND mailchimp_member_id IS NULL AND NOT {_IS_OPEN}
+"""
+
+
+def mark_judged(store: Store, verdicts: Iterable[RowVerdict]) -> None:
+    """Mark rows with what was decided about them; call inside a transaction.
+
+    They leave the queue, unless they are to wait, or something was learned meanwhile. Rows with
+    neither half go.
+    """
+    marks = [(v.sync_status.value, v.reason.value, v.row_id, v.due) for v in verdicts]
+    store.run_many(_MARK_JUDGED, marks)
+    store.query(_DROP_JUDGED, (ids_of(mark[2] for mark in marks),))
+
+
+def mark_plain(
+    store: Store, row_ids: Sequence[int], due: int, verdict: RowVerdict, *, with_data: bool
+) -> None:
+    """Mark plain rows with the verdict about one of them; call inside a transaction.
+
+    Those of which something was learned since they were read as `due` stay as they are.
+    `with_data`: they were judged with data, too. No update of theirs is open.
+    """
+    done = ", is_data_due = 0" if with_data else ""
+    store.query(
+        f"UPDATE {TABLE} SET mark = ?, sync_reason = ?, owned_by = civicrm_contact_id,"
+        f" due = 0{done} WHERE id IN (SELECT value FROM json_each(?)) AND due = ?",
+        (verdict.sync_status.value, verdict.reason.value, ids_of(row_ids), due),
+    )
+
+
+def mark_settled(store: Store, row_id: int, status: SyncStatus, reason: Reason) -> None:
+    """The fate of an update is known; call inside a transaction. The row stays as due as it was."""
+    store.query(
+        f"UPDATE {TABLE} SET mark = coalesce({_OPEN_MARK}, ?), sync_reason = ? WHERE id = ?",
+        (status.value, reason.value, row_id),
+    )
+
+
+def mark_given_up(store: Store, row_ids: Iterable[int]) -> None:
+    """Updates of these rows were given up by hand; the next fetch has them judged again.
+
+    Call inside a transaction.
+    """
+    store.query(
+        f"UPDATE {TABLE} SET mark = coalesce({_OPEN_MARK}, 'fail'), sync_reason = 'aborted'"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
+    )
+
+
+def mark_data_wanted(store: Store, row_ids: Iterable[int]) -> None:
+    """Have these rows judged with data, whenever that is done next; call inside a transaction."""
+    store.query(
+        f"UPDATE {TABLE} SET is_data_due = 1 WHERE id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
+    )
+
+
+def note_data_done(store: Store, verdicts: Iterable[RowVerdict]) -> None:
+    """These rows were judged with data, unless they are to wait; call inside a transaction."""
+    store.run_many(
+        f"UPDATE {TABLE} SET is_data_due = 0 WHERE id = ?",
+        [(v.row_id,) for v in verdicts if v.sync_status is not SyncStatus.TODO],
+    )

@@ -3,7 +3,7 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,7 @@ _PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
 )
 
+_WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _SHORTEST = 512  # bytes, SQLite's smallest page
 
 
@@ -83,6 +84,21 @@ class Store:
                 raise
 
     @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """A transaction on temporary tables only: nobody else waits for it."""
+        with self.explaining():
+            if self.conn.in_transaction:
+                yield
+                return
+            self.conn.execute("BEGIN")
+            try:
+                yield
+                self.conn.execute("COMMIT")
+            except BaseException:
+                self.db.rollback()
+                raise
+
+    @contextmanager
     def explaining(self) -> Iterator[None]:
         """Turn trouble with the file into CacheError; a mistake in our SQL stays what it is."""
         try:
@@ -92,15 +108,24 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise explain_trouble(self.path, error) from error
 
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Run one statement."""
+    def query(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> sqlite3.Cursor:
+        """Run one statement; one that writes needs a transaction, see `atomic`."""
+        self._refuse_loose_write(sql)
         with self.explaining():
             return self.conn.execute(sql, parameters)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run one statement for each of the rows."""
+        """Run one statement for each of the rows; one that writes needs a transaction."""
+        self._refuse_loose_write(sql)
         with self.explaining():
             self.conn.executemany(sql, rows)
+
+    def _refuse_loose_write(self, sql: str) -> None:
+        """What belongs together is written together: a write outside `atomic` is a mistake."""
+        if sql.split(None, 1)[0].upper() in _WRITES and not self.conn.in_transaction:
+            raise AssertionError(f"written outside a transaction: {sql.strip()[:60]}")
 
     def get_state(self, key: str) -> str | None:
         """A value that belongs to the whole cache."""

@@ -24,8 +24,8 @@ from mcsync.http import (
     Reply,
     decode_json,
     place_of,
-    without_addresses,
 )
+from mcsync.text import without_addresses
 
 log = logging.getLogger("mcsync.civicrm")
 

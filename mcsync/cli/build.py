@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,8 @@ def build_run(
         tasks=tuple(_build_task(a, clients[a.account_key], config) for a in audiences),
         clock=clock,
         full_compare_hours=config.full_compare_hours,
+        full_fetch_days=config.full_fetch_days,
+        backups=config.backups,
         history_days=config.history_days,
         is_forced=is_forced,
         is_dry_run=is_dry_run,
@@ -178,10 +181,17 @@ def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config)
             removals=_ceiling(safety.max_removals),
             additions=_ceiling(safety.max_additions),
             new_contacts=_ceiling(safety.max_new_contacts),
+            address_changes=_ceiling(safety.max_address_changes),
         ),
         contact_source=audience.contact_source,
+        key_print=_print_key(account.key.reveal()),
         trust_override=audience.trust_override,
     )
+
+
+def _print_key(key: str) -> str:
+    """A fingerprint of a key, by which the cache knows it again; nobody gets the key from it."""
+    return sha256(f"mcsync:{key}".encode()).hexdigest()[:16]
 
 
 def _ceiling(limit: Limit | None) -> Ceiling:

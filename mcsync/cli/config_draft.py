@@ -78,7 +78,7 @@ class Choices:
     audiences: tuple[AudienceChoice, ...]
     webhook_url: str | None = None
     webhook_secret: str = field(default="", repr=False)
-    cache: str = "mcsync.db"
+    cache: str | None = None
 
 
 def draft_config(choices: Choices) -> dict[str, object]:

@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -32,6 +32,7 @@ from mcsync.cli.wishes import (
     take_choices,
 )
 from mcsync.config import Config, find_config
+from mcsync.config.reading import name_cache
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, set_up
 
@@ -121,14 +122,15 @@ def _make_wishes(state: State, options: Options) -> Wishes:
         interests=options.interests,
         webhook_url=hooks and check_address("--webhook-url", hooks, read_hook_address),
         keys=KeysIn(options.keys) if options.keys else None,
-        cache="mcsync.db" if state.cache is None else os.path.abspath(state.cache),
+        cache=None if state.cache is None else os.path.abspath(state.cache),
     )
 
 
 def write_choices(state: State, choices: Choices, path: Path) -> Config:
     """Write the config, and return it as it loads with the variables that it names set."""
     environ = {**os.environ, **find_variables(choices)}
-    config = write_config(path, draft_config(choices), environ)
+    cache = choices.cache or name_cache(path.name)
+    config = write_config(path, draft_config(replace(choices, cache=cache)), environ)
     state.stop_hint = f"{path} is written"
     state.settings = config
     return config

@@ -54,8 +54,9 @@ def _section(title: str, lines: Iterator[str] | Sequence[str]) -> None:
 def _title(explained: Explained) -> str:
     person = explained.person
     addresses = [row.email for row in explained.rows if row.email]
-    addresses += [e.email for contact in person.contacts for e in contact.emails if e.email]
-    names = list(dict.fromkeys(addresses)) or [f"contact {c.contact_id}" for c in person.contacts]
+    contact = person.contact
+    addresses += [e.email for e in contact.emails if e.email] if contact else []
+    names = list(dict.fromkeys(addresses)) or ([f"contact {contact.contact_id}"] if contact else [])
     found = [how for how in explained.found_as if how != "address"]
     meant = f" [found as {', '.join(found)}]" if found else ""
     watched = explained.watched
@@ -71,7 +72,7 @@ def _tell_place(explained: Explained) -> Iterator[str]:
         if explained.person.members or row.email:
             yield f"Mailchimp: {row.email or 'no address yet'} is {where}"
         yield f"row {row.row_id}, {linked}: sync_status {row.sync_status}{why}"
-    for contact in explained.person.contacts:
+    for contact in [explained.person.contact] if explained.person.contact else []:
         yield from _tell_contact(contact, explained.watched.policy.group_id)
     if not explained.rows:
         yield "the sync has no row for them: there is nothing to bring into agreement"
@@ -118,9 +119,7 @@ def _tell_hearings(explained: Explained) -> Iterator[str]:
 
 
 def _is_gated(person: Person) -> bool:
-    return any(
-        m.subscription.value and m.status is MemberStatus.UNSUBSCRIBED for m in person.members
-    )
+    return any(m.is_muted and m.status is MemberStatus.UNSUBSCRIBED for m in person.members)
 
 
 def _said(said: Statement[bool] | None) -> str:

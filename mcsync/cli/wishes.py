@@ -51,7 +51,7 @@ class Wishes:
     interests: tuple[str, ...] = ()
     webhook_url: str | None = None
     keys: KeysIn | None = None
-    cache: str = "mcsync.db"
+    cache: str | None = None
 
     def find(self, name: str) -> Setting | None:
         """What is known, however it is."""

@@ -209,12 +209,19 @@ def _cache(top: Section, folder: Path, config_name: str) -> str:
         return cache
     twin = _TWINS.get(config_name)
     if twin is None:
-        name = Path(config_name)
-        return f"{name.stem}.db" if name.suffix == ".json" else f"{name}.cache"
+        return name_cache(config_name)
     if top.is_missing("cache") and os.path.exists(folder / twin):
         what = f'missing; {twin} lies beside it, and "{_CACHE}" would be the cache of both'
         top.note("cache", what)
     return _CACHE
+
+
+def name_cache(config_name: str) -> str:
+    """How the cache of a config file is called where the config does not say."""
+    name = Path(config_name)
+    if name.name in _TWINS:
+        return _CACHE
+    return f"{name.stem}.db" if name.suffix == ".json" else f"{name}.cache"
 
 
 def _whole(top: Section, key: str, unit: str, minimum: int = 1) -> int | None:

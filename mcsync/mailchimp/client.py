@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.http import NEXT_RUN, HttpClient, Reply, place_of, without_addresses
+from mcsync.http import DEADLINE_S, NEXT_RUN, HttpClient, Reply, place_of
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.archive import MAX_PACKED_BYTES, parse_batch_archive
 from mcsync.mailchimp.members import MemberReader, RawPage
@@ -27,11 +27,13 @@ from mcsync.model import (
     Operation,
     Outcome,
 )
+from mcsync.text import without_addresses
 
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
 READERS = 4  # single members read at the same time
 COUNT = 1000  # the maximum of any collection; the default is 10
 SUBMIT_TIMEOUT_S = 300.0
+SUBMIT_RETRIES_S = 60.0  # longer, and a batch could not be found again by when it was claimed
 _MEMBER_FIELDS = ",".join(wire.MEMBER_FIELDS)
 _PAGE_FIELDS = ",".join(f"members.{name}" for name in wire.MEMBER_FIELDS) + ",total_items"
 _BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",total_items"
@@ -135,15 +137,15 @@ class MailchimpClient:
     def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
         """Members changed after `since` (all, when None), archived ones too, page by page.
 
-        The archived ones come first: who is archived while we read is then at worst missing,
-        which says the same; the other way round somebody who came back could be missing.
+        The archived ones come first: the other way round somebody who came back could be
+        missing. Who is archived while everybody is read comes at the end: whoever is missing
+        altogether would be taken for a stranger, and subscribed.
 
         Raises: ProtocolError when fewer members came than Mailchimp counts.
         """
         params = {"fields": _PAGE_FIELDS, "sort_field": "last_changed", "sort_dir": "ASC"}
         if since is not None:
-            # Mailchimp ignores offsets and reads the clock time as UTC (facts, section 3).
-            params["since_last_changed"] = f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            params |= _changed_since(since)
 
         def fetch_page(only: dict[str, str], offset: int, count: int, is_patient: bool) -> RawPage:
             asked = {**params, **only, "count": str(count), "offset": str(offset)}
@@ -154,8 +156,15 @@ class MailchimpClient:
             found = reply.decode(wire.WireMembers)
             return RawPage(found.members, found.total_items, reply.served_at)
 
-        for only in ({"status": "archived"}, {}):
-            yield from MemberReader(partial(fetch_page, only), self._http.pause).read()
+        archived = {"status": "archived"}
+        began_at: datetime | None = None
+        for only in (archived, {}):
+            for page in MemberReader(partial(fetch_page, only), self._http.pause).read():
+                began_at = began_at or page.served_at
+                yield page
+        if since is None and began_at is not None:
+            late = archived | _changed_since(began_at - timedelta(seconds=1))
+            yield from MemberReader(partial(fetch_page, late), self._http.pause).read()
 
     def fetch_member(self, list_id: str, key: str) -> Member | None:
         """One member, or None when the audience has no such member.
@@ -222,7 +231,8 @@ class MailchimpClient:
 
         Never repeated once it may have arrived, because the same operations would run twice. A
         429 says that it was not accepted: that, and connections that never came about, are
-        waited for. RemoteUnavailable says by `may_have_arrived` whether the batch may exist.
+        waited for, a minute at most. RemoteUnavailable says by `may_have_arrived` whether the
+        batch may exist.
         """
         calls = [(op, wire.write_change(op.list_id, op.change)) for op in operations]
         wired = [
@@ -242,6 +252,7 @@ class MailchimpClient:
             body=body,
             timeout_s=SUBMIT_TIMEOUT_S,
             waits_for_429=True,
+            deadline_s=SUBMIT_RETRIES_S,
         )
         return wire.read_batch(self._checked(reply).decode(wire.WireBatch))
 
@@ -348,6 +359,7 @@ class MailchimpClient:
         timeout_s: float = 130.0,
         may_ask_for_less: bool = False,
         waits_for_429: bool = False,
+        deadline_s: float = DEADLINE_S,
     ) -> Reply:
         headers = dict(self._headers)
         if body is not None:
@@ -362,6 +374,7 @@ class MailchimpClient:
             timeout_s=timeout_s,
             may_ask_for_less=may_ask_for_less,
             waits_for_429=waits_for_429,
+            deadline_s=deadline_s,
         )
         if reply.status == 404 and not reply.is_json:
             # Mailchimp's own 404 is JSON; to take this one for it would make people absent.
@@ -393,6 +406,11 @@ class MailchimpClient:
                 hint="check apiUrl in the config; redirects are not followed",
             )
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
+
+
+def _changed_since(at: datetime) -> dict[str, str]:
+    """Mailchimp ignores offsets and reads the clock time as UTC (facts, section 3)."""
+    return {"since_last_changed": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def _member_ids(key: str) -> Sequence[str]:

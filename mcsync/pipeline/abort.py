@@ -16,6 +16,7 @@ from mcsync.cache.outbox import (
     load_open_batches,
     note_processed,
 )
+from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.results import settle_by_reading
 from mcsync.pipeline.run import Run, Task, count_of
 
@@ -24,6 +25,7 @@ log = logging.getLogger("mcsync")
 
 def abort(run: Run) -> None:
     """Give up everything queued or under way, for each audience."""
+    know_accounts(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
             given_up = close_all_queued(run.store, task.list_id, "aborted", run.clock())
@@ -48,7 +50,9 @@ def _abort_batch(run: Run, task: Task, stored: StoredBatch) -> int:
         return 0
     if stored.batch_id is not None:
         task.mailchimp.delete_batch(stored.batch_id)
-    updates = load_batch_updates(run.store, stored.row_id).values()
-    given_up = sum(settle_by_reading(run, task, update, gives_up=True) for update in updates)
+    claimed_at = stored.claimed_at or stored.submitted_at
+    given_up = 0
+    for update in load_batch_updates(run.store, stored.row_id).values():
+        given_up += settle_by_reading(run, task, update, claimed_at, gives_up=True)
     note_processed(run.store, stored.row_id, ABORTED)
     return given_up

@@ -16,6 +16,7 @@ ADVICE: Mapping[Reason, str] = {
     Reason.MAILCHIMP_SUBSCRIBED: _NOTHING,
     Reason.MAILCHIMP_LEFT: "they sign up again by themselves; or, if they ask you to, add the"
     " contact to group {group} again: Mailchimp then lets them confirm",
+    Reason.MAILCHIMP_STAFF: _ADD_AGAIN,
     Reason.MAILCHIMP_CLEANED: "give the contact another address and add it to group {group}"
     " again: this address bounced, and Mailchimp never takes it back",
     Reason.MAILCHIMP_ARCHIVED: _ADD_AGAIN,
@@ -97,17 +98,14 @@ def _find_reason(person: Person, decision: Decision) -> Reason:
         return reason
     if statuses and statuses <= {MemberStatus.CLEANED}:
         return Reason.MAILCHIMP_CLEANED
-    if any(
-        m.status is MemberStatus.UNSUBSCRIBED and not m.subscription.value for m in person.members
-    ):
+    if any(m.status is MemberStatus.UNSUBSCRIBED and not m.is_muted for m in person.members):
         return Reason.MAILCHIMP_LEFT
     return reason
 
 
 def _word(person: Person, reason: Reason) -> str:
     """The advice for a reason, and what would stand in the way after it was followed."""
-    gates = [find_closed_gate(contact) for contact in person.contacts]
-    closed = gates[0] if gates and None not in gates else None
+    closed = find_closed_gate(person.contact) if person.contact else None
     if closed is None or closed is reason or reason is Reason.SIGNED_UP_AFTER_GATE:
         return ADVICE[reason]
     return f"{ADVICE[reason]}; and then: {ADVICE[closed]}"

@@ -9,17 +9,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from mcsync.cache.audiences import mark_rows
-from mcsync.cache.mirror import (
-    load_places,
-    note_names,
-    note_places,
-    note_words,
-    save_contacts,
-)
-from mcsync.cache.outbox import close_queued, queue_update
+from mcsync.cache.audiences import load_status
+from mcsync.cache.looks import find_row, make_reader, take_look
+from mcsync.cache.mirror import load_places, note_names, note_places
+from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import drop_from_plan, load_plan
-from mcsync.cache.rows import add_row, find_not_failing, link_rows, prepare_address
+from mcsync.cache.row_facts import find_not_failing, load_unseen_members
+from mcsync.cache.rows import (
+    add_row,
+    link_rows,
+    mark_due,
+    mark_judged,
+    mark_settled,
+    note_agreed,
+    prepare_address,
+)
 from mcsync.cache.trail import Change, note_changes
 from mcsync.model import (
     SUBSCRIPTION,
@@ -37,19 +41,29 @@ from mcsync.model import (
     WriteResult,
     email_key,
 )
-from mcsync.pipeline.mirror import take_in_owners
+from mcsync.pipeline.judge import close_overtaken
+from mcsync.pipeline.mirror import take_contacts, take_in_owners
 from mcsync.pipeline.run import Run, Task
+from mcsync.reconcile.guards import Kind
 
 log = logging.getLogger("mcsync.reconcile")
 
 Planned = Sequence[tuple[int, Decision]]
 
 
-def carry_out(run: Run, task: Task, after: int = 0) -> None:
-    """Write the audience's plan, or what came into it `after` an id: contacts, groups, outbox."""
-    for chunk in load_plan(run.store, task.list_id, after):
+def carry_out(
+    run: Run, task: Task, after: int = 0, held: frozenset[Kind] = frozenset()
+) -> list[int]:
+    """Write the audience's plan, or what came into it `after` an id: contacts, groups, outbox.
+
+    What is of a kind that is `held` stays in the plan. Returns the rows of people who were not
+    created because somebody owns their address after all.
+    """
+    owned: list[int] = []
+    for chunk in load_plan(run.store, task.list_id, after, frozenset(map(str, held))):
         decisions = [decision for _, decision in chunk]
-        created = _create_contacts(run, task, decisions)
+        created, others = _create_contacts(run, task, decisions)
+        owned += others
         writes = [write for decision in decisions for write in decision.group_writes]
         joins = [write for writes_of_one in created.values() for write in writes_of_one]
         refused = _write_groups(run, task, [*writes, *joins])
@@ -57,6 +71,7 @@ def carry_out(run: Run, task: Task, after: int = 0) -> None:
         refused |= _write_emails(run, task, decisions)
         _record(run, task, chunk, created, refused)
         run.check_time()
+    return owned
 
 
 # --- createNewContactsFromMailchimp -------------------------------------------------------------
@@ -64,35 +79,61 @@ def carry_out(run: Run, task: Task, after: int = 0) -> None:
 
 def _create_contacts(
     run: Run, task: Task, decisions: Iterable[Decision]
-) -> dict[int, list[GroupWrite]]:
-    """Create contacts for members nobody owns; by row id, the groups that they are to join."""
+) -> tuple[dict[int, list[GroupWrite]], list[int]]:
+    """Create contacts for members nobody owns.
+
+    Returns by row id the groups that they are to join, and the rows whose address is owned after
+    all: somebody may have been entered in CiviCRM since we looked.
+    """
     wanted = [d.new_contact for d in decisions if d.new_contact is not None]
+    wanted = _leave_out_gone(run, task, wanted)
     if not wanted:
-        return {}
-    # Somebody may have been entered in CiviCRM since we looked: never make a second one.
+        return {}, []
     owned = take_in_owners(run, [new.email for new in wanted])
     by_row = {new.row_id: new for new in wanted if email_key(new.email) not in owned}
     joins: dict[int, list[GroupWrite]] = {}
     for result in run.civicrm.create_contacts(list(by_row.values()), task.contact_source):
-        _read_back(run, list(result.done.values()))
         with run.store.atomic():
             link_rows(run.store, result.done)
             _note_created(run, task, [by_row[row_id] for row_id in result.done])
             _note_refused(run, task, result.failed)
+        _read_back(run, list(result.done.values()))
         for row_id, contact_id in result.done.items():
             joins[row_id] = [
                 GroupWrite(contact_id, group_id, GroupStatus.ADDED, Reason.NEW_CONTACT)
                 for group_id in by_row[row_id].group_ids
             ]
         run.report(task).contacts_created += len(result.done)
-    return joins
+    return joins, [new.row_id for new in wanted if new.row_id not in by_row]
+
+
+def _leave_out_gone(run: Run, task: Task, wanted: list[NewContact]) -> list[NewContact]:
+    """Without members who are no longer at Mailchimp: nobody is made from memory.
+
+    Whom the last fetch has shown is there; all others are read.
+    """
+    fetch_no = load_status(run.store, task.list_id).fetch_no
+    unseen = load_unseen_members(run.store, [new.row_id for new in wanted], fetch_no)
+    if not unseen:
+        return wanted
+    found = task.mailchimp.fetch_each(task.list_id, sorted(set(unseen.values())))
+    if None in found.values():
+        task.mailchimp.fetch_audience(task.list_id)
+    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
+    changed = set()
+    with run.store.atomic():
+        for row_id, member_id in unseen.items():
+            member = found[member_id]
+            take_look(run.store, row_id, member, read, now, fetch_no=fetch_no)
+            if member is None or not member.status.is_in:
+                changed.add(row_id)
+    return [new for new in wanted if new.row_id not in changed]
 
 
 def _read_back(run: Run, contact_ids: list[int]) -> None:
     """Mirror what CiviCRM made of the new contacts, so that later steps know them."""
     if contact_ids:
-        for page in run.civicrm.fetch_contacts(contact_ids):
-            save_contacts(run.store, page)
+        take_contacts(run, contact_ids)
 
 
 def _note_created(run: Run, task: Task, created: Iterable[NewContact]) -> None:
@@ -117,8 +158,8 @@ def _note_refused(run: Run, task: Task, failed: Mapping[int, str]) -> None:
     for row_id, words in failed.items():
         log.info("%s: CiviCRM refused a new contact (row %d): %s", task.name, row_id, words)
     run.report(task).failed += len(find_not_failing(run.store, list(failed)))
-    verdicts = [RowVerdict(i, SyncStatus.FAIL, Reason.CIVICRM_REFUSED) for i in failed]
-    mark_rows(run.store, verdicts)
+    for row_id in failed:
+        mark_settled(run.store, row_id, SyncStatus.FAIL, Reason.CIVICRM_REFUSED)
 
 
 # --- groups -------------------------------------------------------------------------------------
@@ -250,28 +291,28 @@ def _record(
     """Queue the updates and mark the rows of a chunk, in one transaction."""
     verdicts: list[RowVerdict] = []
     failing: list[int] = []
-    changes: list[PlannedChange] = []
+    done: list[Decision] = []
     for _, decision in chunk:
         new = decision.new_contact
         if new is not None and new.row_id not in created:
-            continue  # refused, or owned by somebody after all: the next run finds out
+            continue  # refused, gone, or owned by somebody after all: still in the queue
         joins = created[new.row_id] if new is not None else ()
         if refused & _concerned(decision, joins):
             verdicts += [
                 replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
                 for v in decision.verdicts
             ]
-            failing.append(decision.verdicts[0].row_id)
+            failing += [verdict.row_id for verdict in decision.verdicts[:1]]
             continue
         verdicts += decision.verdicts
-        changes += decision.changes
+        done.append(decision)
     run.report(task).failed += len(find_not_failing(run.store, failing))
     with run.store.atomic():
         drop_from_plan(run.store, [plan_id for plan_id, _ in chunk])
-        mark_rows(run.store, verdicts)
         close_overtaken(run, verdicts)
-        note_words(run.store, [word for _, d in chunk for word in d.words])
-        queued = sum(_queue(run, task, planned) for planned in changes)
+        mark_judged(run.store, verdicts)
+        note_agreed(run.store, (([v.row_id for v in d.verdicts], d.agreements) for d in done))
+        queued = sum(_queue(run, task, planned) for d in done for planned in d.changes)
     run.report(task).updates_queued += queued
 
 
@@ -284,19 +325,17 @@ def _concerned(decision: Decision, joins: Sequence[GroupWrite]) -> set[int]:
     )
 
 
-def close_overtaken(run: Run, verdicts: Iterable[RowVerdict]) -> None:
-    """Close what is queued for these rows and no longer wanted; call inside a transaction.
-
-    A request to confirm stays queued while nothing else was decided: it is asked for only once.
-    """
-    row_ids = [v.row_id for v in verdicts if v.reason is not Reason.COMPLIANCE]
-    close_queued(run.store, row_ids, "superseded by a newer decision", run.clock())
-
-
 def _queue(run: Run, task: Task, planned: PlannedChange) -> int:
-    row_id = planned.row_id
+    """Queue a change; how many updates that were. Of people who share an address only the first."""
+    row_id, change = planned.row_id, planned.change
     if row_id is None:
         row_id = add_row(run.store, task.list_id, planned.contact_id)
-    if planned.change.member_id is None:
-        prepare_address(run.store, row_id, planned.change.email)
+    if change.member_id is None and not prepare_address(
+        run.store, task.list_id, row_id, change.email
+    ):
+        mark_settled(run.store, row_id, SyncStatus.OK, planned.reason)
+        taken_by = find_row(run.store, task.list_id, change.email)
+        if taken_by is not None:  # judged again, together with what this one wishes
+            mark_due(run.store, [taken_by])
+        return 0
     return queue_update(run.store, row_id, planned, run.clock())

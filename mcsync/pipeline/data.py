@@ -42,10 +42,10 @@ from mcsync.cache.data import (
     load_concerned,
     load_sent,
     load_wanted,
-    mark_wanted,
     save_wanted,
 )
 from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.rows import mark_wanted
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ProtocolError
 from mcsync.model import (
@@ -62,7 +62,7 @@ from mcsync.model import (
     TagSnapshot,
 )
 from mcsync.pipeline.ports import DataPluginsPort
-from mcsync.pipeline.run import Run, Task
+from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.names import stays_in
 
 log = logging.getLogger("mcsync.data")
@@ -77,9 +77,7 @@ def is_data_due(run: Run, task: Task) -> bool:
     if not run.with_data or run.data_every_hours is None:
         return run.with_data
     done_at = load_status(run.store, task.list_id).data_synced_at
-    return done_at is None or (
-        run.clock() >= from_text(done_at) + timedelta(hours=run.data_every_hours)
-    )
+    return is_over(done_at, timedelta(hours=run.data_every_hours), run.clock())
 
 
 def note_data_synced(run: Run, task: Task) -> None:
@@ -102,7 +100,8 @@ def check_for_data_updates(run: Run, task: Task, merge_fields: Sequence[MergeFie
         run.check_time()
     for wanted in load_all_wanted(run.store):
         _leave_out_sent(run, wanted)
-    mark_wanted(run.store)
+    with run.store.atomic():
+        mark_wanted(run.store)
 
 
 def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) -> None:
@@ -256,9 +255,7 @@ class Site:
 
 def _is_old(run: Run, compared_at: str) -> bool:
     """Whether everything is to be read again, because increments do not tell everything."""
-    if not compared_at:
-        return True
-    return run.clock() >= from_text(compared_at) + timedelta(hours=run.full_compare_hours)
+    return is_over(compared_at, timedelta(hours=run.full_compare_hours), run.clock())
 
 
 # --- the mirror of tags ---------------------------------------------------------------------------

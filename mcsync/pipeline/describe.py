@@ -18,7 +18,8 @@ def describe(explained: Explained) -> dict[str, object]:
         "found_as": list(explained.found_as),
         "rows": [_describe_row(row) for row in explained.rows],
         "contacts": [
-            _describe_contact(c, explained.watched.policy.group_id) for c in person.contacts
+            _describe_contact(c, explained.watched.policy.group_id)
+            for c in ([person.contact] if person.contact else [])
         ],
         "rivals": list(person.rivals),
         "statements": [

@@ -8,32 +8,37 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mcsync.cache.audiences import load_status
-from mcsync.cache.members import merge_members, move_member
+from mcsync.cache.looks import make_reader, move_member, take_look, take_page
 from mcsync.cache.mirror import load_mirror_state
-from mcsync.cache.outbox import claim_direct, get_cache_uid, make_operation_id, note_processed
+from mcsync.cache.outbox import (
+    QueuedUpdate,
+    claim_direct,
+    find_newest_update,
+    get_cache_uid,
+    make_operation_id,
+    note_processed,
+)
 from mcsync.cache.people import load_persons_of
 from mcsync.cache.plans import find_plan_end
-from mcsync.cache.rows import find_rows, load_member_row, load_unique_contacts, lose_member
-from mcsync.cache.times import to_text
-from mcsync.model import Decision, Member, Operation, email_key
+from mcsync.cache.row_facts import find_rows, load_known_members
+from mcsync.model import Decision, Member, Operation, Refusal, email_key
 from mcsync.pipeline.carry_out import carry_out
-from mcsync.pipeline.fetch import make_observer
-from mcsync.pipeline.reconcile import adapt_rules, plan_people
-from mcsync.pipeline.results import apply_outcome
+from mcsync.pipeline.judge import plan_people
+from mcsync.pipeline.reconcile import adapt_rules
+from mcsync.pipeline.results import apply_outcome, settle_by_reading
 from mcsync.pipeline.run import Run, Task
-from mcsync.reconcile.observe import observe_vanished
 
 log = logging.getLogger("mcsync")
 
-_ROUNDS = 2  # subscribing, and asking to confirm where that was refused
+_ROUNDS = 3  # subscribing, another address where that was refused, and asking to confirm
 
 
 def is_known(run: Run, task: Task) -> bool:
     """Whether all that the rules ask of an audience was fetched and mirrored before."""
     status = load_status(run.store, task.list_id)
-    mirrored = load_mirror_state(run.store).group_ids
     has_interests = set(task.policy.interests) <= set(status.interest_ids)
-    return status.is_fetched and has_interests and set(task.group_ids) <= set(mirrored)
+    is_mirrored = load_mirror_state(run.store).has_compared(task.group_ids)
+    return status.is_fetched and has_interests and is_mirrored
 
 
 def take_in_members(
@@ -41,52 +46,54 @@ def take_in_members(
 ) -> None:
     """These members as Mailchimp has them now; those that are gone are out.
 
-    Somebody who is no longer where we know them may have moved: they are asked for by
-    Mailchimp's own id of them before they are given up. `moves` are (old address, new address)
-    as a webhook told, which is believed where the old member is gone and the new one there.
+    Whom we know is asked for by the id that Mailchimp gave. Somebody who is no longer where we
+    know them may have moved: they are asked for by Mailchimp's contact id before they are given
+    up. `moves` are (old address, new address) as a webhook told, which is believed where the old
+    member is gone and the new one there.
     """
-    found = {
-        email_key(address): member
-        for address, member in task.mailchimp.fetch_each(task.list_id, addresses).items()
-    }
+    known = load_known_members(run.store, task.list_id, addresses)
+    asked = {email_key(address): address for address in addresses}
+    asked |= {key: member_id for key, (_, member_id, _) in known.items() if key in asked}
+    answers = task.mailchimp.fetch_each(task.list_id, list(asked.values()))
+    found = {key: answers[whom] for key, whom in asked.items()}
     if None in found.values():
         # A list that is not to be seen answers just as one that has no such member.
         task.mailchimp.fetch_audience(task.list_id)
-    moved = _fetch_moved(run, task, found)
+    moved, gone = _find_moved(task, known, found)
     for old, new in moves:
         if found.get(email_key(old)) is None and found.get(email_key(new)) is not None:
             move_member(run.store, task.list_id, old, new)
+            gone.discard(known[email_key(old)][0] if email_key(old) in known else 0)
     there = [member for member in (*moved, *found.values()) if member is not None]
-    count = merge_members(run.store, task.list_id, there, make_observer(task.policy), 0)
+    fetch_no = load_status(run.store, task.list_id).fetch_no
+    read, now = make_reader(task.policy.interests), task.mailchimp.fetch_now()
+    count = take_page(run.store, task.list_id, there, read, fetch_no)
     run.report(task).members_fetched += count.fetched
     run.report(task).members_changed += count.changed
-    for address, member in found.items():
-        if member is None:
-            _lose(run, task, address)
-
-
-def _fetch_moved(run: Run, task: Task, found: Mapping[str, Member | None]) -> list[Member]:
-    """Members of ours who have another address now, where theirs is gone or somebody else's."""
-    known = load_unique_contacts(run.store, task.list_id, list(found))
-    strays = [
-        unique_contact
-        for key, unique_contact in known.items()
-        if (member := found[key]) is None or member.unique_contact not in ("", unique_contact)
-    ]
-    there = task.mailchimp.fetch_each_contact(task.list_id, strays)
-    for key, unique_contact in known.items():
-        if unique_contact in there and there[unique_contact] is None:
-            _lose(run, task, key)
-    return [member for member in there.values() if member is not None]
-
-
-def _lose(run: Run, task: Task, address: str) -> None:
-    row = load_member_row(run.store, task.list_id, address)
-    if row is None:
-        return
-    row_id, data = row
+    moved_rows = {
+        known[key][0] for key in known if known[key][2] in {m.unique_contact for m in moved}
+    }
     with run.store.atomic():
-        lose_member(run.store, row_id, observe_vanished(data, to_text(run.clock())))
+        for row_id in sorted(gone - moved_rows):
+            take_look(run.store, row_id, None, read, now)
+
+
+def _find_moved(
+    task: Task,
+    known: Mapping[str, tuple[int, str, str]],
+    found: Mapping[str, Member | None],
+) -> tuple[list[Member], set[int]]:
+    """Members of ours who have another address now, and the rows of those who are nowhere."""
+    strays = {
+        contact: row_id
+        for key, (row_id, _, contact) in known.items()
+        if contact
+        and ((member := found[key]) is None or member.unique_contact not in ("", contact))
+    }
+    there = task.mailchimp.fetch_each_contact(task.list_id, list(strays))
+    gone = {row_id for key, (row_id, _, contact) in known.items() if not contact and not found[key]}
+    gone |= {row_id for contact, row_id in strays.items() if there[contact] is None}
+    return [member for member in there.values() if member is not None], gone
 
 
 def settle(
@@ -101,17 +108,19 @@ def settle(
     What `may_do` refuses is left to the next sync. A plan that a guard holds stays as it is.
     """
     task = adapt_rules(run, task)
+    contact_ids = [] if contact_id is None else [contact_id]
     for _ in range(_ROUNDS):
         row_ids = find_rows(run.store, task.list_id, addresses, contact_id)
-        chunk = load_persons_of(run.store, task.policy, row_ids)
-        if chunk.waiting:
+        people = load_persons_of(run.store, task.policy, row_ids, run.clock(), contact_ids)
+        if any(person.is_under_way for person in people):
             log.info("%s: an earlier change of this person is still under way", task.name)
         begin = find_plan_end(run.store)
-        plan_people(run, task, chunk.people, may_do, has_asked_plugins=False)
+        run.newest_update = find_newest_update(run.store)
+        plan_people(run, task, people, may_do, has_asked_plugins=False)
         carry_out(run, task, begin)
-        judged = {row.row_id for person in chunk.people for row in person.rows}
+        judged = {row.row_id for p in people for row in (*p.rows, *p.shared)}
         judged |= set(find_rows(run.store, task.list_id, addresses, contact_id))
-        if not _send(run, task, sorted(judged - set(chunk.waiting))):
+        if not _send(run, task, sorted(judged)):
             return
 
 
@@ -122,15 +131,22 @@ def _send(run: Run, task: Task, row_ids: Sequence[int]) -> bool:
     """
     with run.store.atomic():
         uid = get_cache_uid(run.store)
-    claimed = claim_direct(run.store, task.list_id, task.account, row_ids, run.clock())
+    claimed_at = task.mailchimp.fetch_now()
+    claimed = claim_direct(run.store, task.list_id, task.account, row_ids, run.clock(), claimed_at)
     if claimed is None:
         return False
     batch, updates = claimed
     for update in updates:
-        operation = Operation(make_operation_id(uid, update.update_id), task.list_id, update.change)
-        outcome = task.mailchimp.change_member(operation)
-        with run.store.atomic():
-            apply_outcome(run, task, update, outcome)
+        _send_one(run, task, update, make_operation_id(uid, update.update_id))
         run.report(task).operations_submitted += 1
     note_processed(run.store, batch.row_id)
     return True
+
+
+def _send_one(run: Run, task: Task, update: QueuedUpdate, operation_id: str) -> None:
+    outcome = task.mailchimp.change_member(Operation(operation_id, task.list_id, update.change))
+    if outcome.refusal is Refusal.NOT_FOUND:  # whether somebody is gone tells only a look
+        settle_by_reading(run, task, update, task.mailchimp.fetch_now())
+        return
+    with run.store.atomic():
+        apply_outcome(run, task, update, outcome)

@@ -17,14 +17,13 @@ from mcsync.cache.finding import (
     load_updates,
 )
 from mcsync.cache.mirror import load_mirror_state
-from mcsync.cache.people import load_everybody
+from mcsync.cache.people import load_persons_of
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change
 from mcsync.model import (
     LONG_AGO,
     REASONS,
-    SUBSCRIPTION,
     Decision,
     MemberChange,
     MemberStatus,
@@ -36,7 +35,7 @@ from mcsync.model import (
 from mcsync.pipeline.advice import advise
 from mcsync.pipeline.standing import Watched, tell_reason
 from mcsync.pipeline.who import Found, Who, find_who, unknown
-from mcsync.reconcile.agree import agree, agree_within
+from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
 
 MOST = 10  # changes and updates shown of one person; `mcsync history` has them all
@@ -82,10 +81,12 @@ class Explained:
     updates: tuple[UpdateFacts, ...]
 
 
-def explain(store: Store | None, audiences: Sequence[Watched], who: Who) -> list[Explained]:
+def explain(
+    store: Store | None, audiences: Sequence[Watched], who: Who, now: datetime
+) -> list[Explained]:
     """Every person who may be meant, in every audience. Raises: UsageError when there is none."""
     if store is not None:
-        answers = [list(_explain_audience(store, watched, who)) for watched in audiences]
+        answers = [list(_explain_audience(store, watched, who, now)) for watched in audiences]
         # An audience that never had to do with them is told of only when none had.
         concerned = [found for found in answers if any(map(_is_concerned, found))]
         flat = [explained for found in concerned or answers for explained in found]
@@ -99,7 +100,9 @@ def _is_concerned(explained: Explained) -> bool:
     return bool(explained.rows) or explained.hearings[0].agreed is not None
 
 
-def _explain_audience(store: Store, watched: Watched, who: Who) -> Iterator[Explained]:
+def _explain_audience(
+    store: Store, watched: Watched, who: Who, now: datetime
+) -> Iterator[Explained]:
     meant = find_who(store, watched.list_id, who)
     row_ids = [row_id for each in meant for row_id in each.row_ids]
     contact_ids = [contact_id for each in meant for contact_id in each.contact_ids]
@@ -107,7 +110,8 @@ def _explain_audience(store: Store, watched: Watched, who: Who) -> Iterator[Expl
         return
     status = load_status(store, watched.list_id)
     policy = adapt_policy(store, watched)
-    for person, is_waiting in load_everybody(store, policy, row_ids, contact_ids):
+    for person in load_persons_of(store, policy, row_ids, now, contact_ids):
+        is_waiting = person.is_under_way
         found_as = _find_how(person, meant)
         if not found_as:
             continue
@@ -135,7 +139,7 @@ def adapt_policy(store: Store, watched: Watched) -> Policy:
 
     Smart groups are push-only, and an override in the config that has not acted yet will.
     """
-    smart = set(load_mirror_state(store).smart_group_ids)
+    smart = load_mirror_state(store).smart_group_ids
     spent = load_status(store, watched.list_id).spent_trust
     policy = watched.policy
     return replace(
@@ -151,7 +155,7 @@ def adapt_policy(store: Store, watched: Watched) -> Policy:
 def _find_how(person: Person, meant: Iterable[Found]) -> tuple[str, ...]:
     """As what the person was found; empty for somebody who only stands beside them."""
     row_ids = {row.row_id for row in person.rows}
-    contact_ids = {contact.contact_id for contact in person.contacts}
+    contact_ids = {person.contact.contact_id} if person.contact else set()
     return tuple(
         each.found_as
         for each in meant
@@ -165,7 +169,7 @@ def _load_changes(
     asked = Asked(
         list_ids=[watched.list_id],
         row_ids=[row.row_id for row in person.rows],
-        contact_ids=[contact.contact_id for contact in person.contacts],
+        contact_ids=[person.contact.contact_id] if person.contact else [],
         emails=[row.email for row in facts if row.email],
         is_of_person=True,
         most=MOST,
@@ -176,58 +180,33 @@ def _load_changes(
 # --- what was said --------------------------------------------------------------------------------
 
 
+_RULES = {
+    Rule.NOBODY: ("nobody", "nobody ever said anything"),
+    Rule.ONLY_MAILCHIMP: ("mailchimp", "Mailchimp: nothing else was said that still counts"),
+    Rule.ONLY_CIVICRM: ("civicrm", "CiviCRM: nothing else was said that still counts"),
+    Rule.SAME: ("both", "both: they say the same"),
+    Rule.MAILCHIMP_LATER: ("mailchimp", "Mailchimp: its word is the later one"),
+    Rule.CIVICRM_LATER: ("civicrm", "CiviCRM: its word is the later one"),
+    Rule.TIE: ("civicrm", "CiviCRM: both spoke at the same time, and then it counts"),
+    Rule.BEFORE: ("before", "what was agreed before: nothing newer was said"),
+    Rule.TRUST_MAILCHIMP: ("mailchimp", "Mailchimp: the trustOverride in the config says so"),
+    Rule.TRUST_CIVICRM: ("civicrm", "CiviCRM: the trustOverride in the config says so"),
+    Rule.PUSH_ONLY: ("civicrm", "CiviCRM, always: Mailchimp may not change this interest"),
+}
+
+
 def hear(person: Person, policy: Policy) -> Iterator[Hearing]:
-    """What both sides said about the subscription, and about every interest."""
-    member_said = agree_within(m.subscription for m in person.members)
-    yield _judge(SUBSCRIPTION, member_said, _place_said(person, policy.group_id), policy)
-    for interest_id, interest in policy.interests.items():
-        member_said = agree_within(m.interests.get(interest_id) for m in person.members)
-        said = _place_said(person, interest.group_id)
-        if interest.is_push_only:
-            is_added = any(c.place(interest.group_id).is_added for c in person.contacts)
-            rule = "CiviCRM, always: Mailchimp may not change this interest"
-            right = Statement(is_added, said.at if said else LONG_AGO)
-            yield Hearing(interest_id, member_said, said, right, Side.CIVICRM.value, rule)
-        elif member_said is not None or said is not None:
-            yield _judge(interest_id, member_said, said, policy)
+    """What both sides said about the subscription, and about every interest, in words."""
+    yield _word(hear_subscription(person, policy))
+    for interest_id in policy.interests:
+        heard = hear_interest(person, policy, interest_id)
+        if heard.right is not None:
+            yield _word(heard)
 
 
-def _place_said(person: Person, group_id: int) -> Statement[bool] | None:
-    return agree_within(contact.place(group_id).said for contact in person.contacts)
-
-
-def _judge(
-    about: str,
-    member: Statement[bool] | None,
-    contact: Statement[bool] | None,
-    policy: Policy,
-) -> Hearing:
-    trust = policy.trust.get(about)
-    agreed = agree(member, contact, trust)
-    right, rule = _tell_rule(member, contact, trust)
-    return Hearing(about, member, contact, agreed, right, rule)
-
-
-def _tell_rule(
-    member: Statement[bool] | None, contact: Statement[bool] | None, trust: Side | None
-) -> tuple[str, str]:
-    """Who was right, and the rule in words."""
-    if member is None and contact is None:
-        return "nobody", "nobody ever said anything"
-    if contact is None:
-        return "mailchimp", "Mailchimp: CiviCRM never said anything"
-    if member is None:
-        return "civicrm", "CiviCRM: Mailchimp never said anything"
-    if member.value == contact.value:
-        return "both", "both: they say the same"
-    if trust is not None:
-        name = "Mailchimp" if trust is Side.MAILCHIMP else "CiviCRM"
-        return trust.value, f"{name}: the trustOverride in the config says so"
-    if member.at > contact.at:
-        return "mailchimp", "Mailchimp: its word is the later one"
-    if member.at == contact.at:
-        return "civicrm", "CiviCRM: both spoke at the same time, and then it counts"
-    return "civicrm", "CiviCRM: its word is the later one"
+def _word(heard: Heard) -> Hearing:
+    right, rule = _RULES[heard.rule]
+    return Hearing(heard.thing, heard.mailchimp, heard.civicrm, heard.right, right, rule)
 
 
 # --- what would be done ---------------------------------------------------------------------------

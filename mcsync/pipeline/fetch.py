@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mcsync.cache import linking
 from mcsync.cache.audiences import (
     AudienceStatus,
     CutFetch,
@@ -18,39 +19,23 @@ from mcsync.cache.audiences import (
     load_status,
     save_status,
 )
-from mcsync.cache.linking import (
-    add_civi_only,
-    cleanup_duplicates,
-    forget_changes,
-    identify_group_contact_changes,
-    mark_changed,
-    populate_missing_contact_ids,
-    remove_invalid_contact_ids,
-    wake_failed,
-)
-from mcsync.cache.members import (
-    Data,
-    Observe,
-    OpenUpdate,
+from mcsync.cache.looks import (
     count_members,
     has_members,
-    mark_vanished,
-    merge_members,
+    load_strays,
+    make_reader,
+    take_absences,
+    take_look,
+    take_page,
 )
+from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import GuardTripped
-from mcsync.model import Member, MemberStatus, Policy, read_names
+from mcsync.model import Member, MemberStatus
+from mcsync.pipeline.identity import follow_rules, know_accounts
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_in_civicrm
-from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
+from mcsync.pipeline.run import OutOfTime, Run, Task, count_of, is_over
 from mcsync.reconcile.guards import NEVER_BELOW
-from mcsync.reconcile.observe import (
-    STATUS,
-    Value,
-    Written,
-    observe,
-    observe_first,
-    observe_vanished,
-)
 
 log = logging.getLogger("mcsync.fetch")
 
@@ -59,6 +44,7 @@ log = logging.getLogger("mcsync.fetch")
 _OVERLAP = timedelta(seconds=60)
 _STEP = timedelta(seconds=1)  # many members share a second; Mailchimp's lower bound excludes it
 _CLOCK_OVERLAP = timedelta(minutes=10)
+_LATE = timedelta(days=1)  # a full fetch that is due waits for others, but not longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +61,14 @@ class Window:
 
 def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> None:
     """Fetch what changed since last time, since `window`, or everything with `in_full`."""
+    know_accounts(run)
     site = read_site(run)
     fetched: dict[str, AudienceStatus] = {}
+    in_turn = _choose_for_full_fetch(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
-            fetched[task.list_id] = _fetch_members(run, task, window, in_full)
+            wants_all = in_full or task.list_id in in_turn
+            fetched[task.list_id] = _fetch_members(run, task, window, wants_all)
     is_whole = in_full or (window is not None and window.is_everything)
     take_in_civicrm(run, site, window.since if window else None, is_whole=is_whole)
     for task in run.healthy_tasks():
@@ -88,31 +77,53 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
     link(run, fetched)
 
 
+def _choose_for_full_fetch(run: Run) -> set[str]:
+    """Audiences whose turn it is to be fetched in full: the one that waits longest, and late ones.
+
+    What no increment tells is found out that way: who was archived while we read, was deleted,
+    or has never confirmed.
+    """
+    length = timedelta(days=run.full_fetch_days)
+    due: list[tuple[str, str]] = []
+    for task in run.healthy_tasks():
+        at = load_status(run.store, task.list_id).full_fetched_at
+        if at and is_over(at, length, run.clock()):
+            due.append((at, task.list_id))
+    due.sort()
+    late = {key for at, key in due if is_over(at, length + _LATE, run.clock())}
+    return late | {key for _, key in due[:1]}
+
+
 # --- Mailchimp ------------------------------------------------------------------------------------
 
 
 def _fetch_members(run: Run, task: Task, window: Window | None, in_full: bool) -> AudienceStatus:
     """mergeMailchimpData: pages into the cache; returns the status to keep when all is done."""
     status = load_status(run.store, task.list_id)
+    has_new_rules = follow_rules(run, task, status)
     cut = status.cut
-    wanted = _choose_since(status, task, window, in_full)
+    wanted = _choose_since(status, task, window, in_full or has_new_rules)
     if cut is not None and (cut.since is None or wanted is not None):
         since = _time(cut.since)  # go on with the fetch that ran out of time
     else:
         cut, since = None, wanted
-        status.fetch_no += since is None
+        status.fetch_no += 1
     status.is_fetched = False
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
     newest, served_at = _take_in_pages(run, task, status, since, cut)
     if since is None:
-        _take_in_absence(run, task, status.fetch_no)
+        _take_in_absence(run, task, status.fetch_no, served_at or task.mailchimp.fetch_now())
         status.full_fetched_at = to_text(run.clock())
         status.needs_full_fetch = False
         status.interest_ids = sorted(task.policy.interests)
+    _find_strays(run, task, status.fetch_no)
     status.cut = None
     status.fetched_at = to_text(run.clock())
+    status.served_at = _text(served_at)
     _move_window(status, since, newest, served_at)
+    with run.store.atomic():  # whatever is cut short from here on, this is not read again
+        save_status(run.store, task.list_id, status)
     return status
 
 
@@ -124,8 +135,7 @@ def _take_in_pages(
     Pages come in the order of changes, archived members before all others. Where a fetch is
     cut, the next one goes on from the last change that it took in.
     """
-    report, observe_member = run.report(task), make_observer(task.policy)
-    fetch_no = status.fetch_no if since is None else 0
+    report, read = run.report(task), make_reader(task.policy.interests)
     newest, served_at, reached = since, _time(cut.served_at if cut else None), None
     begin = (_time(cut.reached) if cut else None) or since
     if begin is not None and begin is not since:
@@ -134,12 +144,9 @@ def _take_in_pages(
     for page in task.mailchimp.fetch_members(task.list_id, begin):
         served_at = served_at or page.served_at
         empty_at = served_at - _CLOCK_OVERLAP if is_empty and served_at else None
-        count = merge_members(
-            run.store, task.list_id, page.members, observe_member, fetch_no, empty_at
-        )
+        count = take_page(run.store, task.list_id, page.members, read, status.fetch_no, empty_at)
         report.members_fetched += count.fetched
         report.members_changed += count.changed
-        status.needs_full_fetch |= count.detached > 0  # it will tell where they are
         run.progress(task.name, "members fetched", report.members_fetched)
         newest = _latest(newest, page.members)
         reached = _latest(
@@ -198,16 +205,21 @@ def _move_window(
     newest: datetime | None,
     served_at: datetime | None,
 ) -> None:
-    """Where the next fetch begins. A fetch that began after the window's end leaves a gap: stay."""
+    """Where the next fetch begins: at the newest change seen, by Mailchimp's own clock.
+
+    Never later than when it began to answer, for whoever was archived or changed while we read
+    may have been missed. A fetch that began after the window's end leaves a gap: stay.
+    """
     if since is not None and status.since is not None and since > from_text(status.since):
         return
     starts = [newest - _OVERLAP] if newest else []
     starts += [served_at - _CLOCK_OVERLAP] if served_at else []
     if starts:
-        status.since = to_text(max(starts))
+        start = max(starts)
+        status.since = to_text(min(start, served_at - _OVERLAP) if served_at else start)
 
 
-def _take_in_absence(run: Run, task: Task, fetch_no: int) -> None:
+def _take_in_absence(run: Run, task: Task, fetch_no: int, noticed_at: datetime) -> None:
     """Members whom a full fetch no longer returned are out; an empty answer is not believed."""
     received = run.report(task).members_fetched
     known = count_members(run.store, task.list_id)
@@ -216,52 +228,25 @@ def _take_in_absence(run: Run, task: Task, fetch_no: int) -> None:
             f"{task.name}: Mailchimp returned no members at all, but the cache knows {known:,}",
             hint='look at the audience at Mailchimp; "mcsync sync --force" takes it as true',
         )
-    gone = mark_vanished(run.store, task.list_id, fetch_no, run.clock(), observe_vanished)
+    gone = take_absences(run.store, task.list_id, fetch_no, noticed_at)
     if gone:
         log.info("%s: %s no longer in the audience", task.name, count_of(gone, "member"))
 
 
-def read_seen(member: Member, policy: Policy) -> dict[str, Value]:
-    """What a look at a member showed, under the names of `mailchimp_data`."""
-    first, last = read_names(member.merge_fields)
-    seen: dict[str, Value] = {
-        "status": str(member.status),
-        "first_name": first,
-        "last_name": last,
-    }
-    for interest_id in policy.interests:
-        value = member.interests.get(interest_id)
-        if value is not None:
-            seen[f"interest-{interest_id}"] = value
-    return seen
-
-
-def make_observer(policy: Policy) -> Observe:
-    """A function for `merge_members`: what is known and seen of a member, to the new data."""
-
-    def observe_member(
-        known: Data | None, member: Member, last_changed: str, update: OpenUpdate | None
-    ) -> Data:
-        seen = read_seen(member, policy)
-        if update is not None:
-            return observe(known or {}, seen, last_changed, as_written(update, member))
-        if known is None:
-            return observe_first(seen, last_changed)
-        return observe(known, seen, last_changed)
-
-    return observe_member
-
-
-def as_written(update: OpenUpdate, member: Member | None = None) -> Written:
-    """An open update as the pure room knows it.
-
-    A member who left by themselves just before we would have muted them was not unsubscribed
-    by us: that is their own word, although the status is the one we asked for.
-    """
-    values = dict(update.values)
-    if member is not None and member.has_left and update.is_gate:
-        values.pop(STATUS, None)
-    return Written(values, update.caused_at, update.is_gate)
+def _find_strays(run: Run, task: Task, fetch_no: int) -> None:
+    """Members whose address is somebody else's now: they have moved, or are no longer there."""
+    strays = load_strays(run.store, task.list_id)
+    if not strays:
+        return
+    asked = [contact for contact in strays.values() if contact]
+    there = task.mailchimp.fetch_each_contact(task.list_id, asked)
+    if None in there.values() or len(asked) < len(strays):
+        task.mailchimp.fetch_audience(task.list_id)
+    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
+    with run.store.atomic():
+        for row_id, contact in strays.items():
+            member = there.get(contact)
+            take_look(run.store, row_id, member, read, now, fetch_no=fetch_no)
 
 
 # --- bringing both together -----------------------------------------------------------------------
@@ -270,34 +255,39 @@ def as_written(update: OpenUpdate, member: Member | None = None) -> Written:
 def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
     """The documents' steps from removeInvalidContactIds on, for all audiences at once.
 
-    `fetched` has the statuses of those that may be linked; the others catch up afterwards.
+    `fetched` has the statuses of those that may be linked; the others catch up afterwards. All of
+    it in short transactions: webhooks are stored meanwhile. Where we die in between, what changed
+    in CiviCRM is told again.
     """
-    with run.store.atomic():
-        changed = mark_changed(run.store)
-        linked = [task for task in run.healthy_tasks() if task.list_id in fetched]
+    store = run.store
+    linked = [task for task in run.healthy_tasks() if task.list_id in fetched]
+    if linking.begin(store):
+        with store.atomic():
+            demand_full_scan(store, but=[task.list_id for task in linked])
+    for task in linked:
+        _link_audience(run, task, fetched[task.list_id])
+    linking.finish(store)
+    with store.atomic():
         for task in linked:
             status = fetched[task.list_id]
-            _link_audience(run, task, status)
             status.is_fetched = True
             status.needs_full_scan = False
-            save_status(run.store, task.list_id, status)
-        if changed:
-            demand_full_scan(run.store, but=[task.list_id for task in linked])
-        forget_changes(run.store)
+            save_status(store, task.list_id, status)
 
 
 def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     store, policy, report = run.store, task.policy, run.report(task)
-    wake_failed(store, policy.list_id)
-    remove_invalid_contact_ids(store, policy.list_id)
-    report.contacts_matched += populate_missing_contact_ids(
+    with store.atomic():
+        mark_failed_again(store, policy.list_id)
+    linking.remove_invalid_contact_ids(store, policy.list_id, run.site_now or run.clock())
+    report.contacts_matched += linking.populate_missing_contact_ids(
         store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates
     )
-    cleanup_duplicates(store, policy.list_id)
-    report.civicrm_only_added += add_civi_only(
-        store, policy.list_id, policy.group_id, everything=status.needs_full_scan
+    linking.cleanup_duplicates(store, policy.list_id)
+    report.civicrm_only_added += linking.add_civi_only(
+        store, policy.list_id, policy.group_id, everybody=status.needs_full_scan
     )
-    identify_group_contact_changes(store, policy.list_id, task.group_ids)
+    linking.identify_group_contact_changes(store, policy.list_id, task.group_ids)
     report.todo = count_todo(store, policy.list_id)
     log.info(
         "%s: %s fetched, %d changed; %d to judge",

@@ -1,17 +1,18 @@
 """Reading CiviCRM into the mirror: everything once, then what changed, checked by counts."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mcsync.cache.linking import (
     load_addresses_to_look_up,
     load_linked_to_deleted,
     load_unknown_contacts,
-    note_looked_up,
     note_merged,
 )
 from mcsync.cache.mirror import (
+    GroupState,
     MirrorState,
     apply_history,
     begin_compare,
@@ -19,18 +20,24 @@ from mcsync.cache.mirror import (
     finish_compare,
     load_mirror_state,
     load_mirrored_contacts,
+    load_not_deleted,
+    load_sample,
     load_unmirrored_contacts,
+    load_unseen,
     mark_purged,
+    mark_unseen,
     save_contacts,
     save_mirror_state,
     see_group_contacts,
     see_history,
     see_smart_group,
 )
+from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
-from mcsync.errors import ConfigError, GuardTripped
-from mcsync.model import Group, SiteSnapshot, email_key
-from mcsync.pipeline.run import Run, Task
+from mcsync.errors import ConfigError, GuardTripped, McsyncError
+from mcsync.model import Group, HistoryRow, SiteSnapshot, email_key
+from mcsync.pipeline.identity import check_site, tell_skew
+from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.guards import NEVER_BELOW
 
 log = logging.getLogger("mcsync.fetch")
@@ -43,16 +50,29 @@ _OWNERS_AT_ONCE = 5000  # addresses remembered together; the adapter asks for fe
 
 
 def read_site(run: Run) -> SiteSnapshot:
-    """Ask CiviCRM who we are and what there is; stop audiences whose groups are not in order."""
+    """Ask CiviCRM who we are and what there is; stop audiences whose groups are not in order.
+
+    Groups that are not to be believed are left out: the mirror stays as it was about them.
+    """
     group_ids = sorted({group_id for task in run.tasks for group_id in task.group_ids})
     state = load_mirror_state(run.store)
-    after = max(0, state.history_id - _HISTORY_OVERLAP)
-    site = run.civicrm.fetch_snapshot(group_ids, after)
+    after = max(0, _cursor(state, group_ids) - _HISTORY_OVERLAP)
+    site = run.civicrm.fetch_snapshot(group_ids, after, sorted(load_sample(run.store)))
+    check_site(run, site)
+    tell_skew(run, site)
+    run.site_now = site.now
     known = count_places(run.store, group_ids)
     for task in run.tasks:
         with run.isolated(task):
             _check_groups(run, task, site, known)
-    return site
+    believed = {key: group for key, group in site.groups.items() if key not in run.doubted_groups}
+    return replace(site, groups=believed)
+
+
+def _cursor(state: MirrorState, group_ids: Iterable[int]) -> int:
+    """Up to where the history of all of these groups is known, as far as they were compared."""
+    known = [state.groups[g].history_id for g in group_ids if g in state.groups]
+    return min(known, default=0)
 
 
 def _check_groups(
@@ -88,37 +108,91 @@ def _check_emptiness(
     site: SiteSnapshot,
     known: Mapping[tuple[int, str], int],
 ) -> None:
-    """A group that lost even its Removed contacts was not emptied by hand, but from our sight."""
+    """A group that lost even its Removed contacts was not emptied by hand, but from our sight.
+
+    The audience's own stops the audience, that of an interest only the interest. A computed group
+    has no Removed contacts: it is looked at when it is read.
+    """
     before = sum(count for (group_id, _), count in known.items() if group_id == group.group_id)
     now = sum(count for (group_id, _), count in site.counts.items() if group_id == group.group_id)
-    if before >= NEVER_BELOW and not now and not group.is_smart and not run.is_forced:
-        raise GuardTripped(
-            f'{task.name}: group {group.group_id} "{group.title}" is suddenly empty in CiviCRM;'
-            f" the cache knows {before:,} contacts of it",
-            hint="check the permissions of the API user and the group; "
-            '"mcsync sync --force" takes it as true',
-        )
+    if before < NEVER_BELOW or now or group.is_smart or run.is_forced:
+        return
+    run.doubted_groups.add(group.group_id)
+    if group.group_id != task.policy.group_id:
+        stop_interest(run, task, group.group_id, f"is suddenly empty; {before:,} were in it")
+        return
+    raise GuardTripped(
+        f'{task.name}: group {group.group_id} "{group.title}" is suddenly empty in CiviCRM;'
+        f" the cache knows {before:,} contacts of it",
+        hint="check the permissions of the API user and the group; "
+        f'"mcsync sync --list {task.list_id} --force" takes it as true',
+    )
+
+
+def stop_interest(run: Run, task: Task, group_id: int, why: str) -> None:
+    """Leave an interest of the audience alone in this run."""
+    stopped = run.stopped_interests.setdefault(task.list_id, {})
+    for interest_id, interest in task.policy.interests.items():
+        if interest.group_id == group_id:
+            stopped.setdefault(interest_id, f"its group {group_id} {why}")
 
 
 def take_in_civicrm(
     run: Run, site: SiteSnapshot, since: datetime | None, *, is_whole: bool
 ) -> None:
-    """Bring the mirror up to date: by increments, or as a whole when these do not suffice."""
+    """Bring the mirror up to date: by increments, or as a whole where these do not suffice.
+
+    `since` looks at contacts changed after another time than where the last run ended; the place
+    where the next one begins never moves past what was not read.
+    """
     state = load_mirror_state(run.store)
-    group_ids = sorted(site.groups)
-    is_new = not set(group_ids) <= set(state.group_ids)
-    if is_whole or is_new or _is_compare_due(run, state) or not _take_increment(run, site, state):
-        _compare_everything(run, site, group_ids)
+    stale = _find_stale(run, site, state, is_whole=is_whole)
+    fresh = sorted(set(site.groups) - stale)
+    if fresh and not _take_increment(run, site, state, fresh):
+        stale = set(site.groups)
+    _take_smart_groups(run, site, [g for g in site.groups if site.groups[g].is_smart])
+    strangers: list[int] = []
+    cursor = from_text(state.modified_at) if state.modified_at else None
+    if cursor is not None:
+        begin = cursor if since is None else since
+        strangers = _take_changed_contacts(run, site, begin)
+    if stale or strangers:
+        compared = set(site.groups) if strangers else stale
+        _compare(run, site, sorted(compared))
     else:
-        _take_smart_groups(run, site)
-        _take_changed_contacts(run, site, since or from_text(state.modified_at))
+        _look_for_unseen(run)
     _take_new_contacts(run)
     _follow_merges(run)
     state = load_mirror_state(run.store)
-    state.modified_at = to_text(site.now - _MODIFIED_OVERLAP)
-    state.smart_group_ids = [key for key, group in site.groups.items() if group.is_smart]
+    if stale == set(site.groups) or strangers or cursor is None or since is None or since <= cursor:
+        state.modified_at = to_text(site.now - _MODIFIED_OVERLAP)
     with run.store.atomic():
         save_mirror_state(run.store, state)
+
+
+def _find_stale(run: Run, site: SiteSnapshot, state: MirrorState, *, is_whole: bool) -> set[int]:
+    """Groups whose increments do not tell everything: new ones, and those not compared for long."""
+    if is_whole or not state.modified_at or not _knows_its_place(site, state):
+        return set(site.groups)
+    length = timedelta(hours=run.full_compare_hours)
+    return {
+        group_id
+        for group_id in site.groups
+        if group_id not in state.groups
+        or is_over(state.groups[group_id].compared_at, length, run.clock())
+    }
+
+
+def _knows_its_place(site: SiteSnapshot, state: MirrorState) -> bool:
+    """Whether the history row at which we stopped is still there.
+
+    In a site that was restored from a copy new rows get ids that we believe to know.
+    """
+    known = [g for g in site.groups if g in state.groups and state.groups[g].history_id]
+    if not known:
+        return True
+    cursor = min(state.groups[g].history_id for g in known)
+    return any(row.history_id >= cursor for row in site.history)
 
 
 def take_in_news(run: Run, site: SiteSnapshot) -> bool:
@@ -127,113 +201,159 @@ def take_in_news(run: Run, site: SiteSnapshot) -> bool:
     Returns False when these do not tell everything, or there is no mirror yet.
     """
     state = load_mirror_state(run.store)
-    is_mirrored = bool(state.compared_at and state.modified_at)
-    if not is_mirrored or not set(site.groups) <= set(state.group_ids):
+    if not state.has_compared(site.groups) or not _knows_its_place(site, state):
         return False
-    if not _take_increment(run, site, state):
+    if not _take_increment(run, site, state, sorted(site.groups)):
         return False
-    _take_smart_groups(run, site)
-    _take_changed_contacts(run, site, from_text(state.modified_at))
+    _take_smart_groups(run, site, [g for g in site.groups if site.groups[g].is_smart])
+    if _take_changed_contacts(run, site, from_text(state.modified_at)):
+        return False
     _take_new_contacts(run)
     _follow_merges(run)
     return True
 
 
-def _is_compare_due(run: Run, state: MirrorState) -> bool:
-    if not (state.compared_at and state.modified_at):
-        return True  # the first compare was cut short
-    due = from_text(state.compared_at) + timedelta(hours=run.full_compare_hours)
-    return run.clock() >= due
-
-
-def _take_increment(run: Run, site: SiteSnapshot, state: MirrorState) -> bool:
+def _take_increment(
+    run: Run, site: SiteSnapshot, state: MirrorState, group_ids: Sequence[int]
+) -> bool:
     """Apply new history; False when the counts show that history does not tell everything."""
-    pages = [site.history]
-    with run.store.atomic():
-        apply_history(run.store, site.history)
+    newest = _take_history(run, site.history, group_ids)
     if site.has_more_history:
         after = site.history[-1].history_id
         for page in run.civicrm.fetch_history(sorted(site.groups), after):
-            with run.store.atomic():
-                apply_history(run.store, page)
-            pages.append(page)
-    newest = max((row.history_id for page in pages for row in page), default=0)
-    state.history_id = max(state.history_id, newest)
+            newest = max(newest, _take_history(run, page, group_ids))
+    for group_id in group_ids:
+        group = state.groups.setdefault(group_id, GroupState())
+        group.history_id = max(group.history_id, newest)
+        group.is_smart = site.groups[group_id].is_smart
     with run.store.atomic():
         save_mirror_state(run.store, state)
-    static = [group_id for group_id, group in site.groups.items() if not group.is_smart]
+    static = [group_id for group_id in group_ids if not site.groups[group_id].is_smart]
     told = {key: count for key, count in site.counts.items() if key[0] in static and count}
-    known = count_places(run.store, static)
-    if told == known or site.has_more_history:
+    if told == count_places(run.store, static) or site.has_more_history:
         return True
     log.info("CiviCRM's groups changed without history; comparing everything")
     return False
 
 
-def _take_changed_contacts(run: Run, site: SiteSnapshot, since: datetime) -> None:
-    for page in run.civicrm.fetch_changed_contacts(since):
-        save_contacts(run.store, page, only_known=True)
-
-
-def _take_smart_groups(run: Run, site: SiteSnapshot) -> None:
-    smart = [group_id for group_id, group in site.groups.items() if group.is_smart]
-    if not smart:
-        return
-    begin_compare(run.store)
-    _see_smart_groups(run, smart)
+def _take_history(run: Run, rows: Sequence[HistoryRow], group_ids: Sequence[int]) -> int:
+    """Apply one page; the id of its last row, whichever group that is of."""
+    wanted = set(group_ids)
     with run.store.atomic():
-        finish_compare(run.store, smart, run.clock())
+        apply_history(run.store, [row for row in rows if row.group_id in wanted])
+    return rows[-1].history_id if rows else 0
 
 
-def _see_smart_groups(run: Run, group_ids: list[int]) -> None:
+def _take_changed_contacts(run: Run, site: SiteSnapshot, since: datetime) -> list[int]:
+    """Contacts changed since a time; those whose ids mean other people now."""
+    strangers: list[int] = []
+    for page in run.civicrm.fetch_changed_contacts(since):
+        strangers += save_contacts(run.store, page, site.now, only_known=True)
+    return strangers
+
+
+def _take_smart_groups(run: Run, site: SiteSnapshot, group_ids: Sequence[int]) -> None:
+    """Read computed groups as CiviCRM resolves them, each by itself.
+
+    One that cannot be read, or is suddenly empty, stops what it stands for, and nothing else.
+    """
     for group_id in group_ids:
-        for page in run.civicrm.fetch_smart_group(group_id):
-            see_smart_group(run.store, group_id, page)
+        try:
+            contacts = [i for page in run.civicrm.fetch_smart_group(group_id) for i in page]
+        except McsyncError as error:
+            _blame(run, group_id, error)
+            continue
+        known = count_places(run.store, [group_id]).get((group_id, "Added"), 0)
+        if known >= NEVER_BELOW and not contacts and not run.is_forced:
+            for task in run.healthy_tasks():
+                if group_id in task.group_ids:
+                    why = f"is suddenly empty; {known:,} were in it"
+                    stop_interest(run, task, group_id, why)
+            continue
+        begin_compare(run.store)
+        see_smart_group(run.store, group_id, contacts)
+        finish_compare(run.store, [group_id], site.now, are_smart=True)
+        _note_compared(run, [group_id], 0, is_smart=True)
 
 
-def _compare_everything(run: Run, site: SiteSnapshot, group_ids: list[int]) -> None:
-    """Read all history and all group contacts of these groups, and all their contacts.
+def _blame(run: Run, group_id: int, error: McsyncError) -> None:
+    """The audiences that a group belongs to are in trouble; the others are not."""
+    for task in list(run.healthy_tasks()):
+        if group_id in task.group_ids:
+            message = f"{task.name}: group {group_id} cannot be read: {error.message}"
+            with run.isolated(task):
+                raise type(error)(message, hint=error.hint)
+
+
+def _note_compared(run: Run, group_ids: Iterable[int], newest: int, *, is_smart: bool) -> None:
+    state = load_mirror_state(run.store)
+    for group_id in group_ids:
+        group = state.groups.setdefault(group_id, GroupState())
+        group.history_id = max(group.history_id, newest) if is_smart else newest
+        group.compared_at = to_text(run.clock())
+        group.is_smart = is_smart
+    with run.store.atomic():
+        save_mirror_state(run.store, state)
+
+
+def _compare(run: Run, site: SiteSnapshot, group_ids: list[int]) -> None:
+    """Read all history and all group contacts of these groups, and all contacts that we know.
 
     History first: what changes between the two readings is then told again by the next one.
+    Contacts before the places are compared: one that is in the trash has not left its groups, and
+    one that is somebody else now was never there.
     """
-    smart = [group_id for group_id, group in site.groups.items() if group.is_smart]
-    static = [group_id for group_id in group_ids if group_id not in smart]
-    begin_compare(run.store)
+    static = [group_id for group_id in group_ids if not site.groups[group_id].is_smart]
     newest, count = 0, 0
-    for rows in run.civicrm.fetch_history(static, 0):
+    begin_compare(run.store)
+    for rows in run.civicrm.fetch_history(static, 0) if static else ():
         see_history(run.store, rows)
         newest = max(newest, rows[-1].history_id) if rows else newest
-    for places in run.civicrm.fetch_group_contacts(static):
+    for places in run.civicrm.fetch_group_contacts(static) if static else ():
         see_group_contacts(run.store, places)
         count += len(places)
         run.progress("CiviCRM", "group contacts fetched", count)
-    _see_smart_groups(run, smart)
-    with run.store.atomic():
-        finish_compare(run.store, group_ids, run.clock())
-        state = load_mirror_state(run.store)
-        state.group_ids, state.history_id = group_ids, newest
-        save_mirror_state(run.store, state)
-    _compare_contacts(run)
-    with run.store.atomic():
-        state = load_mirror_state(run.store)
-        state.compared_at = to_text(run.clock())
-        save_mirror_state(run.store, state)
+    _compare_contacts(run, site)
+    finish_compare(run.store, static, site.now)
+    _note_compared(run, static, newest, is_smart=False)
 
 
-def _compare_contacts(run: Run) -> None:
+def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
+    """Read every contact that concerns us.
+
+    Contacts that are not found were deleted for good; where they are too many for that, they are
+    only out of our sight, and nothing is done about them until a human has looked.
+    """
     after, count = 0, 0
+    gone: list[int] = []
     while contact_ids := load_mirrored_contacts(run.store, after, _CONTACTS_AT_ONCE):
         after = contact_ids[-1]
         found = take_contacts(run, contact_ids)
-        mark_purged(run.store, contact_ids, found)
+        gone += sorted(set(contact_ids) - set(found))
         count += len(contact_ids)
         run.progress("CiviCRM", "contacts fetched", count)
+    gone = load_not_deleted(run.store, gone)
+    ceilings = [task.ceilings.removals for task in run.tasks]
+    if run.is_forced or all(ceiling.allows(len(gone), count) for ceiling in ceilings):
+        mark_purged(run.store, gone)
+    else:
+        mark_unseen(run.store, gone)
+
+
+def _look_for_unseen(run: Run) -> None:
+    """Contacts that were out of our sight may be back; with `--force` the others are deleted."""
+    unseen = load_unseen(run.store)
+    if unseen:
+        found = take_contacts(run, unseen)
+        if run.is_forced:
+            mark_purged(run.store, sorted(set(unseen) - set(found)))
 
 
 def take_contacts(run: Run, contact_ids: list[int]) -> list[int]:
+    """Mirror these contacts; the ids that were found."""
     found: list[int] = []
     for page in run.civicrm.fetch_contacts(contact_ids):
-        save_contacts(run.store, page)
+        save_contacts(run.store, page, run.site_now or run.clock())
         found += [contact.contact_id for contact in page.contacts]
     return found
 

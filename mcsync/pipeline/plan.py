@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mcsync.cache.members import read_update
+from mcsync.cache.looks import read_written
 from mcsync.cache.outbox import load_queued, load_row_state
 from mcsync.cache.standing import count_rows
 from mcsync.cache.trail import Change, load_changes
 from mcsync.model import REASONS, SUBSCRIPTION, MemberStatus, Side
-from mcsync.pipeline.fetch import as_written
 from mcsync.pipeline.results import tell_changes
 from mcsync.pipeline.run import Run, Task
 
@@ -72,7 +71,7 @@ def _load_queued_changes(run: Run, task: Task) -> Iterator[Change]:
     for update in load_queued(run.store, task.list_id):
         row = load_row_state(run.store, update.row_id)
         if row is not None:
-            written = as_written(read_update(update.change, update.cause))
+            written = read_written(update.change, update.cause)
             yield from tell_changes(task, update, row, written)
 
 

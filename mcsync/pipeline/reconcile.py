@@ -1,48 +1,38 @@
-"""Reconcile: judge every row that is to do, then carry the plan out.
+"""Reconcile: judge every row that is due, then carry the plan out.
 
 createNewContactsFromMailchimp and reconcileQueue. The whole plan of an audience exists before
 its first write; what CiviCRM needs is written at once, what Mailchimp needs is queued.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mcsync.cache.alike import Shape, load_alike, mark_alike
 from mcsync.cache.audiences import (
     count_subscribed,
     count_todo,
     load_status,
-    mark_data_due,
-    mark_everyone,
-    mark_rows,
-    note_data_done,
     save_status,
 )
-from mcsync.cache.mirror import count_places, load_mirror_state
-from mcsync.cache.people import load_people, load_persons_of
-from mcsync.cache.plans import add_to_plan, forget_plan
-from mcsync.cache.times import to_text
+from mcsync.cache.linking import populate_missing_contact_ids
+from mcsync.cache.mirror import count_places, count_unseen
+from mcsync.cache.outbox import find_newest_update
+from mcsync.cache.people import load_persons_of
+from mcsync.cache.plans import find_plan_end, forget_plan
+from mcsync.cache.rows import mark_data_due, mark_everyone
+from mcsync.cache.times import from_text, to_text
 from mcsync.errors import GuardTripped, PartialFailure
-from mcsync.model import (
-    Decision,
-    MergeField,
-    Person,
-    Policy,
-    RowVerdict,
-    Side,
-    SyncStatus,
-)
-from mcsync.pipeline.carry_out import carry_out, close_overtaken
+from mcsync.model import LONG_AGO, MergeField, Policy, Side
+from mcsync.pipeline.batches import read_overdue
+from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.data import (
-    add_data,
     check_for_data_updates,
     is_data_due,
     note_data_synced,
 )
+from mcsync.pipeline.judge import make_plan, only_push_smart_groups, plan_people
 from mcsync.pipeline.run import Run, Task, with_trust
-from mcsync.reconcile.enforce import decide
-from mcsync.reconcile.guards import PlanSize, find_excesses, measure
+from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses
 from mcsync.reconcile.names import NAME_TAGS
 
 log = logging.getLogger("mcsync.reconcile")
@@ -52,16 +42,22 @@ def reconcile(run: Run, trust: Mapping[str, Mapping[str, Side]] | None = None) -
     """Judge and carry out, for each audience; `trust` by list id makes every row be judged."""
     for task in run.healthy_tasks():
         with run.isolated(task):
-            _reconcile_audience(run, with_trust(task, (trust or {}).get(task.list_id, {})))
+            _reconcile_audience(run, task, (trust or {}).get(task.list_id, {}))
 
 
-def _reconcile_audience(run: Run, task: Task) -> None:
-    if not load_status(run.store, task.list_id).is_fetched:
+def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side]) -> None:
+    status = load_status(run.store, task.list_id)
+    if not status.is_fetched:
         raise PartialFailure(
             f"{task.name} has no complete fetch to judge by", hint='run "mcsync fetch" first'
         )
-    if task.policy.trust:
+    if trust:
+        # Words that were said while we fetched are newer than what is trusted.
+        task = with_trust(
+            task, trust, from_text(status.served_at) if status.served_at else LONG_AGO
+        )
         mark_everyone(run.store, task.list_id)
+    _note_stopped(run, task)
     with_data = is_data_due(run, task)
     merge_fields = task.mailchimp.fetch_merge_fields(task.list_id) if with_data else ()
     if with_data:
@@ -69,13 +65,33 @@ def _reconcile_audience(run: Run, task: Task) -> None:
         check_for_data_updates(run, task, merge_fields)
     run.report(task).todo = count_todo(run.store, task.list_id)
     forget_plan(run.store, task.list_id)
-    if run.report(task).todo:
+    held: frozenset[Kind] = frozenset()
+    if run.report(task).todo or count_unseen(run.store, task.policy.group_id):
         task = _adapt_rules(run, task, merge_fields if with_data else None)
-        size = _make_plan(run, task)
-        _guard(run, task, size)
-        carry_out(run, task)
+        read_overdue(run, task)
+        run.newest_update = find_newest_update(run.store)
+        size = make_plan(run, task)
+        held = _guard(run, task, size)
+        _carry_out(run, task, held)
+    else:
+        _note_held(run, task, {})
     if with_data:
         note_data_synced(run, task)
+
+
+def _carry_out(run: Run, task: Task, held: frozenset[Kind]) -> None:
+    """Write the plan; people who were entered in CiviCRM meanwhile are judged once more."""
+    again = carry_out(run, task, held=held)
+    if not again:
+        return
+    begin = find_plan_end(run.store)  # ids of what was carried out are given again
+    policy = task.policy
+    run.report(task).contacts_matched += populate_missing_contact_ids(
+        run.store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates
+    )
+    people = load_persons_of(run.store, policy, again, run.clock())
+    plan_people(run, task, [p for p in people if p.contact is not None])
+    carry_out(run, task, begin, held=held)
 
 
 def adapt_rules(run: Run, task: Task) -> Task:
@@ -86,146 +102,108 @@ def adapt_rules(run: Run, task: Task) -> Task:
 
 def _adapt_rules(run: Run, task: Task, merge_fields: Sequence[MergeField] | None) -> Task:
     """`merge_fields` are the audience's when names are synced, else None."""
-    policy = _leave_out_unknown_interests(task)
-    policy = _only_push_smart_groups(run, policy)
+    policy = _leave_out_unknown_interests(run, task)
+    policy = only_push_smart_groups(run, policy)
     if merge_fields is not None:
         tags = frozenset(field.tag for field in merge_fields)
         policy = replace(policy, syncs_names=True, name_tags=tags & frozenset(NAME_TAGS))
     return replace(task, policy=policy)
 
 
-def _leave_out_unknown_interests(task: Task) -> Policy:
-    """The rules without interests that are gone at Mailchimp: they are skipped for everybody."""
+def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
+    """The rules without interests that are gone at Mailchimp: they are skipped for everybody.
+
+    That is told once. And without those that are left alone in this run.
+    """
     policy = task.policy
     if not policy.interests:
         return policy
     known = task.mailchimp.fetch_interests(task.list_id)
     gone = sorted(set(policy.interests) - set(known))
-    for interest_id in gone:
+    status = load_status(run.store, task.list_id)
+    for interest_id in set(gone) - set(status.gone_interests):
         log.warning(
             "%s: Mailchimp has no interest %s; it is skipped. Take it out of the config",
             task.name,
             interest_id,
         )
-    kept = {key: value for key, value in policy.interests.items() if key not in gone}
+    if status.gone_interests != gone:
+        is_back = bool(set(status.gone_interests) - set(gone))
+        status.gone_interests = gone
+        with run.store.atomic():
+            save_status(run.store, task.list_id, status)
+            if is_back:
+                mark_everyone(run.store, task.list_id)
+    left_out = {*gone, *run.stopped_interests.get(task.list_id, ())}
+    kept = {key: value for key, value in policy.interests.items() if key not in left_out}
     return replace(policy, interests=kept)
 
 
-def _only_push_smart_groups(run: Run, policy: Policy) -> Policy:
-    """The rules with every smart group push-only: nobody can be added to a computed group."""
-    smart = set(load_mirror_state(run.store).smart_group_ids)
-    interests = {
-        interest_id: replace(interest, is_push_only=True)
-        if interest.group_id in smart
-        else interest
-        for interest_id, interest in policy.interests.items()
-    }
-    return replace(policy, interests=interests)
-
-
-def _make_plan(run: Run, task: Task) -> PlanSize:
-    """Judge all that is to do: rows that are right are marked, the rest becomes the plan."""
-    size, judged = PlanSize(), _judge_alike(run, task)
-    for chunk in load_people(run.store, task.policy):
-        size = size.plus(plan_people(run, task, chunk.people))
-        judged += len(chunk.people)
-        run.report(task).postponed += len(chunk.waiting)
-        run.progress(task.name, "people judged", judged)
-    return size
-
-
-def _judge_alike(run: Run, task: Task) -> int:
-    """Judge people of one shape by one of them, where nothing is to be written for them.
-
-    Returns how many were judged; everybody else is still to do.
-    """
-    policy, judged = task.policy, 0
-    asks_plugins = policy.syncs_names and run.plugins is not None
-    verdicts: dict[Shape, RowVerdict | None] = {}
-    for chunk in load_alike(run.store, policy, asks_plugins=asks_plugins):
-        for alike in chunk:
-            if alike.shape not in verdicts:
-                verdicts[alike.shape] = _judge_one(run, policy, alike.row_ids[0])
-        with run.store.atomic():
-            for alike in chunk:
-                verdict = verdicts[alike.shape]
-                if verdict is not None:
-                    mark_alike(run.store, alike.row_ids, verdict, with_data=policy.syncs_names)
-                    judged += len(alike.row_ids)
-        run.progress(task.name, "people judged", judged)
-    return judged
-
-
-def _judge_one(run: Run, policy: Policy, row_id: int) -> RowVerdict | None:
-    """The verdict about a row's person, if it is one of one row for whom nothing is written."""
-    people = load_persons_of(run.store, policy, [row_id]).people
-    if len(people) != 1:
-        return None
-    decision = decide(people[0], policy)
-    return decision.verdicts[0] if decision.is_empty and len(decision.verdicts) == 1 else None
-
-
-def plan_people(
-    run: Run,
-    task: Task,
-    people: Sequence[Person],
-    may_do: Callable[[Decision], bool] | None = None,
-    *,
-    has_asked_plugins: bool = True,
-) -> PlanSize:
-    """Judge some people, in one transaction; returns the size of what they add to the plan.
-
-    What `may_do` refuses is not planned: it waits for the next sync, and so does what plugins
-    want, where they were not asked. What was queued before an earlier decision is overtaken.
-    """
-    decisions = [decide(person, task.policy) for person in people]
-    if task.policy.syncs_names and run.plugins is not None:
-        decisions = add_data(run, people, decisions)
-    refused = [d for d in decisions if may_do is not None and not may_do(d)]
-    decisions = [d for d in decisions if d not in refused]
-    wanting = [decision for decision in decisions if not decision.is_empty]
-    with run.store.atomic():
-        if task.policy.syncs_names and (has_asked_plugins or run.plugins is None):
-            note_data_done(run.store, [v for d in decisions for v in d.verdicts])
-        postponed = [_postpone(v) for d in refused for v in d.verdicts]
-        mark_rows(run.store, postponed)
-        close_overtaken(run, postponed)
-        right = [v for d in decisions if d.is_empty for v in d.verdicts]
-        mark_rows(run.store, right)
-        close_overtaken(run, right)
-        add_to_plan(run.store, task.list_id, wanting)
-    size = PlanSize()
-    for decision in wanting:
-        size = size.plus(measure(decision))
-    return size
-
-
-def _postpone(verdict: RowVerdict) -> RowVerdict:
-    return replace(verdict, sync_status=SyncStatus.TODO)
-
-
-def _guard(run: Run, task: Task, size: PlanSize) -> None:
-    """Hold a plan that is larger than allowed; a held plan is kept with the audience's status."""
-    store, policy = run.store, task.policy
-    places = count_places(store, [policy.group_id])
-    in_group = places.get((policy.group_id, "Added"), 0)
-    subscribed = 0 if size.is_never_held else count_subscribed(store, task.list_id)
-    excesses = list(find_excesses(size, task.ceilings, subscribed, in_group))
-    if run.is_dry_run:
-        run.report(task).would_be_held = "; ".join(excesses) or None
+def _note_stopped(run: Run, task: Task) -> None:
+    """Tell once which interests are left alone, and judge everybody when they no longer are."""
+    stopped = run.stopped_interests.get(task.list_id, {})
+    status = load_status(run.store, task.list_id)
+    before = set(status.stopped_interests)
+    if before == set(stopped):
         return
-    status = load_status(store, task.list_id)
-    reported = status.held_plan.get("why")
-    status.held_plan = {}
-    if excesses and not run.is_forced:
-        status.held_plan = {"why": "; ".join(excesses), "since": to_text(run.clock())}
-    with store.atomic():
-        save_status(store, task.list_id, status)
-    if status.held_plan:
-        error = GuardTripped(
-            f"{task.name}: {'; '.join(excesses)}; nothing was written",
-            hint='if this is meant, run "mcsync sync --force" once; else put it right in CiviCRM'
-            " or at Mailchimp",
+    for interest_id in sorted(set(stopped) - before):
+        log.warning(
+            "%s: interest %s is left alone, because %s",
+            task.name,
+            interest_id,
+            stopped[interest_id],
         )
-        error.is_news = status.held_plan["why"] != reported
-        raise error
+    status.stopped_interests = sorted(stopped)
+    with run.store.atomic():
+        save_status(run.store, task.list_id, status)
+        if before - set(stopped):
+            mark_everyone(run.store, task.list_id)
+
+
+# --- guards ---------------------------------------------------------------------------------------
+
+
+def _guard(run: Run, task: Task, size: PlanSize) -> frozenset[Kind]:
+    """Hold what is more than allowed; a held plan is kept with the audience's status.
+
+    Returns the kinds that are held; all else goes ahead.
+    """
+    store, policy = run.store, task.policy
+    status = load_status(store, task.list_id)
+    rulebook = Rulebook(
+        task.ceilings, is_first=status.synced_at is None, is_strict=status.is_strict
+    )
+    in_group = count_places(store, [policy.group_id]).get((policy.group_id, "Added"), 0)
+    subscribed = count_subscribed(store, task.list_id) if size else 0
+    size = size.copy()
+    size[Kind.UNSEEN] = count_unseen(store, policy.group_id)
+    excesses = find_excesses(size, rulebook, subscribed, in_group)
+    if run.is_dry_run:
+        run.report(task).would_be_held = "; ".join(excesses.values()) or None
+        return frozenset()
+    if run.is_forced:
+        excesses = {}
+    _note_held(run, task, excesses)
+    return frozenset(excesses)
+
+
+def _note_held(run: Run, task: Task, excesses: Mapping[Kind, str]) -> None:
+    """Remember what is held, and since when; the rules have been followed once nothing is."""
+    status = load_status(run.store, task.list_id)
+    before, why = dict(status.held_plan), "; ".join(excesses.values())
+    status.held_plan = {}
+    if excesses:
+        since = before.get("since") or to_text(run.clock())
+        status.held_plan = {"why": why, "since": since, "kinds": " ".join(sorted(excesses))}
+    else:
+        status.is_strict = False
+    with run.store.atomic():
+        save_status(run.store, task.list_id, status)
+    if excesses:
+        held = GuardTripped(
+            f"{task.name}: {why}; that is held, everything else was done",
+            hint=f'if this is meant, run "mcsync sync --list {task.list_id} --force" once; else'
+            " put it right in CiviCRM or at Mailchimp",
+        )
+        held.is_news = why != before.get("why")
+        run.report(task).held = held

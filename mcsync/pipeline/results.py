@@ -1,22 +1,28 @@
-"""Applying one outcome: the member as Mailchimp shows it now, and what the row is from here on."""
+"""Applying one outcome: the member as Mailchimp shows it now, and what is known of the update."""
 
 import logging
-from dataclasses import replace
+from datetime import datetime, timedelta
 
-from mcsync.cache.audiences import mark_rows
 from mcsync.cache.data import note_sent
-from mcsync.cache.members import read_update, store_result
+from mcsync.cache.looks import make_reader, read_written, take_answer, take_look
 from mcsync.cache.outbox import (
     QueuedUpdate,
     RowState,
     close_queued,
     complete,
-    has_open,
     load_row_state,
-    queue_again,
 )
-from mcsync.cache.rows import lose_member, note_reconfirmed, note_refused
-from mcsync.cache.times import to_text
+from mcsync.cache.rows import (
+    StoredRefusal,
+    load_refusals,
+    mark_data_wanted,
+    mark_due,
+    mark_given_up,
+    mark_settled,
+    note_asked,
+    save_refusals,
+)
+from mcsync.cache.times import LONG_AGO_TEXT, to_text
 from mcsync.cache.trail import Change, note_changes
 from mcsync.model import (
     SUBSCRIPTION,
@@ -25,15 +31,15 @@ from mcsync.model import (
     Outcome,
     Reason,
     Refusal,
-    RowVerdict,
     Side,
     SyncStatus,
     email_key,
+    print_data,
 )
-from mcsync.pipeline.fetch import as_written, read_seen
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.names import NAME_TAGS
-from mcsync.reconcile.observe import Data, Written, observe, observe_overtaken, observe_vanished
+from mcsync.reconcile.observe import Data, Written
+from mcsync.text import without_addresses
 
 log = logging.getLogger("mcsync.batches")
 
@@ -42,6 +48,14 @@ _REASONS = {
     Refusal.FORGOTTEN: Reason.FORGOTTEN,
     Refusal.CLEANED: Reason.CLEANED,
 }
+# What may pass is tried again after these pauses, then given up.
+_PAUSES = (
+    timedelta(minutes=5),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(days=1),
+)
+_LOST_FOR_GOOD = frozenset((Refusal.COMPLIANCE, Refusal.FORGOTTEN, Refusal.CLEANED, Refusal.FAKE))
 
 
 def apply_outcome(run: Run, task: Task, update: QueuedUpdate, outcome: Outcome) -> None:
@@ -57,7 +71,7 @@ def apply_outcome(run: Run, task: Task, update: QueuedUpdate, outcome: Outcome) 
         return
     report.operations_failed += 1
     if row is not None:
-        _apply_failure(run, task, update, outcome, row)
+        _apply_refusal(run, task, update, outcome, row)
 
 
 # --- it worked --------------------------------------------------------------------------------
@@ -66,49 +80,31 @@ def apply_outcome(run: Run, task: Task, update: QueuedUpdate, outcome: Outcome) 
 def _apply_success(
     run: Run, task: Task, update: QueuedUpdate, outcome: Outcome, row: RowState
 ) -> None:
-    written = as_written(read_update(update.change, update.cause), outcome.member)
-    data = _observe_result(run, task, outcome, row, written)
-    store_result(run.store, row.row_id, outcome.member, data, row.list_id)
+    written = read_written(update.change, update.cause)
+    if outcome.member is None:
+        take_answer(run.store, row.row_id, written, run.clock())
+    else:
+        read = make_reader(task.policy.interests)
+        now = run.clock()  # of no account: somebody is there
+        take_look(run.store, row.row_id, outcome.member, read, now, done=written)
     note_sent(run.store, row.row_id, update.change, update.cause.metadata)
+    _forget_refusals(run, update)
     note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
-    if _is_surprising(data, row, written):
-        status = SyncStatus.TODO  # a human was there in between
-    elif row.sync_status == SyncStatus.TODO:
-        return  # something else happened meanwhile and is still to be judged
-    elif update.cause.is_gate:
-        status = SyncStatus.FAIL
-    else:  # its tags may still wait
-        status = SyncStatus.LIVE if has_open(run.store, row.row_id) else SyncStatus.OK
-    mark_rows(run.store, [RowVerdict(row.row_id, status, Reason(update.cause.reason))])
+    status = SyncStatus.FAIL if update.cause.is_gate else SyncStatus.OK
+    mark_settled(run.store, row.row_id, status, Reason(update.cause.reason))
 
 
-def _observe_result(
-    run: Run, task: Task, outcome: Outcome, row: RowState, written: Written
-) -> Data:
-    if outcome.member is not None:
-        return _observe_member(task, outcome.member, row, written)
-    return observe(row.data or {}, written.values, row.updated or to_text(run.clock()), written)
-
-
-def _observe_member(task: Task, member: Member, row: RowState, written: Written) -> Data:
-    last_changed = to_text(member.last_changed)
-    if row.updated is not None and last_changed < row.updated:
-        return observe_overtaken(row.data or {}, row.updated, written)
-    return observe(row.data or {}, read_seen(member, task.policy), last_changed, written)
-
-
-def _is_surprising(data: Data, row: RowState, written: Written) -> bool:
-    """Whether the member has values that are neither those known nor those we wrote."""
-    expected = {**(row.data or {}), **written.values}
-    return any(
-        data.get(name) != value for name, value in expected.items() if not name.endswith("@")
-    )
+def _forget_refusals(run: Run, update: QueuedUpdate) -> None:
+    """Mailchimp took the address after all."""
+    refusals = load_refusals(run.store, update.row_id)
+    if refusals.pop(email_key(update.change.email), None) is not None:
+        save_refusals(run.store, update.row_id, refusals)
 
 
 def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Written) -> list[Change]:
     """What an update changes at Mailchimp, field by field, for the audit trail."""
     before = row.data or {}
-    values = dict(written.values)
+    values: Data = dict(written.values)
     if update.change.new_email is not None:
         before = {**before, "email": update.change.email}
         values["email"] = update.change.new_email
@@ -139,114 +135,108 @@ def _show(value: str | bool | None) -> str | None:
 # --- it did not work --------------------------------------------------------------------------
 
 
-def _apply_failure(
+def _apply_refusal(
     run: Run, task: Task, update: QueuedUpdate, outcome: Outcome, row: RowState
 ) -> None:
+    """Keep what was refused; what is to be done about it is for the judge to say."""
     refusal = outcome.refusal or Refusal.INVALID
-    if refusal is Refusal.COMPLIANCE and _ask_to_confirm(run, task, update):
-        return
-    if refusal is Refusal.TEMPORARY:
-        _queue_again(run, update)
-        mark_rows(run.store, [_verdict(update, SyncStatus.LIVE)])
-        return
-    _close_followers(run, update)
+    close_queued(run.store, [row.row_id], "an earlier change of this member failed", run.clock())
     reason = _REASONS.get(refusal, Reason.REFUSED)
-    note_refused(run.store, row.row_id, update.cause.at.get("status"), reason)
-    mark_rows(run.store, [RowVerdict(row.row_id, SyncStatus.FAIL, reason)])
-    log.warning("%s: Mailchimp refused a change (row %d, %s)", task.name, row.row_id, refusal.value)
+    is_pending = update.change.status is MemberStatus.PENDING
+    if is_pending and outcome.http_status == 429:  # it surely was not carried out
+        note_asked(run.store, [(row.row_id, None)])
+    told = _note_refusal(run, task, update, refusal, reason)
+    mark_settled(run.store, row.row_id, SyncStatus.FAIL, reason)
+    mark_due(run.store, [row.row_id])
+    level = logging.WARNING if told else logging.INFO
+    words = without_addresses(outcome.error) or f"HTTP {outcome.http_status}"
+    log.log(
+        level,
+        "%s: Mailchimp refused a change (row %d, %s): %s",
+        task.name,
+        row.row_id,
+        refusal.value,
+        words,
+    )
 
 
-def _queue_again(run: Run, update: QueuedUpdate) -> None:
-    queue_again(run.store, update, update.change, update.cause.reason, run.clock())
-
-
-def _close_followers(run: Run, update: QueuedUpdate) -> None:
-    """What waits for an update that failed is not sent: it was meant for what did not happen."""
-    why = "an earlier change of this member failed"
-    close_queued(run.store, [update.row_id], why, run.clock())
-
-
-def _verdict(update: QueuedUpdate, status: SyncStatus) -> RowVerdict:
-    return RowVerdict(update.row_id, status, Reason(update.cause.reason))
-
-
-def _ask_to_confirm(run: Run, task: Task, update: QueuedUpdate) -> bool:
-    """Try again as pending, once per decision; False when that is not wanted, or was it already.
-
-    Pending makes Mailchimp write to a human. It is queued in the very transaction that notes
-    for which decision, so that nobody is ever asked twice for one.
-    """
-    at = update.cause.at.get("status")
-    if not task.policy.may_reconfirm or update.change.status is not MemberStatus.SUBSCRIBED:
-        return False
-    change = replace(update.change, status=MemberStatus.PENDING)
-    queue_again(run.store, update, change, Reason.COMPLIANCE.value, run.clock())
-    note_reconfirmed(run.store, update.row_id, at)
-    mark_rows(run.store, [RowVerdict(update.row_id, SyncStatus.REDO, Reason.COMPLIANCE)])
-    return True
-
-
-def _member_is_gone(run: Run, row: RowState) -> None:
-    """The member is no longer in the audience: out, as of now, and to be judged again."""
-    data = observe_vanished(dict(row.data or {}), to_text(run.clock()))
-    lose_member(run.store, row.row_id, data)
+def _note_refusal(
+    run: Run, task: Task, update: QueuedUpdate, refusal: Refusal, reason: Reason
+) -> bool:
+    """Remember a refusal for the wish that it concerns; whether that is the last word about it."""
+    key = email_key(update.change.email)
+    refusals = load_refusals(run.store, update.row_id)
+    before = refusals.get(key)
+    change, caused_at = update.change, update.cause.at
+    at = caused_at.get("status") or max(caused_at.values(), default=LONG_AGO_TEXT)
+    data_print = print_data(change.merge_fields, change.tags) if not caused_at else ""
+    wish = (at, change.is_leaving, data_print)
+    is_same = before is not None and (before.at, before.is_leaving, before.data_print) == wish
+    count = before.count + 1 if before is not None and is_same else 1
+    retry_at = ""
+    if refusal not in _LOST_FOR_GOOD and count <= len(_PAUSES):
+        retry_at = to_text(run.clock() + _PAUSES[count - 1])
+    refusals[key] = StoredRefusal(at, reason.value, count, retry_at, change.is_leaving, data_print)
+    save_refusals(run.store, update.row_id, refusals)
+    if change.merge_fields or change.tags:
+        mark_data_wanted(run.store, [update.row_id])
+    return not retry_at and refusal is not Refusal.COMPLIANCE
 
 
 # --- nobody told what happened ----------------------------------------------------------------
 
 
 def settle_by_reading(
-    run: Run, task: Task, update: QueuedUpdate, *, gives_up: bool = False
+    run: Run, task: Task, update: QueuedUpdate, claimed_at: datetime, *, gives_up: bool = False
 ) -> bool:
     """Find out from the member itself what became of an update without a result.
 
-    If it shows what we asked for, it was done. If nothing happened to the member since we last
-    looked, it was not done, and is queued again, or given up for this time when `gives_up`. If
-    something else happened, a human was there: they are judged anew and nothing is repeated, or
-    somebody who confirmed and then left would be asked once more. Returns whether it was given
-    up.
+    If it shows what we asked for, it was done. Else the member is taken in as it is, and judged
+    anew: where it was changed since the update was claimed, a human may have been there. Nothing
+    is repeated as such. Returns whether the update was given up for this time.
     """
-    member = _read_member(task, update)
+    row = load_row_state(run.store, update.row_id)
+    member = _read_member(task, update, row)
+    now = task.mailchimp.fetch_now()
+    if member is None and row is not None and row.member_id is not None:
+        task.mailchimp.fetch_audience(task.list_id)  # a list not to be seen answers the same
     with run.store.atomic():
         if member is not None and _shows(task, member, update):
             outcome = Outcome("", is_success=True, http_status=200, member=member)
             apply_outcome(run, task, update, outcome)
             return False
-        row = load_row_state(run.store, update.row_id)
         why = "aborted" if gives_up else "no result; not done"
         complete(run.store, update.update_id, why, run.clock())
         if row is None:
             return gives_up
-        needs_member = update.change.member_id is not None or bool(update.change.tags)
-        if member is None and needs_member:
-            _close_followers(run, update)
-            _member_is_gone(run, row)
-        elif member is not None and _was_touched(member, row) and not update.change.tags:
-            _close_followers(run, update)
-            written = as_written(read_update(update.change, update.cause), member)
-            data = _observe_member(task, member, row, written)
-            store_result(run.store, row.row_id, member, data, row.list_id)
-            mark_rows(run.store, [_verdict(update, SyncStatus.TODO)])
-        elif gives_up:
-            _close_followers(run, update)
-            mark_rows(run.store, [RowVerdict(update.row_id, SyncStatus.FAIL, Reason.ABORTED)])
+        close_queued(run.store, [row.row_id], "an earlier change has no result", run.clock())
+        written = read_written(update.change, update.cause)
+        was_touched = member is not None and member.last_changed > claimed_at
+        in_doubt = written if was_touched and not update.change.tags else None
+        if update.change.status is MemberStatus.PENDING and not was_touched:
+            note_asked(run.store, [(row.row_id, None)])  # surely nobody was mailed
+        read = make_reader(task.policy.interests)
+        take_look(run.store, row.row_id, member, read, now, in_doubt=in_doubt)
+        if gives_up:
+            mark_given_up(run.store, [row.row_id])
         else:
-            _queue_again(run, update)
+            mark_settled(run.store, row.row_id, SyncStatus.OK, Reason(update.cause.reason))
+            mark_due(run.store, [row.row_id])
     return gives_up
 
 
-def _was_touched(member: Member, row: RowState) -> bool:
-    """Whether the member changed since the cache last saw it."""
-    return row.updated is None or to_text(member.last_changed) > row.updated
-
-
-def _read_member(task: Task, update: QueuedUpdate) -> Member | None:
-    """The member under the address that the update gave it, else under the one it had."""
+def _read_member(task: Task, update: QueuedUpdate, row: RowState | None) -> Member | None:
+    """The member under the address that the update gave it, else as the row knows it."""
     change = update.change
     if change.new_email is not None:
         moved = task.mailchimp.fetch_member(task.list_id, change.new_email)
         if moved is not None:
             return moved
+    known = change.member_id or (row.member_id if row is not None else None)
+    if known is not None:
+        member = task.mailchimp.fetch_member(task.list_id, known)
+        if member is not None:
+            return member
     return task.mailchimp.fetch_member(task.list_id, change.email)
 
 
@@ -255,8 +245,8 @@ def _shows(task: Task, member: Member, update: QueuedUpdate) -> bool:
     if update.change.tags:
         return False
     fields = {k: v for k, v in update.change.merge_fields.items() if k not in NAME_TAGS}
-    values = read_update(update.change, update.cause).values
-    seen = read_seen(member, task.policy)
+    values = read_written(update.change, update.cause).values
+    seen = make_reader(task.policy.interests)(member)
     is_there = update.change.new_email is None or (
         email_key(member.email) == email_key(update.change.new_email)
     )

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcsync.cache.people import load_everybody
-from mcsync.cache.resync import find_failed, mark_for_resync
+from mcsync.cache.people import load_persons_of
+from mcsync.cache.resync import find_failed
+from mcsync.cache.rows import mark_for_resync
 from mcsync.cache.store import Store
 from mcsync.pipeline.standing import Watched
 from mcsync.pipeline.who import Who, find_who, unknown
@@ -55,7 +56,7 @@ def resync_failed(store: Store, audiences: Sequence[Watched]) -> list[Included]:
 
 
 def _include(store: Store, watched: Watched, row_ids: Sequence[int]) -> Included:
-    people = [person for person, _ in load_everybody(store, watched.policy, row_ids, [])]
+    people = load_persons_of(store, watched.policy, row_ids)
     with_rows = [person for person in people if person.rows]
     everyone = [row.row_id for person in with_rows for row in person.rows]
     with store.atomic():

@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mcsync.cache.store import Store, make_uid
+from mcsync.cache.times import from_text
 from mcsync.errors import CacheError, GuardTripped, McsyncError, PartialFailure
 from mcsync.model import Policy, Side
 from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
@@ -20,7 +21,8 @@ log = logging.getLogger("mcsync")
 class Task:
     """One audience to be worked on: its rules, its account, its limits.
 
-    `account` names the account without telling its key. `trust_override` is the config's.
+    `account` names the account without telling its key, `key_print` is a fingerprint of the key.
+    `trust_override` is the config's.
     """
 
     policy: Policy
@@ -29,6 +31,7 @@ class Task:
     mailchimp: MailchimpPort
     ceilings: Ceilings
     contact_source: str = "mailchimpsync"
+    key_print: str = ""
     trust_override: Mapping[str, Side] = field(default_factory=dict)
 
     @property
@@ -68,15 +71,23 @@ class Report:
     in_sync: bool = False
     postponed: int = 0
     would_be_held: str | None = None
+    held: GuardTripped | None = None
     error: McsyncError | None = None
+
+    @property
+    def trouble(self) -> McsyncError | None:
+        """What went wrong, or is held."""
+        return self.error or self.held
 
     def as_dict(self) -> dict[str, object]:
         """The numbers for `--json`, and the error's kind and message if there was one."""
         data: dict[str, object] = {
-            item.name: getattr(self, item.name) for item in fields(self) if item.name != "error"
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.name not in ("error", "held")
         }
-        if self.error is not None:
-            data["error"] = {"kind": self.error.kind, "message": self.error.message}
+        if self.trouble is not None:
+            data["error"] = {"kind": self.trouble.kind, "message": self.trouble.message}
         return data
 
 
@@ -96,7 +107,10 @@ class Run:
     """One run over some audiences. Its CiviCRM is shared by all of them.
 
     With data, the data step of an audience is done at most every `data_every_hours`; `plugins`
-    are those asked in it.
+    are those asked in it. `clock` is our own time, good for schedules only; `site_now` was
+    CiviCRM's when the run began. `doubted_groups` are not believed in this run;
+    `stopped_interests`, by list id, are left alone, each with the reason.
+    `newest_update` is the newest one there was when the audience at hand began to be judged.
     """
 
     store: Store
@@ -104,6 +118,8 @@ class Run:
     tasks: tuple[Task, ...]
     clock: Callable[[], datetime]
     full_compare_hours: float = 24
+    full_fetch_days: float = 7
+    backups: int = 0
     history_days: int = 365
     progress: Progress = _no_progress
     is_forced: bool = False
@@ -113,6 +129,11 @@ class Run:
     is_dry_run: bool = False
     deadline: float | None = None
     is_cut: bool = False
+    site_now: datetime | None = None
+    knows_accounts: bool = False
+    newest_update: int | None = None
+    doubted_groups: set[int] = field(default_factory=set)
+    stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)
     reports: dict[str, Report] = field(default_factory=dict)
 
@@ -128,6 +149,11 @@ class Run:
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self.is_cut = True
             raise OutOfTime
+
+    def earliest_now(self) -> datetime:
+        """The time, by whichever clock is behind: what is deleted for its age is surely as old."""
+        clocks = [self.clock(), *([self.site_now] if self.site_now else [])]
+        return min(clocks)
 
     @property
     def tracking(self) -> str:
@@ -164,11 +190,13 @@ class Run:
         When nothing but one kind of trouble befell every audience, it is that trouble; when
         guards held what they held, it is the guard; anything else is a partial failure.
         """
-        errors = [report.error for report in self.reports.values() if report.error is not None]
+        errors = [each.trouble for each in self.reports.values() if each.trouble is not None]
         if not errors:
             self._raise_failed_people()
             return
         kinds = {type(error) for error in errors}
+        if kinds == {GuardTripped} and len(errors) > 1:
+            raise _join(errors)
         if kinds == {GuardTripped} or (len(kinds) == 1 and len(errors) == len(self.reports)):
             raise errors[0]
         raise PartialFailure(
@@ -186,9 +214,29 @@ class Run:
             )
 
 
-def with_trust(task: Task, trust: Mapping[str, Side]) -> Task:
-    """The same audience, with one side to be trusted."""
-    return replace(task, policy=replace(task.policy, trust=dict(trust)))
+def _join(errors: Sequence[McsyncError]) -> GuardTripped:
+    """What is held in several audiences, each with its own next step."""
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    held = GuardTripped("; ".join(e.message for e in errors), hint="\n      ".join(hints))
+    held.is_news = any(error.is_news for error in errors)
+    return held
+
+
+def with_trust(task: Task, trust: Mapping[str, Side], trusted_at: datetime) -> Task:
+    """The same audience, with a side to be trusted as it was at a time."""
+    policy = replace(task.policy, trust=dict(trust), trusted_at=trusted_at)
+    return replace(task, policy=policy)
+
+
+def is_over(since: str | None, length: timedelta, now: datetime) -> bool:
+    """Whether something stored at a time is as old as that; a time in the future was a mistake."""
+    if not since:
+        return True
+    begun = from_text(since)
+    return now >= begun + length or begun > now + _SKEW
+
+
+_SKEW = timedelta(minutes=5)  # two clocks that are right may differ by so much
 
 
 def count_of(number: int, noun: str) -> str:

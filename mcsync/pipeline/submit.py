@@ -9,12 +9,14 @@ import logging
 from mcsync.cache.outbox import (
     claim,
     get_cache_uid,
+    has_queued,
     make_operation_id,
     note_sent,
     release,
 )
-from mcsync.errors import RemoteRefused
+from mcsync.errors import RemoteRefused, RemoteUnavailable
 from mcsync.model import Operation
+from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.run import Run, Task, count_of
 
 log = logging.getLogger("mcsync.submit")
@@ -26,9 +28,10 @@ def submit(run: Run) -> None:
     """Send what is queued, for each audience; a dry run leaves it queued."""
     if run.is_dry_run:
         return
+    know_accounts(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
-            while _submit_batch(run, task):
+            while has_queued(run.store, task.list_id) and _submit_batch(run, task):
                 run.check_time()
 
 
@@ -36,7 +39,8 @@ def _submit_batch(run: Run, task: Task) -> bool:
     """Send one batch; False when nothing was queued."""
     with run.store.atomic():
         uid = get_cache_uid(run.store)
-    claimed = claim(run.store, task.list_id, task.account, BATCH_SIZE, run.clock())
+    claimed_at = task.mailchimp.fetch_now()
+    claimed = claim(run.store, task.list_id, task.account, BATCH_SIZE, run.clock(), claimed_at)
     if claimed is None:
         return False
     batch, updates = claimed
@@ -47,6 +51,10 @@ def _submit_batch(run: Run, task: Task) -> bool:
         sent = task.mailchimp.submit_batch(operations)
     except RemoteRefused:
         release(run.store, batch.row_id)  # an answer, and it says no: nothing is under way
+        raise
+    except RemoteUnavailable as error:
+        if not error.may_have_arrived:
+            release(run.store, batch.row_id)
         raise
     note_sent(run.store, batch.row_id, sent)
     report = run.report(task)

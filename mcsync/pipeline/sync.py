@@ -9,6 +9,7 @@ from mcsync.cache.audiences import (
     load_status,
     save_status,
 )
+from mcsync.cache.copies import keep_copies
 from mcsync.cache.outbox import count_queued
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import forget_history
@@ -16,6 +17,7 @@ from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.batches import process_batches, wait_for_batches
 from mcsync.pipeline.fetch import Window, fetch
+from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.run import Run, Task
 from mcsync.pipeline.submit import submit
@@ -47,6 +49,7 @@ def _sync(
     trust: Mapping[str, Mapping[str, Side]],
     wait_s: float | None,
 ) -> None:
+    know_accounts(run)
     process_batches(run)
     fetch(run, window, in_full=bool(trust))
     handle_leftovers(run)
@@ -57,8 +60,10 @@ def _sync(
     if wait_s is not None:
         wait_for_batches(run, wait_s)
     for task in run.healthy_tasks():
-        _note_synced(run, task)
-    forget_history(run.store, run.clock() - timedelta(days=run.history_days))
+        if run.report(task).held is None:
+            _note_synced(run, task)
+    forget_history(run.store, run.earliest_now() - timedelta(days=run.history_days))
+    keep_copies(run.store, run.clock(), run.backups)
 
 
 def _put_back_windows(run: Run, windows: Mapping[str, str | None]) -> None:
@@ -80,7 +85,8 @@ def reconcile_alone(
         fetch(run, in_full=True)
     reconcile(run, chosen)
     for task in run.healthy_tasks():
-        _spend_trust(run, task)
+        if run.report(task).held is None:
+            _spend_trust(run, task)
 
 
 def choose_trust(run: Run, asked: Mapping[str, Mapping[str, Side]]) -> dict[str, dict[str, Side]]:

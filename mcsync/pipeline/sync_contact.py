@@ -2,17 +2,20 @@
 
 from mcsync.cache.audiences import load_status
 from mcsync.cache.linking import load_unknown_contacts
-from mcsync.cache.rows import find_addresses
+from mcsync.cache.row_facts import find_addresses
 from mcsync.errors import PartialFailure, UsageError
+from mcsync.pipeline.batches import settle_direct
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
+from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_civicrm
 from mcsync.pipeline.run import Run, Task
 
 
 def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None = None) -> None:
     """Bring one person into agreement in every audience, told by address or by contact id."""
-    for task in run.tasks:
+    know_accounts(run)
+    for task in list(run.healthy_tasks()):
         with run.isolated(task):
             _require_fetch(run, task)
     site = read_site(run)
@@ -20,6 +23,7 @@ def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None =
     if contact_id is not None:
         _take_in_contact(run, contact_id)
     statuses = {}
+    settle_direct(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
             take_in_members(run, task, _addresses(run, task, email, contact_id))

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mcsync.cache.audiences import load_status
-from mcsync.cache.people import load_everybody
-from mcsync.cache.rows import find_rows, load_member_statuses, load_member_times
+from mcsync.cache.people import load_persons_of
+from mcsync.cache.row_facts import find_rows, load_member_statuses, load_member_times
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, has_change, note_changes
 from mcsync.cache.webhooks import (
@@ -37,14 +37,15 @@ from mcsync.model import (
     email_key,
 )
 from mcsync.model_setup import EventKind, WebhookEvent
-from mcsync.pipeline.batches import take_in_batch
+from mcsync.pipeline.batches import settle_direct, take_in_batch
 from mcsync.pipeline.carry_out import write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
+from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
 from mcsync.reconcile.enforce import decide
-from mcsync.reconcile.guards import is_guarded, measure
+from mcsync.reconcile.guards import may_be_done_alone
 from mcsync.reconcile.names import NAME_TAGS, add_names
 
 log = logging.getLogger("mcsync.webhooks")
@@ -66,6 +67,8 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
     """
     if not has_events(run.store):
         return 0
+    know_accounts(run)
+    settle_direct(run)
     is_up_to_date = take_in_news(run, read_site(run))
     able = _find_able(run) if is_up_to_date else []
     stored = load_events(run.store, [task.list_id for task in able], limit)
@@ -88,7 +91,7 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
 
 def handle_leftovers(run: Run) -> None:
     """What is left of the queue, in a run that has just fetched: everybody is judged by it."""
-    forget_events(run.store, run.clock() - _KEPT_FOR)
+    forget_events(run.store, run.earliest_now() - _KEPT_FOR)
     able = _find_able(run) if has_events(run.store) else []
     while stored := load_events(run.store, [task.list_id for task in able], _AT_ONCE):
         with _trying(run, stored):
@@ -196,17 +199,22 @@ def _find_shown(run: Run, task: Task, events: Events, addresses: Sequence[str]) 
     times = load_member_times(run.store, task.list_id, addresses)
     statuses = load_member_statuses(run.store, task.list_id, addresses)
     leaving = {email_key(event.email) for event in events if event.kind in _LEAVING}
+    latest = _find_latest(events)
     return {
         key
         for key, at in times.items()
-        if at >= _latest(events, key) and not (key in leaving and statuses.get(key) in _IN)
+        if at >= latest[key] and not (key in leaving and statuses.get(key) in _IN)
     }
 
 
-def _latest(events: Events, key: str) -> str:
-    """When the last event about an address was fired."""
-    about = [e for e in events if key in (email_key(e.email), email_key(e.old_email))]
-    return max(_time_of(event) for event in about)
+def _find_latest(events: Events) -> dict[str, str]:
+    """When the last event about each address was fired."""
+    latest: dict[str, str] = {}
+    for event in events:
+        at = _time_of(event)
+        for key in (email_key(event.email), email_key(event.old_email)):
+            latest[key] = max(at, latest.get(key, ""))
+    return latest
 
 
 def _time_of(event: WebhookEvent) -> str:
@@ -226,7 +234,7 @@ def _is_free(task: Task) -> Callable[[Decision], bool]:
     """Whether a decision needs no guard. One by one nobody would ever be too many: what a guard
     counts is left to the next sync, which looks at all of it together.
     """
-    return lambda decision: not is_guarded(measure(decision), task.ceilings)
+    return lambda decision: may_be_done_alone(decision, task.ceilings)
 
 
 def _link(run: Run) -> None:
@@ -236,7 +244,7 @@ def _link(run: Run) -> None:
 
 def _load_persons(run: Run, task: Task, events: Events) -> list[Person]:
     row_ids = find_rows(run.store, task.list_id, _addresses(events), None)
-    return [person for person, _ in load_everybody(run.store, task.policy, row_ids, [])]
+    return load_persons_of(run.store, task.policy, row_ids, run.clock())
 
 
 # --- cleaned --------------------------------------------------------------------------------------
@@ -267,7 +275,7 @@ def _hold_cleaned(run: Run, task: Task, events: Events) -> None:
 
 def _find_own_contacts(run: Run, task: Task, event: WebhookEvent) -> set[int]:
     persons = _load_persons(run, task, [event])
-    return {contact.contact_id for person in persons for contact in person.contacts}
+    return {person.contact.contact_id for person in persons if person.contact is not None}
 
 
 def _was_held(run: Run, email: Email, event: WebhookEvent) -> bool:
@@ -320,17 +328,14 @@ def _take_names(run: Run, task: Task, events: Events) -> None:
     tags = {field.tag for field in task.mailchimp.fetch_merge_fields(task.list_id)}
     policy = replace(task.policy, name_tags=frozenset(tags & set(NAME_TAGS)))
     edited = {email_key(e.email) for e in told if e.kind is EventKind.PROFILE}
-    writes = []
+    writes: list[NameWrite] = []
     for person in persons:
         may_change = any(email_key(member.email) in edited for member in person.members)
-        for write in add_names(decide(person, task.policy), person, policy).name_writes:
-            wanted = write if may_change else _only_blanks(person, write)
-            if wanted is not None:
-                writes.append(wanted)
+        if may_change or _has_no_name(person):
+            writes += add_names(decide(person, task.policy), person, policy).name_writes
     write_names(run, task, writes)
 
 
-def _only_blanks(person: Person, write: NameWrite) -> NameWrite | None:
-    """What a write gives where CiviCRM has no name at all, None if that is nothing."""
-    contact = next(c.contact for c in person.contacts if c.contact_id == write.contact_id)
-    return None if contact.first_name or contact.last_name else write
+def _has_no_name(person: Person) -> bool:
+    contact = person.contact
+    return contact is not None and not (contact.contact.first_name or contact.contact.last_name)

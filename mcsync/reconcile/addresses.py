@@ -23,30 +23,26 @@ def add_address_changes(decision: Decision, person: Person, policy: Policy) -> D
 
     A member who moved at Mailchimp gets the new address as a bulk one on the contact. A contact
     who no longer has the member's address, or prefers another for bulk mail, has the member
-    moved there. Nothing is done where the contact merely shares the address.
+    moved there, unless the contact merely shares the address.
     """
-    by_id = {contact.contact_id: contact for contact in person.contacts}
-    moved: set[int] = set()
+    contact = person.contact
+    if contact is None:
+        return decision
+    has_moved = False
     for row in person.rows:
-        contact = by_id.get(row.contact_id) if row.contact_id is not None else None
-        if contact is None or row.member is None or row.is_shared:
+        if row.member is None:
             continue
         if row.moved_from is not None:
             decision = _follow_member(decision, row.member.email, contact)
-        elif policy.pushes_email_changes and contact.contact_id not in moved:
+        elif policy.pushes_email_changes and not row.is_shared and not has_moved:
             changed = _follow_contact(decision, person, row, contact)
-            if changed is not decision:
-                moved.add(contact.contact_id)
+            has_moved = changed is not decision
             decision = changed
     return decision
 
 
-def _owned(contact: ContactView) -> set[str]:
-    return {email_key(email.email) for email in contact.emails}
-
-
 def _follow_member(decision: Decision, email: str, contact: ContactView) -> Decision:
-    if email_key(email) in _owned(contact):
+    if email_key(email) in contact.keys:
         return decision
     write = EmailWrite(contact.contact_id, email)
     return replace(decision, email_writes=(*decision.email_writes, write))
@@ -64,9 +60,9 @@ def _follow_contact(
         return decision
     wanted = _choose_address(contact, row, member.email)
     key = email_key(member.email)
-    if any(key in _owned(other) for other in person.contacts if other is not contact):
+    if any(sharer.contact is not None and key in sharer.contact.keys for sharer in person.sharers):
         return decision  # it is another one's, too
-    taken = {email_key(other.email) for other in person.members}
+    taken = {email_key(other.email) for other in (*person.members, *person.shared_members)}
     if wanted is None or email_key(wanted) in taken:
         return decision
     if planned is None:
@@ -81,7 +77,7 @@ def _choose_address(contact: ContactView, row: RowView, now: str) -> str | None:
     An address that the contact never had was not taken from it: contacts that were merged keep
     their own addresses, and nobody is moved for that.
     """
-    if email_key(now) not in _owned(contact):
+    if email_key(now) not in contact.keys:
         if row.owned_by != contact.contact_id:
             return None
         best = find_best_email(contact)

@@ -4,13 +4,12 @@
 are already as they should be.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from mcsync.model import (
     LONG_AGO,
-    SUBSCRIPTION,
     ContactView,
     Decision,
     GroupStatus,
@@ -23,65 +22,108 @@ from mcsync.model import (
     PlannedChange,
     Policy,
     Reason,
+    Refused,
     RowVerdict,
     RowView,
-    Side,
-    Statement,
     SyncStatus,
-    TrustedWord,
     email_key,
+    print_data,
 )
 from mcsync.reconcile.addresses import add_address_changes
-from mcsync.reconcile.agree import agree, agree_within
+from mcsync.reconcile.agree import Heard, Word, hear_subscription, stands_for
 from mcsync.reconcile.gate import find_closed_gate, rank_email
-from mcsync.reconcile.interests import decide_interests, overrule
+from mcsync.reconcile.interests import decide_interests
 from mcsync.reconcile.names import add_names
-
-_INFERRED = frozenset(
-    (
-        Reason.MAILCHIMP_VANISHED,
-        Reason.MAILCHIMP_ARCHIVED,
-        Reason.TRUST_MAILCHIMP,
-        Reason.TRUST_CIVICRM,
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Agreed:
-    """What was agreed about the subscription, which rule said so, and what CiviCRM said."""
-
-    statement: Statement[bool]
-    reason: Reason
-    contact_said: Statement[bool] | None
-    words: tuple[TrustedWord, ...] = ()
 
 
 def decide(person: Person, policy: Policy) -> Decision:
-    """The verdict about one person in one audience."""
+    """The verdict about one person in one audience.
+
+    While something of theirs may be carried out at Mailchimp at any moment, nothing more is sent
+    there; what CiviCRM needs is done at once, and they stay in the queue.
+    """
     decision = _decide_membership(person, policy)
-    if not person.contacts:
-        return decision
-    if policy.syncs_names:
-        decision = add_names(decision, person, policy)
-    return add_address_changes(decision, person, policy)
+    if person.contact is not None:
+        if policy.syncs_names:
+            decision = add_names(decision, person, policy)
+        decision = add_address_changes(decision, person, policy)
+    if person.is_under_way:
+        return _wait(decision)
+    return leave_out_refused(decision, person)
+
+
+def _wait(decision: Decision) -> Decision:
+    verdicts = tuple(replace(v, sync_status=SyncStatus.TODO) for v in decision.verdicts)
+    return replace(decision, changes=(), verdicts=verdicts)
+
+
+def leave_out_refused(decision: Decision, person: Person) -> Decision:
+    """Without changes that Mailchimp has refused already; a newer human act makes a new one.
+
+    Whom to subscribe is chosen by what was refused; this is about all the others.
+    """
+    rows = {row.row_id: row for row in person.rows}
+    for planned in decision.changes:
+        row, change = rows.get(planned.row_id or 0), planned.change
+        if row is None or (change.status is not None and change.status.is_in):
+            continue
+        refused = row.refusals.get(email_key(change.email))
+        if refused is None or not _is_same_wish(planned, refused):
+            continue
+        others = tuple(each for each in decision.changes if each is not planned)
+        status = SyncStatus.TODO if refused.is_paused else SyncStatus.FAIL
+        decision = replace(decision, changes=others)
+        decision = decision.with_verdict(row.row_id, status, refused.reason)
+    return decision
+
+
+def _is_same_wish(planned: PlannedChange, refused: Refused) -> bool:
+    """Whether a change is one that was refused before.
+
+    Data that no human act with a time has caused are known by what they are, fields and tags each
+    for themselves: they are sent in operations of their own.
+    """
+    change = planned.change
+    if refused.is_leaving is not change.is_leaving or refused.reason is not Reason.REFUSED:
+        return False
+    if planned.caused_at or change.status is not None:
+        return max(planned.caused_at.values(), default=LONG_AGO) <= refused.at
+    prints = (print_data(change.merge_fields, {}), print_data({}, planned.tags))
+    return refused.data_print != "" and refused.data_print in prints
 
 
 def _decide_membership(person: Person, policy: Policy) -> Decision:
     if person.rivals:
-        return _mark(person, SyncStatus.FAIL, Reason.AMBIGUOUS)
-    if not person.contacts:
+        return Decision(_mark(person, SyncStatus.FAIL, Reason.AMBIGUOUS))
+    if person.contact is None:
         return _decide_without_contact(person, policy)
-    agreed = _agree_subscription(person, policy)
-    if agreed is None:
-        return _mark(person, SyncStatus.OK, Reason.IN_AGREEMENT)
-    decide_side = _decide_in if agreed.statement.value else _decide_out
-    decision = decide_side(person, policy, agreed)
-    return replace(decision, words=(*agreed.words, *decision.words))
+    heard = hear_subscription(person, policy)
+    if heard.right is None:
+        return Decision(_mark(person, SyncStatus.OK, Reason.IN_AGREEMENT))
+    if heard.right.value:
+        decision = _decide_in(person, person.contact, policy, heard, heard.right)
+    else:
+        decision = _decide_out(person, person.contact, policy, heard, heard.right)
+    if heard.remembered is None:
+        return decision
+    return replace(decision, agreements=(heard.remembered, *decision.agreements))
 
 
-def _mark(person: Person, status: SyncStatus, reason: Reason) -> Decision:
-    return Decision(tuple(RowVerdict(row.row_id, status, reason) for row in person.rows))
+def _mark(person: Person, status: SyncStatus, reason: Reason) -> tuple[RowVerdict, ...]:
+    return tuple(RowVerdict(row.row_id, status, reason, row.due) for row in person.rows)
+
+
+def _verdicts(
+    person: Person, changes: tuple[PlannedChange, ...], status: SyncStatus, reason: Reason
+) -> tuple[RowVerdict, ...]:
+    """Rows with an update wait for its result; the others are as they should be."""
+    live = {change.row_id: change for change in changes}
+    return tuple(
+        RowVerdict(row.row_id, live[row.row_id].sync_status, live[row.row_id].reason, row.due)
+        if row.row_id in live
+        else RowVerdict(row.row_id, status, reason, row.due)
+        for row in person.rows
+    )
 
 
 # --- nobody in CiviCRM --------------------------------------------------------------------------
@@ -90,18 +132,23 @@ def _mark(person: Person, status: SyncStatus, reason: Reason) -> Decision:
 def _decide_without_contact(person: Person, policy: Policy) -> Decision:
     member = next((m for m in person.members if m.is_in), None)
     if member is None:
-        return _mark(person, SyncStatus.OK, Reason.UNKNOWN_AND_OUT)
-    is_lost = any(row.lost_contact for row in person.rows)
-    if is_lost and policy.deleted_contacts == "hold":
-        return _mark(person, SyncStatus.OK, Reason.CONTACT_DELETED)
-    if is_lost and policy.deleted_contacts == "unsubscribe":
-        reason, at = Reason.CONTACT_DELETED, member.subscription.at
-        changes = tuple(_leave(m, policy, reason, at) for m in person.members if m.is_in)
-        return Decision(_verdicts(person, changes, SyncStatus.OK, reason), changes=changes)
+        return Decision(_mark(person, SyncStatus.OK, Reason.UNKNOWN_AND_OUT))
+    lost_at = _find_loss(person, member)
+    if lost_at is not None and policy.deleted_contacts == "hold":
+        return Decision(_mark(person, SyncStatus.OK, Reason.CONTACT_DELETED))
+    if lost_at is not None and policy.deleted_contacts == "unsubscribe":
+        leave = _leave(member, policy, Reason.CONTACT_DELETED, lost_at)
+        verdicts = _verdicts(person, (leave,), SyncStatus.OK, Reason.CONTACT_DELETED)
+        return Decision(verdicts, changes=(leave,))
+    said = member.subscription
+    if said is not None and not said.value:  # an operation of ours has overwritten their word
+        leave = _leave(member, policy, Reason.MAILCHIMP_LEFT, said.at)
+        verdicts = _verdicts(person, (leave,), SyncStatus.OK, leave.reason)
+        return Decision(verdicts, changes=(leave,))
     wanted = [
         interest.group_id
         for interest_id, interest in policy.interests.items()
-        if not interest.is_push_only and _is_interested(member, interest_id)
+        if not interest.is_push_only and member.has_interest(interest_id)
     ]
     new = NewContact(
         row_id=member.row_id,
@@ -110,85 +157,51 @@ def _decide_without_contact(person: Person, policy: Policy) -> Decision:
         last_name=member.last_name,
         group_ids=(policy.group_id, *sorted(wanted)),
     )
-    verdicts = _mark(person, SyncStatus.OK, Reason.NEW_CONTACT).verdicts
-    return Decision(verdicts, new_contact=new)
+    return Decision(_mark(person, SyncStatus.OK, Reason.NEW_CONTACT), new_contact=new)
 
 
-def _is_interested(member: MemberView, interest_id: str) -> bool:
-    statement = member.interests.get(interest_id)
-    return statement is not None and statement.value
-
-
-# --- agreeing about the subscription --------------------------------------------------------------
-
-
-def _agree_subscription(person: Person, policy: Policy) -> _Agreed | None:
-    member_said = agree_within(m.subscription for m in person.members)
-    contact_said = agree_within(c.place(policy.group_id).said for c in person.contacts)
-    trust = policy.trust.get(SUBSCRIPTION)
-    statement = agree(member_said, contact_said, trust)
-    if statement is None:
+def _find_loss(person: Person, member: MemberView) -> datetime | None:
+    """When the contact was lost, unless they have said since that they want to be in."""
+    lost_at = next((row.lost_at for row in person.rows if row.lost_at is not None), None)
+    said = member.subscription
+    if lost_at is None or (said is not None and said.value and said.at > lost_at):
         return None
-    is_mailchimps = statement is member_said
-    if _is_overruled(member_said, contact_said, trust) and trust is not None:
-        overruling = trust is Side.MAILCHIMP
-        reason = Reason.TRUST_MAILCHIMP if overruling else Reason.TRUST_CIVICRM
-    elif member_said and contact_said and member_said.value == contact_said.value:
-        reason = Reason.IN_AGREEMENT
-    elif is_mailchimps:
-        reason = _say_why_mailchimp(person, statement)
-    else:
-        reason = Reason.CIVICRM_ADDED if statement.value else Reason.CIVICRM_REMOVED
-    words: tuple[TrustedWord, ...] = ()
-    if reason is Reason.TRUST_MAILCHIMP:
-        words = overrule(person.contacts, policy.group_id, statement)
-    return _Agreed(statement, reason, contact_said, words)
-
-
-def _is_overruled(
-    member: Statement[bool] | None, contact: Statement[bool] | None, trust: Side | None
-) -> bool:
-    """Whether it is the trust override, and not the times, that decides."""
-    if member is None or contact is None or trust is None or member.value == contact.value:
-        return False
-    return agree(member, contact, trust) is not agree(member, contact, None)
-
-
-def _say_why_mailchimp(person: Person, statement: Statement[bool]) -> Reason:
-    if statement.value:
-        return Reason.MAILCHIMP_SUBSCRIBED
-    voice = next(m for m in person.members if m.subscription == statement)
-    if voice.status is None:
-        return Reason.MAILCHIMP_VANISHED
-    if voice.status is MemberStatus.CLEANED:
-        return Reason.MAILCHIMP_CLEANED
-    if voice.status is MemberStatus.ARCHIVED:
-        return Reason.MAILCHIMP_ARCHIVED
-    return Reason.MAILCHIMP_LEFT
+    return lost_at
 
 
 # --- agreed: out ----------------------------------------------------------------------------------
 
 
-def _decide_out(person: Person, policy: Policy, agreed: _Agreed) -> Decision:
-    writes = tuple(
-        GroupWrite(
-            contact.contact_id,
-            policy.group_id,
-            GroupStatus.REMOVED,
-            agreed.reason,
-            is_inferred=agreed.reason in _INFERRED,
-        )
-        for contact in person.contacts
-        if contact.place(policy.group_id).is_added
-    )
+def _decide_out(
+    person: Person, contact: ContactView, policy: Policy, heard: Heard, right: Word
+) -> Decision:
+    """The contact is Removed and its own members leave, but those whom somebody stands for.
+
+    The documents refuse to remove a contact another address of whose is subscribed.
+    """
+    staying = {member.row_id for member in person.members if _stays_for(person, policy, member)}
     changes = tuple(
-        _leave(member, policy, agreed.reason, agreed.statement.at)
+        _leave(member, policy, heard.reason, right.at)
         for member in person.members
-        if member.is_in
+        if member.is_in and member.row_id not in staying
     )
-    verdicts = _verdicts(person, changes, SyncStatus.OK, agreed.reason)
-    return Decision(verdicts, writes, changes)
+    if not contact.place(policy.group_id).is_added:
+        return Decision(_verdicts(person, changes, SyncStatus.OK, heard.reason), changes=changes)
+    if staying or any(member.is_in for member in person.shared_members):
+        verdicts = _verdicts(person, changes, SyncStatus.FAIL, Reason.OTHER_ADDRESS)
+        return Decision(verdicts, changes=changes)
+    write = GroupWrite(contact.contact_id, policy.group_id, GroupStatus.REMOVED, heard.reason)
+    verdicts = _verdicts(person, changes, SyncStatus.OK, heard.reason)
+    return Decision(verdicts, (write,), changes)
+
+
+def _stays_for(person: Person, policy: Policy, member: MemberView) -> bool:
+    """Whether somebody who shares this member, agreed in and mailable, still stands for it."""
+    key = email_key(member.email)
+    return member.is_in and any(
+        sharer.contact is not None and key in sharer.contact.keys and stands_for(sharer, policy)
+        for sharer in person.sharers
+    )
 
 
 def _leave(
@@ -208,206 +221,196 @@ def _leave(
 # --- agreed: in -----------------------------------------------------------------------------------
 
 
-def _decide_in(person: Person, policy: Policy, agreed: _Agreed) -> Decision:
-    holders = _find_holders(person, policy)
-    writes = tuple(
-        GroupWrite(contact.contact_id, policy.group_id, GroupStatus.ADDED, agreed.reason)
-        for contact in holders
-        if not contact.place(policy.group_id).is_added
-    )
-    open_holders = [contact for contact in holders if find_closed_gate(contact) is None]
+def _decide_in(
+    person: Person, contact: ContactView, policy: Policy, heard: Heard, right: Word
+) -> Decision:
+    writes: tuple[GroupWrite, ...] = ()
+    if not contact.place(policy.group_id).is_added:
+        writes = (GroupWrite(contact.contact_id, policy.group_id, GroupStatus.ADDED, heard.reason),)
+    closed = find_closed_gate(contact)
     subscribed = [member for member in person.members if member.is_in]
-    muted = {m.row_id: by for m in subscribed if (by := _find_muting(person, holders, m))}
-    if len(muted) < len(subscribed):
-        heard = [member for member in subscribed if member.row_id not in muted]
-        decision = _keep_in(person, policy, agreed, writes, heard)
-        return _mute(person, policy, agreed, muted, decision)
-    if open_holders and not muted:
-        return _subscribe(person, policy, agreed, open_holders[0], writes)
-    reason = find_closed_gate(holders[0]) or Reason.IN_AGREEMENT
-    status = SyncStatus.OK if open_holders else SyncStatus.FAIL
-    alone = Decision(_mark(person, status, reason).verdicts, writes)
-    return _mute(person, policy, agreed, muted, alone)
-
-
-def _find_muting(
-    person: Person, holders: list[ContactView], member: MemberView
-) -> ContactView | None:
-    """The contact because of whom this member may not be mailed, if all who have it are muted.
-
-    Whose the member is: the contacts that own its address or that its row is linked to; where
-    these are nobody, those through whom the person is in the group.
-    """
-    linked = {row.contact_id for row in person.rows if row.row_id == member.row_id}
-    key = email_key(member.email)
-    own = [
-        contact
-        for contact in person.contacts
-        if contact.contact_id in linked or any(email_key(e.email) == key for e in contact.emails)
-    ]
-    concerned = own or holders
-    if any(find_closed_gate(contact) is None for contact in concerned):
-        return None
-    return min(concerned, key=lambda c: (c not in holders, c.contact_id))
+    muted = [m for m in subscribed if closed and not _stays_for(person, policy, m)]
+    mailed = [member for member in subscribed if member not in muted]
+    if mailed or any(member.is_in for member in person.shared_members):
+        decision = _keep_in(person, contact, policy, heard, mailed)
+    elif closed is None:
+        decision = _subscribe(person, contact, policy, heard, right)
+    else:
+        decision = Decision(_mark(person, SyncStatus.FAIL, closed))
+    decision = replace(decision, group_writes=(*writes, *decision.group_writes))
+    return _mute(contact, policy, right, muted, decision)
 
 
 def _mute(
-    person: Person,
+    contact: ContactView,
     policy: Policy,
-    agreed: _Agreed,
-    muted: Mapping[int, ContactView],
+    right: Word,
+    muted: list[MemberView],
     decision: Decision,
 ) -> Decision:
     """Unsubscribe members who may not be mailed; who signed up after that is left alone."""
-    for member in person.members:
-        contact = muted.get(member.row_id)
-        if contact is None:
-            continue
-        reason = find_closed_gate(contact) or Reason.NO_EMAIL
-        closed_at = contact.gate_closed_at
-        is_later = closed_at is not None and member.subscription.at > closed_at
+    reason = find_closed_gate(contact) or Reason.NO_EMAIL
+    for member in muted:
+        closed_at, said = contact.gate_closed_at, member.subscription
+        is_later = closed_at is not None and said is not None and said.at > closed_at
         if is_later and reason is not Reason.DECEASED:
             decision = decision.with_verdict(
-                RowVerdict(member.row_id, SyncStatus.OK, Reason.SIGNED_UP_AFTER_GATE)
+                member.row_id, SyncStatus.OK, Reason.SIGNED_UP_AFTER_GATE
             )
             continue
-        leave = _leave(member, policy, reason, agreed.statement.at, is_gate=True)
-        decision = decision.with_verdict(RowVerdict(member.row_id, SyncStatus.LIVE, reason))
+        leave = _leave(member, policy, reason, right.at, is_gate=True)
+        decision = decision.with_verdict(member.row_id, SyncStatus.LIVE, reason)
         decision = decision.with_change(leave)
     return decision
 
 
-def _find_holders(person: Person, policy: Policy) -> list[ContactView]:
-    """The contacts through whom the person is in the group, or shall be: never a second one."""
-    added = [c for c in person.contacts if c.place(policy.group_id).is_added]
-    if added:
-        return sorted(added, key=lambda c: c.contact_id)
-    linked = [row.contact_id for row in person.rows if row.member and row.member.is_in]
-    linked += [row.contact_id for row in person.rows]
-    by_id = {contact.contact_id: contact for contact in person.contacts}
-    chosen = next((by_id[i] for i in linked if i in by_id), person.contacts[0])
-    return [chosen]
-
-
 def _keep_in(
     person: Person,
+    contact: ContactView,
     policy: Policy,
-    agreed: _Agreed,
-    writes: tuple[GroupWrite, ...],
-    subscribed: list[MemberView],
+    heard: Heard,
+    members: list[MemberView],
 ) -> Decision:
-    more_writes, changes, words = decide_interests(person, policy, subscribed)
-    left = {
-        member.row_id
-        for member in person.members
-        if not member.is_in and _is_later(member.subscription, agreed.contact_said)
-    }
-    verdicts = tuple(
-        RowVerdict(verdict.row_id, SyncStatus.FAIL, Reason.OTHER_ADDRESS)
-        if verdict.row_id in left
-        else verdict
-        for verdict in _verdicts(person, changes, SyncStatus.OK, agreed.reason)
-    )
-    return Decision(verdicts, (*writes, *more_writes), changes, words=words)
+    """Somebody who gets mail: only their interests may differ."""
+    writes, changes, agreements = decide_interests(person, policy, members)
+    closed = find_closed_gate(contact)
+    verdicts = _verdicts(person, changes, SyncStatus.OK, heard.reason)
+    if not members and closed is not None:  # the one who is in is another's
+        verdicts = _mark(person, SyncStatus.FAIL, closed)
+    decision = Decision(verdicts, writes, changes, agreements=agreements)
+    for member in person.members:
+        said = member.subscription
+        if not member.is_in and said is not None and not said.value and members:
+            decision = decision.with_verdict(member.row_id, SyncStatus.OK, Reason.OTHER_ADDRESS)
+    return decision
 
 
-def _is_later(member: Statement[bool], contact: Statement[bool] | None) -> bool:
-    return contact is None or member.at > contact.at
+# --- subscribing ----------------------------------------------------------------------------------
+
+
+class _Target(NamedTuple):
+    """One address at which a contact could be subscribed, and what came of it before.
+
+    `row` is the one that the operation belongs to, None for a new one; `member` is None for an
+    address that is no member yet.
+    """
+
+    row: RowView | None
+    member: MemberView | None
+    email: str
+    refused: Refused | None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether only a newer human act could make this worth trying."""
+        if self.refused is None or self.refused.is_paused:
+            return False
+        return self.refused.reason is not Reason.COMPLIANCE
+
+    def may_be_asked(self, decided_at: datetime, policy: Policy) -> bool:
+        """Whether a confirmation mail may help, and was not asked for by this very wish."""
+        if self.refused is None or self.refused.reason is not Reason.COMPLIANCE:
+            return False
+        asked_at = self.row.reconfirmed_at if self.row is not None else None
+        return policy.may_reconfirm and (asked_at is None or decided_at > asked_at)
 
 
 def _subscribe(
-    person: Person,
-    policy: Policy,
-    agreed: _Agreed,
-    holder: ContactView,
-    writes: tuple[GroupWrite, ...],
+    person: Person, contact: ContactView, policy: Policy, heard: Heard, right: Word
 ) -> Decision:
-    target, email = _choose_target(person, holder)
-    if email is None:
-        verdicts = _mark(person, SyncStatus.FAIL, Reason.CLEANED).verdicts
-        return Decision(verdicts, writes)
-    row = _find_row(person, holder, target)
-    refusal = _find_refusal(row, agreed.statement.at, email)
-    if refusal is not None:
-        is_asking = row is not None and row.is_asking
-        status = SyncStatus.REDO if is_asking else SyncStatus.FAIL
-        return Decision(_mark(person, status, refusal).verdicts, writes)
-    nobody = MemberView(0, "", None, None, Statement(value=False, at=LONG_AGO))
-    more_writes, interests, words = decide_interests(person, policy, [target or nobody])
-    change = MemberChange(
-        email=email,
-        member_id=target.member_id if target else None,
-        status=MemberStatus.SUBSCRIBED,
-        interests=interests[0].change.interests if interests else {},
-    )
-    is_muted_no_more = target is not None and target.subscription.value
-    planned = PlannedChange(
-        row_id=row.row_id if row else None,
-        contact_id=holder.contact_id,
-        change=change,
-        reason=Reason.GATE_OPENED if is_muted_no_more else agreed.reason,
-        caused_at={
-            "status": agreed.statement.at,
-            **(interests[0].caused_at if interests else {}),
-        },
-    )
-    verdicts = _verdicts(person, (planned,), SyncStatus.OK, planned.reason)
-    return Decision(verdicts, (*writes, *more_writes), (planned,), words=words)
+    """Subscribe the contact at the best address that Mailchimp has not refused for this wish."""
+    targets = _list_targets(person, contact, right.at)
+    for target in targets:
+        if target.refused is None:
+            return _plan(person, contact, policy, heard, right, target)
+        if target.refused.is_paused:
+            return Decision(_mark(person, SyncStatus.TODO, target.refused.reason))
+    for target in targets:
+        if target.may_be_asked(right.at, policy):
+            return _plan(person, contact, policy, heard, right, target, is_asking=True)
+    refusals = [target.refused.reason for target in targets if target.refused is not None]
+    reason = refusals[0] if refusals else Reason.CLEANED
+    return Decision(_mark(person, SyncStatus.FAIL, reason))
 
 
-def _choose_target(person: Person, holder: ContactView) -> tuple[MemberView | None, str | None]:
-    """The member to subscribe again and its address; no member: a new one, with that address.
+def _list_targets(person: Person, contact: ContactView, decided_at: datetime) -> list[_Target]:
+    """The addresses to be tried, in this order.
 
-    Only an address that the contact still owns, and that is not on hold, comes into question;
-    among these, first one that needs no confirmation mail, then the one to be mailed best. A
-    cleaned member never does: (None, None) when there is nothing else.
+    Only one that the contact still owns, and that is not on hold, comes into question; among
+    these first members that need no confirmation mail, then the one to be mailed best. There is
+    no second member for somebody who has one, unless Mailchimp will never take that one.
     """
-    usable = {email_key(e.email): e for e in holder.emails if e.email and not e.on_hold}
-    mine = [member for member in person.members if email_key(member.email) in usable]
-    fit = [member for member in mine if member.status is not MemberStatus.CLEANED]
-    if fit:
-        best = min(
-            fit,
-            key=lambda m: (_needs_confirmation(m), *rank_email(usable[email_key(m.email)])),
-        )
-        return best, best.email
-    taken = {email_key(member.email) for member in person.members}
-    free = [email for key, email in usable.items() if key not in taken]
-    return None, min(free, key=rank_email).email if free else None
+    usable = {email_key(e.email): e for e in contact.emails if e.email and not e.on_hold}
+    rows = (*person.rows, *person.shared)
+
+    def find_refusal(email: str) -> Refused | None:
+        refusals = (row.refusals.get(email_key(email)) for row in rows)
+        told = (r for r in refusals if r is not None and not r.is_leaving)
+        return next((r for r in told if decided_at <= r.at), None)
+
+    def order(row: RowView, member: MemberView) -> tuple[object, ...]:
+        is_others = row.contact_id != contact.contact_id
+        rank = rank_email(usable[email_key(member.email)])
+        return (_needs_confirmation(member), is_others, *rank)
+
+    members = [(r, r.member) for r in rows if r.member and email_key(r.member.email) in usable]
+    fit = [(r, m) for r, m in members if m.status is not MemberStatus.CLEANED]
+    targets = [
+        _Target(row, member, member.email, find_refusal(member.email))
+        for row, member in sorted(fit, key=lambda each: order(*each))
+    ]
+    if any(not target.is_hopeless for target in targets):
+        return targets
+    taken = {email_key(row.member.email) for row in rows if row.member is not None}
+    free = sorted((e for key, e in usable.items() if key not in taken), key=rank_email)
+    empty = next((row for row in person.rows if row.member is None), None)
+    tried = {email_key(row.email): row for row in person.shared if not row.member and row.email}
+    return targets + [
+        _Target(tried.get(email_key(e.email), empty), None, e.email, find_refusal(e.email))
+        for e in free
+    ]
 
 
 def _needs_confirmation(member: MemberView) -> bool:
     """Whether Mailchimp will probably want a confirmation: it does of those who left."""
-    return member.status is MemberStatus.UNSUBSCRIBED and not member.subscription.value
+    return member.status is MemberStatus.UNSUBSCRIBED and not member.is_muted
 
 
-def _find_row(person: Person, holder: ContactView, target: MemberView | None) -> RowView | None:
-    if target is not None:
-        return next(row for row in person.rows if row.row_id == target.row_id)
-    free = [row for row in person.rows if row.member is None]
-    return next((row for row in free if row.contact_id == holder.contact_id), None)
-
-
-def _find_refusal(row: RowView | None, decided_at: datetime, email: str) -> Reason | None:
-    """Why this very wish was refused before; only a newer human act makes it worth trying."""
-    if row is None:
-        return None
-    is_same = row.email is None or email_key(row.email) == email_key(email)
-    if row.refused_at is not None and decided_at <= row.refused_at and is_same:
-        return row.refusal or Reason.REFUSED
-    if row.reconfirmed_at is not None and decided_at <= row.reconfirmed_at:
-        return Reason.COMPLIANCE
-    return None
-
-
-def _verdicts(
-    person: Person, changes: tuple[PlannedChange, ...], status: SyncStatus, reason: Reason
-) -> tuple[RowVerdict, ...]:
-    """Rows with an update wait for its result; the others are as they should be."""
-    live = {change.row_id: change.reason for change in changes}
-    return tuple(
-        RowVerdict(row.row_id, SyncStatus.LIVE, live[row.row_id])
-        if row.row_id in live
-        else RowVerdict(row.row_id, status, reason)
-        for row in person.rows
+def _plan(
+    person: Person,
+    contact: ContactView,
+    policy: Policy,
+    heard: Heard,
+    right: Word,
+    target: _Target,
+    *,
+    is_asking: bool = False,
+) -> Decision:
+    member = target.member or _NOBODY
+    writes, interests, agreements = decide_interests(person, policy, [member])
+    change = MemberChange(
+        email=target.email,
+        member_id=member.member_id,
+        status=MemberStatus.PENDING if is_asking else MemberStatus.SUBSCRIBED,
+        interests=interests[0].change.interests if interests else {},
     )
+    reason = Reason.GATE_OPENED if member.is_muted else heard.reason
+    caused_at = {"status": right.at, **(interests[0].caused_at if interests else {})}
+    is_shared = target.row is not None and target.row.contact_id not in (None, contact.contact_id)
+    planned = PlannedChange(
+        row_id=target.row.row_id if target.row else None,
+        contact_id=contact.contact_id,
+        change=change,
+        reason=Reason.COMPLIANCE if is_asking else reason,
+        caused_at=caused_at,
+        for_others=tuple(caused_at) if is_shared else _find_for_others(interests),
+    )
+    verdicts = _verdicts(person, (planned,), SyncStatus.OK, planned.reason)
+    return Decision(verdicts, writes, (planned,), agreements=agreements)
+
+
+def _find_for_others(interests: tuple[PlannedChange, ...]) -> tuple[str, ...]:
+    return interests[0].for_others if interests else ()
+
+
+_NOBODY = MemberView(0, "", None, None, None)

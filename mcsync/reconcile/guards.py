@@ -1,36 +1,42 @@
-"""Guards: is a plan of this size allowed, or must a human look first?"""
+"""Guards: is so much of one kind allowed, or must a human look first?"""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from mcsync.model import Decision, GroupStatus, MemberStatus
+from mcsync.model import Decision, GroupStatus, MemberStatus, Person, PlannedChange, Reason
 
-NEVER_BELOW = 10  # people; design: a guard never trips below this
+NEVER_BELOW = 10  # people; a guard never trips below this
 
 
-@dataclass(frozen=True, slots=True)
-class PlanSize:
-    """How many people a plan would unsubscribe, take from the group, add and create."""
+class Kind(StrEnum):
+    """What a guard counts. A decision may be of several kinds; each person counts once in each."""
 
-    unsubscribes: int = 0
-    removals: int = 0
-    additions: int = 0
-    new_contacts: int = 0
+    UNSUBSCRIBES = "unsubscribes"
+    MUTES = "mutes"
+    REMOVALS = "removals"
+    ADDITIONS = "additions"
+    JOINS = "joins"
+    INTERESTS = "interests"
+    NEW_CONTACTS = "new-contacts"
+    ADDRESSES = "address-changes"
+    UNSEEN = "contacts-not-seen"
 
-    @property
-    def is_never_held(self) -> bool:
-        """Whether no ceiling can hold a plan as small as this."""
-        most = max(self.unsubscribes, self.removals, self.additions, self.new_contacts)
-        return most < NEVER_BELOW
 
-    def plus(self, other: "PlanSize") -> "PlanSize":
-        """Both together."""
-        return PlanSize(
-            self.unsubscribes + other.unsubscribes,
-            self.removals + other.removals,
-            self.additions + other.additions,
-            self.new_contacts + other.new_contacts,
-        )
+# Who leaves by themselves has said so; all else that takes somebody from the group is inferred.
+_INFERRED = frozenset(
+    (
+        Reason.MAILCHIMP_STAFF,
+        Reason.MAILCHIMP_CLEANED,
+        Reason.MAILCHIMP_VANISHED,
+        Reason.MAILCHIMP_ARCHIVED,
+        Reason.TRUST_MAILCHIMP,
+        Reason.TRUST_CIVICRM,
+    )
+)
+
+PlanSize = Counter[Kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +60,140 @@ class Ceiling:
         return f"{number}%" if self.is_percent else number
 
 
+STRICT = Ceiling(10, is_percent=True)  # for a plan that a changed config has brought about
+
+
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """One ceiling for each kind of change."""
+    """One ceiling for each kind of change.
+
+    `unsubscribes` holds for both kinds: for staff's removals, and because people may not be
+    mailed.
+    """
 
     unsubscribes: Ceiling
     removals: Ceiling
     additions: Ceiling
     new_contacts: Ceiling
+    address_changes: Ceiling = field(default_factory=Ceiling)
+
+    def of(self, kind: Kind) -> Ceiling:
+        """The ceiling for a kind."""
+        return {
+            Kind.UNSUBSCRIBES: self.unsubscribes,
+            Kind.MUTES: self.unsubscribes,
+            Kind.REMOVALS: self.removals,
+            Kind.UNSEEN: self.removals,
+            Kind.ADDITIONS: self.additions,
+            Kind.NEW_CONTACTS: self.new_contacts,
+            Kind.ADDRESSES: self.address_changes,
+        }.get(kind, _NO_CEILING)
 
 
-def is_guarded(size: PlanSize, ceilings: Ceilings) -> bool:
-    """Whether there is anything of a kind that has a ceiling, however few people it concerns."""
-    counted = (
-        (size.unsubscribes, ceilings.unsubscribes),
-        (size.removals, ceilings.removals),
-        (size.additions, ceilings.additions),
-        (size.new_contacts, ceilings.new_contacts),
-    )
-    return any(count and ceiling.number is not None for count, ceiling in counted)
+_NO_CEILING = Ceiling()
 
 
-def measure(decision: Decision) -> PlanSize:
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """What the guards need to know of an audience at this moment.
+
+    `is_first`: no sync has been completed yet, so that additions are what is meant. `is_strict`:
+    the rules have just been changed, and whatever that would change at large waits.
+    """
+
+    ceilings: Ceilings
+    is_first: bool = False
+    is_strict: bool = False
+
+    def ceiling(self, kind: Kind) -> Ceiling:
+        """The ceiling that holds now."""
+        ceiling = self.ceilings.of(kind)
+        if self.is_strict:
+            is_stricter = ceiling.number is None or not ceiling.is_percent or ceiling.number > 10
+            return STRICT if is_stricter else ceiling
+        if self.is_first and kind in (Kind.ADDITIONS, Kind.NEW_CONTACTS):
+            return _NO_CEILING
+        return ceiling
+
+
+def measure(decision: Decision, person: Person | None = None) -> frozenset[Kind]:
     """What one person's decision counts for."""
-    statuses = [planned.change for planned in decision.changes]
-    return PlanSize(
-        unsubscribes=sum(
-            change.is_archiving or change.status is MemberStatus.UNSUBSCRIBED for change in statuses
-        ),
-        removals=sum(
-            write.is_inferred and write.status is GroupStatus.REMOVED
-            for write in decision.group_writes
-        ),
-        additions=sum(change.status is MemberStatus.SUBSCRIBED for change in statuses),
-        new_contacts=int(decision.new_contact is not None),
-    )
+    return frozenset(_find_kinds(decision, person))
+
+
+def _find_kinds(decision: Decision, person: Person | None) -> Iterator[Kind]:
+    if person is not None and person.contact is not None and person.contact.is_unseen:
+        yield Kind.UNSEEN
+    for planned in decision.changes:
+        yield from _kinds_of_change(planned)
+    for write in decision.group_writes:
+        if write.reason is Reason.INTEREST:
+            yield Kind.INTERESTS
+        elif write.status is GroupStatus.ADDED:
+            yield Kind.JOINS
+        elif write.reason in _INFERRED:
+            yield Kind.REMOVALS
+    if decision.new_contact is not None:
+        yield Kind.NEW_CONTACTS
+    if decision.email_writes:
+        yield Kind.ADDRESSES
+
+
+def _kinds_of_change(planned: PlannedChange) -> Iterator[Kind]:
+    change = planned.change
+    if change.is_leaving and planned.reason is not Reason.MAILCHIMP_LEFT:
+        yield Kind.MUTES if planned.is_gate else Kind.UNSUBSCRIBES
+    if change.status is MemberStatus.SUBSCRIBED:
+        yield Kind.ADDITIONS
+    if change.new_email is not None:
+        yield Kind.ADDRESSES
+    if change.interests:
+        yield Kind.INTERESTS
+
+
+# What somebody did themselves, and whose webhook told at once, is done at once.
+_OWN_DOING = frozenset((Kind.ADDITIONS, Kind.JOINS, Kind.NEW_CONTACTS, Kind.ADDRESSES))
+
+
+def may_be_done_alone(decision: Decision, ceilings: Ceilings) -> bool:
+    """Whether a decision may be carried out one by one, without a look at all the others."""
+    kinds = measure(decision) - _OWN_DOING
+    return all(ceilings.of(kind).number is None for kind in kinds)
+
+
+_WORDS: Mapping[Kind, tuple[str, str]] = {
+    Kind.UNSUBSCRIBES: ("unsubscribe {}", "subscribed members"),
+    Kind.MUTES: ("unsubscribe {} who may not be mailed", "subscribed members"),
+    Kind.REMOVALS: ("remove from the group {}", "contacts in it"),
+    Kind.ADDITIONS: ("subscribe {}", "subscribed now"),
+    Kind.JOINS: ("add to the group {}", "contacts in it"),
+    Kind.INTERESTS: ("change the interests of {}", "subscribed members"),
+    Kind.NEW_CONTACTS: ("create in CiviCRM {}", "in the group"),
+    Kind.ADDRESSES: ("change the addresses of {}", "subscribed members"),
+}
+_OF_GROUP = frozenset((Kind.REMOVALS, Kind.JOINS, Kind.NEW_CONTACTS, Kind.UNSEEN))
 
 
 def find_excesses(
-    size: PlanSize, ceilings: Ceilings, subscribed: int, in_group: int
-) -> Iterable[str]:
-    """A phrase with numbers for every ceiling that the plan exceeds; none: it may go ahead."""
-    checks = (
-        ("unsubscribe", size.unsubscribes, "subscribed members", subscribed, ceilings.unsubscribes),
-        ("remove from the group", size.removals, "contacts in it", in_group, ceilings.removals),
-        ("subscribe", size.additions, "subscribed now", subscribed, ceilings.additions),
-        ("create in CiviCRM", size.new_contacts, "in the group", in_group, ceilings.new_contacts),
-    )
-    for verb, count, whom, of, ceiling in checks:
-        if not ceiling.allows(count, of):
-            yield f"would {verb} {count:,} ({of:,} {whom}; allowed: {ceiling})"
+    size: PlanSize, rulebook: Rulebook, subscribed: int, in_group: int
+) -> dict[Kind, str]:
+    """A phrase with numbers for every kind of which the plan has too much."""
+    found: dict[Kind, str] = {}
+    for kind in Kind:
+        count, of = size[kind], in_group if kind in _OF_GROUP else subscribed
+        ceiling = rulebook.ceiling(kind)
+        if kind is Kind.UNSEEN:
+            if count:
+                found[kind] = f"CiviCRM no longer shows {count:,} of its contacts"
+        elif not ceiling.allows(count, of):
+            what, whom = _WORDS[kind]
+            found[kind] = f"would {what.format(f'{count:,}')} ({of:,} {whom}; allowed: {ceiling})"
+    return found
+
+
+def sum_up(kinds: Iterable[frozenset[Kind]]) -> PlanSize:
+    """How many decisions are of each kind."""
+    size: PlanSize = Counter()
+    for each in kinds:
+        size.update(each)
+    return size

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mcsync.model import (
-    LONG_AGO,
-    ContactView,
+    Agreement,
     GroupStatus,
     GroupWrite,
     InterestPolicy,
@@ -15,93 +14,73 @@ from mcsync.model import (
     PlannedChange,
     Policy,
     Reason,
-    Side,
     Statement,
-    TrustedWord,
 )
-from mcsync.reconcile.agree import agree, agree_within
+from mcsync.reconcile.agree import hear_interest, stands_for
 
 Wishes = dict[str, Statement[bool]]
 
 
 def decide_interests(
     person: Person, policy: Policy, members: Sequence[MemberView]
-) -> tuple[tuple[GroupWrite, ...], tuple[PlannedChange, ...], tuple[TrustedWord, ...]]:
+) -> tuple[tuple[GroupWrite, ...], tuple[PlannedChange, ...], tuple[Agreement, ...]]:
     """What is written so that both sides have the same interests of these members.
 
-    Also the words that stand from now on where Mailchimp was trusted against CiviCRM.
-    `members` are those of the person who are in, or are being subscribed now. A member that
-    lacks an interest altogether has none yet; then only a wish to be in is sent.
+    `members` are the person's own who are in, or are being subscribed now. A member that lacks an
+    interest altogether has none yet; then only a wish to be in is sent.
     """
     writes: list[GroupWrite] = []
-    words: list[TrustedWord] = []
+    agreements: list[Agreement] = []
     wishes: Wishes = {}
     for interest_id, interest in policy.interests.items():
-        agreed = _agree_interest(person, policy, interest_id, members)
-        if agreed is None:
+        heard = hear_interest(person, policy, interest_id)
+        if heard.right is None:
             continue
-        wishes[interest_id] = agreed
+        wishes[interest_id] = heard.right
         if not interest.is_push_only:
-            writes += _write_group(person, interest, agreed)
-            if policy.trust.get(interest_id) is Side.MAILCHIMP:
-                words += overrule(person.contacts, interest.group_id, agreed)
-    changes = [_change_member(member, wishes) for member in members]
-    return tuple(writes), tuple(c for c in changes if c is not None), tuple(words)
+            writes += _write_group(person, interest, heard.right)
+        if heard.remembered is not None:
+            agreements.append(heard.remembered)
+    others = _hear_sharers(wishes, person, policy)
+    changes = [_change_member(member, wishes, others) for member in members]
+    return tuple(writes), tuple(c for c in changes if c is not None), tuple(agreements)
 
 
-def overrule(
-    contacts: Sequence[ContactView], group_id: int, agreed: Statement[bool]
-) -> tuple[TrustedWord, ...]:
-    """What is to stand in place of what CiviCRM said otherwise about these contacts."""
-    return tuple(
-        TrustedWord(contact.contact_id, group_id, agreed)
-        for contact in contacts
-        if (said := contact.place(group_id).said) is not None and said.value != agreed.value
-    )
-
-
-def _agree_interest(
-    person: Person, policy: Policy, interest_id: str, members: Sequence[MemberView]
-) -> Statement[bool] | None:
-    interest = policy.interests[interest_id]
-    places = [contact.place(interest.group_id) for contact in person.contacts]
-    if interest.is_push_only:
-        said = agree_within(place.said for place in places)
-        at = said.at if said else LONG_AGO
-        return Statement(any(place.is_added for place in places), at)
-    return agree(
-        agree_within(member.interests.get(interest_id) for member in members),
-        agree_within(place.said for place in places),
-        policy.trust.get(interest_id),
-    )
+def _hear_sharers(own: Wishes, person: Person, policy: Policy) -> Wishes:
+    """What contacts wish besides who share the person's members, and have none of their own."""
+    wishes: Wishes = {}
+    for sharer in person.sharers:
+        if sharer.members or not stands_for(sharer, policy):
+            continue
+        for interest_id in policy.interests:
+            right = hear_interest(sharer, policy, interest_id).right
+            is_own = interest_id in own and own[interest_id].value
+            if right is not None and right.value and not is_own:
+                wishes[interest_id] = right
+    return wishes
 
 
 def _write_group(
     person: Person, interest: InterestPolicy, agreed: Statement[bool]
 ) -> list[GroupWrite]:
-    group_id = interest.group_id
-    added = [c for c in person.contacts if c.place(group_id).is_added]
-    if not agreed.value:
-        return [
-            GroupWrite(contact.contact_id, group_id, GroupStatus.REMOVED, Reason.INTEREST)
-            for contact in added
-        ]
-    if added:
+    contact = person.contact
+    if contact is None or contact.place(interest.group_id).is_added == agreed.value:
         return []
-    linked = {row.contact_id for row in person.rows if row.member is not None}
-    contact = min(person.contacts, key=lambda c: (c.contact_id not in linked, c.contact_id))
-    return [GroupWrite(contact.contact_id, group_id, GroupStatus.ADDED, Reason.INTEREST)]
+    status = GroupStatus.ADDED if agreed.value else GroupStatus.REMOVED
+    return [GroupWrite(contact.contact_id, interest.group_id, status, Reason.INTEREST)]
 
 
-def _change_member(member: MemberView, wishes: Wishes) -> PlannedChange | None:
+def _change_member(member: MemberView, own: Wishes, others: Wishes) -> PlannedChange | None:
     different: dict[str, bool] = {}
     caused_at: dict[str, datetime] = {}
-    for interest_id, wish in wishes.items():
-        now = member.interests.get(interest_id)
-        if wish.value != (now is not None and now.value):
+    for interest_id, wish in {**own, **others}.items():
+        if wish.value != member.has_interest(interest_id):
             different[interest_id] = wish.value
             caused_at[f"interest-{interest_id}"] = wish.at
     if not different:
         return None
     change = MemberChange(email=member.email, member_id=member.member_id, interests=different)
-    return PlannedChange(member.row_id, None, change, Reason.INTEREST, caused_at)
+    for_others = tuple(f"interest-{key}" for key in different if key in others)
+    return PlannedChange(
+        member.row_id, None, change, Reason.INTEREST, caused_at, for_others=for_others
+    )

@@ -12,7 +12,6 @@ from mcsync.model import (
     ContactView,
     Decision,
     MemberChange,
-    MemberStatus,
     MemberView,
     NameWrite,
     Person,
@@ -40,11 +39,9 @@ def add_names(decision: Decision, person: Person, policy: Policy) -> Decision:
 
     Names are never taken to or from a contact who merely shares the address.
     """
-    for contact in person.contacts:
-        rows = [row for row in person.rows if row.contact_id == contact.contact_id]
-        if rows and not any(row.is_shared for row in rows):
-            decision = _add_names_of(decision, rows, contact, policy)
-    return decision
+    if person.contact is None or not person.rows or any(row.is_shared for row in person.rows):
+        return decision
+    return _add_names_of(decision, person.rows, person.contact, policy)
 
 
 def _add_names_of(
@@ -70,7 +67,7 @@ def stays_in(row: RowView, change: PlannedChange | None) -> bool:
     """Whether the row's member is in once the decision is carried out."""
     status = change.change.status if change is not None else None
     if status is not None:
-        return status is MemberStatus.SUBSCRIBED
+        return status.is_in
     is_leaving = change is not None and change.change.is_archiving
     return row.member is not None and row.member.is_in and not is_leaving
 
@@ -88,8 +85,8 @@ def _agree_names(
     """What the first and the last name should be; None where nobody says anything."""
     if _has_single_name(policy):
         return _agree_joined(members, contact)
-    firsts = [Statement(m.first_name, m.first_name_at) for m in members]
-    lasts = [Statement(m.last_name, m.last_name_at) for m in members]
+    firsts = [Statement(_said(m)[0], m.first_name_at) for m in members]
+    lasts = [Statement(_said(m)[1], m.last_name_at) for m in members]
     return (
         _agree_name(firsts, Statement(contact.contact.first_name, contact.first_name_at)),
         _agree_name(lasts, Statement(contact.contact.last_name, contact.last_name_at)),
@@ -103,24 +100,40 @@ def _agree_name(members: Sequence[Said], contact: Said) -> Said | None:
     return max(said, key=lambda statement: statement.at, default=None)
 
 
+def _said(member: MemberView) -> tuple[str, str]:
+    """What was said at Mailchimp, whatever an operation of ours has made of it."""
+    said = member.said_names
+    return said.get("first_name", member.first_name), said.get("last_name", member.last_name)
+
+
 def _agree_joined(
     members: Sequence[MemberView], contact: ContactView
 ) -> tuple[Said | None, Said | None]:
     """With a single field, both names come from one side, and only if they differ joined."""
-    person = contact.contact
-    ours = join_names(person.first_name, person.last_name)
+    first, last = contact.contact.first_name, contact.contact.last_name
     at = max(contact.first_name_at, contact.last_name_at)
-    first, last = Statement(person.first_name, at), Statement(person.last_name, at)
+    ours = join_names(first, last)
     for member in members:
-        theirs = join_names(member.first_name, member.last_name)
+        names = _said(member)
+        theirs = join_names(*names)
         said_at = max(member.first_name_at, member.last_name_at)
-        if theirs and theirs != ours and (not ours or said_at > at):
-            first, last = (
-                Statement(member.first_name, said_at),
-                Statement(member.last_name, said_at),
-            )
-            at = said_at
-    return (first if first.value else None), (last if last.value else None)
+        if not theirs or theirs == ours:
+            continue
+        if not ours or said_at > at:
+            (first, last), at = names, said_at
+        elif not (first and last):
+            first, last = _fill_blank(first, last, theirs, names)
+        ours = join_names(first, last)
+    return (Statement(first, at) if first else None), (Statement(last, at) if last else None)
+
+
+def _fill_blank(first: str, last: str, theirs: str, names: tuple[str, str]) -> tuple[str, str]:
+    """The contact's names with the blank one as the member has it: blanks never overwrite."""
+    if not first and theirs.endswith(f" {last}"):
+        return theirs.removesuffix(last).strip(), last
+    if not last and theirs.startswith(f"{first} "):
+        return first, theirs.removeprefix(first).strip()
+    return first or names[0], last or names[1]
 
 
 # --- writing ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from tests.benchmarks.world import (
+    CREATED,
     FIRST_CONTACT,
     GROUP,
     LIST,
@@ -85,6 +86,8 @@ class Services:
     def _mailchimp(self, method: str, path: str, query: dict[str, str], body: bytes) -> bytes:
         parts = path.strip("/").split("/")
         match method, parts:
+            case "GET", [""]:
+                return b'{"account_id":"0123456789"}'
             case "GET", ["lists", _, "members"]:
                 since = query.get("since_last_changed")
                 return self.world.members_page(
@@ -189,7 +192,8 @@ class Services:
         if "NOW() AS server_now" in select:  # type: ignore[operator]
             people = self._people(where.get("id IN", ()))
             shown, now = [1, *(i + FIRST_CONTACT for i in people)], text_of(_utc_now())
-            return [f'{{"id":{contact_id},"server_now":"{now}"}}' for contact_id in shown]
+            shape = '{{"id":{},"server_now":"{}","created_date":"{}"}}'
+            return [shape.format(contact_id, now, CREATED) for contact_id in shown]
         if "id IN" in where:
             people = self._people(where["id IN"])
         else:

@@ -113,8 +113,10 @@ def test_it_is_the_same_world_as_in_the_simulators(server: Server, bedrock: Bedr
     populate(bedrock, server.services.world)
     assert bedrock.sync() == 0
     assert bedrock.last_run is not None
-    numbers = {**report.as_dict(), "name": ""}
-    assert numbers == {**bedrock.last_run.reports[LIST].as_dict(), "name": ""}
+    # Who was archived within the last second is asked for twice; the clocks are not the same.
+    unlike = {"name": "", "members_fetched": 0}
+    numbers = {**report.as_dict(), **unlike}
+    assert numbers == {**bedrock.last_run.reports[LIST].as_dict(), **unlike}
     assert look(bedrock.folder / "fast/mcsync.db") == look(bedrock.folder / "mcsync.db")
 
 

@@ -18,6 +18,7 @@ LIST = "aaaaaaaaaa"
 GROUP, VOLUNTEERS = 111, 222
 VOLUNTEERING = "cccccccccc"
 OTHER_INTERESTS = ("dddddddddd", "eeeeeeeeee")  # not mapped, and sent all the same
+CREATED = "2020-01-01 00:00:00"  # every contact, as the site tells it
 FIRST_CONTACT = 1000  # the contact id of person 0; 1 is ourselves
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 STEP_S = 20  # a million people's changes make 231 days
@@ -174,7 +175,8 @@ class World:
         return (
             f'{{"id":{i + FIRST_CONTACT},"first_name":"{_FIRST[i % 10]}",'
             f'"last_name":"{self.last(i)}","is_deleted":false,"is_deceased":false,'
-            f'"is_opt_out":false,"do_not_email":false,"modified_date":"{text_of(modified)}"}}'
+            f'"is_opt_out":false,"do_not_email":false,"modified_date":"{text_of(modified)}",'
+            f'"created_date":"{CREATED}"}}'
         )
 
     def emails_json(self, i: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Whose contact is it: the documents' steps between fetching and judging."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,17 +8,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mcsync.cache import linking
 from mcsync.cache.linking import (
     add_civi_only,
     cleanup_duplicates,
-    forget_changes,
     identify_group_contact_changes,
-    mark_changed,
+    load_addresses_to_look_up,
+    load_linked_to_deleted,
+    load_unknown_contacts,
     note_merged,
     populate_missing_contact_ids,
     remove_invalid_contact_ids,
 )
 from mcsync.cache.mirror import apply_history, mark_purged, save_contacts
+from mcsync.cache.rows import note_looked_up
 from mcsync.cache.store import Store
 from mcsync.model import Contact, ContactPage, Email, HistoryRow
 
@@ -43,7 +47,7 @@ def add_contact(
     first, _, last = name.partition(" ")
     contact = Contact(contact_id, first, last, modified_at=at(8), **flags)
     owned = tuple(Email(contact_id * 10 + n, contact_id, e) for n, e in enumerate(emails))
-    save_contacts(store, ContactPage((contact,), owned))
+    save_contacts(store, ContactPage((contact,), owned), at(8))
 
 
 def place(store: Store, contact_id: int, status: str, group: int = GROUP) -> None:
@@ -62,27 +66,27 @@ def add_row(
     contact: int | None = None,
     *,
     name: str = "",
-    status: str = "todo",
-    vanished: bool = False,
+    due: int = 1,
+    gone: bool = False,
     audience: str = LIST,
 ) -> int:
-    """A row; with an address it has a member, who may have vanished."""
+    """A row; with an address it has a member, who may be gone."""
     first, _, last = name.partition(" ")
     data = {"status": "subscribed", "status@": "2026-11-22T09:00:00Z"}
     data |= {"first_name": first, "last_name": last}
     with store.atomic():
         cursor = store.query(
             "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, mailchimp_email,"
-            " email_key, mailchimp_member_id, mailchimp_data, civicrm_contact_id, sync_status)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " email_key, mailchimp_member_id, mailchimp_data, civicrm_contact_id, due, mark)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, 'ok')",
             (
                 audience,
                 address,
                 address and address.lower(),
-                None if vanished else address and f"id of {address}",
+                None if gone else address and f"id of {address}",
                 address and msgspec.json.encode(data).decode(),
                 contact,
-                status,
+                due,
             ),
         )
     return int(cursor.lastrowid or 0)
@@ -94,8 +98,7 @@ def rows(store: Store, columns: str = "id, civicrm_contact_id") -> list[tuple[ob
 
 
 def match(store: Store, *, skips_duplicates: bool = False) -> int:
-    with store.atomic():
-        return populate_missing_contact_ids(store, LIST, GROUP, skips_duplicates=skips_duplicates)
+    return populate_missing_contact_ids(store, LIST, GROUP, skips_duplicates=skips_duplicates)
 
 
 # --- populateMissingContactIDs --------------------------------------------------------------------
@@ -249,29 +252,29 @@ def test_the_rows_of_another_audience_are_left_alone(store: Store):
 
 
 def remove_invalid(store: Store) -> None:
-    with store.atomic():
-        remove_invalid_contact_ids(store, LIST)
+    remove_invalid_contact_ids(store, LIST, at(14))
+    cleanup_duplicates(store, LIST)
 
 
 def test_a_trashed_contact_is_lost_and_the_member_stays(store: Store):
     add_contact(store, 3, SHARED, is_deleted=True)
-    row = add_row(store, SHARED, contact=3, status="ok")
+    row = add_row(store, SHARED, contact=3, due=0)
     remove_invalid(store)
-    columns = "id, civicrm_contact_id, lost_contact_id, civicrm_groups, civicrm_data, sync_status"
-    assert rows(store, columns) == [(row, None, 3, None, None, "todo")]
+    columns = "id, civicrm_contact_id, lost_contact_id, lost_at, civicrm_groups, civicrm_data, due"
+    assert rows(store, columns) == [(row, None, 3, "2026-11-22T14:00:00Z", None, None, 1)]
 
 
 def test_a_purged_contact_is_lost_like_a_trashed_one(store: Store):
     add_contact(store, 3, SHARED)
-    mark_purged(store, [3], [])
-    row = add_row(store, SHARED, contact=3, status="ok")
+    mark_purged(store, [3])
+    row = add_row(store, SHARED, contact=3, due=0)
     remove_invalid(store)
     assert rows(store, "id, civicrm_contact_id, lost_contact_id") == [(row, None, 3)]
 
 
 def test_a_row_with_neither_half_goes(store: Store):
     add_contact(store, 3, is_deleted=True)
-    add_row(store, contact=3, status="ok")
+    add_row(store, contact=3, due=0)
     remove_invalid(store)
     assert rows(store) == []
 
@@ -292,7 +295,7 @@ def test_a_row_with_neither_half_stays_while_an_update_is_under_way(store: Store
 
 def test_a_contact_who_is_alive_is_not_lost(store: Store):
     add_contact(store, 3, SHARED)
-    row = add_row(store, SHARED, contact=3, status="ok")
+    row = add_row(store, SHARED, contact=3, due=0)
     remove_invalid(store)
     assert rows(store, "id, civicrm_contact_id, sync_status") == [(row, 3, "ok")]
 
@@ -302,9 +305,9 @@ def test_the_row_of_a_merged_contact_moves_to_the_survivor(store: Store):
     add_contact(store, 5, SHARED)
     with store.atomic():
         note_merged(store, {3: 5})
-    row = add_row(store, SHARED, contact=3, status="ok")
+    row = add_row(store, SHARED, contact=3, due=0)
     remove_invalid(store)
-    assert rows(store, "id, civicrm_contact_id, lost_contact_id") == [(row, 5, None)]
+    assert rows(store, "id, civicrm_contact_id, lost_contact_id, lost_at") == [(row, 5, None, None)]
 
 
 def test_a_lost_contact_who_is_found_again_is_no_longer_lost(store: Store):
@@ -313,12 +316,12 @@ def test_a_lost_contact_who_is_found_again_is_no_longer_lost(store: Store):
     remove_invalid(store)
     add_contact(store, 5, SHARED)
     match(store)
-    assert rows(store, "id, civicrm_contact_id, lost_contact_id") == [(row, 5, None)]
+    assert rows(store, "id, civicrm_contact_id, lost_contact_id, lost_at") == [(row, 5, None, None)]
 
 
 def test_contacts_of_another_audience_are_lost_in_its_own_turn(store: Store):
     add_contact(store, 3, SHARED, is_deleted=True)
-    row = add_row(store, SHARED, contact=3, status="ok", audience=OTHER_LIST)
+    row = add_row(store, SHARED, contact=3, due=0, audience=OTHER_LIST)
     remove_invalid(store)
     assert rows(store, "id, civicrm_contact_id, sync_status") == [(row, 3, "ok")]
 
@@ -327,8 +330,7 @@ def test_contacts_of_another_audience_are_lost_in_its_own_turn(store: Store):
 
 
 def cleanup(store: Store) -> None:
-    with store.atomic():
-        cleanup_duplicates(store, LIST)
+    cleanup_duplicates(store, LIST)
 
 
 def test_a_contact_whose_member_has_a_row_needs_none_of_its_own(store: Store):
@@ -350,10 +352,10 @@ def test_two_members_of_one_contact_are_no_duplicates(store: Store):
     assert rows(store, "id") == [(one,), (two,)]
 
 
-def test_a_member_who_vanished_is_no_duplicate_since_that_is_a_word(store: Store):
+def test_a_member_who_is_gone_is_no_duplicate_since_that_is_a_word(store: Store):
     """Else the later word, out, would be lost, and an older address be subscribed again."""
     one = add_row(store, "a@b.org", contact=3)
-    two = add_row(store, "c@b.org", contact=3, vanished=True)
+    two = add_row(store, "c@b.org", contact=3, gone=True)
     cleanup(store)
     assert rows(store, "id") == [(one,), (two,)]
 
@@ -380,11 +382,10 @@ def test_a_row_whose_update_is_under_way_stays(store: Store):
 # --- addCiviOnly ----------------------------------------------------------------------------------
 
 
-def add_only(store: Store, *, everything: bool = True) -> int:
-    with store.atomic():
-        mark_changed(store)
-        count = add_civi_only(store, LIST, GROUP, everything=everything)
-        forget_changes(store)
+def add_only(store: Store, *, everybody: bool = True) -> int:
+    linking.begin(store)
+    count = add_civi_only(store, LIST, GROUP, everybody=everybody)
+    linking.finish(store)
     return count
 
 
@@ -392,8 +393,8 @@ def test_who_is_added_and_unknown_to_mailchimp_gets_a_row_of_their_own(store: St
     add_contact(store, 3, SHARED)
     place(store, 3, "Added")
     assert add_only(store) == 1
-    columns = "mailchimp_list_id, civicrm_contact_id, sync_status, mailchimp_data, civicrm_data"
-    assert rows(store, columns) == [(LIST, 3, "todo", None, None)]
+    columns = "mailchimp_list_id, civicrm_contact_id, due, mark, mailchimp_data, civicrm_data"
+    assert rows(store, columns) == [(LIST, 3, 1, "ok", None, None)]
     assert add_only(store) == 0
 
 
@@ -424,62 +425,61 @@ def test_a_trashed_contact_gets_none_though_still_in_the_group(store: Store):
     assert add_only(store) == 0
 
 
-def test_only_who_changed_is_looked_at_unless_everything_is_asked_for(store: Store):
+def test_only_who_changed_is_looked_at_unless_everybody_is_asked_for(store: Store):
     add_contact(store, 3, SHARED)
     place(store, 3, "Added")
-    with store.atomic():
-        mark_changed(store)
-        forget_changes(store)
-    assert add_only(store, everything=False) == 0
-    assert add_only(store, everything=True) == 1
+    linking.begin(store)
+    linking.finish(store)
+    assert add_only(store, everybody=False) == 0
+    assert add_only(store, everybody=True) == 1
 
 
 def test_who_came_into_the_group_just_now_is_looked_at(store: Store):
     add_contact(store, 3, SHARED)
     place(store, 3, "Added")
-    assert add_only(store, everything=False) == 1
+    assert add_only(store, everybody=False) == 1
 
 
 # --- who is concerned by a change -----------------------------------------------------------------
 
 
 def marked(store: Store) -> list[object]:
-    with store.atomic():
-        mark_changed(store)
-        forget_changes(store)
+    """Who is to be judged, once everybody concerned was told."""
+    linking.begin(store)
+    linking.finish(store)
     found = rows(store, "id, sync_status")
     return [row_id for row_id, status in found if status == "todo"]
 
 
 def test_a_change_concerns_linked_rows_and_owned_addresses(store: Store):
-    linked = add_row(store, "old@example.org", contact=3, status="ok")
-    owned = add_row(store, SHARED, status="ok", audience=OTHER_LIST)
-    add_row(store, "wilma@example.org", contact=5, status="ok")
+    linked = add_row(store, "old@example.org", contact=3, due=0)
+    owned = add_row(store, SHARED, due=0, audience=OTHER_LIST)
+    add_row(store, "wilma@example.org", contact=5, due=0)
     add_contact(store, 3, SHARED)
     assert marked(store) == [linked, owned]
 
 
 def test_a_change_that_everybody_was_told_of_is_forgotten(store: Store):
-    add_row(store, SHARED, contact=3, status="ok")
+    add_row(store, SHARED, contact=3, due=0)
     add_contact(store, 3, SHARED)
     marked(store)
     with store.atomic():
-        store.query("UPDATE civicrm_mailchimpsync_cache SET sync_status = 'ok'")
+        store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0")
     assert marked(store) == []
 
 
 def test_a_change_of_place_concerns_the_contacts_row(store: Store):
-    row = add_row(store, SHARED, contact=3, status="ok")
+    row = add_row(store, SHARED, contact=3, due=0)
     place(store, 3, "Removed")
     assert marked(store) == [row]
 
 
 def test_an_address_that_leaves_a_contact_concerns_who_has_it_at_mailchimp(store: Store):
     add_contact(store, 3, SHARED)
-    row = add_row(store, SHARED, status="ok")
+    row = add_row(store, SHARED, due=0)
     marked(store)
     with store.atomic():
-        store.query("UPDATE civicrm_mailchimpsync_cache SET sync_status = 'ok'")
+        store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0")
     add_contact(store, 3, "new@example.org")
     assert marked(store) == [row]
 
@@ -491,10 +491,157 @@ def test_the_row_has_its_own_copy_of_the_places_as_documented(store: Store):
     place(store, 3, "Added")
     place(store, 3, "Removed", OTHER_GROUP)
     add_row(store, SHARED, contact=3)
-    with store.atomic():
-        identify_group_contact_changes(store, LIST, [GROUP, OTHER_GROUP])
+    identify_group_contact_changes(store, LIST, [GROUP, OTHER_GROUP])
     ((text,),) = rows(store, "civicrm_groups")
     assert msgspec.json.decode(str(text)) == {
         "111": {"status": "Added", "date": "2026-11-22T08:00:00Z"},
         "222": {"status": "Removed", "date": "2026-11-22T08:00:00Z"},
     }
+
+
+# --- chosen among several -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "is_shared"), [("Fred Flint", 0), ("fred FLINT", 0), ("Joe Rockhead", 1), ("", 1)]
+)
+def test_whether_the_address_is_anothers_too_is_told_unless_the_name_tells(
+    store: Store, name: str, is_shared: int
+):
+    """Nothing but membership is written to somebody who was chosen by something else."""
+    add_contact(store, 3, SHARED, name="Fred Flint")
+    add_contact(store, 5, SHARED, name="Wilma Flint")
+    add_row(store, SHARED, name=name)
+    match(store)
+    assert rows(store, "civicrm_contact_id, is_shared") == [(3, is_shared)]
+
+
+def test_an_address_that_only_one_contact_owns_any_more_is_shared_no_more(store: Store):
+    add_contact(store, 3, SHARED)
+    add_contact(store, 5, SHARED)
+    add_row(store, SHARED)
+    match(store)
+    cleanup(store)
+    assert rows(store, "civicrm_contact_id, is_shared") == [(3, 1)]
+    add_contact(store, 5, "elsewhere@example.org")
+    cleanup(store)
+    assert rows(store, "civicrm_contact_id, is_shared") == [(3, 0)]
+
+
+# --- whose address is it --------------------------------------------------------------------------
+
+
+def test_owners_are_asked_for_once_for_each_address_without_a_contact(store: Store):
+    first = add_row(store, SHARED)
+    add_row(store, "linked@example.org", contact=3)
+    add_row(store, "quiet@example.org", due=0)
+    add_row(store, "gone@example.org", gone=True)
+    add_row(store, "other@example.org", audience=OTHER_LIST)
+    second = add_row(store, "b@example.org")
+    wanted = [(first, SHARED), (second, "b@example.org")]
+    assert load_addresses_to_look_up(store, LIST, 0, 10) == wanted
+    assert load_addresses_to_look_up(store, LIST, 0, 1) == wanted[:1]
+    assert load_addresses_to_look_up(store, LIST, first, 10) == wanted[1:]
+    with store.atomic():
+        note_looked_up(store, [first])
+    assert load_addresses_to_look_up(store, LIST, 0, 10) == wanted[1:]
+
+
+def test_contacts_that_the_mirror_lacks_are_told(store: Store):
+    add_contact(store, 3)
+    assert load_unknown_contacts(store, [2, 3, 4]) == [2, 4]
+
+
+def test_trashed_contacts_of_rows_are_asked_about_until_their_survivor_is_known(store: Store):
+    for contact_id in (3, 4, 5, 6):
+        add_contact(store, contact_id, is_deleted=contact_id != 6)
+    for contact_id in (3, 4, 6):
+        add_row(store, contact=contact_id)
+    assert load_linked_to_deleted(store) == [3, 4]
+    with store.atomic():
+        note_merged(store, {3: 6})
+    assert load_linked_to_deleted(store) == [4]
+
+
+# --- chunks, and being cut short ------------------------------------------------------------------
+
+
+def make_bedrock(store: Store, seed: int) -> None:
+    """Contacts and rows of two audiences in every state that the steps can meet."""
+    luck = random.Random(seed)
+    names = [f"n{number}@example.org" for number in range(12)]
+    for contact in range(1, 13):
+        owned = luck.sample(names, luck.randint(0, 3))
+        name = luck.choice(("Fred Flint", "Wilma Flint", " "))
+        add_contact(store, contact, *owned, name=name, is_deleted=luck.random() < 0.2)
+        for group in (GROUP, OTHER_GROUP):
+            if luck.random() < 0.6:
+                place(store, contact, luck.choice(("Added", "Added", "Removed", "Deleted")), group)
+    with store.atomic():
+        note_merged(store, {contact: luck.randint(1, 12) for contact in (1, 2)})
+        for table in ("contact", "group_contact"):
+            store.query(f"UPDATE civicrm_mailchimpsync_{table} SET is_dirty = contact_id % 3 > 0")  # noqa: S608
+    for address in luck.sample(names, 9):
+        add_row(
+            store,
+            address,
+            luck.choice((None, None, luck.randint(1, 12))),
+            name=luck.choice(("Fred Flint", "Wilma Flint", "")),
+            due=luck.choice((0, 1)),
+            gone=luck.random() < 0.2,
+            audience=luck.choice((LIST, LIST, OTHER_LIST)),
+        )
+    for contact in luck.sample(range(1, 13), 5):
+        add_row(store, contact=contact, due=luck.choice((0, 1)))
+
+
+def link(store: Store, *, everybody: bool) -> list[int]:
+    """All steps, as a fetch takes them; the counts that they give."""
+    counts = [linking.begin(store)]
+    for audience, group in ((LIST, GROUP), (OTHER_LIST, OTHER_GROUP)):
+        remove_invalid_contact_ids(store, audience, at(14))
+        counts.append(populate_missing_contact_ids(store, audience, group, skips_duplicates=False))
+        cleanup_duplicates(store, audience)
+        counts.append(add_civi_only(store, audience, group, everybody=everybody))
+        identify_group_contact_changes(store, audience, [GROUP, OTHER_GROUP])
+    return counts
+
+
+def describe(store: Store) -> list[tuple[object, ...]]:
+    """All that the steps have made of the cache."""
+    tables = ("cache", "contact", "group_contact")
+    return [
+        row
+        for table in tables
+        for row in store.query(f"SELECT * FROM civicrm_mailchimpsync_{table} ORDER BY 1, 2")  # noqa: S608
+    ]
+
+
+@pytest.mark.parametrize("everybody", [True, False], ids=["everybody", "whom changes concern"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_size_of_a_chunk_does_not_matter(tmp_path, monkeypatch, seed, everybody):
+    found = []
+    for size in (5000, 1, 2, 3):
+        monkeypatch.setattr(linking, "CHUNK", size)
+        store = Store(tmp_path / f"{size}.db")
+        make_bedrock(store, seed)
+        counts = link(store, everybody=everybody)
+        linking.finish(store)
+        found.append((counts, describe(store)))
+        store.close()
+    assert found[0][0][0] > 3
+    for each in found[1:]:
+        assert each == found[0]
+
+
+def test_what_was_cut_short_is_told_again(store: Store):
+    """Until every audience was told, nobody knows who was."""
+    add_contact(store, 3, SHARED)
+    row = add_row(store, SHARED, contact=3, due=0)
+    assert linking.begin(store) == 1
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0, is_data_due = 0")
+    assert linking.begin(store) == 1
+    assert rows(store, "id, due, is_data_due") == [(row, 1, 1)]
+    linking.finish(store)
+    assert linking.begin(store) == 0

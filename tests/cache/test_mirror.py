@@ -9,17 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcsync.cache.linking import forget_changes, mark_changed
+from mcsync.cache import linking
 from mcsync.cache.mirror import (
+    GroupState,
+    MirrorState,
     apply_history,
     begin_compare,
     count_places,
+    count_unseen,
     finish_compare,
+    load_mirror_state,
     load_mirrored_contacts,
+    load_not_deleted,
+    load_places,
+    load_sample,
     load_unmirrored_contacts,
+    load_unseen,
     mark_purged,
+    mark_unseen,
+    note_names,
     note_places,
     save_contacts,
+    save_mirror_state,
     see_group_contacts,
     see_history,
     see_smart_group,
@@ -28,11 +39,14 @@ from mcsync.cache.store import Store
 from mcsync.model import (
     Contact,
     ContactPage,
+    ContactView,
     Email,
     GroupContact,
     GroupStatus,
     HistoryRow,
+    NameWrite,
 )
+from mcsync.reconcile.gate import find_closed_gate
 
 GROUP, OTHER, SMART = 111, 222, 333
 FRED, WILMA, BARNEY = 1, 2, 3
@@ -53,7 +67,7 @@ def text(hour: int) -> str:
     return f"2026-11-22T{hour:02}:00:00Z"
 
 
-LONG_AGO = "0001-01-01T00:00:00Z"
+LONG_AGO_TEXT = "0001-01-01T00:00:00Z"
 
 
 def wrote(
@@ -77,7 +91,6 @@ def compare(
     store: Store,
     history: Sequence[HistoryRow] = (),
     places: Sequence[tuple[int, str]] = (),
-    smart: Sequence[int] = (),
     hour: int = 20,
     groups: Sequence[int] = (GROUP,),
 ) -> None:
@@ -87,10 +100,14 @@ def compare(
     see_group_contacts(
         store, [GroupContact(n, GROUP, who, status) for n, (who, status) in enumerate(places)]
     )
-    if smart:
-        see_smart_group(store, SMART, smart)
-    with store.atomic():
-        finish_compare(store, groups, at(hour))
+    finish_compare(store, groups, at(hour))
+
+
+def resolve(store: Store, contacts: Sequence[int], hour: int = 20) -> None:
+    """Everybody in the computed group, as CiviCRM resolves it."""
+    begin_compare(store)
+    see_smart_group(store, SMART, contacts)
+    finish_compare(store, [SMART], at(hour), are_smart=True)
 
 
 def place(store: Store, contact: int = FRED, group: int = GROUP) -> tuple[object, ...] | None:
@@ -104,9 +121,9 @@ def place(store: Store, contact: int = FRED, group: int = GROUP) -> tuple[object
 
 
 def forget(store: Store) -> None:
-    with store.atomic():
-        mark_changed(store)
-        forget_changes(store)
+    """Everybody whom the changes concern is told."""
+    linking.begin(store)
+    linking.finish(store)
 
 
 def dirty(store: Store) -> set[int]:
@@ -223,7 +240,10 @@ COMPARED = [
         id="only ours is no statement",
     ),
     pytest.param(
-        [], [(FRED, "Added")], ("Added", True, LONG_AGO), id="no history: in, older than anything"
+        [],
+        [(FRED, "Added")],
+        ("Added", True, LONG_AGO_TEXT),
+        id="no history: in, older than anything",
     ),
     pytest.param(
         [wrote(1, "Removed", 8)],
@@ -309,7 +329,7 @@ def test_lost_history_of_our_own_does_not_become_a_word_of_now(store: Store):
     found = place(store)
     assert found is not None
     assert found[0] == "Added"
-    assert found[2] in (None, LONG_AGO)
+    assert found[2] in (None, LONG_AGO_TEXT)
 
 
 def test_gone_from_the_group_with_all_history_was_taken_out_just_now(store: Store):
@@ -327,12 +347,34 @@ def test_a_group_that_is_not_compared_stays(store: Store):
 
 
 def test_a_smart_group_has_contacts_but_no_words(store: Store):
-    compare(store, smart=[FRED, WILMA], groups=[SMART])
+    resolve(store, [FRED, WILMA])
     assert place(store, FRED, SMART) == ("Added", None, None)
     forget(store)
-    compare(store, smart=[WILMA], groups=[SMART])
+    resolve(store, [WILMA])
     assert place(store, FRED, SMART) == (None, None, None)
     assert dirty(store) == {FRED}
+
+
+def test_a_row_without_a_status_leaves_what_is_known(store: Store):
+    apply(store, wrote(1, "Added", 8))
+    forget(store)
+    compare(store, [wrote(1, "Added", 8), wrote(2, "", 9)], [(FRED, ""), (WILMA, "")])
+    assert place(store) == ("Added", True, text(8))
+    assert place(store, WILMA) is None
+    assert dirty(store) == set()
+
+
+@pytest.mark.parametrize("how", ["trashed", "purged", "unseen"])
+def test_who_is_not_shown_themselves_has_not_been_taken_out(store: Store, how: str):
+    """Their places go with them from CiviCRM's answers; that is no word of anybody."""
+    apply(store, wrote(1, "Added", 8))
+    save_contacts(store, fred(9, is_deleted=how == "trashed"), at(9))
+    if how == "purged":
+        mark_purged(store, [FRED])
+    if how == "unseen":
+        mark_unseen(store, [FRED])
+    compare(store, [], [], hour=20)
+    assert place(store) == (None, True, text(8))
 
 
 def test_a_compare_that_was_interrupted_leaves_nothing_for_the_next_one(store: Store):
@@ -440,6 +482,32 @@ def fred(hour: int = 8, *addresses: str, **flags: bool) -> ContactPage:
     return ContactPage((Contact(FRED, "Fred", "Flint", modified_at=at(hour), **flags),), emails)
 
 
+def created(contact_id: int, day: int, *addresses: str) -> ContactPage:
+    """A contact who was entered on a day of November."""
+    at_day = datetime(2026, 11, day, tzinfo=UTC)
+    emails = [Email(contact_id * 10 + n, contact_id, a) for n, a in enumerate(addresses)]
+    contact = Contact(contact_id, "Fred", "Flint", modified_at=at(8), created_at=at_day)
+    return ContactPage((contact,), tuple(emails))
+
+
+def save(store: Store, page: ContactPage, *, only_known: bool = False) -> list[int]:
+    return save_contacts(store, page, at(20), only_known=only_known)
+
+
+def known(store: Store) -> set[int]:
+    return {row[0] for row in store.query("SELECT contact_id FROM civicrm_mailchimpsync_contact")}
+
+
+def add_row(store: Store, contact: int | None, address: str | None = None) -> int:
+    with store.atomic():
+        cursor = store.query(
+            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key,"
+            " civicrm_contact_id, mark, due) VALUES ('aaaaaaaaaa', ?, ?, 'ok', 0)",
+            (address, contact),
+        )
+    return int(cursor.lastrowid or 0)
+
+
 def closed_at(store: Store) -> str | None:
     row = store.query(
         "SELECT gate_closed_at FROM civicrm_mailchimpsync_contact WHERE contact_id = ?", (FRED,)
@@ -449,38 +517,57 @@ def closed_at(store: Store) -> str | None:
 
 @pytest.mark.parametrize("flag", ["is_deceased", "is_opt_out", "do_not_email"])
 def test_the_gate_closes_when_the_contact_was_modified(store: Store, flag: str):
-    save_contacts(store, fred(8))
+    save(store, fred(8))
     assert closed_at(store) is None
-    save_contacts(store, fred(10, **{flag: True}))
+    save(store, fred(10, **{flag: True}))
     assert closed_at(store) == text(10)
 
 
 def test_the_gate_stays_closed_since_it_closed(store: Store):
-    save_contacts(store, fred(10, is_opt_out=True))
-    save_contacts(store, fred(12, "fred", "rocks", is_opt_out=True))
+    save(store, fred(10, is_opt_out=True))
+    save(store, fred(12, "fred", "rocks", is_opt_out=True))
     assert closed_at(store) == text(10)
 
 
+def test_a_second_reason_closes_the_gate_again(store: Store):
+    """Who signed up in spite of the first has not done so in spite of the second."""
+    save(store, fred(10, is_opt_out=True))
+    save(store, fred(12, is_opt_out=True, is_deceased=True))
+    assert closed_at(store) == text(12)
+
+
 def test_a_gate_that_opened_and_closed_again_closed_later(store: Store):
-    save_contacts(store, fred(10, is_opt_out=True))
-    save_contacts(store, fred(12))
+    save(store, fred(10, is_opt_out=True))
+    save(store, fred(12))
     assert closed_at(store) is None
-    save_contacts(store, fred(14, is_opt_out=True))
+    save(store, fred(14, is_opt_out=True))
     assert closed_at(store) == text(14)
 
 
 def test_a_hold_on_the_last_address_closes_the_gate(store: Store):
-    save_contacts(store, fred(8, "fred", "rocks held"))
+    save(store, fred(8, "fred", "rocks held"))
     assert closed_at(store) is None
-    save_contacts(store, fred(10, "fred held", "rocks held"))
+    save(store, fred(10, "fred held", "rocks held"))
     assert closed_at(store) == text(10)
 
 
+@pytest.mark.parametrize("on_hold", [False, True])
+@pytest.mark.parametrize("email", ["", "fred@example.org"])
+@pytest.mark.parametrize("flag", [None, "is_deceased", "is_opt_out", "do_not_email"])
+def test_the_gate_is_that_of_the_rules(store: Store, flag: str | None, email: str, on_hold: bool):
+    flags = {flag: True} if flag else {}
+    contact = Contact(FRED, "Fred", "Flint", modified_at=at(8), **flags)
+    emails = (Email(10, FRED, email, on_hold=on_hold),)
+    save(store, ContactPage((contact,), emails))
+    is_closed = find_closed_gate(ContactView(contact, emails)) is not None
+    assert (closed_at(store) is not None) is is_closed
+
+
 def test_a_contact_saved_again_has_not_changed(store: Store):
-    assert save_contacts(store, fred(8)) == 1
+    save(store, fred(8))
     forget(store)
-    assert save_contacts(store, fred(8)) == 0
-    assert save_contacts(store, fred(9)) == 0  # touched, but nothing of ours
+    save(store, fred(8))
+    save(store, fred(9))  # touched, but nothing of ours
     assert dirty(store) == set()
 
 
@@ -498,49 +585,152 @@ def test_a_contact_saved_again_has_not_changed(store: Store):
     ids=["an address more", "a hold", "another address", "opt-out", "trashed", "a name", "none"],
 )
 def test_a_change_of_any_kind_concerns_the_contact(store: Store, changed: ContactPage):
-    save_contacts(store, fred(8))
+    save(store, fred(8))
     forget(store)
-    assert save_contacts(store, changed) == 1
+    save(store, changed)
     assert dirty(store) == {FRED}
 
 
 def test_an_address_that_moved_to_another_contact_is_owned_once(store: Store):
-    save_contacts(store, fred(8))
+    save(store, fred(8))
     wilma = Contact(WILMA, "Wilma", "Flint", modified_at=at(9))
-    save_contacts(store, ContactPage((wilma,), (Email(10, WILMA, "fred@example.org"),)))
+    save(store, ContactPage((wilma,), (Email(10, WILMA, "fred@example.org"),)))
     owners = store.query("SELECT contact_id FROM civicrm_mailchimpsync_email").fetchall()
     assert owners == [(WILMA,)]
 
 
+def test_an_address_that_leaves_a_contact_concerns_its_row(store: Store):
+    save(store, fred(8))
+    row = add_row(store, None, "fred@example.org")
+    save(store, fred(9, "rocks"))
+    due = store.query("SELECT due FROM civicrm_mailchimpsync_cache WHERE id = ?", (row,))
+    assert due.fetchone()[0] > 0
+
+
+def test_names_have_the_time_at_which_they_were_changed(store: Store):
+    save(store, fred(8))
+    changed = Contact(FRED, "Freddy", "Flint", modified_at=at(10))
+    save(store, ContactPage((changed,), fred().emails))
+    sql = "SELECT first_name_at, last_name_at FROM civicrm_mailchimpsync_contact"
+    assert store.query(sql).fetchone() == (text(10), text(8))
+
+
+def test_names_that_we_wrote_have_the_time_of_who_caused_them(store: Store):
+    save(store, fred(8))
+    forget(store)
+    with store.atomic():
+        note_names(store, [NameWrite(FRED, "Freddy", None, at(7), at(7))])
+    sql = (
+        "SELECT first_name, first_name_at, last_name, last_name_at"
+        " FROM civicrm_mailchimpsync_contact"
+    )
+    written = ("Freddy", text(7), "Flint", text(8))
+    assert store.query(sql).fetchone() == written
+    back = Contact(FRED, "Freddy", "Flint", modified_at=at(12))
+    save(store, ContactPage((back,), fred().emails))
+    assert store.query(sql).fetchone() == written
+    assert dirty(store) == set()
+
+
 def test_strangers_are_left_out_when_only_the_known_are_wanted(store: Store):
-    assert save_contacts(store, fred(8), only_known=True) == 0
+    save(store, fred(8), only_known=True)
+    assert known(store) == set()
     apply(store, wrote(1, "Added", 8))
-    assert save_contacts(store, fred(8), only_known=True) == 1
+    save(store, fred(8), only_known=True)
+    assert known(store) == {FRED}
 
 
 def test_the_owner_of_a_members_address_is_no_stranger(store: Store):
-    with store.atomic():
-        store.query(
-            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key)"
-            " VALUES ('aaaaaaaaaa', 'fred@example.org')"
-        )
-    assert save_contacts(store, fred(8), only_known=True) == 1
+    add_row(store, None, "fred@example.org")
+    save(store, fred(8), only_known=True)
+    assert known(store) == {FRED}
+
+
+# --- who is no longer shown -----------------------------------------------------------------------
 
 
 def test_a_purged_contact_counts_as_deleted(store: Store):
-    save_contacts(store, fred(8))
+    save(store, fred(8))
     forget(store)
-    mark_purged(store, [FRED], [])
-    (is_deleted,) = store.query("SELECT is_deleted FROM civicrm_mailchimpsync_contact").fetchone()
-    assert is_deleted == 1
+    mark_purged(store, [FRED, WILMA])
+    assert load_not_deleted(store, [FRED, WILMA]) == []
     assert dirty(store) == {FRED}
 
 
-def test_a_found_contact_is_not_purged(store: Store):
-    save_contacts(store, fred(8))
-    mark_purged(store, [FRED], [FRED])
-    (is_deleted,) = store.query("SELECT is_deleted FROM civicrm_mailchimpsync_contact").fetchone()
-    assert is_deleted == 0
+def test_contacts_that_are_not_shown_and_not_believed_to_be_gone_are_told(store: Store):
+    save(store, fred(8))
+    save(store, created(WILMA, 3))
+    apply(store, wrote(1, "Added", 8))
+    mark_unseen(store, [FRED, WILMA, BARNEY])
+    assert load_unseen(store) == [FRED, WILMA]
+    assert (count_unseen(store, GROUP), count_unseen(store, OTHER)) == (1, 0)
+    assert load_not_deleted(store, [FRED, WILMA, BARNEY]) == [FRED, WILMA]
+
+
+def test_a_contact_that_is_shown_again_is_seen_and_looked_at(store: Store):
+    save(store, fred(8))
+    mark_unseen(store, [FRED])
+    forget(store)
+    save(store, fred(8))
+    assert load_unseen(store) == []
+    assert dirty(store) == {FRED}
+
+
+def test_a_contact_that_turns_out_to_be_purged_is_not_missed_any_more(store: Store):
+    save(store, fred(8))
+    mark_unseen(store, [FRED])
+    mark_purged(store, [FRED])
+    assert load_unseen(store) == []
+
+
+# --- who they are ---------------------------------------------------------------------------------
+
+
+def test_a_contact_of_another_date_of_creation_is_another_person(store: Store):
+    """CiviCRM was restored from last night, and the id was given out again."""
+    assert save(store, created(FRED, 3, "fred@example.org")) == []
+    save(store, created(WILMA, 3, "wilma@example.org"))
+    apply(store, wrote(1, "Added", 8), wrote(2, "Added", 8, contact=WILMA))
+    row, other = add_row(store, FRED, "fred@example.org"), add_row(store, WILMA)
+    assert save(store, created(FRED, 21, "joe@example.org")) == [FRED]
+    rows = store.query(
+        "SELECT id, civicrm_contact_id, lost_contact_id, lost_at, due > 0"
+        " FROM civicrm_mailchimpsync_cache ORDER BY id"
+    ).fetchall()
+    assert rows == [(row, None, FRED, text(20), 1), (other, WILMA, None, None, 0)]
+    assert place(store, FRED) is None
+    assert place(store, WILMA) == ("Added", True, text(8))
+    emails = store.query("SELECT email FROM civicrm_mailchimpsync_email ORDER BY 1").fetchall()
+    assert emails == [("joe@example.org",), ("wilma@example.org",)]
+    assert save(store, created(FRED, 21, "joe@example.org")) == []
+
+
+def test_a_date_of_creation_that_was_not_known_makes_nobody_a_stranger(store: Store):
+    """A cache of before has none, and an odd one cannot be read."""
+    save(store, fred(8))
+    assert save(store, created(FRED, 3, "fred@example.org")) == []
+    assert load_sample(store) == {FRED: "2026-11-03T00:00:00Z"}
+    assert save(store, fred(9)) == []
+    assert load_sample(store) == {FRED: "2026-11-03T00:00:00Z"}
+    assert save(store, created(FRED, 4, "fred@example.org")) == [FRED]
+
+
+def test_an_audience_knows_its_site_by_contacts_from_everywhere(store: Store):
+    for contact_id in range(1, 301):
+        save(store, created(contact_id, 1 + contact_id % 20))
+    save(store, fred(8, is_deleted=True))
+    sample = load_sample(store)
+    assert 40 <= len(sample) <= 60
+    assert min(sample) < 20
+    assert max(sample) > 280
+    assert FRED not in sample
+
+
+def test_an_empty_mirror_has_no_sample(store: Store):
+    assert load_sample(store) == {}
+
+
+# --- which contacts are read ----------------------------------------------------------------------
 
 
 def test_contacts_of_a_group_are_read_once(store: Store):
@@ -548,6 +738,43 @@ def test_contacts_of_a_group_are_read_once(store: Store):
     assert load_unmirrored_contacts(store, 0, 10) == [FRED, WILMA]
     assert load_unmirrored_contacts(store, 0, 1) == [FRED]
     assert load_unmirrored_contacts(store, FRED, 10) == [WILMA]
-    save_contacts(store, fred(8))
+    save(store, fred(8))
     assert load_unmirrored_contacts(store, 0, 10) == [WILMA]
     assert load_mirrored_contacts(store, 0, 10) == [FRED, WILMA]
+
+
+def test_contacts_are_read_page_by_page_wherever_they_are_known_from(store: Store):
+    apply(store, *(wrote(n, "Added", 8, contact=contact) for n, contact in enumerate((2, 4, 6))))
+    apply(store, wrote(9, "Added", 8, contact=4, group=OTHER))
+    for contact_id in (1, 2, 5, 7):
+        save(store, created(contact_id, 3))
+    found, after = [], 0
+    while page := load_mirrored_contacts(store, after, 2):
+        found += page
+        after = page[-1]
+    assert found == [1, 2, 4, 5, 6, 7]
+
+
+def test_places_are_told_of_those_who_have_one(store: Store):
+    apply(store, wrote(1, "Added", 8), wrote(2, "Deleted", 9, contact=WILMA))
+    assert load_places(store, GROUP, [FRED, WILMA, BARNEY]) == {FRED: "Added"}
+
+
+# --- how far it reaches ---------------------------------------------------------------------------
+
+
+def test_a_new_mirror_reaches_nowhere(store: Store):
+    state = load_mirror_state(store)
+    assert (state.groups, state.modified_at) == ({}, "")
+    assert not state.has_compared([])
+
+
+def test_how_far_the_mirror_reaches_is_known_group_by_group(store: Store):
+    groups = {GROUP: GroupState(7, text(9)), SMART: GroupState(0, text(10), True)}
+    with store.atomic():
+        save_mirror_state(store, MirrorState({**groups, OTHER: GroupState(5)}, text(8)))
+    state = load_mirror_state(store)
+    assert state.groups[GROUP] == groups[GROUP]
+    assert state.smart_group_ids == {SMART}
+    assert state.has_compared([GROUP, SMART])
+    assert not state.has_compared([GROUP, OTHER])

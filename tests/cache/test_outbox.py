@@ -10,23 +10,34 @@ from hypothesis import strategies as st
 
 from mcsync.cache.outbox import (
     CLAIMED,
+    DIRECT,
     QueuedUpdate,
+    StoredBatch,
     claim,
+    claim_direct,
+    close_all_queued,
     close_queued,
     complete,
     count_queued,
+    find_newest_update,
     get_cache_uid,
+    has_queued,
     load_batch_updates,
     load_known_batch_ids,
     load_open_batches,
+    load_overdue_rows,
+    load_queued,
+    load_row_state,
     make_operation_id,
     note_batch,
     note_processed,
     note_sent,
+    note_waiting,
     queue_update,
     read_operation_id,
     release,
 )
+from mcsync.cache.rows import mark_due, mark_failed_again
 from mcsync.cache.store import Store
 from mcsync.model import Batch, MemberChange, MemberStatus, PlannedChange, Reason
 from mcsync.pipeline.batches import process_batches
@@ -54,7 +65,8 @@ def at(minute: int) -> datetime:
 def add_row(store: Store, name: str, audience: str = LIST) -> int:
     with store.atomic():
         cursor = store.query(
-            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key) VALUES (?, ?)",
+            "INSERT INTO civicrm_mailchimpsync_cache (mailchimp_list_id, email_key, mark, due)"
+            " VALUES (?, ?, 'ok', 0)",
             (audience, f"{name}@example.org"),
         )
     return int(cursor.lastrowid or 0)
@@ -69,7 +81,7 @@ def queue(store: Store, row_id: int, name: str = "wilma", **asked: object) -> No
 
 
 def take(store: Store, limit: int = 10, audience: str = LIST) -> tuple[QueuedUpdate, ...]:
-    claimed = claim(store, audience, "us11", limit, at(2))
+    claimed = claim(store, audience, "us11", limit, at(2), at(3))
     return claimed[1] if claimed else ()
 
 
@@ -104,7 +116,9 @@ def test_a_claimed_update_is_what_was_queued(store: Store):
 
 
 def test_nothing_queued_is_nothing_to_claim(store: Store):
-    assert claim(store, LIST, "us11", 10, at(2)) is None
+    assert claim(store, LIST, "us11", 10, at(2), at(3)) is None
+    assert claim_direct(store, LIST, "us11", [1], at(2), at(3)) is None
+    assert not has_queued(store, LIST)
     assert load_open_batches(store, [LIST]) == []
 
 
@@ -158,10 +172,145 @@ def test_what_is_claimed_survives_a_crash(store: Store):
     again = Store(store.path)
     (found,) = load_open_batches(again, [LIST])
     assert (found.batch_id, found.status, found.total_operations) == (None, CLAIMED, 1)
-    assert (found.account, found.submitted_at) == ("us11", at(2))
+    assert (found.account, found.submitted_at, found.claimed_at) == ("us11", at(2), at(3))
     assert list(load_batch_updates(again, found.row_id)) == [update.update_id]
     assert take(again) == ()
     again.close()
+
+
+def test_what_would_be_sent_next_can_be_looked_at(store: Store):
+    row, other = add_row(store, "wilma"), add_row(store, "betty")
+    queue(store, row)
+    queue(store, row, tags={"CiviCRM: Bowling": True})
+    queue(store, other)
+    assert has_queued(store, LIST)
+    assert [update.row_id for update in load_queued(store, LIST)] == [row, other]
+    assert count_queued(store, LIST) == 3
+
+
+def test_only_what_is_asked_for_is_claimed_to_be_sent_directly(store: Store):
+    row, other = add_row(store, "wilma"), add_row(store, "betty")
+    queue(store, row)
+    queue(store, other)
+    claimed = claim_direct(store, LIST, "us11", [other], at(2), at(3))
+    assert claimed is not None
+    batch_row, updates_claimed = claimed
+    assert (batch_row.status, batch_row.total_operations) == (DIRECT, 1)
+    assert [update.row_id for update in updates_claimed] == [other]
+    assert [update.row_id for update in load_queued(store, LIST)] == [row]
+
+
+def test_tags_are_an_update_of_their_own_behind_the_change(store: Store):
+    row = add_row(store, "wilma")
+    planned = PlannedChange(
+        row,
+        7,
+        MemberChange("wilma@example.org", status=MemberStatus.SUBSCRIBED),
+        Reason.CIVICRM_ADDED,
+        {"status": at(0)},
+        tags={"CiviCRM: Bowling": True},
+        metadata={"tags": {"seen": ["Bowling"]}},
+    )
+    with store.atomic():
+        assert queue_update(store, row, planned, at(1)) == 2
+    (first,) = take(store)
+    assert (first.change.status, first.change.tags) == (MemberStatus.SUBSCRIBED, {})
+    assert first.cause.metadata == {}
+    with store.atomic():
+        complete(store, first.update_id, None, at(3))
+    (second,) = take(store)
+    assert (second.change.status, second.change.tags) == (None, {"CiviCRM: Bowling": True})
+    assert second.cause.metadata == {"tags": {"seen": ["Bowling"]}}
+
+
+def test_tags_alone_are_one_update(store: Store):
+    row = add_row(store, "wilma")
+    change = MemberChange("wilma@example.org", member_id="id of wilma")
+    planned = PlannedChange(row, 7, change, Reason.DATA, tags={"CiviCRM: Bowling": True})
+    with store.atomic():
+        assert queue_update(store, row, planned, at(1)) == 1
+    (only,) = take(store)
+    assert only.change.tags == {"CiviCRM: Bowling": True}
+
+
+# --- asking for a confirmation --------------------------------------------------------------------
+
+
+def asked_for(store: Store, row_id: int) -> object:
+    """For the wish of which time a confirmation mail was asked of Mailchimp."""
+    row = store.query(
+        "SELECT reconfirmed_at FROM civicrm_mailchimpsync_cache WHERE id = ?", [row_id]
+    )
+    return row.fetchone()[0]
+
+
+def test_a_confirmation_counts_as_asked_when_it_is_claimed_and_not_before(store: Store):
+    row, other = add_row(store, "wilma"), add_row(store, "betty")
+    queue(store, row, status=MemberStatus.PENDING)
+    queue(store, other, status=MemberStatus.SUBSCRIBED)
+    assert asked_for(store, row) is None
+    take(store)
+    assert (asked_for(store, row), asked_for(store, other)) == ("2026-11-22T09:00:00Z", None)
+
+
+def test_a_confirmation_counts_as_asked_when_it_is_sent_directly(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row, status=MemberStatus.PENDING)
+    claim_direct(store, LIST, "us11", [row], at(2), at(3))
+    assert asked_for(store, row) == "2026-11-22T09:00:00Z"
+
+
+def test_nobody_was_asked_by_a_batch_that_never_arrived(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row, status=MemberStatus.PENDING)
+    take(store)
+    release(store, load_open_batches(store, [LIST])[0].row_id)
+    assert asked_for(store, row) is None
+
+
+# --- a batch that hangs ---------------------------------------------------------------------------
+
+
+def only_batch(store: Store) -> StoredBatch:
+    (found,) = load_open_batches(store, [LIST])
+    return found
+
+
+def test_since_when_a_batch_keeps_us_waiting_is_kept(store: Store):
+    queue(store, add_row(store, "wilma"))
+    take(store)
+    before = only_batch(store)
+    assert (before.all_done_at, before.is_overdue, before.unreadable_since) == (None, False, None)
+    note_waiting(store, before.row_id, all_done_at=at(5), unreadable_since=at(6))
+    note_waiting(store, before.row_id, all_done_at=at(7), unreadable_since=at(8), is_overdue=True)
+    note_waiting(store, before.row_id)
+    after = only_batch(store)
+    assert (after.all_done_at, after.is_overdue, after.unreadable_since) == (at(5), True, at(6))
+
+
+def test_nobody_waits_for_a_batch_that_hangs(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row)
+    take(store)
+    queue(store, row, status=MemberStatus.UNSUBSCRIBED)
+    assert not has_queued(store, LIST)
+    note_waiting(store, only_batch(store).row_id, is_overdue=True)
+    (second,) = take(store)
+    assert second.change.status is MemberStatus.UNSUBSCRIBED
+
+
+def test_due_rows_of_batches_that_hang_are_read(store: Store):
+    waiting, quiet, both = (add_row(store, name) for name in ("wilma", "betty", "fred"))
+    for row in (waiting, quiet, both):
+        queue(store, row)
+    take(store)
+    note_waiting(store, only_batch(store).row_id, is_overdue=True)
+    queue(store, both, status=MemberStatus.UNSUBSCRIBED)
+    take(store)
+    with store.atomic():
+        mark_due(store, [waiting, both])
+    assert load_overdue_rows(store, LIST) == [waiting]
+    assert load_overdue_rows(store, "bbbbbbbbbb") == []
 
 
 # --- what becomes of a claim ----------------------------------------------------------------------
@@ -248,6 +397,48 @@ def test_what_was_sent_is_not_closed_by_a_newer_decision(store: Store):
         close_queued(store, [row], "superseded", at(3))
     (batch_row,) = load_open_batches(store, [LIST])
     assert list(load_batch_updates(store, batch_row.row_id)) == [update.update_id]
+
+
+def test_what_was_queued_while_we_judged_is_not_overtaken(store: Store):
+    row = add_row(store, "wilma")
+    assert find_newest_update(store) == 0
+    queue(store, row)
+    newest = find_newest_update(store)
+    queue(store, row, tags={"CiviCRM: Bowling": True})
+    with store.atomic():
+        close_queued(store, [row], "superseded", at(3), newest)
+    assert [update.change.tags for update in load_queued(store, LIST)] == [
+        {"CiviCRM: Bowling": True}
+    ]
+
+
+def test_what_is_given_up_by_hand_fails_and_is_tried_again_by_the_next_fetch(store: Store):
+    row, other = add_row(store, "wilma"), add_row(store, "betty", "bbbbbbbbbb")
+    sent = add_row(store, "fred")
+    queue(store, sent)
+    take(store)
+    queue(store, row)
+    queue(store, other)
+    assert close_all_queued(store, LIST, "aborted", at(3)) == 1
+    rows = store.query(
+        "SELECT id, mark, sync_reason FROM civicrm_mailchimpsync_cache ORDER BY id"
+    ).fetchall()
+    assert rows == [(row, "fail", "aborted"), (other, "ok", None), (sent, "ok", None)]
+    assert not has_queued(store, LIST)
+    assert has_queued(store, "bbbbbbbbbb")
+    assert list(load_batch_updates(store, only_batch(store).row_id)) != []
+    with store.atomic():
+        mark_failed_again(store, LIST)
+    due = store.query("SELECT id FROM civicrm_mailchimpsync_cache WHERE due > 0").fetchall()
+    assert due == [(row,)]
+
+
+def test_a_row_that_is_gone_has_no_state(store: Store):
+    row = add_row(store, "wilma")
+    state = load_row_state(store, row)
+    assert state is not None
+    assert (state.row_id, state.list_id, state.data, state.member_id) == (row, LIST, None, None)
+    assert load_row_state(store, 77) is None
 
 
 def run_until_queued(bedrock: Bedrock) -> None:
@@ -337,7 +528,8 @@ def ask_betty_to_confirm(bedrock: Bedrock) -> None:
     bedrock.sync()
     bedrock.town.civicrm.add_to_group(betty, GROUP)
     bedrock.pass_time(minutes=1)
-    bedrock.sync()
+    bedrock.sync()  # refused: she left by herself
+    run_until_queued(bedrock)
     store = bedrock.open_store()
     submit(bedrock.make_run(store))
     store.close()
@@ -399,7 +591,8 @@ def test_the_uid_of_a_cache_stays(store: Store):
 
 def test_two_caches_have_two_uids(store: Store, tmp_path: Path):
     other = Store(tmp_path / "other.db")
-    assert get_cache_uid(store) != get_cache_uid(other)
+    with store.atomic(), other.atomic():
+        assert get_cache_uid(store) != get_cache_uid(other)
     other.close()
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,12 @@ from mcsync.cache.mirror import (
     count_places,
     finish_compare,
     note_places,
+    save_contacts,
     see_group_contacts,
     see_smart_group,
 )
 from mcsync.cache.store import Store
-from mcsync.model import GroupContact, GroupStatus, HistoryRow
+from mcsync.model import Contact, ContactPage, GroupContact, GroupStatus, HistoryRow
 
 GROUPS = [111, 222, 333]
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -59,11 +60,13 @@ class Chance:
             rows.append(
                 HistoryRow(self.history_id, self.luck.choice(GROUPS), contact, status, NOW, False)
             )
-        apply_history(self.store, rows)
+        with self.store.atomic():
+            apply_history(self.store, rows)
 
     def written(self) -> None:
         status = self.luck.choice((GroupStatus.ADDED, GroupStatus.REMOVED))
-        note_places(self.store, self.luck.choice(GROUPS), status, self.contacts())
+        with self.store.atomic():
+            note_places(self.store, self.luck.choice(GROUPS), status, self.contacts())
 
     def compared(self) -> None:
         begin_compare(self.store)
@@ -74,8 +77,19 @@ class Chance:
                 for n, contact in enumerate(self.contacts())
             ],
         )
+        finish_compare(self.store, [111], NOW)
+
+    def resolved(self) -> None:
+        begin_compare(self.store)
         see_smart_group(self.store, 222, self.contacts())
-        finish_compare(self.store, [111, 222], NOW)
+        finish_compare(self.store, [222], NOW, are_smart=True)
+
+    def became_somebody_else(self) -> None:
+        """The id means another person now: all that was known of it goes."""
+        for day in (1, 2):
+            created = NOW - timedelta(days=day)
+            contact = Contact(self.luck.randint(1, 30), "", "", created_at=created)
+            save_contacts(self.store, ContactPage((contact,), ()), NOW)
 
     def by_hand(self) -> None:
         """Statements that conflict resolution, moves and deletions come from."""
@@ -100,10 +114,10 @@ def test_the_counts_are_those_that_counting_gives(store: Store, seed: int):
     chance = Chance(store, seed)
     groups = [*GROUPS, 1]
     for _ in range(60):
-        happening = chance.luck.choice((chance.history, chance.written, chance.compared))
-        with store.atomic():
-            happening()
-            if chance.luck.random() < 0.3:
+        happenings = (chance.history, chance.written, chance.compared, chance.resolved)
+        chance.luck.choice((*happenings, chance.became_somebody_else))()
+        if chance.luck.random() < 0.3:
+            with store.atomic():
                 chance.by_hand()
         assert count_places(store, groups) == counted(store)
     assert len(counted(store)) > 3
@@ -111,8 +125,7 @@ def test_the_counts_are_those_that_counting_gives(store: Store, seed: int):
 
 def test_what_is_rolled_back_was_never_counted(store: Store):
     chance = Chance(store, 7)
-    with store.atomic():
-        chance.history()
+    chance.history()
     before = count_places(store, GROUPS)
     store.query("BEGIN")
     chance.written()
@@ -121,7 +134,9 @@ def test_what_is_rolled_back_was_never_counted(store: Store):
     assert count_places(store, GROUPS) == before == counted(store)
 
 
-@pytest.mark.parametrize("first", ["m002_views", "m003_data", "m004_webhooks", "m005_speed"])
+@pytest.mark.parametrize(
+    "first", ["m002_views", "m003_data", "m004_webhooks", "m005_speed", "m006_one_queue"]
+)
 def test_a_cache_of_before_is_counted_once_and_keeps_its_rows(tmp_path: Path, first: str):
     path = tmp_path / "mcsync.db"
     db = Database(path)

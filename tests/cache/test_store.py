@@ -118,13 +118,20 @@ def test_even_a_file_of_one_letter_is_left_as_it_is(path: Path):
     assert path.read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("use", [Store.query, lambda s, q: s.run_many(q, [()])])
-def test_trouble_with_the_file_is_a_cache_error_and_a_slip_of_ours_is_not(path: Path, use: object):
+Use = Callable[[Store, str], object]
+USES: dict[str, Use] = {
+    "query": lambda store, sql: store.query(sql),
+    "run_many": lambda store, sql: store.run_many(sql, [()]),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_trouble_with_the_file_is_a_cache_error_and_a_slip_of_ours_is_not(path: Path, use: Use):
     store = Store(path)
-    with pytest.raises(CacheError):
-        use(store, "INSERT INTO nowhere DEFAULT VALUES")  # type: ignore[operator]
-    with pytest.raises(sqlite3.ProgrammingError):
-        use(store, "INSERT INTO civicrm_mailchimpsync_state VALUES (?, ?)")  # type: ignore[operator]
+    with pytest.raises(CacheError), store.atomic():
+        use(store, "INSERT INTO nowhere DEFAULT VALUES")
+    with pytest.raises(sqlite3.ProgrammingError), store.atomic():
+        use(store, "INSERT INTO civicrm_mailchimpsync_state VALUES (?, ?)")
     store.close()
 
 
@@ -183,7 +190,7 @@ def test_migrations_applied_twice_are_applied_once(path: Path):
 @pytest.mark.parametrize("table", DOCUMENTED)
 def test_the_documents_tables_have_the_documents_columns(path: Path, table: str):
     store = Store(path)
-    columns = {row[1] for row in store.query(f"PRAGMA table_info({table})")}
+    columns = {row[1] for row in store.query(f"PRAGMA table_xinfo({table})")}
     assert columns >= DOCUMENTED[table]
     store.close()
 
@@ -237,6 +244,88 @@ def test_what_was_never_committed_is_not_there_for_the_next_run(path: Path):
     again = Store(path)
     assert again.get_state("fred") is None
     again.close()
+
+
+WRITES = {
+    "insert": "INSERT INTO civicrm_mailchimpsync_state VALUES ('fred', 'flintstone')",
+    "replace": "REPLACE INTO civicrm_mailchimpsync_state VALUES ('fred', 'flintstone')",
+    "update": "UPDATE civicrm_mailchimpsync_state SET value = 'flintstone'",
+    "delete": "DELETE FROM civicrm_mailchimpsync_state",
+    "in other letters": "\n insert\nINTO civicrm_mailchimpsync_state VALUES ('fred', 'flintstone')",
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("sql", WRITES.values(), ids=WRITES)
+def test_a_write_outside_a_transaction_is_refused(path: Path, sql: str, use: Use):
+    store = Store(path)
+    with store.atomic():
+        store.set_state("barney", "rubble")
+    with pytest.raises(AssertionError, match="outside a transaction"):
+        use(store, sql)
+    assert (store.get_state("fred"), store.get_state("barney")) == (None, "rubble")
+    with store.atomic():
+        use(store, sql)
+    store.close()
+
+
+def test_a_state_cannot_be_kept_outside_a_transaction(path: Path):
+    store = Store(path)
+    with pytest.raises(AssertionError):
+        store.set_state("fred", "flintstone")
+    store.close()
+
+
+def test_temporary_tables_may_be_written_while_somebody_else_writes(path: Path):
+    """Webhooks are stored without the lock of a run, and must not wait for our sums."""
+    store = Store(path)
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        with store.scratch():
+            store.query("CREATE TEMP TABLE sums (n INTEGER)")
+            store.query("INSERT INTO sums VALUES (1)")
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("INSERT INTO civicrm_mailchimpsync_state VALUES ('fred', 'flintstone')")
+            other.execute("COMMIT")
+            store.query("INSERT INTO sums VALUES (2)")
+        assert store.query("SELECT count(*) FROM sums").fetchone() == (2,)
+        assert store.get_state("fred") == "flintstone"
+    finally:
+        other.close()
+        store.close()
+
+
+def add_up(store: Store) -> None:
+    with store.scratch():
+        store.query("INSERT INTO sums VALUES (1)")
+        raise RuntimeError
+
+
+def test_what_is_cut_short_leaves_nothing_in_temporary_tables(path: Path):
+    store = Store(path)
+    store.query("CREATE TEMP TABLE sums (n INTEGER)")
+    with pytest.raises(RuntimeError):
+        add_up(store)
+    assert store.query("SELECT count(*) FROM sums").fetchone() == (0,)
+    store.close()
+
+
+def write_in_layers(store: Store) -> None:
+    with store.atomic():
+        with store.atomic():
+            store.set_state("fred", "flintstone")
+        with store.scratch():
+            store.query("CREATE TEMP TABLE sums (n INTEGER)")
+        raise RuntimeError
+
+
+def test_transactions_within_a_transaction_are_part_of_it(path: Path):
+    store = Store(path)
+    with pytest.raises(RuntimeError):
+        write_in_layers(store)
+    assert store.get_state("fred") is None
+    assert not store.conn.in_transaction
+    store.close()
 
 
 def test_trouble_with_the_file_in_a_transaction_is_a_cache_error(path: Path):

@@ -16,11 +16,14 @@ LIST = "aaaaaaaaaa"
 FILL = """
 INSERT INTO civicrm_mailchimpsync_cache
     (id, mailchimp_list_id, mailchimp_member_id, mailchimp_email, email_key, mailchimp_status,
-     civicrm_contact_id, sync_status, sync_reason) VALUES
-    (1, 'aaaaaaaaaa', 'm1', 'Wilma@example.org', 'wilma@example.org', 'subscribed', 11, 'ok',
+     civicrm_contact_id, mark, due, sync_reason) VALUES
+    (1, 'aaaaaaaaaa', 'm1', 'Wilma@example.org', 'wilma@example.org', 'subscribed', 11, 'ok', 0,
      'in-agreement'),
-    (2, 'aaaaaaaaaa', NULL, NULL, NULL, NULL, 12, 'fail', 'opt-out'),
-    (3, 'aaaaaaaaaa', 'm3', 'fred@example.org', 'fred@example.org', 'pending', NULL, 'live', NULL);
+    (2, 'aaaaaaaaaa', NULL, NULL, NULL, NULL, 12, 'fail', 0, 'opt-out'),
+    (3, 'aaaaaaaaaa', 'm3', 'fred@example.org', 'fred@example.org', 'pending', NULL, 'live', 0,
+     NULL),
+    (4, 'aaaaaaaaaa', 'm4', 'dino@example.org', 'dino@example.org', 'cleaned', NULL, 'fail', 2,
+     'cleaned-address');
 INSERT INTO civicrm_mailchimpsync_contact (contact_id, first_name, last_name, is_deleted,
      is_deceased, is_opt_out, do_not_email, modified_at, first_name_at, last_name_at) VALUES
     (11, 'Wilma', 'Flintstone', 0, 0, 0, 0, '', '', ''),
@@ -73,7 +76,7 @@ def rows(db: sqlite3.Connection, view: str) -> list[dict[str, object]]:
 def test_people_have_an_address_both_statuses_and_the_sentence_of_their_reason(
     db: sqlite3.Connection,
 ):
-    wilma, betty, fred = sorted(rows(db, "people"), key=lambda row: str(row["row_id"]))
+    wilma, betty, fred, _ = sorted(rows(db, "people"), key=lambda row: str(row["row_id"]))
     assert (wilma["email"], wilma["contact_id"]) == ("Wilma@example.org", 11)
     assert (wilma["mailchimp_status"], wilma["civicrm_groups"]) == ("subscribed", "111 Added")
     assert (wilma["first_name"], wilma["last_name"]) == ("Wilma", "Flintstone")
@@ -81,6 +84,11 @@ def test_people_have_an_address_both_statuses_and_the_sentence_of_their_reason(
     assert betty["email"] == "betty@example.org", "the one that is not on hold"
     assert betty["civicrm_groups"] == "111 Added, 222 Deleted"
     assert (fred["contact_id"], fred["reason"], fred["sentence"]) == (None, None, None)
+
+
+def test_who_is_to_be_judged_is_to_do_whatever_they_were(db: sqlite3.Connection):
+    statuses = {row["row_id"]: row["sync_status"] for row in rows(db, "people")}
+    assert statuses == {1: "ok", 2: "fail", 3: "live", 4: "todo"}
 
 
 def test_failed_people_are_only_those_who_failed(db: sqlite3.Connection):
@@ -97,10 +105,10 @@ def test_audiences_have_their_numbers(db: sqlite3.Connection):
         "fetched_at": None,
         "held_because": "would unsubscribe 12",
         "held_since": "2026-11-22T05:00:00Z",
-        "people": 3,
+        "people": 4,
         "subscribed": 1,
         "pending": 1,
-        "todo": 0,
+        "todo": 1,
         "under_way": 1,
         "failed": 1,
     }
@@ -133,7 +141,7 @@ REASONS_BY_CODE = {reason.value: sentence for reason, sentence in REASONS.items(
 
 def test_the_sentences_are_those_of_this_mcsync_also_in_an_old_cache(tmp_path: Path):
     path = tmp_path / "mcsync.db"
-    with closing(Store(path)) as store:
+    with closing(Store(path)) as store, store.atomic():
         store.query("UPDATE civicrm_mailchimpsync_reason SET sentence = 'said otherwise'")
         store.query("INSERT INTO civicrm_mailchimpsync_reason VALUES ('retired', 'gone')")
     with closing(Store(path)) as store:

@@ -730,7 +730,7 @@ MAILCHIMP: dict[str, tuple[str, ...]] = {
     ),
     "4 the same id in every audience": (
         f"{FM}test_one_address_in_two_audiences_has_one_id_and_is_two_members",
-        "cache/test_members.py::test_the_same_address_in_two_audiences_is_two_members",
+        "cache/test_looks.py::test_the_same_address_in_two_audiences_is_two_members",
     ),
     "4 contact_id survives a change of address": (
         f"{MA}test_a_new_address_goes_to_the_old_id",

@@ -127,8 +127,9 @@ class Bedrock:
         window: Window | None = None,
         is_forced: bool = False,
         raises: bool = True,
+        waits: bool = True,
     ) -> int:
-        """One `mcsync sync --wait`, and a minute passes.
+        """One `mcsync sync --wait`, or without waiting while a batch hangs; and a minute passes.
 
         Returns how many writes it tried: records in CiviCRM and operations at Mailchimp.
         """
@@ -136,14 +137,15 @@ class Bedrock:
         store = self.open_store()
         try:
             run = self.make_run(store, is_forced=is_forced)
-            sync(run, window, {LIST: trust} if trust else None, wait_s=60)
+            sync(run, window, {LIST: trust} if trust else None, wait_s=60 if waits else None)
             self.changes = load_changes(store, run.run_id)
             if raises:
                 run.raise_troubles()
         finally:
             store.close()
         self.pass_time(minutes=1)
-        return self.town.civicrm.writes - written + run.reports[LIST].operations_submitted
+        sent = sum(report.operations_submitted for report in run.reports.values())
+        return self.town.civicrm.writes - written + sent
 
     def sync_until_quiet(self, most: int = 4) -> int:
         """Run until a run writes nothing; how many runs wrote something."""

@@ -84,6 +84,12 @@ def run_again(play: Play, runs: int = 1) -> None:
         play.pass_time()
 
 
+def wait_for_the_unreadable(play: Play) -> None:
+    """Results that cannot be read are asked for again for an hour, then members are read."""
+    run_again(play)
+    play.town.clock.advance(hours=2)
+
+
 def ask(play: Play, sql: str) -> list[tuple[object, ...]]:
     """What the cache says."""
     with closing(play.open_store()) as store:
@@ -103,6 +109,7 @@ def test_odd_results_end_as_plain_ones(make_oddities: Callable[[], Oddities], lo
     with playing(PLAIN) as play:
         play.town.mailchimp.oddities = make_oddities()
         run_again(play, 3)  # the first batches, and those that ask for confirmation
+        wait_for_the_unreadable(play)
         play.town.mailchimp.oddities = Oddities()
         problems = find_problems(play, load(PLAIN))
     assert not problems, "\n".join(problems)
@@ -116,6 +123,7 @@ def test_odd_results_of_archiving_end_as_plain_ones(
     with playing(ARCHIVING) as play:
         play.town.mailchimp.oddities = make_oddities()
         run_again(play, 3)
+        wait_for_the_unreadable(play)
         play.town.mailchimp.oddities = Oddities()
         problems = find_problems(play, load(ARCHIVING))
         done = [o for o in play.town.mailchimp.operations if o.method == "DELETE"]
@@ -130,7 +138,9 @@ def test_odd_results_of_archiving_end_as_plain_ones(
 def test_each_result_is_applied_once(name: str):
     with playing(PLAIN) as play:
         play.town.mailchimp.oddities = ODD[name]()
-        run_again(play, 4)
+        run_again(play, 2)
+        wait_for_the_unreadable(play)
+        run_again(play, 2)
         told = Counter(
             ask(
                 play,
@@ -215,6 +225,7 @@ def test_a_lost_batch_with_odd_results_is_not_sent_again(name: str, load: Load):
             Fault(method="POST", path="/batches", drop="after")
         )
         run_again(play, 2)
+        wait_for_the_unreadable(play)
         mailchimp.oddities = Oddities()
         problems = find_problems(play, load(PLAIN))
     assert not problems, "\n".join(problems)

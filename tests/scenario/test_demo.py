@@ -76,6 +76,7 @@ OUT_SPOKE_LATER = {
     "deceased": "Removed",
     "on-hold": "Removed",
 }
+MUTED = ("opted-out", "do-not-email", "deceased", "on-hold")
 # Whoever was Added after they went: whether they can be had again depends on how they went.
 ADDED_AFTER_GOING = {
     "left": "unsubscribed",  # refused as subscribed; asked to confirm in the second run
@@ -96,6 +97,8 @@ def expect(somebody: Somebody) -> tuple[str | None, str | None]:
         return (somebody.member if status == "subscribed" else status), place
     at_mailchimp = "unsubscribed" if somebody.member == "left" else somebody.member
     if later:
+        if somebody.member == "unsubscribed" and contact in MUTED:
+            return GATED  # by the API, before we saw them: that was us, before a cache was lost
         return at_mailchimp, OUT_SPOKE_LATER[contact]
     if contact == "added":
         return ADDED_AFTER_GOING[somebody.member], "Added"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.scenario.aftermath import assert_at_peace
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 
 
@@ -152,3 +153,100 @@ def test_the_joined_name_that_we_wrote_outvotes_nobody(named: Bedrock):
     member = named.town.mailchimp.member(LIST, "wilma@example.org")
     assert member is not None
     assert member["merge_fields"] == {"NAME": "Willa Flintstone"}
+
+
+def name_field(bedrock: Bedrock, email: str = "wilma@example.org") -> str:
+    member = bedrock.town.mailchimp.member(LIST, email)
+    assert member is not None
+    fields = member["merge_fields"]
+    assert isinstance(fields, dict)
+    return str(fields["NAME"])
+
+
+def names_of(bedrock: Bedrock, contact: int) -> tuple[str, str]:
+    view = bedrock.town.civicrm.contact(contact)
+    assert view is not None
+    return view.first_name or "", view.last_name or ""
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        pytest.param("Wilma", "", id="no last name"),
+        pytest.param("", "Flintstone", id="no first name"),
+        pytest.param("", "", id="no name"),
+    ],
+)
+@pytest.mark.parametrize("hours", [1, 25], ids=["plain run", "daily compare"])
+def test_a_single_name_field_is_not_cut_by_a_blank_in_civicrm_f5(
+    named: Bedrock, first: str, last: str, hours: int
+):
+    single_name(named)
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    assert name_field(named) == "Wilma Flintstone"
+    named.pass_time(hours=hours)
+    named.town.civicrm.update_contact(wilma, first_name=first or None, last_name=last or None)
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert name_field(named) == "Wilma Flintstone"
+    assert names_of(named, wilma) == ("Wilma", "Flintstone")
+    assert_at_peace(named)
+
+
+def test_a_single_name_of_three_words_is_not_cut_by_a_blank_in_civicrm_f5(named: Bedrock):
+    """The brother: what the blank was cannot be told from the joined name alone."""
+    single_name(named)
+    mary = named.town.civicrm.add_contact("Mary Ann", "Slate", ["mary@example.org"])
+    named.town.civicrm.add_to_group(mary, GROUP)
+    named.sync_until_quiet()
+    named.pass_time(hours=1)
+    named.town.civicrm.update_contact(mary, first_name=None)
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert name_field(named, "mary@example.org") == "Mary Ann Slate"
+    assert names_of(named, mary) == ("Mary Ann", "Slate")
+    assert_at_peace(named)
+
+
+def test_a_single_name_field_that_is_emptied_is_filled_again_f5(named: Bedrock):
+    """The brother: the blank is at Mailchimp."""
+    single_name(named)
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    named.pass_time(hours=1)
+    named.town.mailchimp.edit_profile(LIST, "wilma@example.org", merge_fields={"NAME": ""})
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert name_field(named) == "Wilma Flintstone"
+    assert names_of(named, wilma) == ("Wilma", "Flintstone")
+    assert_at_peace(named)
+
+
+@pytest.mark.parametrize("field", ["first_name", "last_name"])
+def test_two_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(named: Bedrock, field: str):
+    """The brother: FNAME and LNAME."""
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    named.pass_time(hours=1)
+    named.town.civicrm.update_contact(wilma, **{field: None})
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert first_name_at_mailchimp(named, "wilma@example.org") == "Wilma"
+    assert names_of(named, wilma) == ("Wilma", "Flintstone")
+    assert_at_peace(named)
+
+
+def test_three_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(named: Bedrock):
+    """The brother: NAME beside FNAME and LNAME."""
+    named.town.mailchimp.add_merge_field(LIST, "NAME", "Name")
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    assert name_field(named) == "Wilma Flintstone"
+    named.pass_time(hours=1)
+    named.town.civicrm.update_contact(wilma, first_name=None)
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert name_field(named) == "Wilma Flintstone"
+    assert first_name_at_mailchimp(named, "wilma@example.org") == "Wilma"
+    assert_at_peace(named)

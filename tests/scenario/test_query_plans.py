@@ -28,13 +28,16 @@ SMALL = {
     "new_email": "its addresses",
     "n": "the same under its short name",
     "new_dirty": "those of its contacts that changed",
+    "temp.changed": "who changed in CiviCRM since the last run",
 }
 # Indexes that only hold the rows that wait for something, or the few that were trashed.
 PARTIAL = {
     "contact_dirty",
     "contact_deleted",
     "group_contact_dirty",
-    "cache_todo",
+    "cache_due",
+    "cache_stray",
+    "contact_unseen",
     "cache_data_due",
     "cache_retried",
     "cache_under_way",
@@ -50,6 +53,8 @@ BEDROCK_S_OWN = (
     "SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
     " FROM civicrm_mailchimpsync_change WHERE ?1 IS NULL OR run = ?1 ORDER BY id"
 )
+# Two dozen steps through the mirror, each of which ends at the first row that it finds.
+LIMITED = "WHERE contact_id >= ? ORDER BY contact_id LIMIT 1"
 _SCAN = re.compile(r"SCAN (\S+)(?: USING (?:COVERING )?INDEX (\S+))?")
 _SEARCH = re.compile(r"SEARCH (\S+) USING (.*) \((.*)\)")
 # All rows of an audience or a group, or all after an id: as good as the whole table.
@@ -67,7 +72,7 @@ def find_scan(line: str) -> str | None:
     index = search[2].rpartition(" ")[2]
     if "AUTOMATIC" in search[2]:
         return line
-    if index in PARTIAL or search[1] == "civicrm_mailchimpsync_place_count":
+    if index in PARTIAL or search[1] in (*SMALL, "civicrm_mailchimpsync_place_count"):
         return None
     return line if _WIDE.fullmatch(search[3]) else None
 
@@ -125,7 +130,8 @@ def test_a_quiet_run_reads_no_table_from_end_to_end(bedrock: Bedrock, plans: dic
     plans.clear()
     assert bedrock.sync() == 0
     del plans[BEDROCK_S_OWN]
-    scans = [(sql, lines) for sql, lines in plans.items() if any(map(find_scan, lines))]
+    asked = {sql: lines for sql, lines in plans.items() if not sql.endswith(LIMITED)}
+    scans = [(sql, lines) for sql, lines in asked.items() if any(map(find_scan, lines))]
     assert not scans, "\n\n".join(f"{sql}: {lines}" for sql, lines in scans)
     assert len(plans) > 40  # it did run, and was watched
 

@@ -88,17 +88,20 @@ def test_it_forgets_what_was_refused_but_not_who_was_asked(bedrock: Bedrock, tel
     at = "2026-11-22T05:00:00Z"
     with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
         db.execute(
-            "UPDATE civicrm_mailchimpsync_cache SET sync_status = 'fail', refused_at = ?1,"
-            " refusal = 'compliance-state', reconfirmed_at = ?1",
+            "UPDATE civicrm_mailchimpsync_cache SET mark = 'fail', refusals = json_object("
+            " email_key, json_object('at', ?1, 'reason', 'forgotten-email'),"
+            " 'old@example.org', json_object('at', ?1, 'reason', 'compliance-state')),"
+            " reconfirmed_at = ?1",
             (at,),
         )
     assert tell("resync", "--failed").code == 0
     with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
         row = db.execute(
-            "SELECT sync_status, refused_at, refusal, reconfirmed_at"
+            "SELECT sync_status, refusals ->> '$.\"fred@example.org\"',"
+            " refusals ->> '$.\"old@example.org\".at', reconfirmed_at"
             " FROM civicrm_mailchimpsync_cache"
         ).fetchone()
-    assert row == ("todo", None, None, at)
+    assert row == ("todo", None, at, at)
 
 
 def test_nothing_is_marked_when_one_of_them_is_unknown(bedrock: Bedrock, tell: Teller):

@@ -162,6 +162,7 @@ def test_no_batches_no_lines(bedrock: Bedrock, tell: Teller):
 
 
 def test_what_is_planned_for_civicrm_counts(bedrock: Bedrock, tell: Teller):
+    bedrock.sync()
     bedrock.safety = {"maxNewContacts": 5, "maxUnsubscribes": None, "maxRemovals": None}
     for number in range(12):
         bedrock.add_member(f"miner{number}@example.org")
@@ -283,7 +284,7 @@ def test_it_works_while_a_run_holds_lock_and_transaction_and_tells_who_it_is(
     cache = bedrock.folder / "mcsync.db"
     store = bedrock.open_store()
     with hold_lock(cache), store.atomic():
-        store.query("UPDATE civicrm_mailchimpsync_cache SET sync_status = 'todo'")
+        store.query("UPDATE civicrm_mailchimpsync_cache SET due = 1")
         document = tell.json("status")
         assert document["audiences"][0]["todo"] == 0, "what is not committed is not there"
         assert document["lock_holder"]["pid"] == os.getpid()

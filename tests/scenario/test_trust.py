@@ -9,7 +9,11 @@ from mcsync.errors import PartialFailure
 from mcsync.model import Side
 from mcsync.pipeline.run import OutOfTime
 from mcsync.pipeline.sync import sync
+from tests.scenario.aftermath import assert_at_peace, look_at_both, row_status
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
+
+BOTH = [Side.CIVICRM, Side.MAILCHIMP]
+PAM = "pam@example.org"
 
 
 def disagree(bedrock: Bedrock) -> tuple[int, int]:
@@ -175,3 +179,127 @@ def test_a_run_cut_again_and_again_comes_to_its_end(bedrock: Bedrock):
         "SELECT count(*) FROM civicrm_mailchimpsync_cache WHERE mailchimp_member_id IS NOT NULL"
     ).fetchone() == (1203,)
     store.close()
+
+
+# --- trusting a side with which all agree changes nothing -----------------------------------------
+
+
+def trust_and_compare(bedrock: Bedrock, side: Side) -> None:
+    """A run that trusts a side about everything changes nothing, nor does any after it."""
+    assert_at_peace(bedrock)
+    before = look_at_both(bedrock)
+    assert bedrock.sync(trust={"subscription": side, VOLUNTEERING: side}) == 0
+    assert look_at_both(bedrock) == before
+    assert row_status(bedrock, PAM)[0] in ("ok", "fail")
+    assert_at_peace(bedrock)
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_who_was_removed_once_and_came_back_herself_stays_f13(bedrock: Bedrock, side: Side):
+    pam = bedrock.add_both(PAM)
+    bedrock.sync()
+    bedrock.town.civicrm.remove_from_group(pam, GROUP)
+    bedrock.pass_time(days=30)
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.sign_up(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert (bedrock.group_status(pam), bedrock.member_status(PAM)) == ("Added", "subscribed")
+    trust_and_compare(bedrock, side)
+    assert bedrock.confirmation_mails == []
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_who_came_back_before_the_first_sync_stays_f13(bedrock: Bedrock, side: Side):
+    """The brother: the cache knows of the removal only from the history."""
+    pam = bedrock.add_contact(PAM)
+    bedrock.pass_time(minutes=1)
+    bedrock.town.civicrm.remove_from_group(pam, GROUP)
+    bedrock.pass_time(days=30)
+    bedrock.add_member(PAM)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(pam) == "Added"
+    trust_and_compare(bedrock, side)
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_an_interest_given_up_once_and_taken_again_stays_f13(bedrock: Bedrock, side: Side):
+    """The brother: the same about an interest."""
+    pam = bedrock.add_both(PAM)
+    bedrock.town.civicrm.add_to_group(pam, VOLUNTEERS)
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.remove_from_group(pam, VOLUNTEERS)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.edit_profile(LIST, PAM, interests={VOLUNTEERING: True})
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(pam, VOLUNTEERS) == "Added"
+    trust_and_compare(bedrock, side)
+
+
+@pytest.mark.parametrize("side", BOTH)
+@pytest.mark.parametrize("act", ["leave", "complain", "bounce", "staff_archive"])
+def test_who_left_after_staff_had_added_her_stays_out_f18(bedrock: Bedrock, side: Side, act: str):
+    pam = bedrock.add_contact(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(days=30)
+    getattr(bedrock.town.mailchimp, act)(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(pam) == "Removed"
+    trust_and_compare(bedrock, side)
+    assert bedrock.confirmation_mails == []
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_who_left_before_the_first_sync_stays_out_f18(bedrock: Bedrock, side: Side):
+    """The brother: the first run has taken her out, and is the only one before."""
+    pam = bedrock.add_contact(PAM)
+    bedrock.pass_time(days=30)
+    bedrock.add_member(PAM, status="unsubscribed", left=True)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(pam) == "Removed"
+    trust_and_compare(bedrock, side)
+    assert bedrock.confirmation_mails == []
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_who_may_not_be_mailed_stays_added_and_muted_f18(bedrock: Bedrock, side: Side):
+    """The brother: that she is unsubscribed is our own doing."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.update_contact(pam, is_opt_out=True)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert (bedrock.group_status(pam), bedrock.member_status(PAM)) == ("Added", "unsubscribed")
+    trust_and_compare(bedrock, side)
+    bedrock.town.civicrm.update_contact(pam, is_opt_out=False)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert (bedrock.group_status(pam), bedrock.member_status(PAM)) == ("Added", "subscribed")
+    assert bedrock.confirmation_mails == []
+
+
+@pytest.mark.parametrize("side", BOTH)
+def test_a_word_after_the_trusting_run_counts_as_ever_f18(bedrock: Bedrock, side: Side):
+    """The brother: nothing that was trusted outlives what is said next."""
+    pam = bedrock.add_contact(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(days=30)
+    bedrock.town.mailchimp.leave(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    bedrock.sync(trust={"subscription": side})
+    bedrock.town.civicrm.add_to_group(pam, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.confirmation_mails == [PAM]
+    assert (bedrock.group_status(pam), bedrock.member_status(PAM)) == ("Added", "pending")
+    bedrock.town.mailchimp.confirm(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    trust_and_compare(bedrock, side)
+    assert bedrock.member_status(PAM) == "subscribed"

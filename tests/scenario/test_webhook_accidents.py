@@ -258,12 +258,12 @@ def test_an_audience_in_trouble_does_not_keep_the_others_waiting(post: Post, bed
 def test_an_event_that_fails_each_time_takes_no_other_with_it(
     post: Post, bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
 ):
-    merge = direct.merge_members
+    take_page = direct.take_page
 
     def fail(store: object, list_id: str, members: list[Member], *more: object) -> object:
         if any(member.email == FRED for member in members):
             raise AssertionError("a bug with Fred")
-        return merge(store, list_id, members, *more)  # type: ignore[arg-type]
+        return take_page(store, list_id, members, *more)  # type: ignore[arg-type]
 
     wilma = contact_of(bedrock, WILMA)
     bedrock.town.mailchimp.edit_profile(LIST, FRED, "Fredo")
@@ -271,7 +271,7 @@ def test_an_event_that_fails_each_time_takes_no_other_with_it(
     bedrock.town.mailchimp.bounce(LIST, WILMA)
     post.store()
     with monkeypatch.context() as patched:
-        patched.setattr(direct, "merge_members", fail)
+        patched.setattr(direct, "take_page", fail)
         for _ in range(5):
             try:
                 post.handle()

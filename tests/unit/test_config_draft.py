@@ -58,7 +58,7 @@ def load(folder: Path, chosen: Choices, environ: dict[str, str] | None = None) -
 def test_it_is_the_documents_blob():
     assert draft_config(choices()) == {
         "civicrm": {"url": "https://crm.example.org", "apiKey": "civi-key"},
-        "cache": "mcsync.db",
+        "cache": None,
         "lists": {
             "aaaaaaaaaa": {
                 "subscriptionGroup": "111",

@@ -1,16 +1,22 @@
 """Guards: what counts, what is too much, and what the operator is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.model import (
+    Contact,
+    ContactView,
     Decision,
+    EmailWrite,
     GroupStatus,
     GroupWrite,
     MemberChange,
     MemberStatus,
     NewContact,
+    Person,
     PlannedChange,
     Reason,
 )
@@ -18,75 +24,115 @@ from mcsync.reconcile.guards import (
     NEVER_BELOW,
     Ceiling,
     Ceilings,
+    Kind,
     PlanSize,
+    Rulebook,
     find_excesses,
+    may_be_done_alone,
     measure,
+    sum_up,
 )
 
 TEN_PERCENT = Ceiling(10, is_percent=True)
+HALF = Ceiling(50, is_percent=True)
 ANY = Ceiling()
 NOBODY = Ceiling(0)
+USUAL = Ceilings(TEN_PERCENT, TEN_PERCENT, HALF, HALF, TEN_PERCENT)
+FREE = Ceilings(ANY, ANY, ANY, ANY)
 
 
-def change(**asked: object) -> PlannedChange:
-    return PlannedChange(1, None, MemberChange("fred@example.org", **asked), Reason.CIVICRM_REMOVED)
+def change(reason: Reason = Reason.CIVICRM_REMOVED, **asked: object) -> Decision:
+    asking = MemberChange("fred@example.org", **asked)
+    return Decision((), changes=(PlannedChange(1, None, asking, reason),))
 
 
-def write(status: GroupStatus, *, is_inferred: bool) -> GroupWrite:
-    return GroupWrite(1, 111, status, Reason.MAILCHIMP_LEFT, is_inferred)
+def write(status: GroupStatus, reason: Reason) -> Decision:
+    return Decision((), (GroupWrite(1, 111, status, reason),))
+
+
+def gate(decision: Decision) -> Decision:
+    (planned,) = decision.changes
+    return replace(decision, changes=(replace(planned, is_gate=True),))
 
 
 COUNTED = [
     pytest.param(
-        Decision((), changes=(change(status=MemberStatus.UNSUBSCRIBED),)),
-        PlanSize(unsubscribes=1),
-        id="an unsubscribe we send",
+        change(status=MemberStatus.UNSUBSCRIBED), {Kind.UNSUBSCRIBES}, id="an unsubscribe we send"
     ),
     pytest.param(
-        Decision((), changes=(change(is_archiving=True),)),
-        PlanSize(unsubscribes=1),
+        change(is_archiving=True),
+        {Kind.UNSUBSCRIBES},
         id="archiving is no smaller than an unsubscribe",
     ),
     pytest.param(
-        Decision((), changes=(change(status=MemberStatus.SUBSCRIBED),)),
-        PlanSize(additions=1),
-        id="somebody subscribed",
+        gate(change(Reason.OPT_OUT, status=MemberStatus.UNSUBSCRIBED)),
+        {Kind.MUTES},
+        id="an unsubscribe because they may not be mailed",
     ),
     pytest.param(
-        Decision((), changes=(change(interests={"cccccccccc": False}),)),
-        PlanSize(),
-        id="interests do not count",
+        change(Reason.MAILCHIMP_LEFT, status=MemberStatus.UNSUBSCRIBED),
+        set(),
+        id="an unsubscribe of who left, which an operation of ours had overwritten",
     ),
     pytest.param(
-        Decision((), (write(GroupStatus.REMOVED, is_inferred=True),)),
-        PlanSize(removals=1),
-        id="a removal that we infer",
+        change(status=MemberStatus.SUBSCRIBED), {Kind.ADDITIONS}, id="somebody subscribed"
     ),
     pytest.param(
-        Decision((), (write(GroupStatus.REMOVED, is_inferred=False),)),
-        PlanSize(),
+        change(new_email="rocks@example.org"), {Kind.ADDRESSES}, id="an address that changes"
+    ),
+    pytest.param(change(interests={"cccccccccc": False}), {Kind.INTERESTS}, id="interests we send"),
+    *(
+        pytest.param(write(GroupStatus.REMOVED, reason), {Kind.REMOVALS}, id=f"a removal, {reason}")
+        for reason in (
+            Reason.MAILCHIMP_STAFF,
+            Reason.MAILCHIMP_CLEANED,
+            Reason.MAILCHIMP_ARCHIVED,
+            Reason.MAILCHIMP_VANISHED,
+            Reason.TRUST_MAILCHIMP,
+        )
+    ),
+    pytest.param(
+        write(GroupStatus.REMOVED, Reason.MAILCHIMP_LEFT),
+        set(),
         id="who left by themselves does not count",
     ),
     pytest.param(
-        Decision((), (write(GroupStatus.ADDED, is_inferred=True),)),
-        PlanSize(),
-        id="nobody is removed by being added",
+        write(GroupStatus.ADDED, Reason.MAILCHIMP_SUBSCRIBED), {Kind.JOINS}, id="somebody Added"
+    ),
+    pytest.param(
+        write(GroupStatus.REMOVED, Reason.INTEREST),
+        {Kind.INTERESTS},
+        id="an interest's group is another kind",
     ),
     pytest.param(
         Decision((), new_contact=NewContact(1, "dino@example.org", "Dino", "")),
-        PlanSize(new_contacts=1),
+        {Kind.NEW_CONTACTS},
         id="a new contact",
+    ),
+    pytest.param(
+        Decision((), email_writes=(EmailWrite(1, "fred@example.org"),)),
+        {Kind.ADDRESSES},
+        id="an address that CiviCRM gets",
     ),
 ]
 
 
-@pytest.mark.parametrize(("decision", "size"), COUNTED)
-def test_what_counts(decision: Decision, size: PlanSize):
-    assert measure(decision) == size
+@pytest.mark.parametrize(("decision", "kinds"), COUNTED)
+def test_what_counts(decision: Decision, kinds: set[Kind]):
+    assert measure(decision) == kinds
 
 
-def test_sizes_add_up():
-    assert PlanSize(1, 2, 3, 4).plus(PlanSize(10, 20, 30, 40)) == PlanSize(11, 22, 33, 44)
+def test_a_contact_that_civicrm_no_longer_shows_counts_as_such():
+    unseen = Person((), ContactView(Contact(1), is_unseen=True))
+    assert measure(change(status=MemberStatus.UNSUBSCRIBED), unseen) == {
+        Kind.UNSEEN,
+        Kind.UNSUBSCRIBES,
+    }
+
+
+def test_each_decision_counts_once_in_each_of_its_kinds():
+    kinds = [frozenset({Kind.MUTES, Kind.INTERESTS}), frozenset({Kind.MUTES}), frozenset()]
+    assert sum_up(kinds) == {Kind.MUTES: 2, Kind.INTERESTS: 1}
 
 
 ALLOWED = [
@@ -111,19 +157,96 @@ def test_ceiling(ceiling: Ceiling, count: int, of: int, is_allowed: bool):
 
 
 def test_each_excess_is_told_with_its_numbers():
-    ceilings = Ceilings(TEN_PERCENT, TEN_PERCENT, Ceiling(20), NOBODY)
-    told = list(find_excesses(PlanSize(1200, 11, 21, 10), ceilings, subscribed=5000, in_group=100))
-    assert told == [
-        "would unsubscribe 1,200 (5,000 subscribed members; allowed: 10%)",
-        "would remove from the group 11 (100 contacts in it; allowed: 10%)",
-        "would subscribe 21 (5,000 subscribed now; allowed: 20)",
-        "would create in CiviCRM 10 (100 in the group; allowed: 0)",
-    ]
+    ceilings = Ceilings(TEN_PERCENT, TEN_PERCENT, Ceiling(20), NOBODY, TEN_PERCENT)
+    size = PlanSize(
+        {
+            Kind.UNSUBSCRIBES: 1200,
+            Kind.MUTES: 600,
+            Kind.REMOVALS: 11,
+            Kind.ADDITIONS: 21,
+            Kind.NEW_CONTACTS: 10,
+            Kind.ADDRESSES: 501,
+            Kind.UNSEEN: 38,
+        }
+    )
+    assert find_excesses(size, Rulebook(ceilings), subscribed=5000, in_group=100) == {
+        Kind.UNSUBSCRIBES: "would unsubscribe 1,200 (5,000 subscribed members; allowed: 10%)",
+        Kind.MUTES: (
+            "would unsubscribe 600 who may not be mailed (5,000 subscribed members; allowed: 10%)"
+        ),
+        Kind.REMOVALS: "would remove from the group 11 (100 contacts in it; allowed: 10%)",
+        Kind.ADDITIONS: "would subscribe 21 (5,000 subscribed now; allowed: 20)",
+        Kind.NEW_CONTACTS: "would create in CiviCRM 10 (100 in the group; allowed: 0)",
+        Kind.ADDRESSES: (
+            "would change the addresses of 501 (5,000 subscribed members; allowed: 10%)"
+        ),
+        Kind.UNSEEN: "CiviCRM no longer shows 38 of its contacts",
+    }
 
 
 def test_a_small_plan_is_told_nothing():
-    ceilings = Ceilings(TEN_PERCENT, TEN_PERCENT, ANY, ANY)
-    assert not list(find_excesses(PlanSize(10, 10, 900, 900), ceilings, 100, 100))
+    size = PlanSize(dict.fromkeys((Kind.UNSUBSCRIBES, Kind.MUTES, Kind.REMOVALS), 10))
+    assert find_excesses(size, Rulebook(USUAL), 100, 100) == {}
+
+
+def test_only_the_kinds_over_their_limit_are_held():
+    size = PlanSize({Kind.UNSUBSCRIBES: 60, Kind.MUTES: 1, Kind.ADDITIONS: 20})
+    assert set(find_excesses(size, Rulebook(USUAL), 203, 203)) == {Kind.UNSUBSCRIBES}
+
+
+def test_who_leaves_by_themselves_and_who_joins_is_never_too_much():
+    kinds = [measure(write(GroupStatus.REMOVED, Reason.MAILCHIMP_LEFT))] * 100
+    kinds += [measure(write(GroupStatus.ADDED, Reason.MAILCHIMP_SUBSCRIBED))] * 100
+    assert find_excesses(sum_up(kinds), Rulebook(USUAL), 100, 100) == {}
+
+
+def test_all_unsubscribed_by_an_administrator_at_once_is_too_much():
+    kinds = [measure(write(GroupStatus.REMOVED, Reason.MAILCHIMP_STAFF))] * 100
+    assert set(find_excesses(sum_up(kinds), Rulebook(USUAL), 0, 100)) == {Kind.REMOVALS}
+
+
+def test_before_the_first_sync_has_been_completed_additions_are_what_is_meant():
+    size = PlanSize({Kind.ADDITIONS: 500, Kind.NEW_CONTACTS: 500, Kind.UNSUBSCRIBES: 500})
+    first = Rulebook(USUAL, is_first=True)
+    assert set(find_excesses(size, first, 100, 100)) == {Kind.UNSUBSCRIBES}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.UNSEEN])
+@pytest.mark.parametrize("ceilings", [FREE, USUAL])
+def test_after_the_rules_were_changed_more_than_a_tenth_of_any_kind_is_too_much(
+    kind: Kind, ceilings: Ceilings
+):
+    strict = Rulebook(ceilings, is_strict=True)
+    assert set(find_excesses(PlanSize({kind: 11}), strict, 100, 100)) == {kind}
+    assert find_excesses(PlanSize({kind: 10}), strict, 100, 100) == {}
+
+
+def test_a_ceiling_that_is_stricter_than_that_stays():
+    one_percent = Ceiling(1, is_percent=True)
+    strict = Rulebook(replace(FREE, unsubscribes=one_percent), is_strict=True)
+    assert strict.ceiling(Kind.UNSUBSCRIBES) == one_percent
+
+
+ALONE = [
+    pytest.param(write(GroupStatus.REMOVED, Reason.MAILCHIMP_LEFT), True, id="who left"),
+    pytest.param(write(GroupStatus.ADDED, Reason.MAILCHIMP_SUBSCRIBED), True, id="who signed up"),
+    pytest.param(
+        Decision((), new_contact=NewContact(1, "dino@example.org", "Dino", "")),
+        True,
+        id="who signed up and is new",
+    ),
+    pytest.param(write(GroupStatus.REMOVED, Reason.MAILCHIMP_STAFF), False, id="who was removed"),
+    pytest.param(change(status=MemberStatus.UNSUBSCRIBED), False, id="whom staff removed"),
+    pytest.param(
+        gate(change(Reason.OPT_OUT, status=MemberStatus.UNSUBSCRIBED)), False, id="who opted out"
+    ),
+]
+
+
+@pytest.mark.parametrize(("decision", "may"), ALONE)
+def test_what_may_be_done_one_by_one(decision: Decision, may: bool):
+    assert may_be_done_alone(decision, USUAL) is may
+    assert may_be_done_alone(decision, FREE)
 
 
 counts = st.integers(0, 10_000)

@@ -1,10 +1,23 @@
 """Names: how merge fields and CiviCRM's two names become each other."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.model import read_names
+from mcsync.model import ContactView, Policy, Reason, RowView, SyncStatus, read_names
+from tests.unit.folk import (
+    PLAIN,
+    People,
+    alone,
+    at,
+    contact,
+    decide_all,
+    member,
+    person,
+    tell_mailchimp,
+)
 
 READ = [
     pytest.param({"FNAME": "Fred", "LNAME": "Flintstone"}, ("Fred", "Flintstone"), id="two fields"),
@@ -54,3 +67,183 @@ def test_splitting_loses_nothing_but_spaces(name: str):
 def test_a_single_name_matters_only_where_both_others_are_empty(first, last, name):
     found = read_names({"FNAME": first, "LNAME": last, "NAME": name})
     assert found == ((first, last) if first or last else read_names({"NAME": name}))
+
+
+# --- names that go from one side to the other -----------------------------------------------------
+
+TWO_FIELDS = replace(PLAIN, syncs_names=True, name_tags=frozenset(("FNAME", "LNAME")))
+ONE_FIELD = replace(PLAIN, syncs_names=True, name_tags=frozenset(("NAME",)))
+
+
+def called(view: ContactView, first: str, last: str, hour: int = 8) -> ContactView:
+    """The contact under these names, given at `hour`."""
+    named = replace(view.contact, first_name=first, last_name=last)
+    return replace(view, contact=named, first_name_at=at(hour), last_name_at=at(hour))
+
+
+def calls(row: RowView, first: str, last: str, hour: int = 8, **said: str) -> RowView:
+    """The member under these names, given at `hour`; `said`: what we have overwritten."""
+    view = replace(row.member, first_name=first, last_name=last, said_names=said)
+    return replace(row, member=replace(view, first_name_at=at(hour), last_name_at=at(hour)))
+
+
+def tell_names(people: People, policy: Policy) -> tuple[list[object], list[object]]:
+    """What is written in CiviCRM (contact id, first and last name), and sent to Mailchimp."""
+    decision = decide_all(people, policy)
+    return (
+        [(w.contact_id, w.first_name, w.last_name) for w in decision.name_writes],
+        [dict(p.change.merge_fields) for p in decision.changes if p.change.merge_fields],
+    )
+
+
+def fred(first: str, last: str, hour: int = 8) -> ContactView:
+    return called(contact("Fred", "fred@", added=5), first, last, hour)
+
+
+def fred_at_mailchimp(first: str, last: str, hour: int = 8, **said: str) -> RowView:
+    return calls(member("fred@", "subscribed", 5), first, last, hour, **said)
+
+
+NOTHING: tuple[list[object], list[object]] = ([], [])
+
+BOTH_WAYS = [
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 8),
+        fred_at_mailchimp("Freddie", "Flint", 9),
+        ([(1, "Freddie", None)], []),
+        id="given later at Mailchimp",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 9),
+        fred_at_mailchimp("Freddie", "Flint", 8),
+        ([], [{"FNAME": "Fred"}]),
+        id="given later in CiviCRM",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 8),
+        fred_at_mailchimp("Freddie", "Flint", 8),
+        ([], [{"FNAME": "Fred"}]),
+        id="at the same second: CiviCRM",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("", "Flint", 9),
+        fred_at_mailchimp("Fred", "", 8),
+        ([(1, "Fred", None)], [{"LNAME": "Flint"}]),
+        id="blanks never overwrite, and are filled",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 8),
+        fred_at_mailchimp("Fred", "Flint", 8, first_name="Freddie"),
+        NOTHING,
+        id="overwritten by us, but not later than CiviCRM",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 8),
+        fred_at_mailchimp("Fred", "Flint", 9, first_name="Freddie"),
+        ([(1, "Freddie", None)], [{"FNAME": "Freddie"}]),
+        id="a later name that an operation of ours has overwritten stands",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("", "Flint", 9),
+        fred_at_mailchimp("Fred", "Flint", 8),
+        ([(1, "Fred", None)], []),
+        id="one field NAME, and CiviCRM has no first name any more: NAME is not cut",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("Fred", "", 9),
+        fred_at_mailchimp("Fred", "von Flint", 8),
+        ([(1, None, "von Flint")], []),
+        id="one field NAME, and CiviCRM has no last name any more: NAME is not cut",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("", "", 9),
+        fred_at_mailchimp("Fred", "Flint", 8),
+        ([(1, "Fred", "Flint")], []),
+        id="one field NAME, and CiviCRM has no name any more: NAME is not emptied",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("", "Stone", 9),
+        fred_at_mailchimp("Fred", "Flint", 8),
+        ([(1, "Fred", None)], [{"NAME": "Fred Stone"}]),
+        id="one field NAME, another last name and no first name: only the last name changes",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("Fred", "Flint", 9),
+        fred_at_mailchimp("", "", 8),
+        ([], [{"NAME": "Fred Flint"}]),
+        id="one field NAME, and it is empty: filled",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("Fred von", "Flint", 8),
+        fred_at_mailchimp("Fred", "von Flint", 9),
+        NOTHING,
+        id="one field NAME: the same name, split elsewhere",
+    ),
+]
+
+
+@pytest.mark.parametrize(("policy", "someone", "row", "expected"), BOTH_WAYS)
+def test_names_of_one_contact_and_one_member(policy, someone, row, expected):
+    assert tell_names(person(someone, row), policy) == expected
+
+
+def test_of_several_owners_the_linked_one_with_the_members_very_name_has_names_that_follow():
+    family = (
+        called(contact("Fred", "home@", added=5), "Fred", "Flint", 9),
+        called(contact("Wilma", "home@", added=5), "Wilma", "Flint", 9),
+    )
+    home = calls(member("home@", "subscribed", 5, of="Fred"), "Freddie", "Flint", 8)
+    assert tell_names(person(*family, home), TWO_FIELDS) == ([], [{"FNAME": "Fred"}])
+    later = calls(member("home@", "subscribed", 5, of="Fred"), "Freddie", "Flint", 10)
+    assert tell_names(person(*family, later), TWO_FIELDS) == ([(1, "Freddie", None)], [])
+
+
+def test_of_several_owners_one_who_was_chosen_otherwise_keeps_the_name_and_gives_none():
+    family = (
+        called(contact("Fred", "home@", added=5), "Fred", "Flint", 9),
+        called(contact("Wilma", "home@", added=5), "Wilma", "Flint", 9),
+    )
+    for hour in (8, 10):
+        home = member("home@", "subscribed", 5, of="Fred", shared=True)
+        row = calls(home, "Pebbles", "Flint", hour)
+        assert tell_names(person(*family, row), TWO_FIELDS) == NOTHING
+
+
+def test_two_contacts_newly_added_with_one_address_the_operation_has_the_name_of_whose_row_it_is():
+    family = person(
+        called(contact("Fred", "home@", added=10), "Fred", "Flint"),
+        called(contact("Wilma", "home@", added=10), "Wilma", "Flint"),
+        alone("Fred", "home@"),
+    )
+    (planned,) = decide_all(family, TWO_FIELDS).changes
+    assert planned.row_id == 1
+    assert planned.change.merge_fields == {"FNAME": "Fred", "LNAME": "Flint"}
+
+
+def test_who_is_asked_to_confirm_gets_a_name_and_still_waits_as_such():
+    betty = person(
+        called(contact("Betty", "betty@", added=10), "Betty", "Rubble"),
+        member("betty@", "left", 9, refused=(10, Reason.COMPLIANCE)),
+    )
+    decision = decide_all(betty, TWO_FIELDS)
+    assert tell_mailchimp(decision) == ["ask betty@"]
+    assert decision.changes[0].change.merge_fields == {"FNAME": "Betty", "LNAME": "Rubble"}
+    assert [verdict.sync_status for verdict in decision.verdicts] == [SyncStatus.REDO]
+
+
+def test_while_something_is_under_way_names_are_written_in_civicrm_and_not_sent():
+    row = calls(member("fred@", "subscribed", 5, under_way=True), "Freddie", "", 9)
+    names, sent = tell_names(person(fred("Fred", "Flint", 8), row), TWO_FIELDS)
+    assert (names, sent) == ([(1, "Freddie", None)], [])

@@ -20,6 +20,7 @@ from mcsync.sandbox.mailchimp.state import (
     Member,
     MergeField,
     Tag,
+    subscriber_hash,
 )
 from mcsync.sandbox.mailchimp.world import ConfirmationMail
 from mcsync.sandbox.town import Town
@@ -109,7 +110,8 @@ def _describe_audience(audience: Audience) -> State:
 def _restore_mailchimp(town: Town, state: State) -> None:
     mailchimp = town.mailchimp
     for told in state["accounts"]:
-        account = msgspec.convert(told, Account, strict=False)
+        made_up = {"account_id": subscriber_hash(told["api_key"])[:25]}  # 0.1.0 never asked
+        account = msgspec.convert(made_up | told, Account, strict=False)
         mailchimp.accounts[account.api_key] = account
     for told in state["audiences"]:
         mailchimp.audiences[told["id"]] = _restore_audience(told)

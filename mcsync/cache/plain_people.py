@@ -1,0 +1,252 @@
+"""Plain people: those to be judged who differ in nothing that a rule looks at, many at once.
+
+After a first fetch nearly everybody is the same plain case: one member, one contact who owns
+the address and may be mailed, and nothing under way. What the rules can still tell apart is
+written into the shape below, so that one of the people of a shape is judged for all of them.
+Whoever is not plain is left to `people`, and so is every shape whose verdict writes something.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from mcsync.cache.rows import TABLE
+from mcsync.cache.store import Store
+from mcsync.model import Policy, make_topic
+
+CHUNK = 5000  # rows looked at, and marked, at once
+
+Shape = tuple[str | int | None, ...]
+
+_decode = msgspec.json.Decoder(tuple[int, ...]).decode
+
+SHAPE, CONDITION, UNREAD = "in the shape", "in the condition", "no rule reads it"
+
+# Where each field that the rules can see is taken care of. A field that stands nowhere here would
+# be judged by somebody else's: a test holds this against the views.
+FIELDS: Mapping[str, Mapping[str, str]] = {
+    "MemberView": {
+        "row_id": UNREAD,
+        "email": CONDITION,
+        "member_id": CONDITION,
+        "status": SHAPE,
+        "subscription": SHAPE,
+        "interests": SHAPE,
+        "has": SHAPE,
+        "has_left": SHAPE,
+        "written": UNREAD,  # of one's own member
+        "is_stranger": CONDITION,  # it counts only where the contact may not be mailed
+        "first_name": CONDITION,
+        "last_name": CONDITION,
+        "first_name_at": CONDITION,
+        "last_name_at": CONDITION,
+        "said_names": CONDITION,
+    },
+    "RowView": {
+        "row_id": UNREAD,
+        "contact_id": CONDITION,
+        "member": CONDITION,
+        "refusals": CONDITION,
+        "reconfirmed_at": CONDITION,
+        "lost_at": CONDITION,
+        "email": CONDITION,
+        "is_shared": CONDITION,
+        "moved_from": CONDITION,
+        "owned_by": CONDITION,
+        "agreed": SHAPE,
+        "due": UNREAD,
+        "is_under_way": CONDITION,
+    },
+    "ContactView": {
+        "contact": CONDITION,
+        "emails": CONDITION,
+        "places": SHAPE,
+        "gate_closed_at": CONDITION,
+        "first_name_at": CONDITION,
+        "last_name_at": CONDITION,
+        "is_unseen": CONDITION,
+    },
+    "Contact": {
+        "contact_id": UNREAD,
+        "first_name": CONDITION,
+        "last_name": CONDITION,
+        "is_deleted": CONDITION,
+        "is_deceased": CONDITION,
+        "is_opt_out": CONDITION,
+        "do_not_email": CONDITION,
+        "modified_at": UNREAD,
+        "created_at": UNREAD,
+    },
+    "Email": {
+        "email_id": CONDITION,
+        "contact_id": CONDITION,
+        "email": CONDITION,
+        "is_primary": CONDITION,
+        "is_bulkmail": CONDITION,
+        "on_hold": CONDITION,
+    },
+    "Place": {"is_added": SHAPE, "said": SHAPE, "is_known": SHAPE},
+    # All plain people of a run are judged under one and the same policy.
+    "Policy": dict.fromkeys(Policy.__dataclass_fields__, SHAPE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Rows of people of one shape, with one mark. It means something only under one policy."""
+
+    shape: Shape
+    row_ids: tuple[int, ...]
+    due: int
+
+
+def load_alike(
+    store: Store, policy: Policy, *, asks_plugins: bool = False
+) -> Iterator[list[Alike]]:
+    """The plain ones among the due rows, chunk by chunk; rows may be marked meanwhile.
+
+    With `asks_plugins`, rows of which a plugin of the data step wants something are left out.
+    """
+    _prepare_interests(store, policy)
+    sql, parameters = _make_query(policy, asks_plugins=asks_plugins)
+    after = 0
+    while True:
+        last = _find_end(store, policy.list_id, after)
+        if last is None:
+            return
+        found = store.query(sql, {**parameters, "after": after, "last": last}).fetchall()
+        yield [Alike(tuple(row[2:]), _decode(row[0]), row[1]) for row in found]
+        after = last
+
+
+def _find_end(store: Store, list_id: str, after: int) -> int | None:
+    """The last row of the next chunk; None when nothing is left to do."""
+    row = store.query(
+        f"SELECT max(id) FROM (SELECT id FROM {TABLE}"
+        " WHERE mailchimp_list_id = ? AND due > 0 AND id > ? ORDER BY id LIMIT ?)",
+        (list_id, after, CHUNK),
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def _prepare_interests(store: Store, policy: Policy) -> None:
+    """The mapped interests as a table: a join for each would end at some sixty."""
+    with store.scratch():
+        store.query("DROP TABLE IF EXISTS temp.mapped_interest")
+        store.query(
+            "CREATE TEMP TABLE mapped_interest"
+            " (n INTEGER PRIMARY KEY, group_id INTEGER, value TEXT, at TEXT, said TEXT, topic TEXT)"
+        )
+        store.run_many(
+            "INSERT INTO mapped_interest VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    n,
+                    interest.group_id,
+                    f'$."interest-{interest_id}"',
+                    f'$."interest-{interest_id}@"',
+                    f'$."interest-{interest_id}!"',
+                    f'$."{make_topic(interest_id, interest.group_id)}"',
+                )
+                for n, (interest_id, interest) in enumerate(policy.interests.items())
+            ],
+        )
+
+
+# One row and one contact that belong to each other and to nobody else, where the contact may
+# be mailed at the member's address, prefers no other one, could not be subscribed with another
+# one, and nothing is under way or remembered that could count: the person has no more sides
+# than the shape shows. A test compares with what `decide` says of thousands of random people.
+_FROM = f"""
+FROM {TABLE} r
+CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = r.civicrm_contact_id
+    AND NOT (c.is_deleted OR c.is_deceased OR c.is_opt_out OR c.do_not_email OR c.is_unseen)
+LEFT JOIN civicrm_mailchimpsync_group_contact g
+    ON g.group_id = :group AND g.contact_id = r.civicrm_contact_id
+"""
+_WHERE = f"""
+WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :last
+  AND r.mailchimp_member_id IS NOT NULL AND r.mailchimp_data IS NOT NULL AND NOT r.is_shared
+  AND lower(r.mailchimp_email) = r.email_key
+  AND coalesce(r.refusals, r.reconfirmed_at, r.lost_contact_id, r.lost_at, r.moved_from) IS NULL
+  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
+      WHERE u.mailchimpsync_cache_id = r.id AND u.completed = 0)
+  AND NOT EXISTS (SELECT 1 FROM {TABLE} o
+      WHERE o.civicrm_contact_id = r.civicrm_contact_id AND o.mailchimp_list_id = :list
+        AND o.id <> r.id)
+  AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e WHERE e.email_key = r.email_key
+      AND e.contact_id = r.civicrm_contact_id AND NOT e.on_hold AND e.email <> '')
+  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e WHERE e.email_key = r.email_key
+      AND e.contact_id <> r.civicrm_contact_id)
+  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
+      WHERE e.contact_id = r.civicrm_contact_id AND (e.is_bulkmail OR (e.email_key <> r.email_key
+        AND ((r.mailchimp_status IN ('subscribed', 'pending')) IS NOT TRUE
+          OR EXISTS (SELECT 1 FROM {TABLE} o
+            WHERE o.email_key = e.email_key AND o.mailchimp_list_id = :list)))))
+"""
+_SAME_NAMES = """
+  AND coalesce(json_extract(r.mailchimp_data, '$.first_name'), '') = c.first_name
+  AND coalesce(json_extract(r.mailchimp_data, '$.last_name'), '') = c.last_name
+  AND coalesce(json_extract(r.mailchimp_data, '$."first_name!"'),
+        json_extract(r.mailchimp_data, '$."last_name!"')) IS NULL
+"""
+_NOT_WANTED = " AND NOT EXISTS (SELECT 1 FROM temp.wanted w WHERE w.row_id = r.id)"
+
+
+def _later(one: str, other: str) -> str:
+    """Of times the rules only ask which is later: -1, 0 or 1, null where there is none."""
+    return f"({one} > {other}) - ({one} < {other})"
+
+
+_SAID_AT = "json_extract(r.mailchimp_data, '$.\"status@\"')"
+_AGREED_AT = "json_extract(r.agreed, :topic || '[1]')"
+_SHAPE = (
+    "r.mailchimp_status",
+    "json_extract(r.mailchimp_data, '$.\"status!\"')",
+    "json_extract(r.mailchimp_data, '$.left')",
+    f"{_SAID_AT} IS NULL",
+    "g.status = 'Added'",
+    "g.status IS NULL",
+    "g.says_in",
+    _later(_SAID_AT, "g.said_at"),
+    "iif(r.agreed IS NULL, NULL, json_extract(r.agreed, :topic || '[0]'))",
+    "iif(r.agreed IS NULL, NULL, json_extract(r.agreed, :topic || '[2]'))",
+    f"iif(r.agreed IS NULL, NULL, {_later(_AGREED_AT, _SAID_AT)})",
+    f"iif(r.agreed IS NULL, NULL, {_later(_AGREED_AT, 'g.said_at')})",
+)
+_INTEREST_AT = "json_extract(r.mailchimp_data, m.at)"
+_INTEREST_AGREED_AT = "json_extract(r.agreed, m.topic || '[1]')"
+_INTERESTS = f"""
+(SELECT group_concat(concat_row, ';') FROM (
+    SELECT json_array(
+        json_extract(r.mailchimp_data, m.value),
+        json_extract(r.mailchimp_data, m.said),
+        {_INTEREST_AT} IS NULL,
+        i.status = 'Added', i.status IS NULL, i.says_in,
+        {_later(_INTEREST_AT, "i.said_at")},
+        iif(r.agreed IS NULL, NULL, json_extract(r.agreed, m.topic || '[0]')),
+        iif(r.agreed IS NULL, NULL, {_later(_INTEREST_AGREED_AT, _INTEREST_AT)}),
+        iif(r.agreed IS NULL, NULL, {_later(_INTEREST_AGREED_AT, "i.said_at")})
+    ) AS concat_row
+    FROM temp.mapped_interest m
+    LEFT JOIN civicrm_mailchimpsync_group_contact i
+        ON i.group_id = m.group_id AND i.contact_id = r.civicrm_contact_id
+    ORDER BY m.n))
+"""
+
+
+def _make_query(policy: Policy, *, asks_plugins: bool) -> tuple[str, dict[str, object]]:
+    """The statement, and its parameters but for the chunk's ends."""
+    topic = make_topic("subscription", policy.group_id)
+    parameters: dict[str, object] = {
+        "list": policy.list_id,
+        "group": policy.group_id,
+        "topic": f'$."{topic}"',
+    }
+    shape = [*_SHAPE, *([_INTERESTS] if policy.interests else [])]
+    where = _WHERE + (_SAME_NAMES if policy.syncs_names else "")
+    where += _NOT_WANTED if asks_plugins else ""
+    numbers = ", ".join(str(n + 2) for n in range(len(shape) + 1))
+    select = f"SELECT json_group_array(r.id), r.due, {', '.join(shape)}"
+    return f"{select} {_FROM} {where} GROUP BY {numbers}", parameters

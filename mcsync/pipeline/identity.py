@@ -1,0 +1,136 @@
+"""Whose cache is it: the accounts, the site and the rules that it was made by.
+
+A key of another account, or another CiviCRM, is refused before anything is believed or written.
+Rules that have changed have everything fetched and everybody judged anew.
+"""
+
+import logging
+from datetime import timedelta
+
+import msgspec
+
+from mcsync.cache.audiences import AudienceStatus, load_status, save_status
+from mcsync.cache.mirror import load_sample
+from mcsync.cache.rows import mark_everyone
+from mcsync.cache.store import Store
+from mcsync.cache.times import from_text, to_text
+from mcsync.errors import ConfigError
+from mcsync.model import LONG_AGO, Policy, SiteSnapshot
+from mcsync.pipeline.run import Run, Task, is_over
+
+log = logging.getLogger("mcsync")
+
+_ACCOUNTS = "accounts"  # fingerprint of a key -> the account that it opens
+_SAME_SHARE = 0.9  # of the sample; a restored site may have lost its newest contacts
+_ROUNDING = timedelta(seconds=1)
+_MOST_SKEW_S = 60
+_TOLD_SKEW = "told-skew"
+
+
+def know_accounts(run: Run) -> None:
+    """Ask once whose account a key opens; refuse one that opens another than before."""
+    if run.knows_accounts:
+        return
+    run.knows_accounts = True
+    for task in run.healthy_tasks():
+        with run.isolated(task):
+            _know_account(run, task)
+
+
+def _know_account(run: Run, task: Task) -> None:
+    known = _load_accounts(run.store)
+    account_id = known.get(task.key_print)
+    status = load_status(run.store, task.list_id)
+    if account_id is None:
+        account_id = task.mailchimp.fetch_account_id()
+        with run.store.atomic():
+            accounts = {**_load_accounts(run.store), task.key_print: account_id}
+            run.store.set_state(_ACCOUNTS, msgspec.json.encode(accounts).decode())
+    if status.account_id and status.account_id != account_id:
+        raise ConfigError(
+            f"{task.name}: the API key opens another Mailchimp account than the one that this"
+            " cache was made with",
+            hint="put the right key into the config; for another account use another cache, with"
+            ' "cache" in the config or --cache',
+        )
+    if not status.account_id:
+        status.account_id = account_id
+        with run.store.atomic():
+            save_status(run.store, task.list_id, status)
+
+
+def _load_accounts(store: Store) -> dict[str, str]:
+    text = store.get_state(_ACCOUNTS)
+    return msgspec.json.decode(text, type=dict[str, str]) if text else {}
+
+
+def check_site(run: Run, site: SiteSnapshot) -> None:
+    """Refuse a CiviCRM whose contacts are not those of the cache.
+
+    Contacts that are not shown at all prove nothing: they may have been deleted.
+    """
+    known = load_sample(run.store)
+    shown = {i: at for i, at in site.created.items() if i in known and at != LONG_AGO}
+    same = sum(abs(from_text(known[i]) - at) <= _ROUNDING for i, at in shown.items())
+    if shown and same < _SAME_SHARE * len(shown):
+        raise ConfigError(
+            f"this cache was made with another CiviCRM: {len(shown) - same} of {len(shown)}"
+            " contacts looked at are other people there",
+            hint="check civicrm.url in the config; for another site use another cache, with"
+            ' "cache" in the config or --cache. If this site was restored from a backup that is'
+            " much older, move the cache away: the next run reads everything anew",
+        )
+
+
+def tell_skew(run: Run, site: SiteSnapshot) -> None:
+    """Warn, once a day, where our clock and CiviCRM's are apart: schedules go by ours."""
+    skew_s = (site.now - run.clock()).total_seconds()
+    if abs(skew_s) <= _MOST_SKEW_S or run.is_dry_run:
+        return
+    if not is_over(run.store.get_state(_TOLD_SKEW), timedelta(days=1), run.clock()):
+        return
+    with run.store.atomic():
+        run.store.set_state(_TOLD_SKEW, to_text(run.clock()))
+    way = "behind" if skew_s > 0 else "ahead of"
+    log.warning(
+        "this machine's clock is %s s %s CiviCRM's; set it right, or people who were refused wait"
+        " too long and daily comparisons come too late",
+        f"{abs(skew_s):,.0f}",
+        way,
+    )
+
+
+def make_fingerprint(policy: Policy) -> str:
+    """What of an audience's rules decides about people, as text that can be compared."""
+    interests = sorted((key, i.group_id, i.is_push_only) for key, i in policy.interests.items())
+    return msgspec.json.encode(
+        (
+            policy.group_id,
+            interests,
+            policy.skips_duplicates,
+            policy.may_reconfirm,
+            policy.removes_by_archiving,
+            policy.deleted_contacts,
+            policy.pushes_email_changes,
+        )
+    ).decode()
+
+
+def follow_rules(run: Run, task: Task, status: AudienceStatus) -> bool:
+    """Whether the audience's rules have changed: then everybody is judged anew, with caution."""
+    rules = make_fingerprint(task.policy)
+    if status.rules == rules:
+        return False
+    is_changed = bool(status.rules)
+    status.rules = rules
+    if not is_changed:  # the first time, or a cache of an older mcsync
+        return False
+    log.warning(
+        "%s: its group, interests or options were changed; everybody is judged anew", task.name
+    )
+    status.is_strict = True
+    status.needs_full_scan = True
+    mark_everyone(run.store, task.list_id)
+    with run.store.atomic():
+        save_status(run.store, task.list_id, status)
+    return True

@@ -1,0 +1,268 @@
+"""Changes that Mailchimp refuses again and again: pauses, then an end, told once."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mcsync.sandbox.mailchimp.problems import PROBLEMS
+from mcsync.sandbox.mailchimp.troubles import Refusal
+from tests.scenario.aftermath import CommandLine, assert_at_peace, mcsync, row_status
+from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
+from tests.scenario.telling import Told
+
+__all__ = ["mcsync"]
+
+PAM = "pam@example.org"
+TRIES = 5  # at once, and after 5 minutes, 1 hour, 6 hours, a day
+PASSING = ["too-many-lists", "internal-server-error", "forbidden", "too-many-requests"]
+
+
+def refuse(bedrock: Bedrock, kind: str, times: int | None = None) -> Refusal:
+    """Have whatever is written about Pam refused."""
+    return bedrock.town.mailchimp.refuse(PAM, PROBLEMS[kind](PAM), times=times)
+
+
+def run_for_two_days(bedrock: Bedrock, mcsync: CommandLine) -> Iterator[Told]:
+    """Cron, ever more seldom: what is due in between is done a little late."""
+    for minutes in (*[4] * 4, *[29] * 6, *[179] * 16):
+        yield mcsync("sync", "--wait")
+        bedrock.pass_time(minutes=minutes)
+
+
+def find_error(bedrock: Bedrock) -> str:
+    """What is kept of Mailchimp's answer to the newest update."""
+    store = bedrock.open_store()
+    try:
+        row = store.query(
+            "SELECT error_response FROM civicrm_mailchimpsync_update ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+    finally:
+        store.close()
+    return str(row[0])
+
+
+def words_of(refusal: Refusal) -> str:
+    """What Mailchimp says, but for the address."""
+    return refusal.problem.detail.replace(f"{PAM} ", "").rstrip(".")
+
+
+def assert_given_up(bedrock: Bedrock, mcsync: CommandLine, refusal: Refusal) -> None:
+    """Five tries in two days, one warning with Mailchimp's words, nothing but 0 as exit code."""
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert {each.code for each in told} == {0}
+    assert refusal.hits == TRIES
+    [words] = [line for each in told for line in each.err.splitlines()]
+    assert words_of(refusal) in words
+    assert PAM not in words
+    assert words_of(refusal) in find_error(bedrock)
+    assert row_status(bedrock, PAM) == ("fail", "refused-by-mailchimp")
+    assert_at_peace(bedrock)
+    assert refusal.hits == TRIES
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_a_subscribe_that_is_always_refused_is_given_up_b8(
+    bedrock: Bedrock, mcsync: CommandLine, kind: str
+):
+    bedrock.add_both("fred@example.org")
+    bedrock.sync()
+    refusal = refuse(bedrock, kind)
+    pam = bedrock.add_contact(PAM)
+    bedrock.pass_time(minutes=1)
+    assert_given_up(bedrock, mcsync, refusal)
+    assert bedrock.member_status(PAM) is None
+    assert bedrock.group_status(pam) == "Added"
+
+
+def test_an_unsubscribe_that_is_always_refused_is_given_up_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: staff removed her."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync()
+    refusal = refuse(bedrock, "internal-server-error")
+    bedrock.town.civicrm.remove_from_group(pam, GROUP)
+    bedrock.pass_time(minutes=1)
+    assert_given_up(bedrock, mcsync, refusal)
+    assert bedrock.member_status(PAM) == "subscribed"
+    assert bedrock.group_status(pam) == "Removed"
+
+
+def test_an_interest_that_is_always_refused_is_given_up_b8(bedrock: Bedrock, mcsync: CommandLine):
+    """The brother: an interest of somebody who is in."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync()
+    refusal = refuse(bedrock, "internal-server-error")
+    bedrock.town.civicrm.add_to_group(pam, VOLUNTEERS)
+    bedrock.pass_time(minutes=1)
+    assert_given_up(bedrock, mcsync, refusal)
+    assert not bedrock.has_interest(PAM)
+
+
+def change_name(bedrock: Bedrock, contact: int) -> None:
+    bedrock.town.civicrm.update_contact(contact, first_name="Pamela")
+
+
+def give_tag(bedrock: Bedrock, contact: int) -> None:
+    bedrock.town.civicrm.tag(contact, bedrock.town.civicrm.add_tag("Bowling"))
+
+
+def change_field(bedrock: Bedrock, contact: int) -> None:
+    bedrock.town.civicrm.update_contact(contact, nick_name="Pammy")
+
+
+DATA = [
+    pytest.param(change_name, id="name"),
+    pytest.param(give_tag, id="tag"),
+    pytest.param(change_field, id="field"),
+]
+
+
+@pytest.fixture
+def with_data(bedrock: Bedrock) -> Bedrock:
+    """Bedrock with data on, and a mapped field."""
+    bedrock.town.mailchimp.add_merge_field(LIST, "NICK", "Nickname")
+    bedrock.settings["data"] = {"sync": True, "fields": {"NICK": "nick_name"}}
+    bedrock.with_data = None
+    return bedrock
+
+
+@pytest.mark.parametrize("change", DATA)
+@pytest.mark.parametrize("hours", [None, 6], ids=["every run", "every six hours"])
+def test_data_that_are_always_refused_are_given_up_b8(
+    with_data: Bedrock,
+    mcsync: CommandLine,
+    change: Callable[[Bedrock, int], None],
+    hours: int | None,
+):
+    """The brothers: nothing but data is refused; pauses may be longer where data are seldom."""
+    with_data.settings["data"] = {**with_data.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
+    pam = with_data.add_both(PAM)
+    with_data.sync_until_quiet()
+    refusal = refuse(with_data, "internal-server-error")
+    change(with_data, pam)
+    with_data.pass_time(hours=hours or 0, minutes=1)
+    told = list(run_for_two_days(with_data, mcsync))
+    assert {each.code for each in told} == {0}
+    assert 4 <= refusal.hits <= TRIES
+    with_data.pass_time(days=2)
+    told += list(run_for_two_days(with_data, mcsync))
+    assert refusal.hits == TRIES
+    assert len([line for each in told for line in each.err.splitlines()]) == 1
+    assert with_data.member_status(PAM) == "subscribed"
+    assert with_data.group_status(pam) == "Added"
+
+
+@pytest.mark.parametrize("change", DATA)
+@pytest.mark.parametrize("hours", [None, 6], ids=["every run", "every six hours"])
+def test_data_that_pass_after_a_while_are_sent_b8(
+    with_data: Bedrock,
+    mcsync: CommandLine,
+    change: Callable[[Bedrock, int], None],
+    hours: int | None,
+):
+    with_data.settings["data"] = {**with_data.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
+    pam = with_data.add_both(PAM)
+    with_data.sync_until_quiet()
+    refusal = refuse(with_data, "internal-server-error", 2)
+    change(with_data, pam)
+    with_data.pass_time(hours=hours or 0, minutes=1)
+    told = list(run_for_two_days(with_data, mcsync))
+    assert {(each.code, each.err) for each in told} == {(0, "")}
+    assert refusal.hits == 2
+    member = with_data.town.mailchimp.member(LIST, PAM)
+    assert member is not None
+    shown = f"{member['merge_fields']} {member['tags']}"
+    assert any(word in shown for word in ("Pamela", "Bowling", "Pammy")), shown
+    assert row_status(with_data, PAM)[0] == "ok"
+    assert_at_peace(with_data)
+
+
+@pytest.mark.parametrize("times", [1, 3, 4])
+def test_what_passes_after_a_while_is_done_b8(bedrock: Bedrock, mcsync: CommandLine, times: int):
+    pam = bedrock.add_contact(PAM)
+    refusal = refuse(bedrock, "too-many-lists", times)
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert {each.code for each in told} == {0}
+    assert {each.err for each in told} == {""}
+    assert refusal.hits == times
+    assert bedrock.member_status(PAM) == "subscribed"
+    assert bedrock.group_status(pam) == "Added"
+    assert row_status(bedrock, PAM)[0] == "ok"
+    assert_at_peace(bedrock)
+
+
+@pytest.mark.parametrize("kind", ["fake", "forgotten"])
+def test_what_never_passes_is_tried_once_b8(bedrock: Bedrock, mcsync: CommandLine, kind: str):
+    """The brother: no pauses, for nothing is to be hoped for."""
+    bedrock.add_contact(PAM)
+    refusal = refuse(bedrock, kind)
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert {each.code for each in told} == {0}
+    assert refusal.hits == 1
+    assert len([line for each in told for line in each.err.splitlines()]) == 1
+    assert row_status(bedrock, PAM)[0] == "fail"
+    assert_at_peace(bedrock)
+
+
+def test_others_are_not_kept_waiting_b8(bedrock: Bedrock, mcsync: CommandLine):
+    """The brother: in the same batch, and while the pause lasts."""
+    refuse(bedrock, "too-many-lists")
+    bedrock.add_contact(PAM)
+    bedrock.add_contact("fred@example.org")
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    assert bedrock.member_status("fred@example.org") == "subscribed"
+    bedrock.add_contact("barney@example.org")
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    assert bedrock.member_status("barney@example.org") == "subscribed"
+
+
+def test_who_is_removed_during_a_pause_is_tried_no_more_b8(bedrock: Bedrock, mcsync: CommandLine):
+    """The brother: the wish is taken back."""
+    refusal = refuse(bedrock, "too-many-lists")
+    pam = bedrock.add_contact(PAM)
+    bedrock.pass_time(minutes=1)
+    mcsync("sync", "--wait")
+    bedrock.town.civicrm.remove_from_group(pam, GROUP)
+    bedrock.pass_time(minutes=1)
+    list(run_for_two_days(bedrock, mcsync))
+    assert refusal.hits == 1
+    assert bedrock.member_status(PAM) is None
+    assert bedrock.group_status(pam) == "Removed"
+    assert_at_peace(bedrock)
+
+
+@pytest.mark.parametrize("what", ["staff", "resync"])
+def test_a_newer_act_tries_once_more_after_it_was_given_up_b8(
+    bedrock: Bedrock, mcsync: CommandLine, what: str
+):
+    refusal = refuse(bedrock, "too-many-lists")
+    pam = bedrock.add_contact(PAM)
+    bedrock.pass_time(minutes=1)
+    assert_given_up(bedrock, mcsync, refusal)
+    refusal.stop()
+    if what == "staff":
+        bedrock.town.civicrm.add_to_group(pam, GROUP)
+    else:
+        assert mcsync("resync", PAM).code == 0
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    assert bedrock.member_status(PAM) == "subscribed"
+    assert row_status(bedrock, PAM)[0] == "ok"
+    assert_at_peace(bedrock)
+
+
+def test_who_signs_up_herself_during_a_pause_is_in_b8(bedrock: Bedrock, mcsync: CommandLine):
+    """The brother: nothing is left to be tried."""
+    refusal = refuse(bedrock, "too-many-lists")
+    bedrock.add_contact(PAM)
+    bedrock.pass_time(minutes=1)
+    mcsync("sync", "--wait")
+    bedrock.town.mailchimp.sign_up(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    assert refusal.hits == 1
+    assert row_status(bedrock, PAM)[0] == "ok"
+    assert_at_peace(bedrock)
