@@ -138,11 +138,11 @@ Changes = set[tuple[str, str, str | None]]
 
 
 def sync_once(town: Town, config_path: Path) -> tuple[Run, Changes]:
-    """One `mcsync sync --wait`, and a minute; what it changed, as (person, field, new value)."""
+    """One `mcsync sync --wait 0`, and a minute; what it changed, as (person, field, new value)."""
     config = load_config(config_path, {})
     with closing(Store(config.cache)) as store:
         run = build_run(config, config.audiences, store, clock=town.clock, sleep=lambda _: None)
-        sync(run, wait_s=60)
+        sync(run, wait_s=0)
         changes = load_changes(store, run.run_id)
     town.clock.advance(minutes=1)
     return run, {(str(c.email).partition("@")[0], c.field, c.after) for c in changes}
