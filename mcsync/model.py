@@ -795,12 +795,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class GroupWrite:
-    """One group contact to be made Added or Removed."""
+    """One group contact to be made Added or Removed; `caused_at` is the time of the word for it."""
 
     contact_id: int
     group_id: int
     status: GroupStatus
     reason: Reason
+    caused_at: datetime = LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mcsync.model import (
     Email,
     GroupContact,
     GroupStatus,
+    GroupWrite,
     HistoryRow,
     NameWrite,
     email_key,
@@ -582,6 +583,26 @@ def note_places(
         " VALUES (?, ?, ?, 0)"
         " ON CONFLICT (group_id, contact_id) DO UPDATE SET status = excluded.status",
         ((group_id, contact_id, status.value) for contact_id in contact_ids),
+    )
+
+
+def note_words(store: Store, writes: Iterable[GroupWrite]) -> None:
+    """Have every audience hear whose word it was that we carried out; call inside a transaction.
+
+    For a group that several audiences are about: what is said in one holds in the others.
+    """
+    store.run_many(
+        "UPDATE civicrm_mailchimpsync_group_contact SET says_in = ?1, said_at = ?2, is_dirty = 1"
+        " WHERE group_id = ?3 AND contact_id = ?4 AND (said_at IS NULL OR said_at < ?2)",
+        (
+            (
+                write.status is GroupStatus.ADDED,
+                to_text(write.caused_at),
+                write.group_id,
+                write.contact_id,
+            )
+            for write in writes
+        ),
     )
 
 

@@ -186,7 +186,18 @@ def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config)
         contact_source=audience.contact_source,
         key_print=_print_key(account.key.reveal()),
         trust_override=audience.trust_override,
+        common_groups=_find_common_groups(audience, config),
     )
+
+
+def _find_common_groups(audience: AudienceConfig, config: Config) -> frozenset[int]:
+    """The groups of an audience that another audience is about too."""
+    others = (other for other in config.audiences if other.list_id != audience.list_id)
+    return _groups_of(audience) & frozenset().union(*map(_groups_of, others))
+
+
+def _groups_of(audience: AudienceConfig) -> frozenset[int]:
+    return frozenset((audience.group_id, *audience.interests.values()))
 
 
 def _print_key(key: str) -> str:

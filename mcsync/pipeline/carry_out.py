@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mcsync.cache.audiences import load_status
 from mcsync.cache.looks import find_row, make_reader, take_look
-from mcsync.cache.mirror import load_places, note_names, note_places
+from mcsync.cache.mirror import load_places, note_names, note_places, note_words
 from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import drop_from_plan, load_plan
 from mcsync.cache.row_facts import find_not_failing, load_unseen_members
@@ -179,6 +179,8 @@ def _write_groups(run: Run, task: Task, writes: Sequence[GroupWrite]) -> set[int
             with run.store.atomic():
                 before = load_places(run.store, group_id, list(result.done))
                 note_places(run.store, group_id, status, result.done)
+                if group_id in task.common_groups:
+                    note_words(run.store, done)
                 _note_written(run, task, done, before)
             refused |= _note_contacts_refused(run, task, result)
     return refused

@@ -22,7 +22,8 @@ class Task:
     """One audience to be worked on: its rules, its account, its limits.
 
     `account` names the account without telling its key, `key_print` is a fingerprint of the key.
-    `trust_override` is the config's.
+    `trust_override` is the config's. `common_groups` are those of this audience that another one
+    of the config is about too.
     """
 
     policy: Policy
@@ -33,6 +34,7 @@ class Task:
     contact_source: str = "mailchimpsync"
     key_print: str = ""
     trust_override: Mapping[str, Side] = field(default_factory=dict)
+    common_groups: frozenset[int] = frozenset()
 
     @property
     def list_id(self) -> str:

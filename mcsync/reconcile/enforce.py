@@ -190,9 +190,15 @@ def _decide_out(
     if staying or any(member.is_in for member in person.shared_members):
         verdicts = _verdicts(person, changes, SyncStatus.FAIL, Reason.OTHER_ADDRESS)
         return Decision(verdicts, changes=changes)
-    write = GroupWrite(contact.contact_id, policy.group_id, GroupStatus.REMOVED, heard.reason)
+    write = _write_group(contact, policy, GroupStatus.REMOVED, heard, right)
     verdicts = _verdicts(person, changes, SyncStatus.OK, heard.reason)
     return Decision(verdicts, (write,), changes)
+
+
+def _write_group(
+    contact: ContactView, policy: Policy, status: GroupStatus, heard: Heard, right: Word
+) -> GroupWrite:
+    return GroupWrite(contact.contact_id, policy.group_id, status, heard.reason, right.at)
 
 
 def _stays_for(person: Person, policy: Policy, member: MemberView) -> bool:
@@ -226,7 +232,7 @@ def _decide_in(
 ) -> Decision:
     writes: tuple[GroupWrite, ...] = ()
     if not contact.place(policy.group_id).is_added:
-        writes = (GroupWrite(contact.contact_id, policy.group_id, GroupStatus.ADDED, heard.reason),)
+        writes = (_write_group(contact, policy, GroupStatus.ADDED, heard, right),)
     closed = find_closed_gate(contact)
     subscribed = [member for member in person.members if member.is_in]
     muted = [m for m in subscribed if closed and not _stays_for(person, policy, m)]

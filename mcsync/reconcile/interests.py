@@ -67,7 +67,7 @@ def _write_group(
     if contact is None or contact.place(interest.group_id).is_added == agreed.value:
         return []
     status = GroupStatus.ADDED if agreed.value else GroupStatus.REMOVED
-    return [GroupWrite(contact.contact_id, interest.group_id, status, Reason.INTEREST)]
+    return [GroupWrite(contact.contact_id, interest.group_id, status, Reason.INTEREST, agreed.at)]
 
 
 def _change_member(member: MemberView, own: Wishes, others: Wishes) -> PlannedChange | None:
