@@ -908,7 +908,7 @@ def _write_now_and_then(cache: Path, is_over: threading.Event) -> None:
     with closing(sqlite3.connect(cache, timeout=GIVE_UP_S, isolation_level=None)) as db:
         while not is_over.wait(0.02):
             db.execute("BEGIN IMMEDIATE")
-            db.execute("UPDATE civicrm_mailchimpsync_cache SET sync_status = sync_status")
+            db.execute("UPDATE civicrm_mailchimpsync_cache SET list_id = list_id")
             is_over.wait(0.05)
             db.execute("COMMIT")
 

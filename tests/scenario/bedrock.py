@@ -129,7 +129,7 @@ class Bedrock:
         raises: bool = True,
         waits: bool = True,
     ) -> int:
-        """One `mcsync sync --wait`, or without waiting while a batch hangs; and a minute passes.
+        """One `mcsync sync --wait`, which asks once for the results; a minute passes.
 
         Returns how many writes it tried: records in CiviCRM and operations at Mailchimp.
         """
@@ -137,7 +137,7 @@ class Bedrock:
         store = self.open_store()
         try:
             run = self.make_run(store, is_forced=is_forced)
-            sync(run, window, {LIST: trust} if trust else None, wait_s=60 if waits else None)
+            sync(run, window, {LIST: trust} if trust else None, wait_s=0 if waits else None)
             self.changes = load_changes(store, run.run_id)
             if raises:
                 run.raise_troubles()

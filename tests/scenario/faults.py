@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 
@@ -542,8 +543,8 @@ def _is_request(point: str) -> bool:
 def choose_sample(cells: Iterable[Cell]) -> list[Cell]:
     """A few of a story's cells, always the same: each kind of point in each kind of run.
 
-    Two deaths at each kind of request and of commit; for each kind of request one answer that is
-    wrong once and one that stays wrong, in turn; for starting a batch, which alone is never
+    One death at each kind of request and of commit; for each kind of request an answer that is
+    wrong once, or one that stays wrong, in turn; for starting a batch, which alone is never
     repeated, all of them.
     """
     grouped: dict[tuple[bool, bool, str], list[Cell]] = {}
@@ -551,18 +552,17 @@ def choose_sample(cells: Iterable[Cell]) -> list[Cell]:
         what = cell.point.partition(" ")[2]
         grouped.setdefault((cell.run > 0, cell.trouble == DEATH, what), []).append(cell)
     chosen: list[Cell] = []
+    in_turn = cycle(TROUBLES)
     for turn, ((is_later_run, is_death, what), group) in enumerate(grouped.items()):
         if is_later_run and (False, is_death, what) in grouped and "/batches" not in what:
             continue
         if is_death:
-            places = (turn % len(group), (turn + 1 + len(group) // 2) % len(group))
-            chosen += [group[place] for place in dict.fromkeys(places)]
+            chosen.append(group[turn % len(group)])
         elif what == "mailchimp POST /batches":
             chosen += [next(c for c in group if c.trouble == trouble) for trouble in TROUBLES]
         else:
-            kinds = len(_FAULTS)
-            wanted = (TROUBLES[turn % kinds], TROUBLES[kinds + (turn + 3) % kinds])
-            chosen += [next(c for c in group if c.trouble == trouble) for trouble in wanted]
+            wanted = next(in_turn)
+            chosen.append(next(c for c in group if c.trouble == wanted))
     return chosen
 
 
