@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -183,6 +182,11 @@ class MemberChange:
     tags: Mapping[str, bool] = field(default_factory=dict)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it asks for nothing."""
+        return self == MemberChange(email=self.email, member_id=self.member_id)
+
+    @property
     def is_leaving(self) -> bool:
         """Whether it takes the member out."""
         return self.is_archiving or self.status is MemberStatus.UNSUBSCRIBED
@@ -214,14 +218,6 @@ class Batch:
     def is_finished(self) -> bool:
         """Whether every operation has been tried."""
         return self.status == "finished"
-
-
-def print_data(merge_fields: Mapping[str, str], tags: Mapping[str, bool]) -> str:
-    """A fingerprint by which data are known again; empty for none."""
-    if not merge_fields and not tags:
-        return ""
-    text = repr((sorted(merge_fields.items()), sorted(tags.items())))
-    return sha256(text.encode()).hexdigest()[:16]
 
 
 class Refusal(StrEnum):
@@ -539,26 +535,25 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """That Mailchimp refused a change of an address, and for the wish of which time.
+    """That Mailchimp refused a change of the member with an address, part by part.
 
-    `is_paused`: it may be tried again later, and it is not later yet. `is_leaving`: what was
-    refused was to unsubscribe or archive; that says nothing about any other change, nor does the
-    refusal of another about this. `data_print` is the fingerprint of data that no human act with a
-    time has caused: they are the same wish as long as they are the same data.
+    `email` is the address as it is compared. `times` tells the time of each wish, `prints` the
+    fingerprints of the parts that no human act with a time has caused (`reconcile.refusals`).
+    `is_paused`: it may be tried again later, and it is not later yet.
     """
 
-    at: datetime
+    email: str
     reason: "Reason"
+    times: Mapping[str, datetime] = field(default_factory=dict)
+    prints: Mapping[str, str] = field(default_factory=dict)
     is_paused: bool = False
-    is_leaving: bool = False
-    data_print: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RowView:
     """One cache row of a person: a member, a contact, or a member linked to a contact.
 
-    `refusals` tells by lower-cased address what Mailchimp refused. `reconfirmed_at` is the time
+    `refusals` tells what Mailchimp refused. `reconfirmed_at` is the time
     of the human word for which Mailchimp was asked to mail for confirmation. `email` is the
     address that the row has, or was tried with. `lost_at`: since when the row's contact is known
     to be trashed or purged. `is_shared`: the contact is one of several owners of the address, and
@@ -572,7 +567,7 @@ class RowView:
     row_id: int
     contact_id: int | None = None
     member: MemberView | None = None
-    refusals: Mapping[str, Refused] = field(default_factory=dict)
+    refusals: tuple[Refused, ...] = ()
     reconfirmed_at: datetime | None = None
     lost_at: datetime | None = None
     email: str | None = None

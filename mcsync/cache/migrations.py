@@ -382,11 +382,12 @@ UPDATE civicrm_mailchimpsync_cache SET mark = 'ok' WHERE mark = 'todo';
 UPDATE civicrm_mailchimpsync_cache SET mark = 'ok' WHERE mark IN ('live', 'redo')
     AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
         WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id AND u.completed = 0);
-UPDATE civicrm_mailchimpsync_cache SET refusals = json_object(email_key,
-    json_object('at', refused_at, 'reason', coalesce(refusal, 'refused-by-mailchimp')))
+UPDATE civicrm_mailchimpsync_cache SET refusals = json_array(json_object('email', email_key,
+    'reason', coalesce(refusal, 'refused-by-mailchimp'),
+    'times', json_object('subscribe', refused_at)))
 WHERE refused_at IS NOT NULL AND email_key IS NOT NULL;
-UPDATE civicrm_mailchimpsync_cache SET refusals = json_object(email_key,
-    json_object('at', reconfirmed_at, 'reason', 'compliance-state'))
+UPDATE civicrm_mailchimpsync_cache SET refusals = json_array(json_object('email', email_key,
+    'reason', 'compliance-state', 'times', json_object('subscribe', reconfirmed_at)))
 WHERE reconfirmed_at IS NOT NULL AND refusals IS NULL AND email_key IS NOT NULL
     AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
         WHERE u.mailchimpsync_cache_id = civicrm_mailchimpsync_cache.id

@@ -99,7 +99,7 @@ def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetim
     updates were queued.
     """
     change, tags = planned.change, planned.tags
-    asked = [change] if not tags or _asks_for_something(change) else []
+    asked = [change] if not tags or not change.is_empty else []
     if tags:
         asked.append(MemberChange(email=change.email, member_id=change.member_id, tags=tags))
     for each in asked:
@@ -113,10 +113,6 @@ def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetim
             cause.metadata = {name: dict(kept) for name, kept in planned.metadata.items()}
         add_update(store, row_id, each, cause, now)
     return len(asked)
-
-
-def _asks_for_something(change: MemberChange) -> bool:
-    return change != MemberChange(email=change.email, member_id=change.member_id)
 
 
 def add_update(

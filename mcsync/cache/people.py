@@ -222,7 +222,7 @@ def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView
             row_id=row[0],
             contact_id=row[1],
             member=_read_member(row, policy) if row[5] else None,
-            refusals=_read_refusals(row[6], now) if row[6] else {},
+            refusals=tuple(_read_refusals(row[6], now)) if row[6] else (),
             reconfirmed_at=_time(row[7]),
             lost_at=_time(row[8]),
             is_shared=bool(row[9]),
@@ -252,10 +252,9 @@ def load_under_way_rows(store: Store, among: str) -> set[int]:
 _LONGEST_PAUSE_S = 86_400
 
 
-def _read_refusals(text: str, now: datetime) -> dict[str, Refused]:
-    found = {}
+def _read_refusals(text: str, now: datetime) -> Iterator[Refused]:
     current = to_text(now)
-    for key, refusal in decode_refusals(text).items():
+    for refusal in decode_refusals(text):
         # A time too far in the future was written by a clock that was wrong: it counts as over.
         is_paused = bool(refusal.retry_at) and current < refusal.retry_at
         if is_paused:
@@ -263,9 +262,9 @@ def _read_refusals(text: str, now: datetime) -> dict[str, Refused]:
             is_paused = left.total_seconds() <= _LONGEST_PAUSE_S
         if refusal.retry_at and not is_paused:
             continue
-        at, reason = from_text(refusal.at), Reason(refusal.reason)
-        found[key] = Refused(at, reason, is_paused, refusal.is_leaving, refusal.data_print)
-    return found
+        times = {part: from_text(at) for part, at in refusal.times.items()}
+        reason = Reason(refusal.reason)
+        yield Refused(refusal.email, reason, times, refusal.prints, is_paused)
 
 
 def _read_agreed(text: str) -> dict[str, Agreed]:

@@ -344,28 +344,32 @@ def prepare_address(store: Store, list_id: str, row_id: int, email: str) -> bool
 
 
 class StoredRefusal(msgspec.Struct, omit_defaults=True):
-    """What Mailchimp refused of an address: for the wish of which time, why, how often, until when.
+    """A `Refused` as it is kept: how often, and until when it is not to be tried again.
 
-    `retry_at` is when it may be tried again; empty: never for this wish. `is_leaving`: it was to
-    unsubscribe or archive. `data_print`: of data that no human act with a time has caused.
+    `retry_at` is when it may be tried again; empty: never for this wish.
     """
 
-    at: str
+    email: str
     reason: str
+    times: dict[str, str] = {}
+    prints: dict[str, str] = {}
     count: int = 1
     retry_at: str = ""
-    is_leaving: bool = False
-    data_print: str = ""
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What was refused, part by part."""
+        return self.times | self.prints
 
 
-Refusals = dict[str, StoredRefusal]
+Refusals = list[StoredRefusal]
 decode_refusals = msgspec.json.Decoder(Refusals).decode
 
 
 def load_refusals(store: Store, row_id: int) -> Refusals:
-    """What was refused of a row, by address as it is compared."""
+    """What was refused of a row."""
     row = store.query(f"SELECT refusals FROM {TABLE} WHERE id = ?", (row_id,)).fetchone()
-    return decode_refusals(row[0]) if row is not None and row[0] else {}
+    return decode_refusals(row[0]) if row is not None and row[0] else []
 
 
 def save_refusals(store: Store, row_id: int, refusals: Refusals) -> None:
@@ -523,7 +527,7 @@ def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:
     """
     store.query(
         f"UPDATE {TABLE} SET due = due + 1, refusals = iif(reconfirmed_at IS NULL, NULL, ("
-        "  SELECT json_group_object(key, json(value)) FROM json_each(refusals)"
+        "  SELECT json_group_array(json(value)) FROM json_each(refusals)"
         "  WHERE json_extract(value, '$.reason') = 'compliance-state'))"
         " WHERE id IN (SELECT value FROM json_each(?))",
         (ids_of(row_ids),),

@@ -17,8 +17,9 @@ from mcsync.cache.rows import mark_judged, mark_plain, note_agreed, note_data_do
 from mcsync.model import Decision, Person, Policy, RowVerdict, SyncStatus
 from mcsync.pipeline.data import add_data
 from mcsync.pipeline.run import Run, Task
-from mcsync.reconcile.enforce import decide, leave_out_refused
+from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import PlanSize, measure, sum_up
+from mcsync.reconcile.refusals import leave_out_refused
 
 log = logging.getLogger("mcsync.reconcile")
 

@@ -22,7 +22,7 @@ from mcsync.cache.rows import (
     note_asked,
     save_refusals,
 )
-from mcsync.cache.times import LONG_AGO_TEXT, to_text
+from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, note_changes
 from mcsync.model import (
     SUBSCRIPTION,
@@ -34,11 +34,11 @@ from mcsync.model import (
     Side,
     SyncStatus,
     email_key,
-    print_data,
 )
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written
+from mcsync.reconcile.refusals import find_prints, find_times
 from mcsync.text import without_addresses
 
 log = logging.getLogger("mcsync.batches")
@@ -95,10 +95,18 @@ def _apply_success(
 
 
 def _forget_refusals(run: Run, update: QueuedUpdate) -> None:
-    """Mailchimp took the address after all."""
+    """What was done after all is refused no longer; what is left of it is judged again."""
     refusals = load_refusals(run.store, update.row_id)
-    if refusals.pop(email_key(update.change.email), None) is not None:
-        save_refusals(run.store, update.row_id, refusals)
+    done = {
+        *find_times(update.change, update.cause.at),
+        *find_prints(update.change, update.change.tags),
+    }
+    email = email_key(update.change.email)
+    rest = [r for r in refusals if r.email != email or done.isdisjoint(r.parts)]
+    if rest != refusals:
+        save_refusals(run.store, update.row_id, rest)
+    if any(refusal.email == email for refusal in rest):
+        mark_due(run.store, [update.row_id])
 
 
 def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Written) -> list[Change]:
@@ -164,23 +172,27 @@ def _note_refusal(
     run: Run, task: Task, update: QueuedUpdate, refusal: Refusal, reason: Reason
 ) -> bool:
     """Remember a refusal for the wish that it concerns; whether that is the last word about it."""
-    key = email_key(update.change.email)
+    change = update.change
+    new = StoredRefusal(
+        email=email_key(change.email),
+        reason=reason.value,
+        times=find_times(change, update.cause.at),
+        prints=find_prints(change, change.tags),
+    )
     refusals = load_refusals(run.store, update.row_id)
-    before = refusals.get(key)
-    change, caused_at = update.change, update.cause.at
-    at = caused_at.get("status") or max(caused_at.values(), default=LONG_AGO_TEXT)
-    data_print = print_data(change.merge_fields, change.tags) if not caused_at else ""
-    wish = (at, change.is_leaving, data_print)
-    is_same = before is not None and (before.at, before.is_leaving, before.data_print) == wish
-    count = before.count + 1 if before is not None and is_same else 1
-    retry_at = ""
-    if refusal not in _LOST_FOR_GOOD and count <= len(_PAUSES):
-        retry_at = to_text(run.clock() + _PAUSES[count - 1])
-    refusals[key] = StoredRefusal(at, reason.value, count, retry_at, change.is_leaving, data_print)
-    save_refusals(run.store, update.row_id, refusals)
+    new.count += max((r.count for r in refusals if _is_repeated(r, new)), default=0)
+    if refusal not in _LOST_FOR_GOOD and new.count <= len(_PAUSES):
+        new.retry_at = to_text(run.clock() + _PAUSES[new.count - 1])
+    rest = [r for r in refusals if r.email != new.email or not r.parts.keys() <= new.parts.keys()]
+    save_refusals(run.store, update.row_id, [*rest, new])
     if change.merge_fields or change.tags:
         mark_data_wanted(run.store, [update.row_id])
-    return not retry_at and refusal is not Refusal.COMPLIANCE
+    return not new.retry_at and refusal is not Refusal.COMPLIANCE
+
+
+def _is_repeated(before: StoredRefusal, now: StoredRefusal) -> bool:
+    """Whether a part of the same wish was refused before."""
+    return before.email == now.email and not before.parts.items().isdisjoint(now.parts.items())
 
 
 # --- nobody told what happened ----------------------------------------------------------------

@@ -27,13 +27,13 @@ from mcsync.model import (
     RowView,
     SyncStatus,
     email_key,
-    print_data,
 )
 from mcsync.reconcile.addresses import add_address_changes
 from mcsync.reconcile.agree import Heard, Word, hear_subscription, stands_for
 from mcsync.reconcile.gate import find_closed_gate, rank_email
 from mcsync.reconcile.interests import decide_interests
 from mcsync.reconcile.names import add_names
+from mcsync.reconcile.refusals import SUBSCRIBE, leave_out_refused
 
 
 def decide(person: Person, policy: Policy) -> Decision:
@@ -55,41 +55,6 @@ def decide(person: Person, policy: Policy) -> Decision:
 def _wait(decision: Decision) -> Decision:
     verdicts = tuple(replace(v, sync_status=SyncStatus.TODO) for v in decision.verdicts)
     return replace(decision, changes=(), verdicts=verdicts)
-
-
-def leave_out_refused(decision: Decision, person: Person) -> Decision:
-    """Without changes that Mailchimp has refused already; a newer human act makes a new one.
-
-    Whom to subscribe is chosen by what was refused; this is about all the others.
-    """
-    rows = {row.row_id: row for row in person.rows}
-    for planned in decision.changes:
-        row, change = rows.get(planned.row_id or 0), planned.change
-        if row is None or (change.status is not None and change.status.is_in):
-            continue
-        refused = row.refusals.get(email_key(change.email))
-        if refused is None or not _is_same_wish(planned, refused):
-            continue
-        others = tuple(each for each in decision.changes if each is not planned)
-        status = SyncStatus.TODO if refused.is_paused else SyncStatus.FAIL
-        decision = replace(decision, changes=others)
-        decision = decision.with_verdict(row.row_id, status, refused.reason)
-    return decision
-
-
-def _is_same_wish(planned: PlannedChange, refused: Refused) -> bool:
-    """Whether a change is one that was refused before.
-
-    Data that no human act with a time has caused are known by what they are, fields and tags each
-    for themselves: they are sent in operations of their own.
-    """
-    change = planned.change
-    if refused.is_leaving is not change.is_leaving or refused.reason is not Reason.REFUSED:
-        return False
-    if planned.caused_at or change.status is not None:
-        return max(planned.caused_at.values(), default=LONG_AGO) <= refused.at
-    prints = (print_data(change.merge_fields, {}), print_data({}, planned.tags))
-    return refused.data_print != "" and refused.data_print in prints
 
 
 def _decide_membership(person: Person, policy: Policy) -> Decision:
@@ -350,9 +315,8 @@ def _list_targets(person: Person, contact: ContactView, decided_at: datetime) ->
     rows = (*person.rows, *person.shared)
 
     def find_refusal(email: str) -> Refused | None:
-        refusals = (row.refusals.get(email_key(email)) for row in rows)
-        told = (r for r in refusals if r is not None and not r.is_leaving)
-        return next((r for r in told if decided_at <= r.at), None)
+        refusals = (r for row in rows for r in row.refusals if r.email == email_key(email))
+        return next((r for r in refusals if decided_at <= r.times.get(SUBSCRIBE, LONG_AGO)), None)
 
     def order(row: RowView, member: MemberView) -> tuple[object, ...]:
         is_others = row.contact_id != contact.contact_id

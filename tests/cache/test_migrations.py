@@ -18,7 +18,7 @@ from mcsync.cache.audiences import count_todo, count_unsettled, load_status
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import load_open_batches, load_queued
 from mcsync.cache.people import load_persons_of
-from mcsync.cache.rows import StoredRefusal, load_refusals
+from mcsync.cache.rows import StoredRefusal, decode_refusals, load_refusals
 from mcsync.cache.store import Store
 from mcsync.cli.build import build_run
 from mcsync.config import load_config
@@ -124,8 +124,9 @@ def test_nobody_is_a_stranger_whom_we_knew(store: Store):
 )
 def test_what_was_refused_is_refused_of_that_address_for_that_wish(store, who, reason):
     row_id = int(str(row(store, who)["id"]))
-    refusal = StoredRefusal("2026-11-22T06:01:00Z", reason)
-    assert load_refusals(store, row_id) == {f"{who}@example.org": refusal}
+    at = "2026-11-22T06:01:00Z"
+    refusal = StoredRefusal(f"{who}@example.org", reason, {"subscribe": at})
+    assert load_refusals(store, row_id) == [refusal]
     assert row(store, who)["shown"] == "fail"
     assert verdict(store, who) == ("fail", reason)
 
@@ -141,8 +142,9 @@ def test_who_was_only_about_to_be_asked_was_not_asked_yet(store: Store):
     who = "left-and-to-be-asked"
     found = row(store, who)
     assert (found["reconfirmed_at"], found["mark"], found["due"]) == (None, "redo", 0)
-    refusal = StoredRefusal("2026-11-25T06:13:00Z", "compliance-state")
-    assert load_refusals(store, int(str(found["id"]))) == {f"{who}@example.org": refusal}
+    times = {"subscribe": "2026-11-25T06:13:00Z"}
+    refusal = StoredRefusal(f"{who}@example.org", "compliance-state", times)
+    assert load_refusals(store, int(str(found["id"]))) == [refusal]
     decision = decide(person(store, who), POLICY)
     assert [planned.change.status for planned in decision.changes] == [MemberStatus.PENDING]
 
@@ -340,9 +342,10 @@ def test_a_refusal_without_a_reason_is_mailchimps(path: Path):
         sync_status="fail",
         refused_at="2026-11-22T06:01:00Z",
     )
-    assert msgspec.json.decode(str(migrate(path)["refusals"])) == {
-        "x@example.org": {"at": "2026-11-22T06:01:00Z", "reason": "refused-by-mailchimp"}
-    }
+    times = {"subscribe": "2026-11-22T06:01:00Z"}
+    assert decode_refusals(str(migrate(path)["refusals"])) == [
+        StoredRefusal("x@example.org", "refused-by-mailchimp", times)
+    ]
 
 
 WISH, BEFORE = "2026-11-24T06:00:00Z", "2026-11-20T06:00:00Z"

@@ -6,6 +6,7 @@ others stands beside them.
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -569,12 +570,12 @@ def test_a_place_that_was_deleted_is_none_and_its_word_is_known(store: Store):
     assert person.contact.place(GROUP) == Place(said=Statement(value=False, at=at(8)))
 
 
-REFUSED_AT = at(11)
+REFUSED = Refused("dino@example.org", Reason.FORGOTTEN, {"subscribe": at(11)}, {"field DOG": "1"})
 REFUSALS = [
-    pytest.param("", 12, Refused(REFUSED_AT, Reason.FORGOTTEN), id="for good"),
-    pytest.param(text(13), 12, Refused(REFUSED_AT, Reason.FORGOTTEN, True), id="for a while"),
-    pytest.param(text(13), 13, None, id="that is over"),
-    pytest.param("2027-11-22T13:00:00Z", 12, None, id="by a clock that was a year ahead"),
+    pytest.param("", 12, (REFUSED,), id="for good"),
+    pytest.param(text(13), 12, (replace(REFUSED, is_paused=True),), id="for a while"),
+    pytest.param(text(13), 13, (), id="that is over"),
+    pytest.param("2027-11-22T13:00:00Z", 12, (), id="by a clock that was a year ahead"),
 ]
 
 
@@ -582,11 +583,16 @@ REFUSALS = [
 def test_what_was_refused_counts_until_it_may_be_tried_again(store, retry_at, now, expected):
     row = add_row(store, "dino")
     with store.atomic():
-        refusal = StoredRefusal(text(11), "forgotten-email", 1, retry_at)
-        save_refusals(store, row, {"dino@example.org": refusal})
+        refusal = StoredRefusal(
+            "dino@example.org",
+            "forgotten-email",
+            {"subscribe": text(11)},
+            {"field DOG": "1"},
+            retry_at=retry_at,
+        )
+        save_refusals(store, row, [refusal])
     (person,) = load(store, now=at(now))
-    refusals = {} if expected is None else {"dino@example.org": expected}
-    assert person.rows[0].refusals == refusals
+    assert person.rows[0].refusals == expected
 
 
 def test_rivals_are_told_where_duplicates_are_skipped(store: Store):

@@ -14,7 +14,7 @@ from mcsync import model
 from mcsync.cache.data import Wanted, begin_data, save_wanted
 from mcsync.cache.people import load_persons_of
 from mcsync.cache.plain_people import CONDITION, FIELDS, SHAPE, UNREAD, Shape, load_alike
-from mcsync.cache.rows import mark_due, mark_plain
+from mcsync.cache.rows import StoredRefusal, mark_due, mark_plain
 from mcsync.cache.store import Store
 from mcsync.model import InterestPolicy, Person, Policy, Reason, RowVerdict, Side, SyncStatus
 from mcsync.reconcile.enforce import decide
@@ -214,8 +214,8 @@ class Crowd:
         return data
 
     def refuse(self, key: str) -> str:
-        refusal = {"at": self.time(), "reason": "forgotten-email"}
-        return msgspec.json.encode({key: refusal}).decode()
+        refusal = StoredRefusal(key, "forgotten-email", {"subscribe": self.time()})
+        return msgspec.json.encode([refusal]).decode()
 
     def agree(self, interests: list[str]) -> str:
         """What was agreed: about this, about other things, or about another group."""

@@ -165,8 +165,14 @@ def agree(store: Store, row_id: int) -> None:
     rows.note_agreed(store, [([row_id], [agreement])])
 
 
+COMPLIANCE = StoredRefusal(ADDRESS, "compliance-state", {"subscribe": AT})
+FORGOTTEN = StoredRefusal(
+    "other@example.org", "forgotten-email", {"subscribe": AT}, {}, 3, "2026-11-22T10:00:00Z"
+)
+
+
 def refuse(store: Store, row_id: int) -> None:
-    rows.save_refusals(store, row_id, {ADDRESS: StoredRefusal(AT, "compliance-state")})
+    rows.save_refusals(store, row_id, [COMPLIANCE])
 
 
 def judge(status: Status, due: int | None = None) -> Deed:
@@ -503,19 +509,16 @@ def test_which_failures_every_fetch_tries_again(store: Store, mark, reason, is_t
 
 # --- asking again ---------------------------------------------------------------------------------
 
-COMPLIANCE = StoredRefusal(AT, "compliance-state")
-FORGOTTEN = StoredRefusal(AT, "forgotten-email", 3, "2026-11-22T10:00:00Z")
-
 
 @pytest.mark.parametrize(
     ("asked_at", "kept"),
-    [(None, {}), (AT, {ADDRESS: COMPLIANCE})],
+    [(None, []), (AT, [COMPLIANCE])],
     ids=["nobody was asked", "a mail was asked for"],
 )
 def test_a_human_who_asks_again_has_nobody_mailed_twice_for_one_wish(store, asked_at, kept):
     row_id = add_member(store, reconfirmed_at=asked_at)
     with store.atomic():
-        refusals = {ADDRESS: COMPLIANCE, "other@example.org": FORGOTTEN}
+        refusals = [COMPLIANCE, FORGOTTEN]
         rows.save_refusals(store, row_id, refusals)
         assert rows.load_refusals(store, row_id) == refusals
         rows.mark_for_resync(store, [row_id])
@@ -528,12 +531,12 @@ def test_a_row_without_refusals_has_none_after_a_human_asked_again(store: Store)
     row_id = add_member(store, reconfirmed_at=AT)
     with store.atomic():
         rows.mark_for_resync(store, [row_id])
-    assert rows.load_refusals(store, row_id) == {}
+    assert rows.load_refusals(store, row_id) == []
     with store.atomic():
-        rows.save_refusals(store, row_id, {ADDRESS: COMPLIANCE})
-        rows.save_refusals(store, row_id, {})
-    assert rows.load_refusals(store, row_id) == {}
-    assert rows.load_refusals(store, 99) == {}
+        rows.save_refusals(store, row_id, [COMPLIANCE])
+        rows.save_refusals(store, row_id, [])
+    assert rows.load_refusals(store, row_id) == []
+    assert rows.load_refusals(store, 99) == []
 
 
 # --- what is kept ---------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 import sqlite3
 
+import msgspec
 import pytest
 
+from mcsync.cache.rows import StoredRefusal, decode_refusals
 from mcsync.lock import hold_lock
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 from tests.scenario.telling import Teller, tell
@@ -86,22 +88,21 @@ def test_it_forgets_what_was_refused_but_not_who_was_asked(bedrock: Bedrock, tel
     bedrock.add_both("fred@example.org")
     bedrock.sync()
     at = "2026-11-22T05:00:00Z"
+    forgotten = StoredRefusal("fred@example.org", "forgotten-email", {"subscribe": at})
+    asked = StoredRefusal("old@example.org", "compliance-state", {"subscribe": at})
     with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
         db.execute(
-            "UPDATE civicrm_mailchimpsync_cache SET mark = 'fail', refusals = json_object("
-            " email_key, json_object('at', ?1, 'reason', 'forgotten-email'),"
-            " 'old@example.org', json_object('at', ?1, 'reason', 'compliance-state')),"
+            "UPDATE civicrm_mailchimpsync_cache SET mark = 'fail', refusals = ?2,"
             " reconfirmed_at = ?1",
-            (at,),
+            (at, msgspec.json.encode([forgotten, asked]).decode()),
         )
     assert tell("resync", "--failed").code == 0
     with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
         row = db.execute(
-            "SELECT sync_status, refusals ->> '$.\"fred@example.org\"',"
-            " refusals ->> '$.\"old@example.org\".at', reconfirmed_at"
-            " FROM civicrm_mailchimpsync_cache"
+            "SELECT sync_status, reconfirmed_at, refusals FROM civicrm_mailchimpsync_cache"
         ).fetchone()
-    assert row == ("todo", None, at, at)
+    assert row[:2] == ("todo", at)
+    assert decode_refusals(row[2]) == [asked]
 
 
 def test_nothing_is_marked_when_one_of_them_is_unknown(bedrock: Bedrock, tell: Teller):

@@ -993,7 +993,6 @@ def test_damaged_results_of_a_refusal_ask_once_a16(cron: Cron):
     assert cron.stand("rita") == Stand("pending", "Added", "ok")
 
 
-@pytest.mark.xfail(strict=True, reason="a refusal is kept for the whole change, not for its part")
 def test_an_address_changes_after_an_interest_was_refused_for_good_a1(cron: Cron):
     """Mailchimp never takes Pam's interest; days later staff change her address."""
     pam = cron.add_some("pam", "quinn")["pam"]

@@ -39,6 +39,7 @@ from mcsync.model import (
 )
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.people import split
+from mcsync.reconcile.refusals import SUBSCRIBE
 
 GROUP, VOLUNTEERS = 111, 222
 VOLUNTEERING = "cccccccccc"
@@ -217,8 +218,9 @@ def _refused(
     paused: bool,
 ) -> RowView:
     if refused is not None:
-        told = Refused(at(refused[0]), refused[1], paused)
-        row = replace(row, refusals={email_key(email): told})
+        times = {SUBSCRIBE: at(refused[0])}
+        told = Refused(email_key(email), refused[1], times, is_paused=paused)
+        row = replace(row, refusals=(told,))
     if reconfirmed is not None:
         row = replace(row, reconfirmed_at=at(reconfirmed))
     return row

@@ -351,10 +351,10 @@ def test_asked_to_confirm_is_only_who_was_refused_for_this_wish_and_not_asked_ye
                 continue
             wish_at = planned.caused_at["status"]
             (row,) = (r for r in (*someone.rows, *someone.shared) if r.row_id == planned.row_id)
-            refusal = row.refusals[email_key(planned.change.email)]
+            [refusal] = [r for r in row.refusals if r.email == email_key(planned.change.email)]
             assert policy.may_reconfirm
             assert refusal.reason is Reason.COMPLIANCE
-            assert wish_at <= refusal.at
+            assert wish_at <= refusal.times["subscribe"]
             assert row.reconfirmed_at is None or row.reconfirmed_at < wish_at
 
 
