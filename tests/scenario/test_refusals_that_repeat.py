@@ -178,6 +178,31 @@ def test_data_that_pass_after_a_while_are_sent_b8(
     assert_at_peace(with_data)
 
 
+def test_other_data_do_not_wait_for_what_is_always_refused_b8(
+    with_data: Bedrock, mcsync: CommandLine
+):
+    """Mailchimp never takes Pam's nickname; what comes later is sent, and the rest stays told."""
+    pam = with_data.add_both(PAM)
+    with_data.sync_until_quiet()
+    nickname = with_data.town.mailchimp.refuse(
+        PAM, PROBLEMS["bad-request"](PAM), times=None, body="Pammy"
+    )
+    change_field(with_data, pam)
+    list(run_for_two_days(with_data, mcsync))
+    assert nickname.hits == TRIES
+    give_tag(with_data, pam)
+    change_name(with_data, pam)
+    list(run_for_two_days(with_data, mcsync))
+    member = with_data.town.mailchimp.member(LIST, PAM)
+    assert member is not None
+    assert ("Pamela" in str(member["merge_fields"]), "Bowling" in str(member["tags"])) == (
+        True,
+        True,
+    )
+    assert nickname.hits == TRIES
+    assert row_status(with_data, PAM) == ("fail", "refused-by-mailchimp")
+
+
 @pytest.mark.parametrize("times", [1, 3, 4])
 def test_what_passes_after_a_while_is_done_b8(bedrock: Bedrock, mcsync: CommandLine, times: int):
     pam = bedrock.add_contact(PAM)
