@@ -19,6 +19,20 @@ class CutFetch(msgspec.Struct, rename="camel"):
     reached: str | None
 
 
+class HeldPlan(msgspec.Struct, rename="camel"):
+    """What of an audience's plan is held, and since when.
+
+    `sizes`: how many people of each kind, by its name; `told_at` and `told`: when somebody was
+    last told of it, and how many they were then.
+    """
+
+    why: str
+    since: str
+    sizes: dict[str, int] = {}
+    told_at: str = ""
+    told: dict[str, int] = {}
+
+
 class AudienceStatus(msgspec.Struct, rename="camel"):
     """What the cache remembers of an audience between runs. All times as text, UTC.
 
@@ -51,7 +65,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     gone_interests: list[str] = []
     stopped_interests: list[str] = []
     spent_trust: dict[str, str] = {}
-    held_plan: dict[str, str | int] = {}
+    held_plan: HeldPlan | None = None
 
 
 def load_status(store: Store, list_id: str) -> AudienceStatus:

@@ -83,6 +83,7 @@ def open_run(
         from mcsync.cli.copying import open_cache
         from mcsync.cli.plan import tell_changes
         from mcsync.cli.progress import show_progress
+        from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
 
         with open_cache(cache, is_dry_run=tells.is_dry_run) as store:
@@ -97,6 +98,8 @@ def open_run(
                     is_dry_run=tells.is_dry_run,
                 )
                 run.deadline = deadline
+                if is_forced and not state.lists:
+                    refuse_blunt_force(run)
                 try:
                     yield run
                 except OutOfTime:

@@ -100,8 +100,9 @@ def _tell(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
     """
     held = standing.status.held_plan
     if held:
-        yield "held", f"{held.get('why')}; since {held.get('since')}"
-        yield "", "if this is meant: mcsync sync --force; to look first: mcsync sync --dry-run"
+        this = f"mcsync sync --list {standing.watched.list_id}"
+        yield "held", f"{held.why}; since {held.since}"
+        yield "", f"if this is meant: {this} --force; to look first: {this} --dry-run"
     if standing.status.fetch_no and not standing.status.is_fetched:
         yield "fetch", "the last one did not come to its end; nothing is judged until one does"
     yield from _tell_work(standing)

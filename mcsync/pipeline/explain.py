@@ -127,7 +127,7 @@ def _explain_audience(
             decision=decision,
             steps=tuple(tell_steps(decision, policy)),
             is_waiting=is_waiting,
-            held=str(status.held_plan["why"]) if status.held_plan.get("why") else None,
+            held=status.held_plan.why if status.held_plan else None,
             advice=advise(person, policy, decision, is_waiting=is_waiting),
             changes=tuple(_load_changes(store, watched, person, facts.values())),
             updates=tuple(load_updates(store, ids, MOST)),

@@ -7,8 +7,10 @@ its first write; what CiviCRM needs is written at once, what Mailchimp needs is 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from mcsync.cache.audiences import (
+    HeldPlan,
     count_subscribed,
     count_todo,
     load_status,
@@ -21,7 +23,7 @@ from mcsync.cache.people import load_persons_of
 from mcsync.cache.plans import find_plan_end, forget_plan
 from mcsync.cache.rows import mark_data_due, mark_everyone
 from mcsync.cache.times import from_text, to_text
-from mcsync.errors import GuardTripped, PartialFailure
+from mcsync.errors import GuardTripped, PartialFailure, UsageError
 from mcsync.model import LONG_AGO, MergeField, Policy, Side
 from mcsync.pipeline.batches import read_overdue
 from mcsync.pipeline.carry_out import carry_out
@@ -31,11 +33,13 @@ from mcsync.pipeline.data import (
     note_data_synced,
 )
 from mcsync.pipeline.judge import make_plan, only_push_smart_groups, plan_people
-from mcsync.pipeline.run import Run, Task, with_trust
-from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses
+from mcsync.pipeline.run import Run, Task, is_over, with_trust
+from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has_grown
 from mcsync.reconcile.names import NAME_TAGS
 
 log = logging.getLogger("mcsync.reconcile")
+
+_A_DAY = timedelta(days=1)
 
 
 def reconcile(run: Run, trust: Mapping[str, Mapping[str, Side]] | None = None) -> None:
@@ -74,7 +78,7 @@ def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side]) -> None
         held = _guard(run, task, size)
         _carry_out(run, task, held)
     else:
-        _note_held(run, task, {})
+        _note_held(run, task, {}, {})
     if with_data:
         note_data_synced(run, task)
 
@@ -181,29 +185,74 @@ def _guard(run: Run, task: Task, size: PlanSize) -> frozenset[Kind]:
     if run.is_dry_run:
         run.report(task).would_be_held = "; ".join(excesses.values()) or None
         return frozenset()
-    if run.is_forced:
+    sizes = {kind.value: size[kind] for kind in excesses}
+    if run.is_forced and _was_told(run, status.held_plan, sizes):
         excesses = {}
-    _note_held(run, task, excesses)
+    _note_held(run, task, excesses, sizes)
     return frozenset(excesses)
 
 
-def _note_held(run: Run, task: Task, excesses: Mapping[Kind, str]) -> None:
+def refuse_blunt_force(run: Run) -> None:
+    """Refuse to force all of several audiences at once, where nobody said which is meant.
+
+    Raises: UsageError, before anything is done.
+    """
+    plans = [(task, load_status(run.store, task.list_id).held_plan) for task in run.tasks]
+    found = [(task.list_id, f"{task.name}: {plan.why}") for task, plan in plans if plan]
+    if len(found) > 1:
+        raise UsageError(
+            f"--force: {len(found)} audiences are held",
+            hint="look at each, and add --list with the one that is meant",
+            problems=tuple(found),
+        )
+
+
+def _was_told(run: Run, held: HeldPlan | None, sizes: Mapping[str, int]) -> bool:
+    """Whether what is to be forced is what somebody was told of: that, and hardly more.
+
+    Of an audience that was named alone everything is meant.
+    """
+    if held is None:
+        return len(run.tasks) == 1
+    return not has_grown(sizes, held.told or held.sizes)
+
+
+def _note_held(
+    run: Run, task: Task, excesses: Mapping[Kind, str], sizes: Mapping[str, int]
+) -> None:
     """Remember what is held, and since when; the rules have been followed once nothing is."""
     status = load_status(run.store, task.list_id)
-    before, why = dict(status.held_plan), "; ".join(excesses.values())
-    status.held_plan = {}
+    before, status.held_plan = status.held_plan, None
     if excesses:
-        since = before.get("since") or to_text(run.clock())
-        status.held_plan = {"why": why, "since": since, "kinds": " ".join(sorted(excesses))}
+        held, is_news = _hold(run, before, "; ".join(excesses.values()), dict(sizes))
+        status.held_plan = held
+        run.report(task).held = _tell_held(task, held, is_news=is_news)
     else:
         status.is_strict = False
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
-    if excesses:
-        held = GuardTripped(
-            f"{task.name}: {why}; that is held, everything else was done",
-            hint=f'if this is meant, run "mcsync sync --list {task.list_id} --force" once; else'
-            " put it right in CiviCRM or at Mailchimp",
-        )
-        held.is_news = why != before.get("why")
-        run.report(task).held = held
+
+
+def _hold(
+    run: Run, before: HeldPlan | None, why: str, sizes: dict[str, int]
+) -> tuple[HeldPlan, bool]:
+    """What is held now, and whether that is to be told.
+
+    It is told once, then once a day, and again when it has grown by a tenth.
+    """
+    now = to_text(run.clock())
+    if before is None:
+        return HeldPlan(why, now, sizes, now, sizes), True
+    if is_over(before.told_at, _A_DAY, run.clock()) or has_grown(sizes, before.told):
+        return HeldPlan(why, before.since, sizes, now, sizes), True
+    return HeldPlan(why, before.since, sizes, before.told_at, before.told), False
+
+
+def _tell_held(task: Task, held: HeldPlan, *, is_news: bool) -> GuardTripped:
+    trouble = GuardTripped(
+        f"{task.name}: {held.why}; that is held, everything else was done",
+        hint=f'if this is meant, run "mcsync sync --list {task.list_id} --force" once; else'
+        " put it right in CiviCRM or at Mailchimp",
+    )
+    trouble.is_news = is_news
+    return trouble

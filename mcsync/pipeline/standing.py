@@ -116,6 +116,10 @@ class Standing:
         spent = self.spent_trust
         return {k: s.value for k, s in self.watched.trust_override.items() if k not in spent}
 
+    def _describe_held(self) -> dict[str, object] | None:
+        held = self.status.held_plan
+        return {"why": held.why, "since": held.since, "sizes": held.sizes} if held else None
+
     def as_dict(self) -> dict[str, object]:
         """For `--json`; names that the stages use, too, mean the same here."""
         since = self.waiting_since
@@ -147,7 +151,7 @@ class Standing:
             "failed_reasons": _describe(self.failed),
             "left_alone": sum(each.count for each in self.left_alone),
             "left_alone_reasons": _describe(self.left_alone),
-            "held_plan": dict(self.status.held_plan) or None,
+            "held_plan": self._describe_held(),
             "trust_pending": self.pending_trust,
             "trust_spent": self.spent_trust,
         }

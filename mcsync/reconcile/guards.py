@@ -191,6 +191,15 @@ def find_excesses(
     return found
 
 
+def has_grown(sizes: Mapping[str, int], told: Mapping[str, int]) -> bool:
+    """Whether a plan has grown by more than a tenth in any kind since it was told.
+
+    Of contacts that are no longer seen it was told, whatever follows from that.
+    """
+    unseen = told.get(Kind.UNSEEN, 0)
+    return any(count > max(told.get(kind, 0), unseen) * 1.1 for kind, count in sizes.items())
+
+
 def sum_up(kinds: Iterable[frozenset[Kind]]) -> PlanSize:
     """How many decisions are of each kind."""
     size: PlanSize = Counter()

@@ -1,7 +1,11 @@
 """Guards: a plan that is too large waits for a human, and harms nobody meanwhile."""
 
+from contextlib import closing
+from itertools import pairwise
+
 import pytest
 
+from mcsync.cache.audiences import load_status
 from mcsync.errors import GuardTripped
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 
@@ -63,20 +67,46 @@ def test_force_carries_out_exactly_the_held_plan_once(guarded: Bedrock):
     assert count_subscribed(guarded) == 30
 
 
-def test_a_held_plan_is_news_once_and_again_when_it_changes(guarded: Bedrock):
+def test_a_held_plan_is_news_once_a_day_and_when_it_has_grown_by_a_tenth(guarded: Bedrock):
     contacts = settle(guarded, 60)
-    for contact in contacts[:30]:
-        guarded.town.civicrm.remove_from_group(contact, GROUP)
-    news = []
-    for run in range(288):  # a day of cron
-        guarded.pass_time(minutes=4)
-        if run == 200:
-            guarded.town.civicrm.remove_from_group(contacts[30], GROUP)
+    more = {0: contacts[:30], 10: contacts[30:33], 40: [contacts[33]]}  # 30, 33, 34
+    news, since = [], set()
+    for run in range(24 * 4 + 50):  # two days of cron, every half an hour
+        for contact in more.get(run, ()):
+            guarded.town.civicrm.remove_from_group(contact, GROUP)
+        guarded.pass_time(minutes=29)
         with pytest.raises(GuardTripped) as held:
             guarded.sync()
-        news.append(held.value.is_news)
-    assert [number for number, is_news in enumerate(news) if is_news] == [0, 200]
+        if held.value.is_news:
+            news.append((run, held.value.message.split()[4]))
+        with closing(guarded.open_store()) as store:
+            plan = load_status(store, LIST).held_plan
+            assert plan is not None
+            since.add(plan.since)
+    assert [count for _, count in news] == ["30", "34", "34", "34"]
+    assert [number for number, _ in news[:2]] == [0, 40]
+    assert all(48 <= later - run <= 50 for (run, _), (later, _) in pairwise(news[1:]))
+    assert len(since) == 1
     assert count_subscribed(guarded) == 60
+
+
+def test_force_takes_what_was_told_and_hardly_more(guarded: Bedrock):
+    """Half an office is removed by mistake, between the mail and what the admin does about it."""
+    contacts = settle(guarded, 60)
+    for contact in contacts[:20]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped, match="would unsubscribe 20"):
+        guarded.sync()
+    for contact in contacts[20:50]:
+        guarded.town.civicrm.remove_from_group(contact, GROUP)
+    guarded.pass_time(minutes=1)
+    with pytest.raises(GuardTripped, match="would unsubscribe 50") as held:
+        guarded.sync(is_forced=True)
+    assert held.value.is_news
+    assert count_subscribed(guarded) == 60
+    guarded.sync(is_forced=True)
+    assert count_subscribed(guarded) == 10
 
 
 def test_people_who_leave_by_themselves_are_never_held(guarded: Bedrock):

@@ -195,3 +195,34 @@ def test_who_is_added_to_both_groups_is_in_after_one_run_f8(twin: Bedrock):
         assert status_in(twin, list_id, "barney@example.org") == "subscribed"
         assert row_status(twin, "barney@example.org", list_id)[0] == "ok"
     assert_at_peace(twin)
+
+
+def test_force_asks_which_of_two_held_audiences_is_meant_b10(twin: Bedrock, mcsync: CommandLine):
+    """The main audience is meant; the choir is a slip, and nobody in it may be lost by the way."""
+    twin.safety = {}
+    singers = [f"singer{number}@example.org" for number in range(30)]
+    for email in singers:
+        contact = twin.add_both(email)
+        twin.town.civicrm.add_to_group(contact, OTHER_GROUP)
+        twin.town.mailchimp.import_member(OTHER, email)
+    twin.sync_until_quiet()
+    for email in singers[:15]:
+        [contact] = twin.town.civicrm.contacts_by_email(email)
+        for group in (GROUP, OTHER_GROUP):
+            twin.town.civicrm.remove_from_group(contact.id, group)
+    twin.pass_time(minutes=1)
+    held = mcsync("sync", "--wait")
+    assert held.code == 4
+    for list_id in (LIST, OTHER):
+        assert f"mcsync sync --list {list_id} --force" in held.err
+    before = twin.town.requests
+    refused = mcsync("sync", "--wait", "--force")
+    assert (refused.code, twin.town.requests) == (2, before)
+    assert "--list" in refused.err
+    assert mcsync("sync", "--wait", "--force", "--list", LIST).code == 0
+    assert mcsync("sync", "--wait").code == 4
+    assert [status_in(twin, LIST, email) for email in singers[:15]] == ["unsubscribed"] * 15
+    assert [status_in(twin, OTHER, email) for email in singers] == ["subscribed"] * 30
+    # Only the choir is held now: which is meant is clear.
+    assert mcsync("sync", "--wait", "--force").code == 0
+    assert [status_in(twin, OTHER, email) for email in singers[:15]] == ["unsubscribed"] * 15

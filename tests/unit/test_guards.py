@@ -28,6 +28,7 @@ from mcsync.reconcile.guards import (
     PlanSize,
     Rulebook,
     find_excesses,
+    has_grown,
     may_be_done_alone,
     measure,
     sum_up,
@@ -262,3 +263,21 @@ def test_what_is_allowed_for_many_is_allowed_for_fewer(ceiling, count, fewer, of
 @given(ceilings, st.integers(0, NEVER_BELOW - 1), counts)
 def test_no_guard_ever_trips_below_ten_people(ceiling, count, of):
     assert ceiling.allows(count, of)
+
+
+GROWTH = [
+    ({"unsubscribes": 30}, {"unsubscribes": 30}, False),
+    ({"unsubscribes": 33}, {"unsubscribes": 30}, False),
+    ({"unsubscribes": 34}, {"unsubscribes": 30}, True),
+    ({"unsubscribes": 12}, {"unsubscribes": 30}, False),
+    ({"unsubscribes": 30, "removals": 11}, {"unsubscribes": 30}, True),
+    ({"additions": 30}, {"unsubscribes": 30}, True),
+    ({"unsubscribes": 20}, {"contacts-not-seen": 20}, False),
+    ({"unsubscribes": 30}, {"contacts-not-seen": 20}, True),
+    ({}, {"unsubscribes": 30}, False),
+]
+
+
+@pytest.mark.parametrize(("sizes", "told", "expected"), GROWTH)
+def test_a_plan_that_was_told_has_grown_by_more_than_a_tenth_or_not(sizes, told, expected):
+    assert has_grown(sizes, told) is expected
