@@ -169,7 +169,8 @@ class MemberChange:
 
     `member_id` is None for somebody who is not a member yet. `email` is the address the member
     has, or shall have when created; `new_email` changes the address of an existing member.
-    `is_archiving` removes the member by archiving and excludes everything else.
+    `is_archiving` removes the member by archiving and excludes everything else. With
+    `skips_validation` required merge fields may be missing; no batch can say so.
     """
 
     email: str
@@ -180,6 +181,7 @@ class MemberChange:
     merge_fields: Mapping[str, str] = field(default_factory=dict)
     interests: Mapping[str, bool] = field(default_factory=dict)
     tags: Mapping[str, bool] = field(default_factory=dict)
+    skips_validation: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -230,6 +232,7 @@ class Refusal(StrEnum):
     EXISTS = "member-exists"
     NOT_FOUND = "not-found"
     TEMPORARY = "temporary"
+    MERGE_FIELDS = "merge-fields"
     INVALID = "refused"
 
 
@@ -238,7 +241,8 @@ class Outcome:
     """What became of one operation.
 
     `member` is the member as the answer showed it, None where the answer had no body;
-    `refusal` and `error` (Mailchimp's own words) are set when `is_success` is False.
+    `refusal` and `error` (Mailchimp's own words) are set when `is_success` is False;
+    `merge_tags` are the merge fields that it complains of.
     """
 
     operation_id: str
@@ -247,6 +251,7 @@ class Outcome:
     member: Member | None = None
     refusal: Refusal | None = None
     error: str = ""
+    merge_tags: tuple[str, ...] = ()
 
 
 # --- CiviCRM ----------------------------------------------------------------------------------
@@ -539,7 +544,8 @@ class Refused:
 
     `email` is the address as it is compared. `times` tells the time of each wish, `prints` the
     fingerprints of the parts that no human act with a time has caused (`reconcile.refusals`).
-    `is_paused`: it may be tried again later, and it is not later yet.
+    `is_paused`: it may be tried again later, and it is not later yet. `lacks_field`: all that was
+    wrong is that the member has no value for a required merge field.
     """
 
     email: str
@@ -547,6 +553,7 @@ class Refused:
     times: Mapping[str, datetime] = field(default_factory=dict)
     prints: Mapping[str, str] = field(default_factory=dict)
     is_paused: bool = False
+    lacks_field: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import msgspec
 
+from mcsync.cache.data import TAKES_DATA
 from mcsync.cache.store import Store
 from mcsync.model import EntityTag
 
@@ -182,14 +183,14 @@ def load_unread_contacts(store: Store, kind: str, after: int, limit: int) -> lis
 
 # --- both -----------------------------------------------------------------------------------------
 
-_FIND_DIFFERING = """
+_FIND_DIFFERING = f"""
 SELECT DISTINCT c.civicrm_contact_id
 FROM civicrm_mailchimpsync_cache c
 LEFT JOIN civicrm_mailchimpsync_contact_data d
     ON d.kind = :kind AND d.contact_id = c.civicrm_contact_id
 WHERE c.mailchimp_list_id = :list_id AND c.civicrm_contact_id IS NOT NULL
-  AND c.mailchimp_status IN ('subscribed', 'pending') AND c.sync_status <> 'fail'
-  AND (nullif(d.value, '{}') IS NOT nullif(json_extract(c.civicrm_data, :seen), '{}')
+  AND {TAKES_DATA}
+  AND (nullif(d.value, '{{}}') IS NOT nullif(json_extract(c.civicrm_data, :seen), '{{}}')
     OR (:as_what <> '' AND json_extract(c.civicrm_data, :seen) IS NOT NULL
         AND json_extract(c.civicrm_data, :as) IS NOT :as_what))
 """

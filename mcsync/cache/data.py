@@ -41,13 +41,18 @@ _encode = msgspec.json.Encoder().encode
 _decode_data = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
 _decode_wanted = msgspec.json.Decoder(Wanted).decode
 
+# Whose data are kept up to date: who is in, unless a rule leaves them alone.
+TAKES_DATA = """
+(c.mailchimp_status IN ('subscribed', 'pending')
+  AND (c.sync_status <> 'fail' OR c.sync_reason = 'refused-by-mailchimp'))
+"""
 # Rows of contacts, to be judged or in, about which nothing is under way.
-_CONCERNED = """
+_CONCERNED = f"""
 FROM civicrm_mailchimpsync_cache c
 JOIN civicrm_mailchimpsync_contact k ON k.contact_id = c.civicrm_contact_id AND k.is_deleted = 0
 WHERE c.mailchimp_list_id = :list_id
   AND (c.sync_status = 'todo'
-    OR (c.sync_status <> 'fail' AND c.mailchimp_status IN ('subscribed', 'pending')))
+    OR {TAKES_DATA})
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
     WHERE u.mailchimpsync_cache_id = c.id AND u.completed = 0
       AND u.mailchimpsync_batch_id IS NOT NULL)

@@ -203,6 +203,18 @@ def claim(
         return _claim_rows(store, list_id, account, rows, CLAIMED, now, claimed_at)
 
 
+def find_unbatchable(store: Store, list_id: str) -> list[int]:
+    """Rows with a queued update that can only be sent by a direct call."""
+    rows = store.query(
+        "SELECT DISTINCT c.id FROM civicrm_mailchimpsync_update u"
+        " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id"
+        " WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_id = ?"
+        " AND json_extract(u.data, '$.skips_validation') ORDER BY c.id",
+        (list_id,),
+    )
+    return [row[0] for row in rows]
+
+
 def has_queued(store: Store, list_id: str) -> bool:
     """Whether anything of the audience could be sent now."""
     return bool(store.query(_LOAD_QUEUED, {"list": list_id, "limit": 1}).fetchall())

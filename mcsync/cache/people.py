@@ -9,7 +9,7 @@ cost a look at the whole audience.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -252,6 +252,21 @@ def load_under_way_rows(store: Store, among: str) -> set[int]:
 _LONGEST_PAUSE_S = 86_400
 
 
+def load_refused(
+    store: Store, row_ids: Iterable[int], now: datetime
+) -> dict[int, tuple[Refused, ...]]:
+    """What Mailchimp refused of these rows' members, as `RowView.refusals` tells it."""
+    rows = store.query(
+        f"SELECT id, email_key, refusals FROM {TABLE} WHERE refusals IS NOT NULL"
+        " AND id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
+    )
+    return {
+        row_id: tuple(each for each in _read_refusals(text, now) if each.email == key)
+        for row_id, key, text in rows.fetchall()
+    }
+
+
 def _read_refusals(text: str, now: datetime) -> Iterator[Refused]:
     current = to_text(now)
     for refusal in decode_refusals(text):
@@ -264,7 +279,7 @@ def _read_refusals(text: str, now: datetime) -> Iterator[Refused]:
             continue
         times = {part: from_text(at) for part, at in refusal.times.items()}
         reason = Reason(refusal.reason)
-        yield Refused(refusal.email, reason, times, refusal.prints, is_paused)
+        yield Refused(refusal.email, reason, times, refusal.prints, is_paused, refusal.lacks_field)
 
 
 def _read_agreed(text: str) -> dict[str, Agreed]:

@@ -346,7 +346,8 @@ def prepare_address(store: Store, list_id: str, row_id: int, email: str) -> bool
 class StoredRefusal(msgspec.Struct, omit_defaults=True):
     """A `Refused` as it is kept: how often, and until when it is not to be tried again.
 
-    `retry_at` is when it may be tried again; empty: never for this wish.
+    `retry_at` is when it may be tried again; empty: never for this wish, or, where it
+    `lacks_field`, at once, in another way.
     """
 
     email: str
@@ -355,6 +356,7 @@ class StoredRefusal(msgspec.Struct, omit_defaults=True):
     prints: dict[str, str] = {}
     count: int = 1
     retry_at: str = ""
+    lacks_field: bool = False
 
     @property
     def parts(self) -> dict[str, str]:
@@ -501,10 +503,12 @@ def _mark_in_chunks(store: Store, list_id: str, which: str) -> None:
             )
 
 
-def mark_wanted(store: Store) -> None:
-    """Have the rows judged of which a plugin wants something; call inside a transaction."""
+def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
+    """Have these rows judged, of which a plugin wants something; call inside a transaction."""
     store.query(
-        f"UPDATE {TABLE} SET due = due + 1 WHERE id IN (SELECT row_id FROM temp.wanted) AND due = 0"
+        f"UPDATE {TABLE} SET due = due + 1"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND due = 0",
+        (ids_of(row_ids),),
     )
 
 

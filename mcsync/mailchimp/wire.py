@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -86,6 +86,9 @@ class WireFieldError(msgspec.Struct):
     message: str = ""
 
 
+_MERGE_TAG = re.compile(r"[A-Z0-9_]{1,10}")  # the member's own properties are in lower case
+
+
 class WireProblem(msgspec.Struct):
     """Mailchimp's error document; `type` is left alone: it has changed over the years."""
 
@@ -96,6 +99,12 @@ class WireProblem(msgspec.Struct):
     def __str__(self) -> str:
         fields = "; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in self.errors)
         return ". ".join(part.strip(" .") for part in (self.title, self.detail, fields) if part)
+
+    @property
+    def merge_tags(self) -> tuple[str, ...]:
+        """The merge fields that it complains of, where it complains of nothing else."""
+        names = [each.field.removeprefix("merge_fields.") for each in self.errors]
+        return tuple(names) if all(map(_MERGE_TAG.fullmatch, names)) else ()
 
 
 class WireStats(msgspec.Struct):
@@ -288,6 +297,13 @@ def write_change(list_id: str, change: MemberChange) -> Call:
     member_id = change.member_id or subscriber_hash(change.email)
     path = f"/lists/{list_id}/members/{member_id}"
     _check_is_one_request(change)
+    call = _write_change(path, change)
+    if change.skips_validation:
+        return replace(call, path=f"{call.path}?skip_merge_validation=true")
+    return call
+
+
+def _write_change(path: str, change: MemberChange) -> Call:
     if change.is_archiving:
         return Call("DELETE", path)
     if change.tags:
@@ -322,6 +338,8 @@ def _check_is_one_request(change: MemberChange) -> None:
         raise ValueError("a member cannot be created without a status")
     if change.member_id is None and change.new_email is not None:
         raise ValueError("only an existing member can change its address")
+    if change.skips_validation and (change.is_archiving or change.tags):
+        raise ValueError("only a member's own properties are validated")
     if change.status in (MemberStatus.ARCHIVED, MemberStatus.TRANSACTIONAL):
         raise ValueError(f"Mailchimp does not accept the status {change.status}")
 
@@ -335,6 +353,7 @@ _REFUSALS = (  # title and detail, as recorded (facts, section 1); the first tha
     (r"has signed up to a lot of lists", Refusal.TEMPORARY),
     (r"status is .?cleaned", Refusal.CLEANED),
     (r"Member Exists", Refusal.EXISTS),
+    (r"merge fields were invalid", Refusal.MERGE_FIELDS),
 )
 
 
@@ -361,11 +380,14 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
     """
     if 200 <= status < 300:
         return Outcome(operation_id, True, status, member=_read_member_of(answer))
-    words = ""
+    problem = WireProblem()
     if answer.strip() not in (b"", b"null"):
-        words = str(decode_json(answer, WireProblem))
-    words = words or f"HTTP {status}"
-    return Outcome(operation_id, False, status, refusal=read_refusal(status, words), error=words)
+        problem = decode_json(answer, WireProblem)
+    words, tags = str(problem) or f"HTTP {status}", problem.merge_tags
+    refusal = read_refusal(status, words)
+    if refusal is Refusal.INVALID and tags:
+        refusal = Refusal.MERGE_FIELDS
+    return Outcome(operation_id, False, status, refusal=refusal, error=words, merge_tags=tags)
 
 
 def _read_member_of(answer: bytes) -> Member | None:

@@ -36,7 +36,7 @@ from mcsync.errors import ProtocolError, RemoteUnavailable
 from mcsync.model import Batch, MemberStatus, Outcome, Refusal
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.judge import judge_quietly
-from mcsync.pipeline.results import apply_outcome, settle_by_reading
+from mcsync.pipeline.results import apply_outcome, settle_by_reading, tell_refused_data
 from mcsync.pipeline.run import Run, Task, count_of, is_over
 
 log = logging.getLogger("mcsync.batches")
@@ -67,6 +67,7 @@ def process_batches(run: Run) -> int:
                     touched |= row_ids
                 else:
                     running += 1
+            tell_refused_data(run, task)
             judge_quietly(run, task, sorted(touched))
     return running
 

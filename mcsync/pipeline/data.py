@@ -45,6 +45,7 @@ from mcsync.cache.data import (
     save_wanted,
 )
 from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.people import load_refused
 from mcsync.cache.rows import mark_wanted
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ProtocolError
@@ -64,6 +65,7 @@ from mcsync.model import (
 from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.names import stays_in
+from mcsync.reconcile.refusals import without_prints
 
 log = logging.getLogger("mcsync.data")
 
@@ -101,7 +103,8 @@ def check_for_data_updates(run: Run, task: Task, merge_fields: Sequence[MergeFie
     for wanted in load_all_wanted(run.store):
         _leave_out_sent(run, wanted)
     with run.store.atomic():
-        mark_wanted(run.store)
+        for wanted in load_all_wanted(run.store):
+            mark_wanted(run.store, _leave_out_refused(run, wanted))
 
 
 def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) -> None:
@@ -150,6 +153,17 @@ def _leave_out_sent(run: Run, wanted: Mapping[int, Wanted]) -> None:
         keep_metadata(run.store, {i: rest[i].metadata for i in settled if rest[i].metadata})
         drop_wanted(run.store, settled)
         save_wanted(run.store, {i: each for i, each in rest.items() if i not in set(settled)})
+
+
+def _leave_out_refused(run: Run, wanted: Mapping[int, Wanted]) -> list[int]:
+    """Rows of which something is wanted that Mailchimp has not refused."""
+    refused = load_refused(run.store, list(wanted), run.clock())
+    prints = {i: {p for r in each for p in r.prints.items()} for i, each in refused.items()}
+    return [
+        row_id
+        for row_id, each in wanted.items()
+        if row_id not in prints or any(without_prints(each.merge_fields, each.tags, prints[row_id]))
+    ]
 
 
 def subtract_sent(wanted: Wanted, sent: Sent) -> Wanted:

@@ -25,7 +25,7 @@ from mcsync.model import Decision, Member, Operation, Refusal, email_key
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.judge import plan_people
 from mcsync.pipeline.reconcile import adapt_rules
-from mcsync.pipeline.results import apply_outcome, settle_by_reading
+from mcsync.pipeline.results import apply_outcome, settle_by_reading, tell_refused_data
 from mcsync.pipeline.run import Run, Task
 
 log = logging.getLogger("mcsync")
@@ -120,11 +120,13 @@ def settle(
         carry_out(run, task, begin)
         judged = {row.row_id for p in people for row in (*p.rows, *p.shared)}
         judged |= set(find_rows(run.store, task.list_id, addresses, contact_id))
-        if not _send(run, task, sorted(judged)):
+        is_over = not send_directly(run, task, sorted(judged))
+        tell_refused_data(run, task)
+        if is_over:
             return
 
 
-def _send(run: Run, task: Task, row_ids: Sequence[int]) -> bool:
+def send_directly(run: Run, task: Task, row_ids: Sequence[int]) -> bool:
     """Send what is queued for these rows by direct calls; False when nothing was.
 
     Claimed like a batch, so that after a crash the members are read to find out what was done.

@@ -150,6 +150,7 @@ def judge_quietly(run: Run, task: Task, row_ids: Sequence[int]) -> None:
     needed = {row.row_id for p, d in judged if _is_open(d) for row in p.shared}
     if run.with_data:  # of which nothing is known here
         needed |= load_data_due(run.store, row_ids)
+        needed |= {row.row_id for p, _ in judged for row in p.rows if row.refusals}
     with run.store.atomic():
         _note_right(run, [(p, d) for p, d in judged if d.is_empty and _may_leave(p, needed)])
 

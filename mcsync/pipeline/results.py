@@ -1,6 +1,7 @@
 """Applying one outcome: the member as Mailchimp shows it now, and what is known of the update."""
 
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 
 from mcsync.cache.data import note_sent
@@ -27,6 +28,7 @@ from mcsync.cache.trail import Change, note_changes
 from mcsync.model import (
     SUBSCRIPTION,
     Member,
+    MemberChange,
     MemberStatus,
     Outcome,
     Reason,
@@ -35,7 +37,7 @@ from mcsync.model import (
     SyncStatus,
     email_key,
 )
-from mcsync.pipeline.run import Run, Task
+from mcsync.pipeline.run import Run, Task, count_of
 from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written
 from mcsync.reconcile.refusals import find_prints, find_times
@@ -55,7 +57,12 @@ _PAUSES = (
     timedelta(hours=6),
     timedelta(days=1),
 )
-_LOST_FOR_GOOD = frozenset((Refusal.COMPLIANCE, Refusal.FORGOTTEN, Refusal.CLEANED, Refusal.FAKE))
+_LOST_FOR_GOOD = frozenset(
+    (
+        *(Refusal.COMPLIANCE, Refusal.FORGOTTEN, Refusal.CLEANED, Refusal.FAKE),
+        Refusal.MERGE_FIELDS,
+    )
+)
 
 
 def apply_outcome(run: Run, task: Task, update: QueuedUpdate, outcome: Outcome) -> None:
@@ -153,7 +160,7 @@ def _apply_refusal(
     is_pending = update.change.status is MemberStatus.PENDING
     if is_pending and outcome.http_status == 429:  # it surely was not carried out
         note_asked(run.store, [(row.row_id, None)])
-    told = _note_refusal(run, task, update, refusal, reason)
+    told = _note_refusal(run, task, update, outcome, reason)
     mark_settled(run.store, row.row_id, SyncStatus.FAIL, reason)
     mark_due(run.store, [row.row_id])
     level = logging.WARNING if told else logging.INFO
@@ -169,16 +176,11 @@ def _apply_refusal(
 
 
 def _note_refusal(
-    run: Run, task: Task, update: QueuedUpdate, refusal: Refusal, reason: Reason
+    run: Run, task: Task, update: QueuedUpdate, outcome: Outcome, reason: Reason
 ) -> bool:
-    """Remember a refusal for the wish that it concerns; whether that is the last word about it."""
-    change = update.change
-    new = StoredRefusal(
-        email=email_key(change.email),
-        reason=reason.value,
-        times=find_times(change, update.cause.at),
-        prints=find_prints(change, change.tags),
-    )
+    """Remember a refusal for the wish that it concerns; whether a person has to be told of it."""
+    change, refusal = update.change, outcome.refusal or Refusal.INVALID
+    new = _read_refused(update, outcome, reason)
     refusals = load_refusals(run.store, update.row_id)
     new.count += max((r.count for r in refusals if _is_repeated(r, new)), default=0)
     if refusal not in _LOST_FOR_GOOD and new.count <= len(_PAUSES):
@@ -187,7 +189,48 @@ def _note_refusal(
     save_refusals(run.store, update.row_id, [*rest, new])
     if change.merge_fields or change.tags:
         mark_data_wanted(run.store, [update.row_id])
-    return not new.retry_at and refusal is not Refusal.COMPLIANCE
+    if refusal is Refusal.MERGE_FIELDS and not new.times:
+        tags = [part.removeprefix("field ") for part in new.prints]
+        run.refused_data.setdefault(task.list_id, Counter()).update(tags)
+        return False
+    return not (new.retry_at or new.lacks_field or refusal is Refusal.COMPLIANCE)
+
+
+def tell_refused_data(run: Run, task: Task) -> None:
+    """Tell of how many people Mailchimp did not take a value, field by field."""
+    for tag, count in sorted(run.refused_data.pop(task.list_id, Counter()).items()):
+        log.warning(
+            "%s: Mailchimp does not take %s for merge field %s; all else was sent",
+            task.name,
+            count_of(count, "value"),
+            tag,
+        )
+
+
+def _read_refused(update: QueuedUpdate, outcome: Outcome, reason: Reason) -> StoredRefusal:
+    """What of a change was refused: only the optional data, if it is these that are wrong.
+
+    Then all else goes again without them. Where a required field has no value, all of it goes
+    again, and that field may be missing.
+    """
+    change = update.change
+    new = StoredRefusal(
+        email=email_key(change.email),
+        reason=reason.value,
+        times=find_times(change, update.cause.at),
+        prints=find_prints(change, change.tags),
+    )
+    if outcome.refusal is not Refusal.MERGE_FIELDS:
+        return new
+    sent = {tag: value for tag, value in change.merge_fields.items() if value}
+    wrong = {tag: value for tag, value in sent.items() if tag in outcome.merge_tags}
+    if not wrong and not outcome.merge_tags:  # it does not say which
+        wrong = sent
+    if wrong:
+        data = MemberChange(change.email, merge_fields=wrong)
+        return StoredRefusal(new.email, new.reason, {}, find_prints(data, {}))
+    new.lacks_field = not change.skips_validation
+    return new
 
 
 def _is_repeated(before: StoredRefusal, now: StoredRefusal) -> bool:

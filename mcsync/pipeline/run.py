@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -113,6 +114,7 @@ class Run:
     CiviCRM's when the run began. `doubted_groups` are not believed in this run;
     `stopped_interests`, by list id, are left alone, each with the reason.
     `newest_update` is the newest one there was when the audience at hand began to be judged.
+    `refused_data`: by list id, of how many people Mailchimp did not take which merge field.
     """
 
     store: Store
@@ -134,6 +136,7 @@ class Run:
     site_now: datetime | None = None
     knows_accounts: bool = False
     newest_update: int | None = None
+    refused_data: dict[str, Counter[str]] = field(default_factory=dict)
     doubted_groups: set[int] = field(default_factory=set)
     stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)

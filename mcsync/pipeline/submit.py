@@ -8,6 +8,7 @@ import logging
 
 from mcsync.cache.outbox import (
     claim,
+    find_unbatchable,
     get_cache_uid,
     has_queued,
     make_operation_id,
@@ -16,6 +17,7 @@ from mcsync.cache.outbox import (
 )
 from mcsync.errors import RemoteRefused, RemoteUnavailable
 from mcsync.model import Operation
+from mcsync.pipeline.direct import send_directly
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.run import Run, Task, count_of
 
@@ -31,6 +33,10 @@ def submit(run: Run) -> None:
     know_accounts(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
+            alone = find_unbatchable(run.store, task.list_id)
+            for row_id in alone:
+                send_directly(run, task, [row_id])
+                run.check_time()
             while has_queued(run.store, task.list_id) and _submit_batch(run, task):
                 run.check_time()
 

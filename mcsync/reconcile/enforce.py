@@ -292,7 +292,7 @@ def _subscribe(
     """Subscribe the contact at the best address that Mailchimp has not refused for this wish."""
     targets = _list_targets(person, contact, right.at)
     for target in targets:
-        if target.refused is None:
+        if target.refused is None or target.refused.lacks_field:
             return _plan(person, contact, policy, heard, right, target)
         if target.refused.is_paused:
             return Decision(_mark(person, SyncStatus.TODO, target.refused.reason))

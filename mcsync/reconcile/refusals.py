@@ -5,7 +5,7 @@ as these parts, so that nothing else waits for them: an address moves although a
 refused, a tag is set although another one was.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import TypeVar
@@ -45,7 +45,21 @@ def find_prints(change: MemberChange, tags: Mapping[str, bool]) -> dict[str, str
     values |= {_tag(name): str(is_on) for name, is_on in tags.items()}
     if change.new_email is not None:
         values[_EMAIL] = email_key(change.new_email)
-    return {part: sha256(value.encode()).hexdigest()[:16] for part, value in values.items()}
+    return {part: _print(value) for part, value in values.items()}
+
+
+def without_prints(
+    merge_fields: Mapping[str, str], tags: Mapping[str, bool], prints: Container[tuple[str, str]]
+) -> tuple[dict[str, str], dict[str, bool]]:
+    """Data without those that have one of these fingerprints, given as (part, fingerprint)."""
+    return (
+        {k: v for k, v in merge_fields.items() if (_field(k), _print(v)) not in prints},
+        {k: v for k, v in tags.items() if (_tag(k), _print(str(v))) not in prints},
+    )
+
+
+def _print(value: str) -> str:
+    return sha256(value.encode()).hexdigest()[:16]
 
 
 def _interest(interest_id: str) -> str:
@@ -68,13 +82,15 @@ def leave_out_refused(decision: Decision, person: Person) -> Decision:
 
     Whether to subscribe is chosen by what was refused; this is about all the rest.
     """
-    rows = {row.row_id: row for row in person.rows}
+    rows = {row.row_id: row for row in (*person.rows, *person.shared)}
     for planned in decision.changes:
         row = rows.get(planned.row_id or 0)
         if row is None or not row.refusals:
             continue
         refused = dict(_find_refused(planned, row.refusals))
         rest = _without(planned, refused) if refused else planned
+        if rest is not None and _lacks_field(rest, row.refusals):
+            rest = replace(rest, change=replace(rest.change, skips_validation=True))
         if rest is None:
             others = tuple(each for each in decision.changes if each is not planned)
             is_paused = any(each.is_paused for each in refused.values())
@@ -93,18 +109,26 @@ def _find_refused(
 
     What was refused together with subscribing says nothing about somebody who is in.
     """
+    for refused in refusals:
+        if SUBSCRIBE not in refused.times and not refused.lacks_field:
+            for part in _find_same(planned, refused):
+                yield part, refused
+
+
+def _lacks_field(planned: PlannedChange, refusals: tuple[Refused, ...]) -> bool:
+    """Whether what is left was refused only because a required merge field has no value."""
+    return any(r.lacks_field and any(_find_same(planned, r)) for r in refusals)
+
+
+def _find_same(planned: PlannedChange, refused: Refused) -> Iterator[str]:
+    """The parts of a change that are the same wish as what was refused."""
     change = planned.change
+    if refused.email != email_key(change.email):
+        return
     times = find_times(change, planned.caused_at)
     prints = find_prints(change, {**change.tags, **planned.tags})
-    for refused in refusals:
-        if refused.email != email_key(change.email) or SUBSCRIBE in refused.times:
-            continue
-        for part, at in refused.times.items():
-            if part in times and times[part] <= at:
-                yield part, refused
-        for part, value in refused.prints.items():
-            if prints.get(part) == value:
-                yield part, refused
+    yield from (part for part, at in refused.times.items() if part in times and times[part] <= at)
+    yield from (part for part, value in refused.prints.items() if prints.get(part) == value)
 
 
 def _without(planned: PlannedChange, refused: Mapping[str, Refused]) -> PlannedChange | None:

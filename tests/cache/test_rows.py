@@ -13,7 +13,6 @@ import pytest
 
 import mcsync
 from mcsync.cache import rows
-from mcsync.cache.data import Wanted, begin_data, save_wanted
 from mcsync.cache.outbox import StoredCause, add_update, close_queued, complete
 from mcsync.cache.rows import StoredRefusal
 from mcsync.cache.store import Store
@@ -150,9 +149,7 @@ def be_concerned(store: Store, _: int) -> None:
 
 
 def be_wanted(store: Store, row_id: int) -> None:
-    begin_data(store)
-    save_wanted(store, {row_id: Wanted(tags={"Donor": True})})
-    rows.mark_wanted(store)
+    rows.mark_wanted(store, [row_id])
 
 
 def link_found(store: Store, row_id: int) -> None:

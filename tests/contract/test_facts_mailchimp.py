@@ -439,7 +439,7 @@ def test_a_required_field_that_is_missing_is_named(town: Town) -> None:
     """(1 and 5, A/B) 400 with `errors`: not a matter of the address."""
     town.sim.add_merge_field(LIST, "BORN", "Born", "text", required=True)
     outcome = town.change(FRED, status=MemberStatus.SUBSCRIBED)
-    assert outcome.refusal is Refusal.INVALID
+    assert outcome.refusal is Refusal.MERGE_FIELDS
     assert "BORN" in outcome.error
     assert "enter a value" in outcome.error
 

@@ -104,7 +104,7 @@ def test_a_merge_field_of_the_wrong_kind() -> None:
     }  # fmt: skip
     wanted = MemberChange(PERSON, PERSON_ID, status=MemberStatus.SUBSCRIBED, merge_fields=fields)
     outcome = change("bad-merge-field", wanted)
-    assert outcome.refusal is Refusal.INVALID
+    assert outcome.refusal is Refusal.MERGE_FIELDS
     assert outcome.error == (
         "Invalid Resource. Your merge fields were invalid. LTV: Please enter a number"
     )

@@ -160,7 +160,7 @@ REFUSALS = {
     ),
     "cleaned": (400, "Bad Request", CLEANED, Refusal.CLEANED),
     "exists": (400, "Member Exists", "fred@example.org is already a list member.", Refusal.EXISTS),
-    "fields": (400, "Invalid Resource", "Your merge fields were invalid.", Refusal.INVALID),
+    "fields": (400, "Invalid Resource", "Your merge fields were invalid.", Refusal.MERGE_FIELDS),
     "not-found": (
         404,
         "Resource Not Found",

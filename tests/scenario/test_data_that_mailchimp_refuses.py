@@ -1,0 +1,106 @@
+"""Optional data never cost consent: what Mailchimp refuses because of them goes again without."""
+
+import pytest
+
+from mcsync.sandbox.mailchimp.problems import Problem, invalid_merge_fields
+from tests.scenario.aftermath import CommandLine, assert_at_peace, mcsync, row_status
+from tests.scenario.bedrock import LIST, VOLUNTEERS, Bedrock
+
+__all__ = ["mcsync"]
+
+PAM, NICKNAME = "pam@example.org", "Pammy"
+NAMED = invalid_merge_fields(("NICK", "Please choose one of the values"))
+UNNAMED = Problem(400, "Invalid Resource", "Your merge fields were invalid.")
+
+
+@pytest.fixture
+def nicknames(bedrock: Bedrock) -> Bedrock:
+    """Bedrock with data on, and a field for nicknames."""
+    bedrock.town.mailchimp.add_merge_field(LIST, "NICK", "Nickname")
+    bedrock.settings["data"] = {"sync": True, "fields": {"NICK": "nick_name"}}
+    bedrock.with_data = None
+    return bedrock
+
+
+def add_pam(bedrock: Bedrock) -> int:
+    """Pam, newly added to both groups, with a nickname."""
+    pam = bedrock.add_contact(PAM, nick_name=NICKNAME)
+    bedrock.town.civicrm.add_to_group(pam, VOLUNTEERS)
+    bedrock.pass_time(minutes=1)
+    return pam
+
+
+def fields_of(bedrock: Bedrock, email: str) -> str:
+    member = bedrock.town.mailchimp.member(LIST, email)
+    assert member is not None
+    return str(member["merge_fields"])
+
+
+@pytest.mark.parametrize("problem", [NAMED, UNNAMED], ids=["named", "unnamed"])
+def test_a_refused_value_does_not_keep_her_out_c1(
+    nicknames: Bedrock, mcsync: CommandLine, problem: Problem
+):
+    add_pam(nicknames)
+    refusal = nicknames.town.mailchimp.refuse(PAM, problem, times=None, body=NICKNAME)
+    told = [mcsync("sync", "--wait") for _ in range(6)]
+    assert nicknames.member_status(PAM) == "subscribed"
+    assert nicknames.has_interest(PAM)
+    assert refusal.hits == 1
+    assert NICKNAME not in fields_of(nicknames, PAM)
+    assert {each.code for each in told} == {0}
+    lines = [line for each in told for line in each.err.splitlines()]
+    words = "does not take 1 value for merge field NICK; all else was sent"
+    assert [words in line for line in lines].count(True) == 1
+    assert len(lines) == (1 if problem is NAMED else 3)
+    assert row_status(nicknames, PAM) == ("fail", "refused-by-mailchimp")
+    assert_at_peace(nicknames)
+
+
+def test_another_value_is_tried_c1(nicknames: Bedrock, mcsync: CommandLine):
+    pam = add_pam(nicknames)
+    nicknames.town.mailchimp.refuse(PAM, NAMED, times=None, body=NICKNAME)
+    for _ in range(3):
+        mcsync("sync", "--wait")
+    nicknames.town.civicrm.update_contact(pam, nick_name="Pamelita")
+    nicknames.pass_time(minutes=1)
+    nicknames.sync_until_quiet()
+    assert "Pamelita" in fields_of(nicknames, PAM)
+    assert row_status(nicknames, PAM)[0] == "ok"
+    assert_at_peace(nicknames)
+
+
+@pytest.mark.parametrize("with_data", [None, False], ids=["with data", "without"])
+def test_a_required_field_without_a_value_keeps_nobody_out_c1(
+    nicknames: Bedrock, mcsync: CommandLine, with_data: bool | None
+):
+    """Somebody at Mailchimp makes a field required that CiviCRM knows nothing of."""
+    nicknames.with_data = with_data
+    quinn = nicknames.add_both("quinn@example.org")
+    nicknames.sync_until_quiet()
+    nicknames.town.mailchimp.add_merge_field(LIST, "SHOE", "Shoe size", required=True)
+    add_pam(nicknames)
+    nicknames.town.civicrm.add_to_group(quinn, VOLUNTEERS)
+    nicknames.pass_time(minutes=1)
+    told = [mcsync("sync", "--wait") for _ in range(4)]
+    assert nicknames.member_status(PAM) == "subscribed"
+    assert nicknames.has_interest(PAM)
+    assert nicknames.has_interest("quinn@example.org")
+    assert row_status(nicknames, PAM)[0] == "ok"
+    assert {(each.code, each.err) for each in told} == {(0, "")}
+    assert_at_peace(nicknames)
+
+
+def test_who_left_comes_back_by_one_mail_where_a_field_is_required_c1(
+    nicknames: Bedrock, mcsync: CommandLine
+):
+    """She left by herself, staff add her: asked to confirm once, whatever else is refused."""
+    nicknames.town.mailchimp.import_member(LIST, PAM)
+    nicknames.town.mailchimp.leave(LIST, PAM)
+    nicknames.town.mailchimp.add_merge_field(LIST, "SHOE", "Shoe size", required=True)
+    nicknames.pass_time(hours=1)
+    add_pam(nicknames)
+    for _ in range(6):
+        mcsync("sync", "--wait")
+    assert nicknames.member_status(PAM) == "pending"
+    assert nicknames.confirmation_mails == [PAM]
+    assert_at_peace(nicknames)
