@@ -61,8 +61,8 @@ class SyncStatus(StrEnum):
 
 
 def email_key(email: str) -> str:
-    """The form in which two addresses are the same: case does not count, anything else does."""
-    return email.lower()
+    """The form in which two addresses are the same: case and blanks around them do not count."""
+    return email.strip().lower()
 
 
 def read_names(merge_fields: Mapping[str, str]) -> tuple[str, str]:

@@ -375,6 +375,10 @@ ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN due INTEGER NOT NULL DEFAULT 
 ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN sync_status TEXT
     GENERATED ALWAYS AS (iif(due > 0, 'todo', mark)) VIRTUAL;
 ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN agreed TEXT;
+UPDATE civicrm_mailchimpsync_cache SET email_key = trim(email_key),
+    mailchimp_email = trim(mailchimp_email) WHERE email_key <> trim(email_key);
+UPDATE civicrm_mailchimpsync_email SET email_key = trim(email_key), email = trim(email)
+WHERE email_key <> trim(email_key);
 UPDATE civicrm_mailchimpsync_status SET data = json_remove(data, '$.heldPlan')
 WHERE json_extract(data, '$.heldPlan.why') IS NULL;
 ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN refusals TEXT;

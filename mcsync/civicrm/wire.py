@@ -209,13 +209,17 @@ def read_contact(row: WireContact, offset: timedelta) -> Contact:
 
 
 def read_email(row: WireEmail) -> Email | None:
-    """One address; None for a row without one, or without a contact, which CiviCRM may hold."""
-    if not row.email or row.contact_id is None:
+    """One address, trimmed; None for a row without one, or without a contact.
+
+    CiviCRM keeps the blanks that somebody typed, and rows without a contact.
+    """
+    text = (row.email or "").strip()
+    if not text or row.contact_id is None:
         return None
     return Email(
         row.id,
         row.contact_id,
-        row.email,
+        text,
         bool(row.is_primary),
         bool(row.is_bulkmail),
         bool(row.on_hold),

@@ -236,7 +236,7 @@ def read_member(wire: WireMember) -> Member:
     fields, reason = wire.merge_fields, wire.unsubscribe_reason
     return Member(
         wire.id,
-        wire.email_address,
+        wire.email_address.strip(),
         wire.status,
         read_time(wire.last_changed),
         wire.contact_id or "",
