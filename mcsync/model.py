@@ -791,6 +791,7 @@ class Policy:
     removes_by_archiving: bool = False
     deleted_contacts: str = "recreate"
     pushes_email_changes: bool = True
+    confirms_new: bool = False
     syncs_names: bool = False
     name_tags: frozenset[str] = frozenset()
 
@@ -860,6 +861,7 @@ class PlannedChange:
     def sync_status(self) -> SyncStatus:
         """How its row is marked until the result is in."""
         is_asking = self.change.status is MemberStatus.PENDING
+        is_asking &= self.reason is Reason.COMPLIANCE
         return SyncStatus.REDO if is_asking else SyncStatus.LIVE
 
 

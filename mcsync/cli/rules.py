@@ -18,4 +18,5 @@ def build_policy(audience: AudienceConfig) -> Policy:
         removes_by_archiving=audience.removal is Removal.ARCHIVE,
         deleted_contacts=audience.deleted_contacts.value,
         pushes_email_changes=audience.push_email_changes,
+        confirms_new=audience.confirm_new,
     )

@@ -41,6 +41,7 @@ _TOP_KEYS = (
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
+    "confirmNew",
     *("contactSource", "pushOnlyInterests"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
@@ -306,7 +307,7 @@ def _limit(section: Section, key: str, base: Limit | None) -> Limit | None:
 
 def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
     """Return the audience with what the section says of its options."""
-    pushes = section.flag("pushEmailChanges")
+    pushes, confirms = section.flag("pushEmailChanges"), section.flag("confirmNew")
     deleted = section.choice("deletedContacts", DeletedContacts)
     push_only = base.push_only_interests
     if section.get("pushOnlyInterests") is not None:
@@ -321,6 +322,7 @@ def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
         removal=section.choice("removal", Removal) or base.removal,
         deleted_contacts=deleted or base.deleted_contacts,
         push_email_changes=base.push_email_changes if pushes is None else pushes,
+        confirm_new=base.confirm_new if confirms is None else confirms,
         contact_source=source,
         push_only_interests=push_only,
     )

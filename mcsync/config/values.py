@@ -152,6 +152,7 @@ class AudienceConfig:
     removal: Removal = Removal.UNSUBSCRIBE
     deleted_contacts: DeletedContacts = DeletedContacts.RECREATE
     push_email_changes: bool = True
+    confirm_new: bool = False
     contact_source: str = "mailchimpsync"
     safety: Safety = Safety()
 

@@ -112,6 +112,7 @@ def make_fingerprint(policy: Policy) -> str:
             policy.removes_by_archiving,
             policy.deleted_contacts,
             policy.pushes_email_changes,
+            policy.confirms_new,
         )
     ).decode()
 

@@ -278,12 +278,21 @@ class _Target(NamedTuple):
             return False
         return self.refused.reason is not Reason.COMPLIANCE
 
+    @property
+    def is_new(self) -> bool:
+        """Whether Mailchimp has nobody with this address."""
+        return self.member is None or self.member.status is None
+
     def may_be_asked(self, decided_at: datetime, policy: Policy) -> bool:
         """Whether a confirmation mail may help, and was not asked for by this very wish."""
         if self.refused is None or self.refused.reason is not Reason.COMPLIANCE:
             return False
+        return policy.may_reconfirm and not self.was_asked(decided_at)
+
+    def was_asked(self, decided_at: datetime) -> bool:
+        """Whether a confirmation mail was asked for by this very wish."""
         asked_at = self.row.reconfirmed_at if self.row is not None else None
-        return policy.may_reconfirm and (asked_at is None or decided_at > asked_at)
+        return asked_at is not None and decided_at <= asked_at
 
 
 def _subscribe(
@@ -293,7 +302,10 @@ def _subscribe(
     targets = _list_targets(person, contact, right.at)
     for target in targets:
         if target.refused is None or target.refused.lacks_field:
-            return _plan(person, contact, policy, heard, right, target)
+            is_asking = policy.confirms_new and target.is_new
+            if is_asking and target.was_asked(right.at):
+                return Decision(_mark(person, SyncStatus.FAIL, Reason.COMPLIANCE))
+            return _plan(person, contact, policy, heard, right, target, is_asking=is_asking)
         if target.refused.is_paused:
             return Decision(_mark(person, SyncStatus.TODO, target.refused.reason))
     for target in targets:
@@ -365,13 +377,15 @@ def _plan(
         interests=interests[0].change.interests if interests else {},
     )
     reason = Reason.GATE_OPENED if member.is_muted else heard.reason
+    if is_asking and target.refused is not None and not target.refused.lacks_field:
+        reason = Reason.COMPLIANCE
     caused_at = {"status": right.at, **(interests[0].caused_at if interests else {})}
     is_shared = target.row is not None and target.row.contact_id not in (None, contact.contact_id)
     planned = PlannedChange(
         row_id=target.row.row_id if target.row else None,
         contact_id=contact.contact_id,
         change=change,
-        reason=Reason.COMPLIANCE if is_asking else reason,
+        reason=reason,
         caused_at=caused_at,
         for_others=tuple(caused_at) if is_shared else _find_for_others(interests),
     )

@@ -143,7 +143,8 @@ def _kinds_of_change(planned: PlannedChange) -> Iterator[Kind]:
     change = planned.change
     if change.is_leaving and planned.reason is not Reason.MAILCHIMP_LEFT:
         yield Kind.MUTES if planned.is_gate else Kind.UNSUBSCRIBES
-    if change.status is MemberStatus.SUBSCRIBED:
+    is_asked = change.status is MemberStatus.PENDING and planned.reason is not Reason.COMPLIANCE
+    if change.status is MemberStatus.SUBSCRIBED or is_asked:
         yield Kind.ADDITIONS
     if change.new_email is not None:
         yield Kind.ADDRESSES

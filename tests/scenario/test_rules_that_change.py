@@ -290,6 +290,7 @@ def test_many_duplicates_no_longer_skipped_are_held_b1(bedrock: Bedrock, mcsync:
         ("reconfirm", "never"),
         ("deletedContacts", "hold"),
         ("pushEmailChanges", False),
+        ("confirmNew", True),
         ("duplicates", "skip"),
     ],
 )

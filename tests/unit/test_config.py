@@ -180,7 +180,7 @@ def test_the_example_says_the_defaults() -> None:
     environ = {"MCSYNC_CIVICRM_API_KEY": "civi", "MAILCHIMP_API_KEY": KEY, "WEBHOOK_SECRET": "hush"}
     with_defaults = load_config(EXAMPLE, environ).audiences[0]
     keys = ("duplicates", "reconfirm", "removal", "deleted_contacts", "push_email_changes")
-    for key in (*keys, "contact_source"):
+    for key in (*keys, "confirm_new", "contact_source"):
         field = type(with_defaults).__dataclass_fields__[key]
         assert getattr(with_defaults, key) == field.default
 

@@ -146,6 +146,7 @@ def policies(draw: st.DrawFn) -> Policy:
         name_tags=frozenset(draw(st.sampled_from((("FNAME", "LNAME"), ("NAME",), ())))),
         may_reconfirm=draw(st.booleans()),
         pushes_email_changes=draw(st.booleans()),
+        confirms_new=draw(st.booleans()),
         deleted_contacts=draw(st.sampled_from(("recreate", "unsubscribe", "hold"))),
     )
 
@@ -342,7 +343,7 @@ def test_nothing_is_sent_while_something_is_under_way_and_civicrm_is_put_right_a
 
 @law
 @given(people(), policies())
-def test_asked_to_confirm_is_only_who_was_refused_for_this_wish_and_not_asked_yet(
+def test_asked_to_confirm_is_only_who_is_new_or_was_refused_for_this_wish_and_not_asked_yet(
     everybody: People, policy: Policy
 ):
     for someone in everybody.each():
@@ -350,7 +351,11 @@ def test_asked_to_confirm_is_only_who_was_refused_for_this_wish_and_not_asked_ye
             if planned.change.status is not MemberStatus.PENDING:
                 continue
             wish_at = planned.caused_at["status"]
-            (row,) = (r for r in (*someone.rows, *someone.shared) if r.row_id == planned.row_id)
+            rows = [r for r in (*someone.rows, *someone.shared) if r.row_id == planned.row_id]
+            if policy.confirms_new and planned.reason is not Reason.COMPLIANCE:
+                assert all(r.member is None or r.member.status is None for r in rows)
+                continue
+            (row,) = rows
             [refusal] = [r for r in row.refusals if r.email == email_key(planned.change.email)]
             assert policy.may_reconfirm
             assert refusal.reason is Reason.COMPLIANCE
