@@ -223,6 +223,8 @@ class Transport:
         if reply is None or reply.status == 429:
             return error
         words = _words(reply)
+        if (refused := self._find_gatekeeper(reply)) is not None:
+            return refused
         if reply.status == 503 and reply.is_json:
             return RemoteUnavailable(f"{self.host} is in maintenance mode: {words}", hint=NEXT_RUN)
         if reply.status == 500 and reply.is_json:
@@ -234,6 +236,8 @@ class Transport:
         """Raise what a status other than success means."""
         if reply.is_success and reply.is_json:
             return
+        if (refused := self._find_gatekeeper(reply)) is not None:
+            raise refused
         words = _words(reply)
         if 300 <= reply.status < 400:
             raise ProtocolError(
@@ -246,6 +250,24 @@ class Transport:
         if reply.status == 413:
             raise TooLarge(f"{self.host} takes no request of that size (HTTP 413)")
         raise ProtocolError(f"{self.host} did not accept a request: {words}", hint=_URL_HINT)
+
+    def _find_gatekeeper(self, reply: Reply) -> RemoteRefused | None:
+        """What stands before CiviCRM and keeps us from it, if that is who answered."""
+        way = "have it let requests to CiviCRM's API through, from this machine's address or all"
+        if reply.status == 401 and reply.headers.get("www-authenticate", "").lower()[:5] == "basic":
+            return RemoteRefused(
+                f"{self.host} was not reached: the web server before it wants a password of its own"
+                " (HTTP Basic Auth)",
+                hint=f"mcsync sends none: {way}",
+            )
+        is_page = "html" in reply.headers.get("content-type", "")
+        if reply.status in (401, 403) and is_page and _words(reply).startswith("HTTP "):
+            return RemoteRefused(
+                f"{self.host} was not reached: something before it, such as a firewall, refused the"
+                f" request (HTTP {reply.status} and a page)",
+                hint=way,
+            )
+        return None
 
     def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
         permission = _PERMISSIONS.get((entity, action), "access CiviCRM")

@@ -219,9 +219,12 @@ def _civicrm(office: Office, **changes: Any) -> None:
     )
 
 
-def _answer(status: int, body: bytes, media_type: str = "text/html") -> Callable[[Office], None]:
+def _answer(
+    status: int, body: bytes, media_type: str = "text/html", **headers: str
+) -> Callable[[Office], None]:
     def spoil(office: Office) -> None:
-        answer = Response(status, body, {"Content-Type": media_type})
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = Response(status, body, {"Content-Type": media_type, **named})
         office.town.civicrm_server.faults.append(Fault(answer=answer, times=None))
 
     return spoil
@@ -249,6 +252,14 @@ TROUBLES = {
     ),
     "a CiviCRM URL that answers HTML": Trouble(
         76, _answer(200, PAGE.body), ("there is no CiviCRM at", "check civicrm.url"),
+    ),
+    "a site that wants a password of its own": Trouble(
+        77, _answer(401, PAGE.body, WWW_Authenticate='Basic realm="staging"'),
+        ("CiviCRM at 127.0.0.1", "was not reached", "HTTP Basic Auth", "let requests to CiviCRM's API through"),
+    ),
+    "a firewall before CiviCRM": Trouble(
+        77, _answer(403, PAGE.body),
+        ("CiviCRM at 127.0.0.1", "was not reached", "firewall", "HTTP 403 and a page"),
     ),
     "a CiviCRM URL that answers 404 and HTML": Trouble(
         76, _answer(404, PAGE.body), ("there is no CiviCRM at", "check civicrm.url"),
