@@ -255,7 +255,7 @@ TROUBLES = {
     ),
     "a site that wants a password of its own": Trouble(
         77, _answer(401, PAGE.body, WWW_Authenticate='Basic realm="staging"'),
-        ("CiviCRM at 127.0.0.1", "was not reached", "HTTP Basic Auth", "let requests to CiviCRM's API through"),
+        ("CiviCRM at 127.0.0.1", "was not reached", "HTTP Basic Auth", "let requests to CiviCRM"),
     ),
     "a firewall before CiviCRM": Trouble(
         77, _answer(403, PAGE.body),
