@@ -512,16 +512,50 @@ def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
     )
 
 
-def mark_failed_again(store: Store, list_id: str) -> None:
+BY_CIVICRM = "refused-by-civicrm"
+
+
+def mark_failed_again(store: Store, list_id: str, now: str) -> None:
     """Have those judged again whose write CiviCRM refused, or whose update was given up by hand.
 
-    Call inside a transaction.
+    What CiviCRM refused is tried again when its pause is over, by our own time, or when that
+    lies so far ahead that a clock was wrong. Call inside a transaction.
     """
     store.query(
-        f"UPDATE {TABLE} SET due = due + 1 WHERE mailchimp_list_id = ? AND due = 0"
-        " AND sync_reason IN ('aborted', 'refused-by-civicrm') AND mark = 'fail'",
-        (list_id,),
+        f"UPDATE {TABLE} SET due = due + 1 WHERE mailchimp_list_id = :list AND due = 0"
+        " AND sync_reason IN ('aborted', 'refused-by-civicrm') AND mark = 'fail'"
+        " AND NOT EXISTS (SELECT 1 FROM json_each(refusals)"
+        "  WHERE value ->> 'reason' = 'refused-by-civicrm'"
+        "   AND (value ->> 'retry_at' IS NULL OR (value ->> 'retry_at' > :now"
+        "    AND value ->> 'retry_at' <= strftime('%Y-%m-%dT%H:%M:%SZ', :now, '+1 day'))))",
+        {"list": list_id, "now": now},
     )
+
+
+def note_civicrm_refused(store: Store, row_id: int, retry_ats: Sequence[str]) -> bool:
+    """Count once more that CiviCRM refused what a row needs; call inside a transaction.
+
+    `retry_ats`: until when to pause after the first time, the second, and so on. Returns whether
+    it is given up now.
+    """
+    refusals = load_refusals(store, row_id)
+    count = 1 + max((r.count for r in refusals if r.reason == BY_CIVICRM), default=0)
+    retry_at = retry_ats[count - 1] if count <= len(retry_ats) else ""
+    rest = [refusal for refusal in refusals if refusal.reason != BY_CIVICRM]
+    save_refusals(store, row_id, [*rest, StoredRefusal("", BY_CIVICRM, {}, {}, count, retry_at)])
+    return not retry_at
+
+
+def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
+    """CiviCRM took what these rows need after all; call inside a transaction."""
+    found = store.query(
+        f"SELECT id FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?))"
+        " AND sync_reason = 'refused-by-civicrm' AND refusals IS NOT NULL",
+        (ids_of(row_ids),),
+    ).fetchall()
+    for (row_id,) in found:
+        rest = [r for r in load_refusals(store, row_id) if r.reason != BY_CIVICRM]
+        save_refusals(store, row_id, rest)
 
 
 def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:

@@ -17,13 +17,16 @@ from mcsync.cache.plans import drop_from_plan, load_plan
 from mcsync.cache.row_facts import find_not_failing, load_unseen_members
 from mcsync.cache.rows import (
     add_row,
+    forget_civicrm_refused,
     link_rows,
     mark_due,
     mark_judged,
     mark_settled,
     note_agreed,
+    note_civicrm_refused,
     prepare_address,
 )
+from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, note_changes
 from mcsync.model import (
     SUBSCRIPTION,
@@ -38,17 +41,19 @@ from mcsync.model import (
     RowVerdict,
     Side,
     SyncStatus,
-    WriteResult,
     email_key,
 )
 from mcsync.pipeline.judge import close_overtaken
 from mcsync.pipeline.mirror import take_contacts, take_in_owners
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.guards import Kind
+from mcsync.reconcile.refusals import PAUSES
+from mcsync.text import without_addresses
 
 log = logging.getLogger("mcsync.reconcile")
 
 Planned = Sequence[tuple[int, Decision]]
+Refusals = dict[int, str]  # CiviCRM's words by contact id
 
 
 def carry_out(
@@ -154,20 +159,27 @@ def _note_created(run: Run, task: Task, created: Iterable[NewContact]) -> None:
 
 
 def _note_refused(run: Run, task: Task, failed: Mapping[int, str]) -> None:
-    """A write that was refused is tried again by every run, and is news only the first time."""
-    for row_id, words in failed.items():
-        log.info("%s: CiviCRM refused a new contact (row %d): %s", task.name, row_id, words)
     run.report(task).failed += len(find_not_failing(run.store, list(failed)))
-    for row_id in failed:
+    for row_id, words in failed.items():
+        _note_refused_row(run, task, row_id, words)
         mark_settled(run.store, row_id, SyncStatus.FAIL, Reason.CIVICRM_REFUSED)
+
+
+def _note_refused_row(run: Run, task: Task, row_id: int, words: str) -> None:
+    """What was refused is tried again after ever longer pauses; that it is given up, is told."""
+    pauses = [to_text(run.clock() + pause) for pause in PAUSES]
+    is_given_up = note_civicrm_refused(run.store, row_id, pauses)
+    level = logging.WARNING if is_given_up else logging.INFO
+    words = without_addresses(words)
+    log.log(level, "%s: CiviCRM refused what row %d needs: %s", task.name, row_id, words)
 
 
 # --- groups -------------------------------------------------------------------------------------
 
 
-def _write_groups(run: Run, task: Task, writes: Sequence[GroupWrite]) -> set[int]:
-    """Make contacts Added and Removed; returns the contacts that CiviCRM refused."""
-    refused: set[int] = set()
+def _write_groups(run: Run, task: Task, writes: Sequence[GroupWrite]) -> Refusals:
+    """Make contacts Added and Removed; returns what CiviCRM says of those that it refused."""
+    refused: Refusals = {}
     grouped: dict[tuple[int, GroupStatus], dict[int, GroupWrite]] = defaultdict(dict)
     for write in writes:
         grouped[write.group_id, write.status][write.contact_id] = write
@@ -182,7 +194,7 @@ def _write_groups(run: Run, task: Task, writes: Sequence[GroupWrite]) -> set[int
                 if group_id in task.common_groups:
                     note_words(run.store, done)
                 _note_written(run, task, done, before)
-            refused |= _note_contacts_refused(run, task, result)
+            refused |= result.failed
     return refused
 
 
@@ -215,13 +227,13 @@ def _note_written(
 # --- names and addresses ----------------------------------------------------------------------
 
 
-def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> set[int]:
-    """Write names into CiviCRM; returns the contacts that it refused."""
+def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
+    """Write names into CiviCRM; returns what it says of the contacts that it refused."""
     writes = {write.contact_id: write for write in names}
     contacts = [
         Contact(w.contact_id, w.first_name or "", w.last_name or "") for w in writes.values()
     ]
-    refused: set[int] = set()
+    refused: Refusals = {}
     for result in run.civicrm.save_names(contacts) if contacts else ():
         done = [writes[contact_id] for contact_id in result.done]
         with run.store.atomic():
@@ -229,7 +241,7 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> set[int]:
             note_changes(run.store, changes, run.run_id, run.clock())
             note_names(run.store, done)
         run.report(task).names_updated += len(done)
-        refused |= _note_contacts_refused(run, task, result)
+        refused |= result.failed
     return refused
 
 
@@ -250,10 +262,10 @@ def _tell_names(task: Task, write: NameWrite) -> list[Change]:
     ]
 
 
-def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> set[int]:
-    """Give contacts the addresses that their members moved to; returns the refused ones."""
+def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusals:
+    """Give contacts the addresses that their members moved to; returns who was refused, and why."""
     writes = {w.contact_id: w for decision in decisions for w in decision.email_writes}
-    refused: set[int] = set()
+    refused: Refusals = {}
     for result in run.civicrm.add_emails(list(writes.values())) if writes else ():
         _read_back(run, list(result.done))
         changes = [
@@ -270,14 +282,8 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> set[in
         ]
         with run.store.atomic():
             note_changes(run.store, changes, run.run_id, run.clock())
-        refused |= _note_contacts_refused(run, task, result)
+        refused |= result.failed
     return refused
-
-
-def _note_contacts_refused(run: Run, task: Task, result: WriteResult) -> set[int]:
-    for contact_id, words in result.failed.items():
-        log.info("%s: CiviCRM refused contact %d: %s", task.name, contact_id, words)
-    return set(result.failed)
 
 
 # --- the outbox, and the end of a chunk -----------------------------------------------------------
@@ -288,28 +294,31 @@ def _record(
     task: Task,
     chunk: Planned,
     created: Mapping[int, Sequence[GroupWrite]],
-    refused: set[int],
+    refused: Refusals,
 ) -> None:
     """Queue the updates and mark the rows of a chunk, in one transaction."""
     verdicts: list[RowVerdict] = []
-    failing: list[int] = []
+    failing: dict[int, str] = {}
     done: list[Decision] = []
     for _, decision in chunk:
         new = decision.new_contact
         if new is not None and new.row_id not in created:
             continue  # refused, gone, or owned by somebody after all: still in the queue
         joins = created[new.row_id] if new is not None else ()
-        if refused & _concerned(decision, joins):
+        if (words := _find_refusal(decision, joins, refused)) is not None:
             verdicts += [
                 replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
                 for v in decision.verdicts
             ]
-            failing += [verdict.row_id for verdict in decision.verdicts[:1]]
+            failing |= {verdict.row_id: words for verdict in decision.verdicts[:1]}
             continue
         verdicts += decision.verdicts
         done.append(decision)
-    run.report(task).failed += len(find_not_failing(run.store, failing))
+    run.report(task).failed += len(find_not_failing(run.store, list(failing)))
     with run.store.atomic():
+        for row_id, words in failing.items():
+            _note_refused_row(run, task, row_id, words)
+        forget_civicrm_refused(run.store, [v.row_id for d in done for v in d.verdicts])
         drop_from_plan(run.store, [plan_id for plan_id, _ in chunk])
         close_overtaken(run, verdicts)
         mark_judged(run.store, verdicts)
@@ -318,13 +327,12 @@ def _record(
     run.report(task).updates_queued += queued
 
 
-def _concerned(decision: Decision, joins: Sequence[GroupWrite]) -> set[int]:
-    """The contacts that a decision writes to."""
-    return (
-        {write.contact_id for write in (*decision.group_writes, *joins)}
-        | {write.contact_id for write in decision.name_writes}
-        | {write.contact_id for write in decision.email_writes}
-    )
+def _find_refusal(decision: Decision, joins: Sequence[GroupWrite], refused: Refusals) -> str | None:
+    """What CiviCRM says of a contact that a decision writes to, if it refused one."""
+    contacts = [write.contact_id for write in (*decision.group_writes, *joins)]
+    contacts += [write.contact_id for write in decision.name_writes]
+    contacts += [write.contact_id for write in decision.email_writes]
+    return next((refused[contact] for contact in contacts if contact in refused), None)
 
 
 def _queue(run: Run, task: Task, planned: PlannedChange) -> int:

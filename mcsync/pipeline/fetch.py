@@ -278,7 +278,7 @@ def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
 def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     store, policy, report = run.store, task.policy, run.report(task)
     with store.atomic():
-        mark_failed_again(store, policy.list_id)
+        mark_failed_again(store, policy.list_id, to_text(run.clock()))
     linking.remove_invalid_contact_ids(store, policy.list_id, run.site_now or run.clock())
     report.contacts_matched += linking.populate_missing_contact_ids(
         store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from mcsync.cache.data import note_sent
 from mcsync.cache.looks import make_reader, read_written, take_answer, take_look
@@ -40,7 +40,7 @@ from mcsync.model import (
 from mcsync.pipeline.run import Run, Task, count_of
 from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written
-from mcsync.reconcile.refusals import find_prints, find_times
+from mcsync.reconcile.refusals import PAUSES, find_prints, find_times
 from mcsync.text import without_addresses
 
 log = logging.getLogger("mcsync.batches")
@@ -50,13 +50,6 @@ _REASONS = {
     Refusal.FORGOTTEN: Reason.FORGOTTEN,
     Refusal.CLEANED: Reason.CLEANED,
 }
-# What may pass is tried again after these pauses, then given up.
-_PAUSES = (
-    timedelta(minutes=5),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(days=1),
-)
 _LOST_FOR_GOOD = frozenset(
     (
         *(Refusal.COMPLIANCE, Refusal.FORGOTTEN, Refusal.CLEANED, Refusal.FAKE),
@@ -183,8 +176,8 @@ def _note_refusal(
     new = _read_refused(update, outcome, reason)
     refusals = load_refusals(run.store, update.row_id)
     new.count += max((r.count for r in refusals if _is_repeated(r, new)), default=0)
-    if refusal not in _LOST_FOR_GOOD and new.count <= len(_PAUSES):
-        new.retry_at = to_text(run.clock() + _PAUSES[new.count - 1])
+    if refusal not in _LOST_FOR_GOOD and new.count <= len(PAUSES):
+        new.retry_at = to_text(run.clock() + PAUSES[new.count - 1])
     rest = [r for r in refusals if r.email != new.email or not r.parts.keys() <= new.parts.keys()]
     save_refusals(run.store, update.row_id, [*rest, new])
     if change.merge_fields or change.tags:

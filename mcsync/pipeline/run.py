@@ -197,7 +197,6 @@ class Run:
         """
         errors = [each.trouble for each in self.reports.values() if each.trouble is not None]
         if not errors:
-            self._raise_failed_people()
             return
         kinds = {type(error) for error in errors}
         if kinds == {GuardTripped} and len(errors) > 1:
@@ -209,14 +208,6 @@ class Run:
             + "; ".join(error.message for error in errors),
             hint=next((error.hint for error in errors if error.hint), None),
         )
-
-    def _raise_failed_people(self) -> None:
-        failed = sum(report.failed for report in self.reports.values())
-        if failed:
-            raise PartialFailure(
-                f"CiviCRM refused what {failed} {'person needs' if failed == 1 else 'people need'}",
-                hint="mcsync status --reason refused-by-civicrm",
-            )
 
 
 def _join(errors: Sequence[McsyncError]) -> GuardTripped:

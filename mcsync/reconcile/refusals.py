@@ -7,6 +7,7 @@ refused, a tag is set although another one was.
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ from mcsync.model import (
     email_key,
 )
 
+# What may pass is tried again after these pauses, then given up.
+PAUSES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
 SUBSCRIBE, LEAVE = "subscribe", "leave"
 _EMAIL = "email"
 _T = TypeVar("_T")

@@ -428,7 +428,7 @@ def test_what_is_given_up_by_hand_fails_and_is_tried_again_by_the_next_fetch(sto
     assert has_queued(store, "bbbbbbbbbb")
     assert list(load_batch_updates(store, only_batch(store).row_id)) != []
     with store.atomic():
-        mark_failed_again(store, LIST)
+        mark_failed_again(store, LIST, "2026-11-22T09:00:00Z")
     due = store.query("SELECT id FROM civicrm_mailchimpsync_cache WHERE due > 0").fetchall()
     assert due == [(row,)]
 

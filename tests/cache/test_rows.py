@@ -215,6 +215,8 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "note_looked_up": (lambda s, i: rows.note_looked_up(s, [i]), STAYS),
     "prepare_address": (lambda s, i: rows.prepare_address(s, LIST, i, "x@example.org"), STAYS),
     "save_refusals": (refuse, STAYS),
+    "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, [AT]), STAYS),
+    "forget_civicrm_refused": (lambda s, i: rows.forget_civicrm_refused(s, [i]), STAYS),
     "note_asked": (lambda s, i: rows.note_asked(s, [(i, AT)]), STAYS),
     "note_agreed": (agree, STAYS),
     "save_data": (lambda s, i: rows.save_data(s, {i: {"tags": {}}}), STAYS),
@@ -481,7 +483,7 @@ def test_what_is_given_up_by_hand_fails_until_the_next_fetch(store: Store, due: 
         rows.mark_given_up(store, [row_id])
     assert state(store, row_id) == (due, "fail")
     with store.atomic():
-        rows.mark_failed_again(store, LIST)
+        rows.mark_failed_again(store, LIST, AT)
     assert state(store, row_id) == (max(due, 1), "fail")
 
 
@@ -498,10 +500,41 @@ def test_what_is_given_up_by_hand_fails_until_the_next_fetch(store: Store, due: 
 def test_which_failures_every_fetch_tries_again(store: Store, mark, reason, is_tried):
     row_id = add_member(store, 0, mark, sync_reason=reason)
     with store.atomic():
-        rows.mark_failed_again(store, OTHER_LIST)
+        rows.mark_failed_again(store, OTHER_LIST, AT)
         assert state(store, row_id)[0] == 0
-        rows.mark_failed_again(store, LIST)
+        rows.mark_failed_again(store, LIST, AT)
     assert state(store, row_id)[0] == int(is_tried)
+
+
+def test_what_civicrm_refused_is_tried_after_pauses_then_given_up(store: Store):
+    row_id = add_member(store, 0, "fail", sync_reason="refused-by-civicrm")
+    pauses = ["2026-11-22T10:05:00Z", "2026-11-22T11:00:00Z"]
+
+    def is_tried(now: str) -> bool:
+        with store.atomic():
+            rows.mark_failed_again(store, LIST, now)
+            found = state(store, row_id)[0] > 0
+            store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0")
+        return found
+
+    given_up = []
+    for pause in (*pauses, ""):
+        with store.atomic():
+            given_up.append(rows.note_civicrm_refused(store, row_id, pauses))
+        assert is_tried("2026-11-22T10:00:00Z") is False
+        assert is_tried(pause or "2026-11-30T10:00:00Z") is bool(pause)
+    assert given_up == [False, False, True]
+    with store.atomic():
+        rows.forget_civicrm_refused(store, [row_id])
+    assert rows.load_refusals(store, row_id) == []
+
+
+def test_a_pause_that_a_wrong_clock_began_is_over(store: Store):
+    row_id = add_member(store, 0, "fail", sync_reason="refused-by-civicrm")
+    with store.atomic():
+        rows.note_civicrm_refused(store, row_id, ["2027-11-22T10:05:00Z"])
+        rows.mark_failed_again(store, LIST, "2026-11-22T10:00:00Z")
+    assert state(store, row_id)[0] == 1
 
 
 # --- asking again ---------------------------------------------------------------------------------
@@ -630,7 +663,7 @@ LIFE: tuple[Deed, ...] = (
     settle(Status.OK, is_news=True),
     settle(Status.FAIL, is_news=False),
     give_up,
-    lambda s, _: rows.mark_failed_again(s, LIST),
+    lambda s, _: rows.mark_failed_again(s, LIST, AT),
     lambda s, i: rows.link_rows(s, {i: CONTACT}),
 )
 _OPEN = (

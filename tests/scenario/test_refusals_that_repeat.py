@@ -291,3 +291,24 @@ def test_who_signs_up_herself_during_a_pause_is_in_b8(bedrock: Bedrock, mcsync: 
     assert refusal.hits == 1
     assert row_status(bedrock, PAM)[0] == "ok"
     assert_at_peace(bedrock)
+
+
+def test_who_is_always_refused_by_civicrm_is_given_up_b8(bedrock: Bedrock, mcsync: CommandLine):
+    """The brother: five tries in two days, one warning with CiviCRM's words, no exit code."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.leave(LIST, PAM)
+    bedrock.town.civicrm.bad_contacts.add(pam)
+    bedrock.pass_time(minutes=1)
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert {each.code for each in told} == {0}
+    [line] = [line for each in told for line in each.err.splitlines()]
+    assert "CiviCRM refused what row" in line
+    assert row_status(bedrock, PAM) == ("fail", "refused-by-civicrm")
+    assert PAM not in line
+    bedrock.town.civicrm.bad_contacts.clear()
+    assert mcsync("resync", PAM).code == 0
+    bedrock.sync_until_quiet()
+    assert row_status(bedrock, PAM)[0] == "ok"
+    assert bedrock.group_status(pam) == "Removed"
+    assert_at_peace(bedrock)
