@@ -95,8 +95,8 @@ def open_run(
                     is_forced=is_forced,
                     with_data=with_data,
                     is_dry_run=tells.is_dry_run,
+                    deadline=deadline,
                 )
-                run.deadline = deadline
                 try:
                     yield run
                 except OutOfTime:

@@ -9,6 +9,7 @@ from itertools import islice
 import click
 
 from mcsync.cli.output import write_answer
+from mcsync.text import one_line
 
 _LINES = 1000  # written at once
 
@@ -25,7 +26,7 @@ def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()
 ) -> None:
     """A table; `numbers` are the places of the columns that are aligned to the right."""
-    texts = [["" if cell is None else clean(cell) for cell in row] for row in rows]
+    texts = [["" if cell is None else one_line(cell) for cell in row] for row in rows]
     right = set(numbers)
     if is_terminal():
         _show_rich(columns, texts, right)
@@ -71,7 +72,7 @@ def _show_rich(
 
 def show_heading(text: str) -> None:
     """A line above what belongs together."""
-    write_lines([click.style(clean(text), bold=True) if _has_style() else clean(text)])
+    write_lines([click.style(one_line(text), bold=True) if _has_style() else one_line(text)])
 
 
 def show_gap() -> None:
@@ -81,7 +82,7 @@ def show_gap() -> None:
 
 def show_line(text: str, indent: int = 0, hanging: int = 2) -> None:
     """A sentence; on a terminal it is wrapped, and goes on `hanging` further in."""
-    line = " " * indent + clean(text)
+    line = " " * indent + one_line(text)
     if is_terminal():
         from rich.console import Console
 
@@ -97,12 +98,6 @@ def show_fields(fields: Iterable[tuple[str, str]], indent: int = 2) -> None:
     width = max((len(name) for name, _ in shown), default=0)
     for name, text in shown:
         show_line(f"{name.ljust(width)}  {text}", indent, hanging=width + 2)
-
-
-def clean(value: object) -> str:
-    """A value as one printable line: what others wrote must not steer the terminal."""
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _has_style() -> bool:

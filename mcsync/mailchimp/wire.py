@@ -21,6 +21,7 @@ from mcsync.model import (
     Refusal,
     email_key,
 )
+from mcsync.text import cut, without_keys
 
 _BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
 MEMBER_FIELDS = (
@@ -363,7 +364,7 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
         return Outcome(operation_id, True, status, member=_read_member_of(answer))
     words = ""
     if answer.strip() not in (b"", b"null"):
-        words = str(decode_json(answer, WireProblem))
+        words = without_keys(cut(str(decode_json(answer, WireProblem))))
     words = words or f"HTTP {status}"
     return Outcome(operation_id, False, status, refusal=read_refusal(status, words), error=words)
 
