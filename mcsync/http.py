@@ -54,7 +54,7 @@ LONGEST_WAIT_S = 120.0
 # In one answer; the largest we ask for, 10,000 rows each of a few calls, have a tenth of it. What
 # is short as text may be long as Python's objects.
 MAX_VALUES = 1_000_000
-_PLAUSIBLE_YEARS = range(1970, 9000)  # of a `Date`; with later ones no sum can be done
+_PLAUSIBLE_YEARS = range(1970, 3000)  # of a `Date`; with the last ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
 Observer = Callable[[str, str, int | None, float], None]

@@ -14,6 +14,7 @@ from mcsync.cli.options import State
 from mcsync.cli.signals import Stopped
 from mcsync.errors import ConfigError, ExitCode, McsyncError, UsageError
 from mcsync.logs import write_error
+from mcsync.text import one_line
 
 SCHEMA = 1
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # of Click 8.2
@@ -76,7 +77,8 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
 
 def _explain_foreseen(error: McsyncError) -> Trouble:
     problems = error.problems if isinstance(error, ConfigError | UsageError) else ()
-    lines = [f"error: {error.message}", *(f"  {path}: {text}" for path, text in problems)]
+    lines = [f"error: {one_line(error.message)}"]
+    lines += [one_line(f"  {path}: {text}") for path, text in problems]
     if error.hint:
         lines += ["", f"hint: {error.hint}"]
     return Trouble(

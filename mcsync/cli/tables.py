@@ -1,10 +1,12 @@
 """Answers on stdout: tables of rich on a terminal, plain lines of aligned text off it."""
 
+import csv
+import io
 import os
 import sys
 import textwrap
-from collections.abc import Container, Iterable, Sequence
-from itertools import islice
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 import click
 
@@ -12,6 +14,7 @@ from mcsync.cli.output import write_answer
 from mcsync.text import one_line
 
 _LINES = 1000  # written at once
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def is_terminal() -> bool:
@@ -68,6 +71,29 @@ def _show_rich(
     for row in texts:
         table.add_row(*(Text(cell) for cell in row))
     Console(file=sys.stdout, highlight=False).print(table)
+
+
+def show_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Rows as CSV, made for spreadsheets: no cell steers a terminal, none is a formula there."""
+    write_lines(_csv_lines(chain([columns], rows)))
+
+
+def _csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="")
+    for row in rows:
+        writer.writerow([_defuse(cell) for cell in row])
+        yield file.getvalue()
+        file.seek(0)
+        file.truncate()
+
+
+def _defuse(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    # Spreadsheets pass over blanks, and take the wide forms of some signs for the sign.
+    is_formula = cell.lstrip()[:1] in _BEGIN_FORMULAS or cell[:1] in ("\t", "\r", "\n")
+    return f"'{one_line(cell)}" if is_formula and cell else one_line(cell)
 
 
 def show_heading(text: str) -> None:

@@ -312,7 +312,10 @@ class MailchimpClient:
 
     def _has_downloaded(self, url: str, into: BinaryIO) -> bool:
         """Fetch the results; False when the address is not, or no longer, good."""
-        there, here = urlsplit(url), urlsplit(self._base)
+        try:
+            there, here = urlsplit(url), urlsplit(self._base)
+        except ValueError:
+            raise ProtocolError("Mailchimp named results at what is no valid address") from None
         if there.scheme != "https" and (there.scheme, there.netloc) != (here.scheme, here.netloc):
             raise ProtocolError("Mailchimp named results at an address that is not https")
         return self._http.download(url, into, max_bytes=MAX_PACKED_BYTES).status == 200

@@ -24,6 +24,7 @@ from mcsync.model import (
 from mcsync.text import cut, without_keys
 
 _BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
+_YEARS = range(1971, 3000)  # in any zone
 MEMBER_FIELDS = (
     "id",
     "email_address",
@@ -217,9 +218,11 @@ def read_time(value: str) -> datetime:
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
-        raise ProtocolError(f"Mailchimp gave {value!r} where a time was due") from None
+        raise ProtocolError(f"Mailchimp gave {cut(value)!r} where a time was due") from None
     if at.tzinfo is None:
         raise ProtocolError(f"Mailchimp gave {value!r}, a time without a zone")
+    if at.year not in _YEARS:
+        raise ProtocolError(f"Mailchimp gave {value!r} where a time was due")
     return at
 
 
