@@ -63,6 +63,8 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
         return _explain_usage(state, error), ExitCode.USAGE
     if isinstance(error, Stopped) and error.signal.name == "SIGTERM":
         return _explain_stop(state, "terminated", "by SIGTERM"), ExitCode.TERMINATED
+    if isinstance(error, Stopped) and error.signal.name == "SIGHUP":
+        return _explain_stop(state, "terminated", "by SIGHUP"), ExitCode.HUNG_UP
     if isinstance(error, click.Abort):  # of a question: no, or the end of the input
         return _explain_stop(state, "interrupted", "at a question"), ExitCode.INTERRUPTED
     if isinstance(error, Stopped | KeyboardInterrupt):
