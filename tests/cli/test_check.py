@@ -634,7 +634,7 @@ def test_a_copied_url_that_is_none_is_told(set_up: Desk) -> None:
     set_up.want_webhooks(audiences={LIST: copy})
     assert set_up.codes() == ["webhook-url"]
     assert set_up.codes("--fix") == ["webhook-url"]
-    set_up.check("--account", API_KEY)
+    account_of(set_up, API_KEY)
 
 
 def test_a_lost_answer_makes_no_second_webhook(desk: Desk, no_pauses: list[float]) -> None:
@@ -711,6 +711,8 @@ def read_some(descriptor: int) -> bytes:
 
 
 def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
+    if named == API_KEY:
+        named, env = "${THE_KEY}", {**env, "THE_KEY": named}
     said = desk.office.run("check", "--account", named, env=dict(env))
     assert said.code == 0, said
     for secret in (*desk.office.secrets(), SECRET, OTHER_SECRET):
@@ -719,6 +721,16 @@ def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
     assert ("stands in place of the webhooks' secret" in said.err) is is_named
     accounts: dict[str, Any] = json.loads(said.out)["accounts"]
     return accounts
+
+
+def test_a_key_is_not_taken_from_the_command_line_d15(set_up: Desk) -> None:
+    asked = set_up.town.requests
+    for key in (API_KEY, f" {API_KEY}", "fedcba9876543210fedcba9876543210-us7"):
+        said = set_up.office.run("check", "--account", key)
+        assert said.code == 2
+        assert key.strip() not in said.out + said.err
+        assert "--account -" in said.err
+    assert set_up.town.requests == asked
 
 
 def test_an_account_as_the_config_has_it(set_up: Desk) -> None:
@@ -782,7 +794,8 @@ def test_a_wrong_webhook_is_not_found(set_up: Desk) -> None:
 
 
 def test_the_document_has_the_account_too(set_up: Desk) -> None:
-    said = set_up.check("--account", API_KEY, "--json")
+    env = {"THE_KEY": API_KEY}
+    said = set_up.office.run("check", "--account", "${THE_KEY}", "--json", env=dict(env))
     config = said.document["config"]
     assert config["accounts"]["${MAILCHIMP_API_KEY}"]["audiences"][LIST]
     assert said.document["error"] is None
@@ -830,7 +843,7 @@ def test_a_key_works_without_any_config(set_up: Desk, monkeypatch: pytest.Monkey
         lambda key: set_up.town.api_url if key.endswith("-us1") else None,
     )
     set_up.office.config.unlink()
-    found = CliRunner().invoke(app, ["check", "--account", API_KEY])
+    found = CliRunner().invoke(app, ["check", "--account", "-"], input=API_KEY)
     assert found.exit_code == 0, found.output
     ((name, account),) = json.loads(found.stdout)["accounts"].items()
     assert name == "${MAILCHIMP_API_KEY}"
@@ -848,4 +861,6 @@ def test_an_account_that_there_is_not(set_up: Desk, named: str) -> None:
 
 def test_a_refused_key_of_an_account(set_up: Desk) -> None:
     del set_up.town.mailchimp.accounts[API_KEY]
-    assert set_up.check("--account", API_KEY).code == 77
+    assert (
+        set_up.office.run("check", "--account", "${THE_KEY}", env={"THE_KEY": API_KEY}).code == 77
+    )
