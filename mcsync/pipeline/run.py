@@ -112,7 +112,8 @@ class Run:
     are those asked in it. `clock` is our own time, good for schedules only; `site_now` was
     CiviCRM's when the run began. `doubted_groups` are not believed in this run;
     `stopped_interests`, by list id, are left alone, each with the reason.
-    `newest_update` is the newest one there was when the audience at hand began to be judged.
+    `newest_update` is the newest one there was when the audience at hand began to be judged;
+    `trying` are the webhooks, by id in the queue, that are being handled.
     """
 
     store: Store
@@ -134,6 +135,7 @@ class Run:
     site_now: datetime | None = None
     knows_accounts: bool = False
     newest_update: int | None = None
+    trying: list[int] = field(default_factory=list)
     doubted_groups: set[int] = field(default_factory=set)
     stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)

@@ -28,8 +28,8 @@ from tests.cli.conftest import (
     Said,
 )
 
-SECRET = "yabbadabbadoo"
-OTHER_SECRET = "scoobydoobydoo"
+SECRET = "yabbadabbadoo-yabbadabbadoo"
+OTHER_SECRET = "scoobydoobydoo-scoobydoobydoo"
 EVENTS = dict.fromkeys(("subscribe", "unsubscribe", "profile", "cleaned", "upemail"), True)
 SOURCES = {"user": True, "admin": True, "api": False}
 
@@ -111,10 +111,13 @@ class Desk:
         return said
 
     def codes(self, *args: str) -> list[str]:
-        """The codes of what is found, but for the trash, in which there is nobody."""
+        """The codes of what is found, but for the trash, in which there is nobody.
+
+        Signatures are for tests of their own: most configs here do without.
+        """
         document = self.check("--json", *args).document
         codes = [finding["code"] for finding in document["findings"]]
-        return [code for code in codes if code != "trash-unseen"]
+        return [code for code in codes if code not in ("trash-unseen", "webhook-no-signature")]
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def desk(empty_office: Office) -> Iterator[Desk]:
 @pytest.fixture
 def set_up(desk: Desk) -> Desk:
     """Everything as it should be."""
-    desk.want_webhooks()
+    desk.want_webhooks(signingSecrets=["whsec_of_both_webhooks"])
     desk.register()
     desk.register_batch()
     return desk
@@ -627,6 +630,24 @@ def test_where_signatures_are_demanded_a_webhook_without_secret_is_told(desk: De
     desk.want_webhooks(signingSecrets=["whsec_of_another_webhook"])
     desk.town.mailchimp.settings.sign_webhooks = False
     assert desk.codes("--fix") == ["webhook-unsigned", "webhook-unsigned"]
+
+
+def test_a_secret_that_may_be_guessed_is_warned_of_d10(set_up: Desk) -> None:
+    set_up.want_webhooks(webhookUrl=f"{set_up.url}/webhook?secret=short")
+    found = {f["code"]: f for f in set_up.check("--json").document["findings"]}
+    assert found["webhook-secret-short"]["severity"] == "warning"
+    assert "has 5 characters" in found["webhook-secret-short"]["message"]
+    assert "secret=short" not in str(found)
+
+
+def test_webhooks_without_signatures_are_warned_of_d10(set_up: Desk) -> None:
+    def is_warned() -> bool:
+        found = set_up.check("--json").document["findings"]
+        return "webhook-no-signature" in [each["code"] for each in found]
+
+    assert not is_warned()
+    set_up.want_webhooks()
+    assert is_warned()
 
 
 def test_a_copied_url_that_is_none_is_told(set_up: Desk) -> None:
