@@ -110,7 +110,11 @@ def test_what_was_packed_is_unpacked_whole_d4(size: int) -> None:
             assert get(url) == body
 
 
-@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"{}" * 9)[:-9], b"\x1f\x8b\x08"])
+@pytest.mark.parametrize(
+    "data",
+    [b"no gzip", gzip.compress(b"{}" * 9)[:-9], b"\x1f\x8b\x08"],
+    ids=["no gzip", "cut", "head only"],
+)
 def test_what_cannot_be_unpacked_is_told_d4(data: bytes) -> None:
     with serving(packed(data, "gzip")) as url, pytest.raises(ProtocolError, match="packed answer"):
         get(url)
