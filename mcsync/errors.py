@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     PROTOCOL = 76
     REFUSED = 77
     CONFIG = 78
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

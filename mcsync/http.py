@@ -22,11 +22,23 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 import tenacity
-from requests.adapters import HTTPAdapter
+import urllib3
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from mcsync import __version__
 from mcsync.errors import ProtocolError, RemoteUnavailable
+from mcsync.exchange import (
+    ACCEPTED,
+    MAX_ANSWER_BYTES,
+    BoundedAdapter,
+    OutOfBounds,
+    TooSlow,
+    Watch,
+    read_body,
+    read_pieces,
+    watching,
+)
+from mcsync.text import shorten_ids
 
 log = logging.getLogger("mcsync.http")
 
@@ -34,9 +46,15 @@ RETRIES = 5
 UNREACHED_WAIT_S = 2.0  # at most, when nobody is there: likely a mistyped address, told soon
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (facts, section 2)
+TRANSFER_S = 60.0  # on top of that for the whole answer to come; by then it is a page or two
+DOWNLOAD_S = 900.0
+LEAST_S = 30.0  # what an answer gets in any case when the time of the run is over meanwhile
 DEADLINE_S = 600.0  # for one call with all its retries
 LONGEST_WAIT_S = 120.0
-_PLAUSIBLE_YEARS = range(1970, 9000)  # of a `Date`; with later ones no sum can be done
+# In one answer; the largest we ask for, 10,000 rows each of a few calls, have a tenth of it. What
+# is short as text may be long as Python's objects.
+MAX_VALUES = 1_000_000
+_PLAUSIBLE_YEARS = range(1970, 3000)  # of a `Date`; with the last ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
 Observer = Callable[[str, str, int | None, float], None]
@@ -115,8 +133,10 @@ class NoAnswer(RemoteUnavailable):
 def decode_json(body: bytes, shape: type[T]) -> T:
     """Decode JSON into `shape`; what is wrong is told by its place, never by its content.
 
-    Raises: ProtocolError.
+    Raises: ProtocolError; also when there are more than MAX_VALUES values in it.
     """
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise ProtocolError("an answer has more in it than any that we asked for")
     try:
         return msgspec.json.decode(body, type=shape, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -132,6 +152,9 @@ class HttpClient:
     `service` is what messages call it; `address_key` is where the config has its address.
     `sleep` and `clock` (seconds, monotonic) are for tests; `observe` is called after each
     attempt with method, URL without its query, status (None: no answer) and seconds.
+
+    An answer may take as long as its first byte may, and TRANSFER_S; `ends_at`, a time of `clock`
+    or None, is when the run's own time is over: a call that may be repeated is broken off then.
     """
 
     def __init__(
@@ -143,7 +166,11 @@ class HttpClient:
         observe: Observer | None = None,
         service: str = "",
         address_key: str = "",
+        ends_at: float | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
+        self._ends_at = ends_at
+        self._max_answer_bytes = max_answer_bytes
         self._service = service
         self._address_key = address_key
         self._sleep = sleep
@@ -152,9 +179,10 @@ class HttpClient:
         self._slots = threading.BoundedSemaphore(max_connections)
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"mcsync/{__version__}"
+        self._session.headers["Accept-Encoding"] = ACCEPTED
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.auth = _no_auth
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0)
+        adapter = BoundedAdapter(pool_connections=4, pool_maxsize=max_connections, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -182,10 +210,12 @@ class HttpClient:
         With `may_ask_for_less` time-outs, 502 and 504 are not retried: the caller asks for less.
         No try begins later than `deadline_s` after the first.
 
-        Raises: NoAnswer (a RemoteUnavailable) when there is no usable answer in the end.
+        Raises: NoAnswer (a RemoteUnavailable) when there is no usable answer in the end;
+        ProtocolError when one is beyond all bounds.
         """
         request = requests.Request(method, url, headers=headers, params=params, data=data)
-        attempt = partial(self._attempt, request, timeout_s, expects_json, None, 0)
+        bounds = _Bounds(timeout_s, timeout_s + TRANSFER_S, self._max_answer_bytes, is_repeatable)
+        attempt = partial(self._attempt, request, bounds, expects_json, None)
 
         def is_worth_repeating(error: BaseException) -> bool:
             if not isinstance(error, NoAnswer) or error.is_final:
@@ -205,7 +235,8 @@ class HttpClient:
         Raises: NoAnswer; ProtocolError when there are more than `max_bytes`.
         """
         request = requests.Request("GET", url, headers={"Accept-Encoding": "identity"})
-        attempt = partial(self._attempt, request, timeout_s, False, into, max_bytes)
+        bounds = _Bounds(timeout_s, DOWNLOAD_S, max_bytes, True)
+        attempt = partial(self._attempt, request, bounds, False, into)
         return self._retrying(lambda e: isinstance(e, NoAnswer) and not e.is_final, attempt)
 
     def pause(self, seconds: float) -> None:
@@ -232,7 +263,10 @@ class HttpClient:
 
         def is_enough(state: tenacity.RetryCallState) -> bool:
             wait = state.upcoming_sleep
-            too_late = self._clock() - begun + wait > deadline_s
+            next_at = self._clock() + wait
+            too_late = next_at - begun > deadline_s or (
+                self._ends_at is not None and next_at > self._ends_at
+            )
             return state.attempt_number > RETRIES or wait > LONGEST_WAIT_S or too_late
 
         retrying = tenacity.Retrying(
@@ -247,10 +281,9 @@ class HttpClient:
     def _attempt(
         self,
         request: requests.Request,
-        timeout_s: float,
+        bounds: "_Bounds",
         expects_json: bool,
         into: BinaryIO | None,
-        max_bytes: int,
     ) -> Reply:
         try:
             host = place_of(request.url)
@@ -259,10 +292,15 @@ class HttpClient:
         if self._service and into is None:  # files lie elsewhere
             host = f"{self._service} at {host}"
         with self._slots, self._watched(request) as seen:
+            begun = self._clock()
             try:
-                reply = self._exchange(request, timeout_s, into, max_bytes)
-            except requests.RequestException as error:
-                raise _no_answer(host, error, timeout_s, self._address_key) from None
+                reply = self._exchange(request, bounds, into)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                raise _no_answer(host, error, bounds.timeout_s, self._address_key) from None
+            except TooSlow:
+                raise _too_slow(host, self._clock() - begun) from None
+            except OutOfBounds as error:
+                raise ProtocolError(f"{host} sends {error}") from None
             seen.append(reply.status)
         what = _trouble(reply, expects_json)
         if what:
@@ -271,22 +309,34 @@ class HttpClient:
         return reply
 
     def _exchange(
-        self, request: requests.Request, timeout_s: float, into: BinaryIO | None, max_bytes: int
+        self, request: requests.Request, bounds: "_Bounds", into: BinaryIO | None
     ) -> Reply:
         prepared = self._session.prepare_request(request)
         settings = self._session.merge_environment_settings(
             prepared.url, {}, stream=True, verify=True, cert=None
         )
-        with self._session.send(
-            prepared, timeout=(CONNECT_TIMEOUT_S, timeout_s), allow_redirects=False, **settings
-        ) as response:
+        timeouts = (CONNECT_TIMEOUT_S, bounds.timeout_s)
+        with (
+            watching(self._begin_watch(bounds)),
+            self._session.send(
+                prepared, timeout=timeouts, allow_redirects=False, **settings
+            ) as response,
+        ):
             body = b""
             if into is not None and response.status_code == 200:
-                _copy(response, into, max_bytes)
+                _copy(response, into, bounds.max_bytes)
             else:
-                body = response.content
+                body = read_body(response, min(bounds.max_bytes, self._max_answer_bytes))
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body)
+
+    def _begin_watch(self, bounds: "_Bounds") -> Watch:
+        """The time and the bytes that an exchange gets, beginning now."""
+        now = self._clock()
+        ends_at = now + bounds.whole_s
+        if self._ends_at is not None and bounds.may_be_cut:
+            ends_at = min(ends_at, max(self._ends_at, now + LEAST_S))
+        return Watch(ends_at, bounds.max_bytes, self._clock)
 
     @contextmanager
     def _watched(self, request: requests.Request) -> Iterator[list[int]]:
@@ -303,13 +353,26 @@ class HttpClient:
                 "%s %s%s: %s in %.2f s",
                 request.method,
                 parts.netloc.rpartition("@")[2],
-                parts.path,
+                shorten_ids(parts.path),
                 status or "no answer",
                 took,
             )
             if self._observe is not None:
                 plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
                 self._observe(request.method or "", plain, status, took)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What one exchange may take: seconds of silence, seconds in all, and bytes.
+
+    `may_be_cut`: it may be broken off when the time of the run is over.
+    """
+
+    timeout_s: float
+    whole_s: float
+    max_bytes: int
+    may_be_cut: bool
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -320,12 +383,8 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def _copy(response: requests.Response, into: BinaryIO, max_bytes: int) -> None:
     into.seek(0)
     into.truncate()
-    size = 0
-    for chunk in response.iter_content(1 << 16):
-        size += len(chunk)
-        if size > max_bytes:
-            raise ProtocolError(f"a file is larger than {max_bytes >> 20} MiB")
-        into.write(chunk)
+    for piece in read_pieces(response, max_bytes):
+        into.write(piece)
 
 
 def _trouble(reply: Reply, expects_json: bool) -> str:
@@ -345,11 +404,9 @@ def place_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _no_answer(
-    host: str, error: requests.RequestException, timeout_s: float, address_key: str
-) -> NoAnswer:
+def _no_answer(host: str, error: Exception, timeout_s: float, address_key: str) -> NoAnswer:
     """Our words for a failed exchange; the library's own may quote addresses and signatures."""
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
         bad_certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
         what = "has no valid certificate" if bad_certificate else "broke off the TLS handshake"
         return NoAnswer(f"{host} {what}", is_final=bad_certificate, was_sent=not bad_certificate)
@@ -361,14 +418,22 @@ def _no_answer(
         return NoAnswer(
             f"{host} cannot be reached", was_sent=False, hint=hint if address_key else NEXT_RUN
         )
-    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+    is_timeout = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError)
+    if is_timeout or "timed out" in str(error).lower():
         return NoAnswer(f"{host} did not answer within {timeout_s:.0f} s", is_timeout=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
         return _no_address(host or "the address")
     return NoAnswer(f"{host} closed the connection before it had answered")
 
 
-def _is_before_the_proxy(error: requests.RequestException) -> bool:
+def _too_slow(host: str, took_s: float) -> NoAnswer:
+    """For an answer that comes, and comes, and is not whole when its time is over."""
+    return NoAnswer(
+        f"{host} had not finished its answer after {took_s:.0f} s", is_timeout=True, is_final=True
+    )
+
+
+def _is_before_the_proxy(error: Exception) -> bool:
     """Whether the proxy was not there, or did not make the way that a request was to go."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     cause = getattr(reason, "original_error", None)
@@ -380,7 +445,7 @@ def _no_address(what: str) -> NoAnswer:
 
 
 def _is_caused_by(
-    error: requests.RequestException, kind: type[NewConnectionError] | type[ConnectTimeoutError]
+    error: Exception, kind: type[NewConnectionError] | type[ConnectTimeoutError]
 ) -> bool:
     """Whether no connection came about: urllib3 then never wrote a byte of the request."""
     cause = error.args[0] if error.args else None

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mcsync.errors import CacheError, LockHeld
+from mcsync.ownership import find_fault, is_dangling
 
 LONG_S = 3600  # a run this old is worth a look
 _BESIDE = ("-wal", "-shm")  # SQLite's own files
@@ -35,6 +37,11 @@ def resolve_cache(path: Path) -> Path:
 
     Raises: CacheError for a path that cannot lead to a file.
     """
+    if is_dangling(path):
+        raise CacheError(
+            f"the cache {path} is a link that leads nowhere",
+            hint="mend or remove the link, or name another file with --cache",
+        )
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # circles of links; a zero byte
@@ -61,6 +68,8 @@ def hold_lock(cache: Path, wait_s: float = 0) -> Iterator[None]:
         raise _explain(cache, error) from error
     try:
         _note_holder(_holder_path(cache))
+        with suppress(OSError):
+            remove_dry_copy(cache)
         yield
     finally:
         with suppress(OSError):
@@ -74,6 +83,7 @@ def check_place(cache: Path) -> None:
     Raises: CacheError
     """
     folder = cache.parent
+    refuse_strangers(cache, lock_path(cache), *_beside(cache))
     if os.path.isdir(cache):
         raise CacheError(
             f"the cache {cache} is a directory", hint=f"name a file in it: {cache / 'mcsync.db'}"
@@ -91,6 +101,41 @@ def check_place(cache: Path) -> None:
         f"the folder {folder} of the cache is not there",
         hint="make or mount it, or name another file with --cache or in the config",
     )
+
+
+def refuse_strangers(*paths: Path) -> None:
+    """Refuse files that somebody else could write, or chose the place of.
+
+    Raises: CacheError
+    """
+    for path in paths:
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            continue  # it is not there, or the next one who opens it says why not
+        if stat.S_ISLNK(found.st_mode):
+            raise CacheError(
+                f"{path} is a link, which no file of mcsync's is", hint=f'run "rm {path}"'
+            )
+        fault = find_fault(path, found) if stat.S_ISREG(found.st_mode) else None
+        if fault is not None:
+            raise CacheError(f"{path} {fault.what}", hint=fault.mend)
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(path.name + end) for end in _BESIDE)
+
+
+def dry_copy_path(cache: Path) -> Path:
+    """Where a dry run works on a copy of a cache; whoever holds the lock next removes it."""
+    return cache.with_name(cache.name + ".dry")
+
+
+def remove_dry_copy(cache: Path) -> None:
+    """Remove what a dry run left that was killed; for who holds the lock. Raises: OSError"""
+    copy = dry_copy_path(cache)
+    for path in (copy, *_beside(copy), copy.with_name(f"{copy.name}-journal")):
+        path.unlink(missing_ok=True)
 
 
 def _is_closed(folder: Path) -> bool:
@@ -112,7 +157,7 @@ def check_writable(cache: Path) -> None:
         raise CacheError(
             f"the folder {cache.parent} of the cache may not be written", hint=_LET_WRITE
         )
-    for path in (cache, lock_path(cache), *(cache.with_name(cache.name + end) for end in _BESIDE)):
+    for path in (cache, lock_path(cache), *_beside(cache)):
         if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
             raise CacheError(
                 f"{path} may not be read and written",
@@ -122,7 +167,7 @@ def check_writable(cache: Path) -> None:
 
 def _make_lock_file(path: Path) -> None:
     """Make the lock's file if need be: filelock takes some refusals for another run's lock."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
 
 
 def _explain(cache: Path, error: OSError) -> CacheError:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
+from mcsync.text import safe_lines, without_addresses, without_keys
+
 _PRIORITIES = {
     logging.DEBUG: 7,
     logging.INFO: 6,
@@ -21,7 +23,7 @@ class _JournalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         priority = _PRIORITIES.get(record.levelno, 6)
-        return _with_priority(priority, super().format(record).splitlines())
+        return _with_priority(priority, safe_lines(super().format(record)))
 
 
 class _PlainFormatter(logging.Formatter):
@@ -30,6 +32,9 @@ class _PlainFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         self.converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(safe_lines(super().format(record)))
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -86,10 +91,10 @@ def set_up(level: int, environ: Mapping[str, str]) -> None:
 
 
 def write_error(lines: Iterable[str], environ: Mapping[str, str]) -> None:
-    """Put the lines of an error on stderr as they are; in the journal with their priority."""
+    """Put the lines of an error on stderr; in the journal with their priority."""
     if sys.stderr is None:
         return
-    lines = list(lines)
+    lines = [part for line in lines for part in safe_lines(line)]
     text = _with_priority(3, lines) if is_journal(environ) else "\n".join(lines)
     try:
         sys.stderr.write(text + "\n")
@@ -103,11 +108,9 @@ def _with_priority(priority: int, lines: Iterable[str]) -> str:
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` without these secrets, and without what looks like an address or a Mailchimp key."""
-    import re
+    """`text` without these secrets, and without what looks like an address or a Mailchimp key.
 
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    text = re.sub(r"\b[0-9a-fA-F]{16,}-[a-z]{2,}[0-9]+", "***", text)
-    return re.sub(r"[^\s\"'<>(),;:=]+(?:@|%40)[^\s\"'<>(),;:]+", "(address)", text)
+    Its lines are cut: what a service sent may stand in one.
+    """
+    secrets = list(secrets)
+    return "\n".join(without_addresses(without_keys(line, secrets)) for line in text.split("\n"))

@@ -1,10 +1,49 @@
-"""Words that came from elsewhere, made fit for logs and messages."""
+"""Words that came from elsewhere, made fit for logs, messages and terminals."""
 
 import re
+from collections.abc import Iterable
 
-_ADDRESS = re.compile(r"[^\s\"'<>(),;:]+@[^\s\"'<>(),;:]+")
+MOST_WORDS = 2000  # characters of a service's words; Mailchimp's longest have some hundred
+
+# Possessive, and begun only where a word begins: whatever comes is looked at once.
+_IN_WORD = r"[^\s\"'<>(),;:=]"
+_ADDRESS = re.compile(rf"(?<!{_IN_WORD})(?:(?!@|%40){_IN_WORD})*+(?:@|%40){_IN_WORD}++")
+_KEY = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{16,}+-[a-z]{2,}+[0-9]+")  # Mailchimp's form
+_MEMBER_ID = re.compile(r"(?<![0-9a-fA-F])([0-9a-fA-F]{3})[0-9a-fA-F]{29}(?![0-9a-fA-F])")
+
+
+def cut(words: str) -> str:
+    """As much of a service's words as anybody looks at."""
+    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…"
 
 
 def without_addresses(words: str) -> str:
     """A service's words without the e-mail addresses in them, fit for logs."""
-    return _ADDRESS.sub("(address)", words)
+    return _ADDRESS.sub("(address)", cut(words))
+
+
+def without_keys(words: str, secrets: Iterable[str] = ()) -> str:
+    """Words without these secrets, and without what looks like a Mailchimp key."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret:
+            words = words.replace(secret, "***")
+    return _KEY.sub("***", words)
+
+
+def shorten_ids(words: str) -> str:
+    """Words in which of a member's id, the MD5 of an address, too little is left to guess by."""
+    return _MEMBER_ID.sub(r"\1…", words)
+
+
+def one_line(value: object) -> str:
+    """A value as one printable line: what others wrote must not steer a terminal or a log."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def safe_lines(text: str) -> list[str]:
+    """A text as printable lines; all but the first are indented, so that none looks like a new
+    message.
+    """
+    lines = [one_line(line) for line in re.split(r"\r\n|[\r\n]", text)]
+    return [lines[0], *(line if line.startswith("  ") else f"  {line}" for line in lines[1:])]

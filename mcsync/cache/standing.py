@@ -9,6 +9,7 @@ import msgspec
 from mcsync.cache.outbox import DIRECT
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
+from mcsync.cache.webhooks import MOST_ATTEMPTS
 
 WEBHOOK_TABLE = "civicrm_mailchimpsync_webhook"
 
@@ -139,14 +140,19 @@ def load_waiting_batches(store: Store, list_id: str) -> tuple[WaitingBatch, ...]
     return tuple(WaitingBatch(row[0], row[1], from_text(row[2]), row[3], row[4]) for row in rows)
 
 
-def count_webhooks(store: Store) -> int | None:
-    """Webhooks that were stored and not applied yet; None where there is no such queue."""
+def count_webhooks(store: Store) -> tuple[int, int] | None:
+    """Webhooks that wait to be applied, and those given up; None where there is no such queue."""
     found = store.query(
         "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (WEBHOOK_TABLE,)
     ).fetchone()
     if found is None:
         return None
-    return int(store.query(f"SELECT count(*) FROM {WEBHOOK_TABLE}").fetchone()[0])
+    waiting, given_up = store.query(
+        "SELECT count(*) FILTER (WHERE attempts < :most),"
+        f" count(*) FILTER (WHERE attempts >= :most) FROM {WEBHOOK_TABLE}",
+        {"most": MOST_ATTEMPTS},
+    ).fetchone()
+    return waiting, given_up
 
 
 # --- who ------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from sqlite_utils.migrations import Migrations
 from mcsync.cache.copies import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
+from mcsync.ownership import find_fault, is_dangling
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -148,8 +149,14 @@ class Store:
 
 
 def _create_private(path: Path) -> None:
+    if is_dangling(path):
+        raise CacheError(f"{path} is a link that leads nowhere", hint="mend or remove the link")
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        return
+    fault = find_fault(path, path.stat())
+    if fault is not None:
+        raise CacheError(f"{path} {fault.what}", hint=fault.mend)
 
 
 def refuse_other_formats(path: Path) -> None:

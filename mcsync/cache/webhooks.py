@@ -13,7 +13,8 @@ from mcsync.model_setup import EventKind, WebhookEvent
 _COLUMNS = "kind, list_id, email, old_email, reason, batch_id, fired_at"
 
 
-MOST_ATTEMPTS = 3  # an event in whose handling we died so often is left alone
+# An event in whose handling we died so often is given up; one more, and somebody was told of it.
+MOST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +84,53 @@ def drop_events(store: Store, event_ids: Sequence[int]) -> None:
         )
 
 
-def forget_events(store: Store, before: datetime) -> None:
-    """Drop events received before a time: given up, or of audiences no longer in the config."""
+def give_up_events(store: Store, before: datetime) -> None:
+    """Give up events received before a time, as those of audiences no longer in the config."""
     with store.atomic():
         store.query(
-            "DELETE FROM civicrm_mailchimpsync_webhook WHERE received_at < ?", (to_text(before),)
+            "UPDATE civicrm_mailchimpsync_webhook SET attempts = ? WHERE received_at < ?"
+            " AND attempts < ?",
+            (MOST_ATTEMPTS, to_text(before), MOST_ATTEMPTS),
         )
+
+
+def drop_given_up(store: Store, before: datetime) -> int:
+    """Drop events given up that were received before a time; how many there were."""
+    with store.atomic():
+        return store.query(
+            "DELETE FROM civicrm_mailchimpsync_webhook WHERE received_at < ? AND attempts >= ?",
+            (to_text(before), MOST_ATTEMPTS),
+        ).rowcount
+
+
+def count_news_of_given_up(store: Store) -> int:
+    """How many events were given up since this was last asked; call it to tell them."""
+    with store.atomic():
+        return store.query(
+            "UPDATE civicrm_mailchimpsync_webhook SET attempts = ? WHERE attempts = ?",
+            (MOST_ATTEMPTS + 1, MOST_ATTEMPTS),
+        ).rowcount
+
+
+def retry_given_up(store: Store, now: datetime) -> int:
+    """Put events that were given up into the queue again, as if received now; how many."""
+    with store.atomic():
+        found = store.query(
+            f"INSERT INTO civicrm_mailchimpsync_webhook (received_at, {_COLUMNS})"
+            f" SELECT ?, {_COLUMNS} FROM civicrm_mailchimpsync_webhook WHERE attempts >= ?"
+            " ORDER BY id",
+            (to_text(now), MOST_ATTEMPTS),
+        ).rowcount
+        store.query(
+            "DELETE FROM civicrm_mailchimpsync_webhook WHERE attempts >= ?", (MOST_ATTEMPTS,)
+        )
+    return found
 
 
 def note_attempts(store: Store, event_ids: Sequence[int], step: int) -> None:
     """One attempt more (`step` 1) to handle these events, or one less: it was not their fault."""
     with store.atomic():
         store.run_many(
-            "UPDATE civicrm_mailchimpsync_webhook SET attempts = attempts + ? WHERE id = ?",
+            "UPDATE civicrm_mailchimpsync_webhook SET attempts = max(attempts + ?, 0) WHERE id = ?",
             [(step, event_id) for event_id in event_ids],
         )

@@ -16,7 +16,8 @@ class CivicrmClient(DataReader, Writer, AddressWriter):
     """One site, found and logged in to at the first call.
 
     `url` is the site's base address or its full APIv4 endpoint. Safe to use from several
-    threads. `sleep` is how retries wait; `http` is for tests.
+    threads. `sleep` is how retries wait; `ends_at`, a time of `time.monotonic`, is when the run's
+    time is over; `http` is for tests.
     """
 
     def __init__(
@@ -27,11 +28,13 @@ class CivicrmClient(DataReader, Writer, AddressWriter):
         *,
         http: HttpClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        ends_at: float | None = None,
     ) -> None:
         http = http or HttpClient(
             max_connections=MAX_CONNECTIONS,
             sleep=sleep,
             service="CiviCRM",
             address_key="civicrm.url",
+            ends_at=ends_at,
         )
         super().__init__(Transport(url, api_key, site_key, http))

@@ -5,7 +5,6 @@ facts"). So every answer goes through this module, which believes only JSON with
 """
 
 import logging
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from mcsync.http import (
     decode_json,
     place_of,
 )
-from mcsync.text import without_addresses
+from mcsync.text import MOST_WORDS, cut, without_addresses, without_keys
 
 log = logging.getLogger("mcsync.civicrm")
 
@@ -97,6 +96,7 @@ class Transport:
         self._place = place_of(url) or url
         self.host = f"CiviCRM at {self._place}"
         self._http = http
+        self._secrets = (api_key, site_key or "")
         self._headers = {
             "X-Civi-Auth": f"Bearer {api_key}",
             "X-Requested-With": "XMLHttpRequest",
@@ -222,7 +222,7 @@ class Transport:
         reply = error.reply
         if reply is None or reply.status == 429:
             return error
-        words = _words(reply)
+        words = self._words(reply)
         if (refused := self._find_gatekeeper(reply)) is not None:
             return refused
         if reply.status == 503 and reply.is_json:
@@ -238,7 +238,7 @@ class Transport:
             return
         if (refused := self._find_gatekeeper(reply)) is not None:
             raise refused
-        words = _words(reply)
+        words = self._words(reply)
         if 300 <= reply.status < 400:
             raise ProtocolError(
                 f"{self.host} answered with a redirect (HTTP {reply.status})", hint=_URL_HINT
@@ -261,13 +261,21 @@ class Transport:
                 hint=f"mcsync sends none: {way}",
             )
         is_page = "html" in reply.headers.get("content-type", "")
-        if reply.status in (401, 403) and is_page and _words(reply).startswith("HTTP "):
+        if reply.status in (401, 403) and is_page and self._words(reply).startswith("HTTP "):
             return RemoteRefused(
                 f"{self.host} was not reached: something before it, such as a firewall, refused the"
                 f" request (HTTP {reply.status} and a page)",
                 hint=way,
             )
         return None
+
+    def _words(self, reply: Reply) -> str:
+        """CiviCRM's own words for an error; the Error ID is part of them."""
+        return self._fit(_find_words(reply)) or f"HTTP {reply.status}"
+
+    def _fit(self, words: str) -> str:
+        """Words of CiviCRM's without addresses, and without our keys."""
+        return without_addresses(without_keys(cut(words), self._secrets))
 
     def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
         permission = _PERMISSIONS.get((entity, action), "access CiviCRM")
@@ -280,7 +288,7 @@ class Transport:
     def _values(self, answer: WireAnswer[T], call: Call[T]) -> list[T]:
         if answer.values is not None and answer.error_code is None:
             return answer.values
-        words = without_addresses(answer.error_message) or "an answer without values"
+        words = self._fit(answer.error_message) or "an answer without values"
         if answer.status in (403, "403"):
             raise self._denied(call.entity, call.action, words)
         raise CallFailed(f"{self.host} says about {call.entity}.{call.action}: {words}")
@@ -298,21 +306,19 @@ def _are_failures(reply: Reply) -> bool:
     return reply.status == 500 and reply.is_json and reply.body.lstrip().startswith(b"[")
 
 
-def _words(reply: Reply) -> str:
-    """CiviCRM's own words for an error, in one line; the Error ID is part of them."""
-    words = ""
+def _find_words(reply: Reply) -> str:
+    """What an error says, as it stands there."""
     if reply.is_json:
         try:
             trouble = reply.decode(WireTrouble)
-            words = trouble.error_message or trouble.status_message
-            if trouble.error_id and trouble.error_id not in words:
-                words += f" (Error ID: {trouble.error_id})"
         except ProtocolError:
-            words = ""
-    elif "html" in reply.headers.get("content-type", ""):
-        page = reply.body.decode("utf-8", "replace")
-        found = re.search(r'crm-error-message">\s*([^<]+)', page)
-        words = found.group(1).strip() if found else ""
-    else:
-        words = reply.body.decode("utf-8", "replace").strip()[:200]
-    return without_addresses(words) or f"HTTP {reply.status}"
+            return ""
+        words = trouble.error_message or trouble.status_message
+        if trouble.error_id and trouble.error_id not in words:
+            words = f"{cut(words)} (Error ID: {trouble.error_id})"
+        return words
+    if "html" not in reply.headers.get("content-type", ""):
+        return reply.body[:MOST_WORDS].decode("utf-8", "replace").strip()[:200]
+    _, found, after = reply.body.partition(b'crm-error-message">')
+    told = after[:MOST_WORDS].partition(b"<")[0] if found else b""
+    return told.decode("utf-8", "replace").strip()

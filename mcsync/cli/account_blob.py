@@ -47,6 +47,7 @@ log = logging.getLogger("mcsync")
 KEY_VARIABLE = "${MAILCHIMP_API_KEY}"
 SECRET_VARIABLE = "${WEBHOOK_SECRET}"  # noqa: S105  # the name of one
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_WHOLE_KEY = re.compile(r"[0-9A-Za-z]{16,}-[a-z]{2,}[0-9]+")
 _LONGEST_KEY = 200  # characters
 
 Blob = dict[str, object]
@@ -73,6 +74,11 @@ def draw_account(state: State, named: str) -> Blob:
     Raises: UsageError when no account is meant; RemoteRefused, RemoteUnavailable, ProtocolError.
     """
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
+    if _WHOLE_KEY.search(named):
+        raise UsageError(
+            "--account takes no key: everybody on this machine can see what a command is given",
+            hint="give the account's name, ${NAME} in quotes, or the key on stdin: --account -",
+        )
     text = _read_key() if named == "-" else named
     meant = _find_in_config(state, text) or _take_for_key(text)
     account = meant.account

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import click
 
-from mcsync.cli.tables import clean, show_gap, show_heading, show_line
+from mcsync.cli.tables import show_gap, show_heading, show_line
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.text import one_line
 
 T = TypeVar("T")
 TRIES = 3
@@ -48,19 +49,19 @@ def show_step(title: str, *lines: str) -> None:
 
 def ask(question: str, default: str = "") -> str:
     """A line of text, stripped; only Enter gives the default, which is told elsewhere."""
-    answer = click.prompt(clean(question), default=default, show_default=False)
+    answer = click.prompt(one_line(question), default=default, show_default=False)
     return str(answer).strip()
 
 
 def ask_hidden(question: str, default: str = "") -> str:
     """What is typed does not show."""
-    answer = click.prompt(clean(question), default=default, show_default=False, hide_input=True)
+    answer = click.prompt(one_line(question), default=default, show_default=False, hide_input=True)
     return str(answer).strip()
 
 
 def ask_yes(question: str, *, default: bool = True) -> bool:
     """Yes or no."""
-    return click.confirm(clean(question), default=default)
+    return click.confirm(one_line(question), default=default)
 
 
 def choose_one(question: str, labels: Sequence[str], names: Sequence[str] = ()) -> int | None:

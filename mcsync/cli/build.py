@@ -43,16 +43,20 @@ def build_run(
     with_data: bool | None = None,
     is_dry_run: bool = False,
     sleep: Callable[[float], None] = time.sleep,
+    deadline: float | None = None,
 ) -> Run:
     """One run over these audiences; audiences of one account share its connections.
 
     `with_data` None is what the config says, True is now, whenever it was done last. In a dry
-    run both services are read and never written. `sleep` is how retries wait.
+    run both services are read and never written. `sleep` is how retries wait; `deadline`, a time
+    of `time.monotonic`, is when the run's time is over.
     """
     clients: dict[str, MailchimpPort] = {}
     for key in {audience.account_key for audience in audiences}:
         account = config.accounts[key]
-        client = MailchimpClient(account.key.reveal(), account.api_url, sleep=sleep)
+        client = MailchimpClient(
+            account.key.reveal(), account.api_url, sleep=sleep, ends_at=deadline
+        )
         clients[key] = DryMailchimp(client) if is_dry_run else client
     site_key = config.civicrm.site_key
     civicrm = CivicrmClient(
@@ -60,6 +64,7 @@ def build_run(
         config.civicrm.api_key.reveal(),
         site_key.reveal() if site_key else None,
         sleep=sleep,
+        ends_at=deadline,
     )
     wants_data = config.data.sync if with_data is None else with_data
     run = Run(
@@ -67,6 +72,7 @@ def build_run(
         civicrm=DryCivicrm(civicrm) if is_dry_run else civicrm,
         tasks=tuple(_build_task(a, clients[a.account_key], config) for a in audiences),
         clock=clock,
+        deadline=deadline,
         full_compare_hours=config.full_compare_hours,
         full_fetch_days=config.full_fetch_days,
         backups=config.backups,

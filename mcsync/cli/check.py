@@ -11,8 +11,8 @@ from mcsync.errors import UsageError
 @click.option("--dry-run", is_flag=True, help="With --fix: tell what it would do, and do nothing.")
 @click.option(
     "--account",
-    metavar="KEY",
-    help='Print an account as "accounts" has it: by name, ${NAME} or key; - reads it from stdin.',
+    metavar="NAME",
+    help='Print an account as "accounts" has it: by name or ${NAME}; - reads a key from stdin.',
 )
 @global_options
 def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None:

@@ -1,6 +1,7 @@
 """The steps of `mcsync check`: look, put right what may be, look again, tell."""
 
 import json
+import sys
 from collections.abc import Sequence
 
 from mcsync.cli.build import build_check
@@ -136,4 +137,5 @@ def print_account(state: State, named: str) -> None:
     blob = {"accounts": draw_account(state, named)}
     state.answer["config"] = blob
     if not state.wants_json:
-        write_answer(json.dumps(blob, indent=2, ensure_ascii=False))
+        is_whole = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        write_answer(json.dumps(blob, indent=2, ensure_ascii=not is_whole))

@@ -38,7 +38,8 @@ class Desk(NamedTuple):
         """Write down what has come; leave what is not handled to the next sync."""
         self.inbox.stop()
         self.handler.hurry()
-        self.worker.stop(_CHUNK_S)
+        if not self.worker.stop(_CHUNK_S):
+            self.handler.take_back()
 
 
 def open_desk(intake: Intake) -> Desk:

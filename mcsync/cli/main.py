@@ -1,6 +1,7 @@
 """The `mcsync` command: its subcommands, and the one place where failures become words."""
 
 import importlib
+import io
 import os
 import sys
 import threading
@@ -114,6 +115,9 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):  # of which some can only write latin-1, or ASCII
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _leave(code: int) -> NoReturn:

@@ -14,6 +14,7 @@ from mcsync.cli.options import State
 from mcsync.cli.signals import Stopped
 from mcsync.errors import ConfigError, ExitCode, McsyncError, UsageError
 from mcsync.logs import write_error
+from mcsync.text import one_line
 
 SCHEMA = 1
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # of Click 8.2
@@ -62,6 +63,8 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
         return _explain_usage(state, error), ExitCode.USAGE
     if isinstance(error, Stopped) and error.signal.name == "SIGTERM":
         return _explain_stop(state, "terminated", "by SIGTERM"), ExitCode.TERMINATED
+    if isinstance(error, Stopped) and error.signal.name == "SIGHUP":
+        return _explain_stop(state, "terminated", "by SIGHUP"), ExitCode.HUNG_UP
     if isinstance(error, click.Abort):  # of a question: no, or the end of the input
         return _explain_stop(state, "interrupted", "at a question"), ExitCode.INTERRUPTED
     if isinstance(error, Stopped | KeyboardInterrupt):
@@ -76,7 +79,8 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
 
 def _explain_foreseen(error: McsyncError) -> Trouble:
     problems = error.problems if isinstance(error, ConfigError | UsageError) else ()
-    lines = [f"error: {error.message}", *(f"  {path}: {text}" for path, text in problems)]
+    lines = [f"error: {one_line(error.message)}"]
+    lines += [one_line(f"  {path}: {text}") for path, text in problems]
     if error.hint:
         lines += ["", f"hint: {error.hint}"]
     return Trouble(

@@ -1,16 +1,20 @@
 """What a run would do, or did, for people: a table, CSV, JSON, or a line for each change."""
 
-import csv
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from mcsync.cli.options import State
 from mcsync.cli.session import Tell
-from mcsync.cli.tables import show_heading, show_line, show_table
+from mcsync.cli.tables import (
+    show_csv,
+    show_gap,
+    show_heading,
+    show_line,
+    show_table,
+    write_lines,
+)
 from mcsync.pipeline.plan import Forecast, Line, count_kinds, forecast, load_done, load_plan_lines
+from mcsync.text import one_line
 
 if TYPE_CHECKING:
     from mcsync.pipeline.run import Run
@@ -37,8 +41,7 @@ def tell_changes(state: State, run: "Run", tells: Tell) -> bool:
     if tells.print_changes:
         state.answer["changes"] = [line.as_dict() for line in lines]
         if not state.wants_json:
-            for line in lines:
-                click.echo(say(line))
+            write_lines(one_line(say(line)) for line in lines)
     return bool(lines)
 
 
@@ -56,9 +59,9 @@ def _say_what(line: Line) -> str:
 
 
 def _show_csv(lines: Sequence[Line]) -> None:
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(Line.__dataclass_fields__))
-    writer.writeheader()
-    writer.writerows(line.as_dict() for line in lines)
+    columns = list(Line.__dataclass_fields__)
+    rows = (line.as_dict() for line in lines)
+    show_csv(columns, ([row[column] for column in columns] for row in rows))
 
 
 def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> None:
@@ -72,13 +75,13 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
                 for x in lines
             ],
         )
-        click.echo()
+        show_gap()
         show_heading("In all")
         kinds = sorted(count_kinds(lines).items())
         for (side, field, before, after), count in kinds:
             line = Line("", side, field, before or None, after or None, None, None, "", "")
             show_line(f"{count:,} at {_SIDES[side]}: {_say_what(line)}", 2)
-    click.echo()
+    show_gap()
     for size in sizes:
         held = run.reports[size.list_id].would_be_held
         now = _say_size(size.subscribed_now, size.pending_now)

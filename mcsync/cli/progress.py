@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from mcsync.cli.options import State
 from mcsync.logs import is_terminal
 from mcsync.pipeline.run import Progress
+from mcsync.text import one_line
 
 
 @contextmanager
@@ -16,11 +17,13 @@ def show_progress(state: State) -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     with console.status("starting") as status:
 
         def progress(audience: str, what: str, count: int) -> None:
-            status.update(f"{audience}: {count:,} {what}")
+            # As it stands: a name may look like rich's markup.
+            status.update(Text(one_line(f"{audience}: {count:,} {what}")))
 
         yield progress

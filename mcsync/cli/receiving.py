@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,16 @@ class QueueHandler:
         self.stopping.set()
         if self.run is not None:
             self.run.deadline = time.monotonic()
+
+    def take_back(self) -> None:
+        """For who stops while the chunk in hand hangs, and will not wait for it."""
+        if self.run is None or not self.run.trying:
+            return
+        from mcsync.cache.store import Store
+        from mcsync.pipeline.webhooks import take_back_attempts
+
+        with suppress(McsyncError), closing(Store(self.intake.cache)) as store:
+            take_back_attempts(store, self.run.trying)
 
     def _handle(self, store: "Store") -> int:
         from mcsync.cli.build import build_run

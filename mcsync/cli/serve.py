@@ -1,7 +1,9 @@
 """mcsync serve, and the same application for any other WSGI server."""
 
+import ipaddress
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -49,6 +51,7 @@ def command(state: State, bind: Address) -> None:
     desk = open_desk(intake)
     with ExitStack() as stack:
         listener = stack.enter_context(listen(bind))
+        _warn_of_strangers(listener)
         prepare_cache(intake.cache)
         from mcsync.webhooks.server import WebServer
 
@@ -84,6 +87,17 @@ def make_application() -> "WSGIApplication":
         return desk.app(environ, start_response)
 
     return application
+
+
+def _warn_of_strangers(listener: socket.socket) -> None:
+    """Say so when others than this machine can come straight to us."""
+    host = str(listener.getsockname()[0]).partition("%")[0]
+    if not ipaddress.ip_address(host).is_loopback:
+        log.warning(
+            "%s can be reached from other machines, without TLS: secrets and addresses can be read"
+            " on the way; bind to 127.0.0.1 and put a web server with TLS before it",
+            host,
+        )
 
 
 def _tell_start(state: State, address: Address, paths: tuple[str, ...], *, is_news: bool) -> None:

@@ -47,7 +47,10 @@ _YEARS = range(1970, 3000)  # which leave room for the overlaps that a fetch tak
 def load(state: State) -> tuple[Config, tuple[AudienceConfig, ...]]:
     """The config, and the audiences asked for; log lines go where they should from here on."""
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
-    config = load_config(find_config(state.config, os.environ, Path.cwd()), os.environ)
+    path = find_config(state.config, os.environ, Path.cwd())
+    if state.config is None and not os.environ.get("MCSYNC_CONFIG") and path.parent == Path.cwd():
+        log.info("the config is %s, found in the current folder", path)
+    config = load_config(path, os.environ)
     state.settings = config
     audiences = select_audiences(config, state.lists)
     for warning in config.warnings:
@@ -96,8 +99,8 @@ def open_run(
                     is_forced=is_forced,
                     with_data=with_data,
                     is_dry_run=tells.is_dry_run,
+                    deadline=deadline,
                 )
-                run.deadline = deadline
                 if is_forced and not state.lists:
                     refuse_blunt_force(run)
                 try:

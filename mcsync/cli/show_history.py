@@ -1,14 +1,13 @@
 """How `mcsync history` looks: a table, lines of JSON, CSV, or the one document."""
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
-from itertools import chain, groupby
+from collections.abc import Iterable
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mcsync.cli.tables import (
     is_terminal,
+    show_csv,
     show_gap,
     show_heading,
     show_line,
@@ -36,27 +35,9 @@ def answer_history(state: "State", form: str | None, changes: "Iterable[Change]"
     elif form == "jsonl":
         write_lines(json.dumps(change) for change in described)
     elif form == "csv":
-        write_lines(_csv_lines(described))
+        show_csv(COLUMNS, (change.values() for change in described))
     else:
         _show(list(described))
-
-
-def _csv_lines(changes: Iterable[dict[str, object]]) -> Iterator[str]:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="")
-    for row in chain([COLUMNS], (_defuse(change).values() for change in changes)):
-        writer.writerow(row)
-        yield file.getvalue()
-        file.seek(0)
-        file.truncate()
-
-
-def _defuse(change: dict[str, object]) -> dict[str, object]:
-    """The change with no cell that a spreadsheet would take for a formula."""
-    return {
-        name: f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
-        for name, value in change.items()
-    }
 
 
 def _show(changes: list[dict[str, object]]) -> None:

@@ -22,11 +22,13 @@ def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -
 
     holder = find_holder(look)
     webhooks = count_webhooks(look.store) if look.store is not None else None
+    waiting, given_up = webhooks or (None, None)
     state.audiences = [standing.as_dict() for standing in standings]
     state.answer = {
         "has_cache": look.store is not None,
         "lock_holder": holder,
-        "webhooks_waiting": webhooks,
+        "webhooks_waiting": waiting,
+        "webhooks_given_up": given_up,
     }
     if not state.wants_json:
         _show(look, standings, webhooks, holder, with_each=state.verbose > 0)
@@ -67,7 +69,7 @@ _COLUMNS = ("audience", "state", "last sync", "subscribed", "in group", "to do",
 def _show(
     look: "Look",
     standings: Sequence[Standing],
-    webhooks: int | None,
+    webhooks: tuple[int, int] | None,
     holder: dict[str, object] | None,
     *,
     with_each: bool,
@@ -169,11 +171,19 @@ def _tell_reasons(name: str, counts: Sequence[ReasonCount]) -> Iterator[tuple[st
         name = ""
 
 
-def _close(look: "Look", webhooks: int | None, holder: dict[str, object] | None) -> Iterator[str]:
+def _close(
+    look: "Look", webhooks: tuple[int, int] | None, holder: dict[str, object] | None
+) -> Iterator[str]:
     if look.store is None:
         yield 'Nothing was ever fetched; begin with "mcsync fetch", which writes to neither side.'
-    if webhooks:
-        yield f"{_count(webhooks, 'webhook')} stored and not yet applied."
+    waiting, given_up = webhooks or (0, 0)
+    if waiting:
+        yield f"{_count(waiting, 'webhook')} stored and not yet applied."
+    if given_up:
+        yield (
+            f"{_count(given_up, 'webhook was', 'webhooks were')} given up;"
+            ' "mcsync webhook --retry" tries again.'
+        )
     if holder is not None:
         age_s = holder["age_s"]
         length = f" for {show_length(age_s)}" if isinstance(age_s, int) else ""

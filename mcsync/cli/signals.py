@@ -1,7 +1,9 @@
-"""SIGTERM and SIGINT: stop at once, with everything that is open rolled back or released."""
+"""SIGTERM, SIGINT and SIGHUP: stop at once, with all that is open rolled back or released."""
 
 import signal
 from typing import NoReturn
+
+_HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Stopped(BaseException):
@@ -13,13 +15,16 @@ class Stopped(BaseException):
 
 
 def catch_signals() -> None:
-    """Let both raise Stopped; for a process of our own only, in its main thread.
+    """Let all raise Stopped; for a process of our own only, in its main thread.
 
-    SIGINT stays ignored where it was, as by `mcsync sync &` in a script.
+    SIGINT stays ignored where it was, as by `mcsync sync &` in a script; so does SIGHUP, as by
+    `nohup`.
     """
     signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
+    if _HANG_UP is not None and signal.getsignal(_HANG_UP) is signal.SIG_DFL:
+        signal.signal(_HANG_UP, _stop)
 
 
 def release_signals() -> None:
@@ -28,8 +33,12 @@ def release_signals() -> None:
     `timeout` sends SIGTERM twice, to the process and to its group; a person who presses Ctrl-C
     again means it.
     """
-    for number, action in ((signal.SIGTERM, signal.SIG_IGN), (signal.SIGINT, signal.SIG_DFL)):
-        if signal.getsignal(number) is _stop:
+    for number, action in (
+        (signal.SIGTERM, signal.SIG_IGN),
+        (signal.SIGINT, signal.SIG_DFL),
+        (_HANG_UP, signal.SIG_IGN),
+    ):
+        if number is not None and signal.getsignal(number) is _stop:
             signal.signal(number, action)
 
 

@@ -1,16 +1,20 @@
 """Answers on stdout: tables of rich on a terminal, plain lines of aligned text off it."""
 
+import csv
+import io
 import os
 import sys
 import textwrap
-from collections.abc import Container, Iterable, Sequence
-from itertools import islice
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 import click
 
 from mcsync.cli.output import write_answer
+from mcsync.text import one_line
 
 _LINES = 1000  # written at once
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def is_terminal() -> bool:
@@ -25,7 +29,7 @@ def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()
 ) -> None:
     """A table; `numbers` are the places of the columns that are aligned to the right."""
-    texts = [["" if cell is None else clean(cell) for cell in row] for row in rows]
+    texts = [["" if cell is None else one_line(cell) for cell in row] for row in rows]
     right = set(numbers)
     if is_terminal():
         _show_rich(columns, texts, right)
@@ -69,9 +73,32 @@ def _show_rich(
     Console(file=sys.stdout, highlight=False).print(table)
 
 
+def show_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Rows as CSV, made for spreadsheets: no cell steers a terminal, none is a formula there."""
+    write_lines(_csv_lines(chain([columns], rows)))
+
+
+def _csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="")
+    for row in rows:
+        writer.writerow([_defuse(cell) for cell in row])
+        yield file.getvalue()
+        file.seek(0)
+        file.truncate()
+
+
+def _defuse(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    # Spreadsheets pass over blanks, and take the wide forms of some signs for the sign.
+    is_formula = cell.lstrip()[:1] in _BEGIN_FORMULAS or cell[:1] in ("\t", "\r", "\n")
+    return f"'{one_line(cell)}" if is_formula and cell else one_line(cell)
+
+
 def show_heading(text: str) -> None:
     """A line above what belongs together."""
-    write_lines([click.style(clean(text), bold=True) if _has_style() else clean(text)])
+    write_lines([click.style(one_line(text), bold=True) if _has_style() else one_line(text)])
 
 
 def show_gap() -> None:
@@ -81,7 +108,7 @@ def show_gap() -> None:
 
 def show_line(text: str, indent: int = 0, hanging: int = 2) -> None:
     """A sentence; on a terminal it is wrapped, and goes on `hanging` further in."""
-    line = " " * indent + clean(text)
+    line = " " * indent + one_line(text)
     if is_terminal():
         from rich.console import Console
 
@@ -97,12 +124,6 @@ def show_fields(fields: Iterable[tuple[str, str]], indent: int = 2) -> None:
     width = max((len(name) for name, _ in shown), default=0)
     for name, text in shown:
         show_line(f"{name.ljust(width)}  {text}", indent, hanging=width + 2)
-
-
-def clean(value: object) -> str:
-    """A value as one printable line: what others wrote must not steer the terminal."""
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _has_style() -> bool:

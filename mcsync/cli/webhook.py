@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from mcsync.cli.cgi import answer_web_server, put_event, refuse_web_server
+from mcsync.cli.looking import utc_now
 from mcsync.cli.options import FileName, State, global_options
 from mcsync.cli.output import write_answer
 from mcsync.cli.receiving import Intake, QueueHandler, open_intake
 from mcsync.errors import LockHeld, McsyncError, UsageError
+from mcsync.lock import check_place
 from mcsync.model_setup import WebhookEvent
 from mcsync.webhooks.app import is_for_us
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
@@ -23,8 +25,9 @@ log = logging.getLogger("mcsync")
 @click.command(name="webhook")
 @click.option("--file", type=FileName(), metavar="FILE", help="Read it from there; - is stdin.")
 @click.option("--batch", "is_batch", is_flag=True, help="Refuse all but a batch webhook's.")
+@click.option("--retry", is_flag=True, help="Store nothing; try those again that were given up.")
 @global_options
-def command(state: State, file: Path | None, is_batch: bool) -> None:
+def command(state: State, file: Path | None, is_batch: bool, retry: bool) -> None:
     """Store one webhook's payload from stdin, and handle it at once if no run is at work.
 
     It is the body of Mailchimp's POST. No secret is asked for: whoever may run this may do so.
@@ -35,23 +38,46 @@ def command(state: State, file: Path | None, is_batch: bool) -> None:
     Examples:
       mcsync webhook --json < payload
       mcsync webhook --file payload --batch
+      mcsync webhook --retry
     """
+    if retry and (file is not None or is_batch):
+        raise UsageError("--retry takes no payload", hint="mcsync webhook --retry")
     is_cgi = "REQUEST_METHOD" in os.environ
-    if is_cgi and (file is not None or is_batch or state.wants_json):
+    if is_cgi and (retry or file is not None or is_batch or state.wants_json):
         raise UsageError(
-            "as a CGI script this takes no --file, no --batch and no --json",
+            "as a CGI script this takes no --file, no --batch, no --retry and no --json",
             hint="a script that has checked the secret itself runs: env -u REQUEST_METHOD mcsync …",
         )
     if is_cgi:
         _be_script(state)
         return
     intake = open_intake(state)
+    if retry:
+        _retry(state, intake)
+        return
     event = _store(state, intake, _read(file), is_batch)
     if event is not None:
         handled, why = _handle(intake)
         state.answer["handled"] = handled
         state.answer["why"] = None if handled else why or _find_why(intake, event)
     _tell(state)
+
+
+def _retry(state: State, intake: Intake) -> None:
+    """Put those that were given up into the queue again, and handle what can be handled now."""
+    from mcsync.cache.store import Store
+    from mcsync.cache.webhooks import retry_given_up
+
+    check_place(intake.cache)
+    again = 0
+    if intake.cache.exists():
+        with closing(Store(intake.cache)) as store:
+            again = retry_given_up(store, utc_now())
+    handled, why = _handle(intake) if again else (0, None)
+    state.answer = {"retried": again, "handled": handled, "why": why}
+    if not state.wants_json:
+        told = f"{again:,} tried again; {handled:,} handled" if again else "none was given up"
+        write_answer(f"{told}: {why}" if why else told)
 
 
 def _be_script(state: State) -> None:

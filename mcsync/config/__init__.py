@@ -32,6 +32,7 @@ from mcsync.config.values import (
     Secret,
 )
 from mcsync.errors import ConfigError, UsageError
+from mcsync.ownership import find_fault, is_dangling
 
 __all__ = [
     "KEY_SHAPE",
@@ -57,6 +58,7 @@ __all__ = [
     "select_audiences",
 ]
 
+_MAX_BYTES = 16 << 20
 SYSTEM_CONFIG = Path("/etc/mcsync/config.json")
 HINT = 'compare with config.example.json, then run "mcsync check"'
 
@@ -73,7 +75,9 @@ def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) ->
     folder = _user_folder(environ, sys.platform)
     places = [cwd / "config.json", folder / "config.json", SYSTEM_CONFIG]
     for place in places:
-        if os.path.isfile(place):  # unlike Path.is_file, False where we may not look
+        # Unlike Path.is_file, False where we may not look. A link that leads nowhere is no reason
+        # to take another config than the one meant.
+        if os.path.isfile(place) or is_dangling(place):
             return place
     looked = ", ".join(_shown_path(place) for place in places)
     hint = 'write one with "mcsync init", or name one with --config or $MCSYNC_CONFIG'
@@ -164,9 +168,14 @@ def _read(path: Path) -> tuple[str, int]:
     shown = _shown_path(path)
     try:
         with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read()
+            found = os.fstat(file.fileno())
+            _refuse_strangers(path, found)
+            mode = found.st_mode
+            content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
+        if is_dangling(path):
+            hint = "mend the link, or name another file with --config"
+            raise ConfigError(f"{shown} is a link that leads nowhere", hint=hint) from None
         hint = 'write one with "mcsync init", or name one with --config'
         raise ConfigError(f"{shown}: no such file", hint=hint) from None
     except IsADirectoryError:
@@ -175,6 +184,8 @@ def _read(path: Path) -> tuple[str, int]:
     except OSError as error:
         hint = "let the user that runs mcsync read the file"
         raise ConfigError(f"{shown} cannot be read: {error.strerror}", hint=hint) from None
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"{shown} is larger than any config", hint="name the right file")
     try:
         return content.decode("utf-8-sig"), mode  # Windows editors put a mark in front
     except UnicodeDecodeError as error:
@@ -182,6 +193,23 @@ def _read(path: Path) -> tuple[str, int]:
         column = error.start - content.rfind(b"\n", 0, error.start)
     message = f"{shown}, line {line}, column {column}: not UTF-8"
     raise ConfigError(message, hint="save the file with the encoding UTF-8")
+
+
+def _refuse_strangers(path: Path, found: os.stat_result) -> None:
+    """Refuse a config that somebody else can write: they would say where the keys are sent."""
+    faults = [find_fault(path, found)]
+    if path.is_symlink():
+        faults.append(find_fault(path, _of_link(path)))
+    for fault in faults:
+        if fault is not None and stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"{_shown_path(path)} {fault.what}", hint=fault.mend)
+
+
+def _of_link(path: Path) -> os.stat_result:
+    """What is known of a link itself; its mode means nothing."""
+    found = list(os.lstat(path))
+    found[0] = stat.S_IFLNK
+    return os.stat_result(found)
 
 
 def _parse(path: Path, text: str) -> dict[str, object]:

@@ -27,7 +27,7 @@ from mcsync.model import (
     Operation,
     Outcome,
 )
-from mcsync.text import without_addresses
+from mcsync.text import cut, without_addresses, without_keys
 
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
 READERS = 4  # single members read at the same time
@@ -42,8 +42,9 @@ _BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",
 class MailchimpClient:
     """One account, that is one API key; `api_url` includes the path, such as `/3.0`.
 
-    Safe to use from several threads. `sleep` is how retries wait; `http` and `monotonic`
-    (seconds) are for tests.
+    Safe to use from several threads. `sleep` is how retries wait; `ends_at`, a time of
+    `time.monotonic`, is when the run's time is over; `http` and `monotonic` (seconds) are for
+    tests.
     """
 
     def __init__(
@@ -54,17 +55,20 @@ class MailchimpClient:
         http: HttpClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        ends_at: float | None = None,
     ) -> None:
         self._base = api_url.rstrip("/")
         self._place = place_of(self._base) or self._base
         self._host = f"Mailchimp at {self._place}"
         credentials = b64encode(f"mcsync:{api_key}".encode()).decode()
+        self._secrets = (api_key, credentials)
         self._headers = {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
         self._http = http or HttpClient(
             max_connections=MAX_CONNECTIONS,
             sleep=sleep,
             service="Mailchimp",
             address_key="apiUrl, or the data centre at the end of the API key,",
+            ends_at=ends_at,
         )
 
         self._monotonic = monotonic
@@ -308,7 +312,10 @@ class MailchimpClient:
 
     def _has_downloaded(self, url: str, into: BinaryIO) -> bool:
         """Fetch the results; False when the address is not, or no longer, good."""
-        there, here = urlsplit(url), urlsplit(self._base)
+        try:
+            there, here = urlsplit(url), urlsplit(self._base)
+        except ValueError:
+            raise ProtocolError("Mailchimp named results at what is no valid address") from None
         if there.scheme != "https" and (there.scheme, there.netloc) != (here.scheme, here.netloc):
             raise ProtocolError("Mailchimp named results at an address that is not https")
         return self._http.download(url, into, max_bytes=MAX_PACKED_BYTES).status == 200
@@ -389,7 +396,7 @@ class MailchimpClient:
         """The reply, if it is a success; decided by status and title, never by `type`."""
         if reply.is_success:
             return reply
-        words = words_of(reply)
+        words = self._words(reply)
         if reply.status in (401, 403):
             raise RemoteRefused(
                 f"{self._host} refused our API key: {words}",
@@ -406,6 +413,17 @@ class MailchimpClient:
                 hint="check apiUrl in the config; redirects are not followed",
             )
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
+
+    def _words(self, reply: Reply) -> str:
+        """Mailchimp's own words for an error, addresses and keys taken out."""
+        words = ""
+        if reply.is_json and reply.body.strip():
+            try:
+                words = str(reply.decode(wire.WireProblem))
+            except ProtocolError:
+                words = ""
+        words = without_addresses(without_keys(cut(words), self._secrets))
+        return f"{words} (HTTP {reply.status})".strip()
 
 
 def _changed_since(at: datetime) -> dict[str, str]:
@@ -429,14 +447,3 @@ def _map_few(
         return {key: fetch(key) for key in keys}
     with ThreadPoolExecutor(READERS) as pool:
         return dict(zip(keys, pool.map(fetch, keys), strict=True))
-
-
-def words_of(reply: Reply) -> str:
-    """Mailchimp's own words for an error, addresses taken out."""
-    words = ""
-    if reply.is_json and reply.body.strip():
-        try:
-            words = str(reply.decode(wire.WireProblem))
-        except ProtocolError:
-            words = ""
-    return f"{without_addresses(words)} (HTTP {reply.status})".strip()

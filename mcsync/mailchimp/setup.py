@@ -11,7 +11,7 @@ import msgspec
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import HttpClient, NoAnswer, Reply
 from mcsync.mailchimp import wire
-from mcsync.mailchimp.client import MailchimpClient, words_of
+from mcsync.mailchimp.client import MailchimpClient
 from mcsync.model import Audience
 from mcsync.model_setup import Account, BatchWebhook, Webhook
 
@@ -145,7 +145,7 @@ class MailchimpSetup(MailchimpClient):
         encoded = msgspec.json.encode(body)
         reply = self._send(method, path, is_repeatable=method != "POST", body=encoded)
         if reply.status == 400:
-            words = _without_secrets(words_of(reply), (url,))
+            words = _without_secrets(self._words(reply), (url,))
             raise RemoteRefused(f"{self._host} does not take the webhook: {words}", hint=_URL_HINT)
         if reply.status == 404 and method == "PATCH":
             raise RemoteRefused(

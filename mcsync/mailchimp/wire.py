@@ -21,8 +21,10 @@ from mcsync.model import (
     Refusal,
     email_key,
 )
+from mcsync.text import cut, without_keys
 
 _BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
+_YEARS = range(1971, 3000)  # in any zone
 MEMBER_FIELDS = (
     "id",
     "email_address",
@@ -225,9 +227,11 @@ def read_time(value: str) -> datetime:
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
-        raise ProtocolError(f"Mailchimp gave {value!r} where a time was due") from None
+        raise ProtocolError(f"Mailchimp gave {cut(value)!r} where a time was due") from None
     if at.tzinfo is None:
         raise ProtocolError(f"Mailchimp gave {value!r}, a time without a zone")
+    if at.year not in _YEARS:
+        raise ProtocolError(f"Mailchimp gave {value!r} where a time was due")
     return at
 
 
@@ -383,7 +387,7 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
     problem = WireProblem()
     if answer.strip() not in (b"", b"null"):
         problem = decode_json(answer, WireProblem)
-    words, tags = str(problem) or f"HTTP {status}", problem.merge_tags
+    words, tags = without_keys(cut(str(problem))) or f"HTTP {status}", problem.merge_tags
     refusal = read_refusal(status, words)
     if refusal is Refusal.INVALID and tags:
         refusal = Refusal.MERGE_FIELDS

@@ -31,7 +31,7 @@ from mcsync.cache.looks import (
 from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import GuardTripped
-from mcsync.model import Member, MemberStatus
+from mcsync.model import LONG_AGO, Member, MemberStatus
 from mcsync.pipeline.identity import follow_rules, know_accounts
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of, is_over
@@ -212,7 +212,7 @@ def _move_window(
     """
     if since is not None and status.since is not None and since > from_text(status.since):
         return
-    starts = [newest - _OVERLAP] if newest else []
+    starts = [newest - _OVERLAP] if newest and newest > LONG_AGO else []
     starts += [served_at - _CLOCK_OVERLAP] if served_at else []
     if starts:
         start = max(starts)

@@ -43,6 +43,7 @@ _WARNINGS = (
         "required-field",
         "clock-mailchimp",
     ),
+    *("webhook-secret-short", "webhook-no-signature"),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
     "config-warning",
 )

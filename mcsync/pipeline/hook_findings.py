@@ -24,6 +24,7 @@ EVENTS: Mapping[str, bool] = {
 SOURCES: Mapping[str, bool] = {"user": True, "admin": True, "api": False}
 FIX = "mcsync check --fix"
 _END_URL = 'end the URL in the config with "?secret=" and something long and random'
+_LEAST_SECRET = 20  # characters
 _USUAL_PORTS = (None, 80, 443)
 
 Hook = TypeVar("Hook", Webhook, BatchWebhook)
@@ -131,6 +132,31 @@ def judge_wanted(where: str, wanted: WantedHook | None, list_id: str = "") -> It
         )
     elif wanted.is_open:
         yield _tell_open(where, wanted, list_id)
+    else:
+        yield from _judge_proofs(where, wanted, list_id)
+
+
+def _judge_proofs(where: str, wanted: WantedHook, list_id: str = "") -> Iterator[Finding]:
+    """Is what tells Mailchimp from anybody else hard to guess, and hard to copy?"""
+    shortest = min(map(len, filter(None, [*wanted.secrets, secret_in(wanted.target)])), default=0)
+    if 0 < shortest < _LEAST_SECRET:
+        yield Finding(
+            "webhook-secret-short",
+            where,
+            f"the webhook's secret has {shortest} characters; one of under {_LEAST_SECRET} may be"
+            " guessed",
+            f"put one into the config as openssl rand -hex 20 gives; then run {FIX}",
+            list_id,
+        )
+    if not wanted.is_signed:
+        yield Finding(
+            "webhook-no-signature",
+            where,
+            "webhooks are not signed, so whoever reads their URL in some log can send others",
+            "take the webhook away at Mailchimp and run"
+            f" {FIX}: it makes a new one, and tells what to put into signingSecrets",
+            list_id,
+        )
 
 
 def _tell_open(where: str, wanted: WantedHook, list_id: str = "") -> Finding:

@@ -113,8 +113,9 @@ class Run:
     are those asked in it. `clock` is our own time, good for schedules only; `site_now` was
     CiviCRM's when the run began. `doubted_groups` are not believed in this run;
     `stopped_interests`, by list id, are left alone, each with the reason.
-    `newest_update` is the newest one there was when the audience at hand began to be judged.
-    `refused_data`: by list id, of how many people Mailchimp did not take which merge field.
+    `newest_update` is the newest one there was when the audience at hand began to be judged;
+    `trying` are the webhooks, by id in the queue, that are being handled; `refused_data`: by list
+    id, of how many people Mailchimp did not take which merge field.
     """
 
     store: Store
@@ -137,6 +138,7 @@ class Run:
     knows_accounts: bool = False
     newest_update: int | None = None
     refused_data: dict[str, Counter[str]] = field(default_factory=dict)
+    trying: list[int] = field(default_factory=list)
     doubted_groups: set[int] = field(default_factory=set)
     stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)

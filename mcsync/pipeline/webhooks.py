@@ -14,13 +14,16 @@ from datetime import UTC, datetime, timedelta
 from mcsync.cache.audiences import load_status
 from mcsync.cache.people import load_persons_of
 from mcsync.cache.row_facts import find_rows, load_member_statuses, load_member_times
+from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, has_change, note_changes
 from mcsync.cache.webhooks import (
     MOST_ATTEMPTS,
     StoredEvent,
+    count_news_of_given_up,
     drop_events,
-    forget_events,
+    drop_given_up,
+    give_up_events,
     has_events,
     load_events,
     note_attempts,
@@ -50,7 +53,8 @@ from mcsync.reconcile.names import NAME_TAGS, add_names
 
 log = logging.getLogger("mcsync.webhooks")
 
-_KEPT_FOR = timedelta(days=7)  # for Mailchimp's own retries 75 minutes would do
+_TRIED_FOR = timedelta(days=7)  # for Mailchimp's own retries 75 minutes would do
+_KEPT_FOR = timedelta(days=37)  # those given up
 _HELD_BEFORE = timedelta(minutes=10)  # how far our clock may be behind Mailchimp's
 _LEAVING = (EventKind.UNSUBSCRIBE, EventKind.CLEANED)
 _IN = (MemberStatus.SUBSCRIBED, MemberStatus.PENDING)
@@ -65,6 +69,7 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
     Audiences of which something was never fetched or mirrored, and those in trouble, keep theirs;
     all do while CiviCRM's groups changed in a way that only a sync can find out.
     """
+    _tell_given_up(run)
     if not has_events(run.store):
         return 0
     know_accounts(run)
@@ -91,7 +96,7 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
 
 def handle_leftovers(run: Run) -> None:
     """What is left of the queue, in a run that has just fetched: everybody is judged by it."""
-    forget_events(run.store, run.earliest_now() - _KEPT_FOR)
+    _give_up(run)
     able = _find_able(run) if has_events(run.store) else []
     while stored := load_events(run.store, [task.list_id for task in able], _AT_ONCE):
         with _trying(run, stored):
@@ -124,17 +129,45 @@ def _trying(run: Run, stored: Sequence[StoredEvent]) -> Iterator[None]:
     Theirs may be what we did not foresee, or what kills us. Which one it was is found out by
     trying them one by one from then on.
     """
-    ids = [found.event_id for found in stored]
-    note_attempts(run.store, ids, 1)
+    run.trying = [found.event_id for found in stored]
+    note_attempts(run.store, run.trying, 1)
     try:
         yield
     except BaseException as error:
         if isinstance(error, McsyncError | OutOfTime) or not isinstance(error, Exception):
-            note_attempts(run.store, ids, -1)  # a signal is no Exception
-        elif len(stored) == 1 and stored[0].attempts + 1 >= MOST_ATTEMPTS:
-            kind = stored[0].event.kind.value
-            log.warning("a webhook (%s) is given up after %d attempts", kind, MOST_ATTEMPTS)
+            note_attempts(run.store, run.trying, -1)  # a signal is no Exception
+        run.trying = []
+        _tell_given_up(run)
         raise
+    run.trying = []
+
+
+def take_back_attempts(store: Store, event_ids: Sequence[int]) -> None:
+    """Somebody stopped us in the midst of these events: that says nothing about them."""
+    note_attempts(store, event_ids, -1)
+
+
+def _give_up(run: Run) -> None:
+    """What nobody could handle for a week is given up, and tells so; a month later it is dropped.
+
+    People were looked at by every sync meanwhile: what is lost is at most a hold or a name.
+    """
+    give_up_events(run.store, run.earliest_now() - _TRIED_FOR)
+    _tell_given_up(run)
+    dropped = drop_given_up(run.store, run.earliest_now() - _KEPT_FOR)
+    if dropped:
+        log.warning("%s given up over a month ago dropped", count_of(dropped, "webhook"))
+
+
+def _tell_given_up(run: Run) -> None:
+    """Warn of events that were given up, once."""
+    news = count_news_of_given_up(run.store)
+    if news:
+        log.warning(
+            '%s given up, after %d attempts or a week; "mcsync webhook --retry" tries again',
+            "a webhook is" if news == 1 else f"{news:,} webhooks are",
+            MOST_ATTEMPTS,
+        )
 
 
 def _finish(run: Run, stored: Sequence[StoredEvent]) -> int:

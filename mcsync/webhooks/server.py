@@ -9,10 +9,12 @@ import logging
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import waitress.server  # type: ignore[import-untyped]
 from waitress import wasyncore
+from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 
 from mcsync.webhooks.payload import MAX_BODY
 
@@ -24,7 +26,11 @@ log = logging.getLogger("mcsync")
 _THREADS = 32  # each waits for its commit, so they are how many share one
 _CONNECTIONS = 200
 _MAX_HEADER = 32 * 1024
-_IDLE_S = 30  # then a connection is closed, whether or not a request was begun on it
+# Then a connection is closed: one on which nothing, or half of a head, or half of a request has
+# come; and one that is kept, on which nothing more comes. Web servers before us send all at once.
+_HEAD_S = 10.0
+_WHOLE_S = 20.0
+_IDLE_S = 30
 _FLUSH_S = 1.0
 _LOOK_S = 0.5
 
@@ -44,6 +50,33 @@ def _silence(name: str, level: int) -> None:
     logger.propagate = False
 
 
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """A connection that knows since when a request is on its way; a byte now and then is no news.
+
+    For waitress's own thread.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self._since: float | None = time.monotonic()  # the first one is due
+        super().__init__(*args, **settings)
+
+    def received(self, data: bytes) -> Any:
+        """Take what came."""
+        if self._since is None:
+            self._since = time.monotonic()
+        done = super().received(data)
+        if self.request is None:
+            self._since = None
+        return done
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the request on its way takes too long; `now` is a time of `time.monotonic`."""
+        if self._since is None or self.requests:
+            return False
+        has_head = self.request is not None and self.request.headers_finished
+        return bool(now - self._since > (_WHOLE_S if has_head else _HEAD_S))
+
+
 class WebServer:
     """Serves an application on a socket that listens already."""
 
@@ -56,7 +89,7 @@ class WebServer:
             threads=_THREADS,
             connection_limit=_CONNECTIONS,
             channel_timeout=_IDLE_S,
-            cleanup_interval=_IDLE_S // 2,
+            cleanup_interval=1,
             max_request_header_size=_MAX_HEADER,
             max_request_body_size=MAX_BODY + 1,  # waitress refuses this size, too
             inbuf_overflow=2 * MAX_BODY,  # nobody's data in temporary files
@@ -66,6 +99,8 @@ class WebServer:
             expose_tracebacks=False,
             ident=None,
         )
+        self._server.channel_class = _Channel
+        self._server.maintenance = partial(_close_the_slow, self._server)
         self._thread = threading.Thread(target=self._server.run, name="mcsync-web", daemon=True)
 
     def start(self) -> None:
@@ -99,3 +134,11 @@ class WebServer:
         channels = self._server.active_channels.values()
         if not any(channel.total_outbufs_len for channel in channels):
             flushed.set()
+
+
+def _close_the_slow(server: Any, now: float) -> None:
+    """Close whoever has had their time; once a second, in waitress's thread."""
+    type(server).maintenance(server, now)
+    for channel in list(server.active_channels.values()):
+        if channel.is_overdue(time.monotonic()):
+            channel.will_close = True

@@ -38,11 +38,17 @@ class Worker:
         """Say that something came into the queue."""
         self._news.set()
 
-    def stop(self, timeout_s: float) -> None:
-        """End after the chunk in hand, or leave it behind after so many seconds."""
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread is at work."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float) -> bool:
+        """End after the chunk in hand, or leave it behind after so many seconds: False then."""
         self._stopping.set()
         self._news.set()
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:

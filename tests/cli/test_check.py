@@ -28,8 +28,8 @@ from tests.cli.conftest import (
     Said,
 )
 
-SECRET = "yabbadabbadoo"
-OTHER_SECRET = "scoobydoobydoo"
+SECRET = "yabbadabbadoo-yabbadabbadoo"
+OTHER_SECRET = "scoobydoobydoo-scoobydoobydoo"
 EVENTS = dict.fromkeys(("subscribe", "unsubscribe", "profile", "cleaned", "upemail"), True)
 SOURCES = {"user": True, "admin": True, "api": False}
 
@@ -111,10 +111,13 @@ class Desk:
         return said
 
     def codes(self, *args: str) -> list[str]:
-        """The codes of what is found, but for the trash, in which there is nobody."""
+        """The codes of what is found, but for the trash, in which there is nobody.
+
+        Signatures are for tests of their own: most configs here do without.
+        """
         document = self.check("--json", *args).document
         codes = [finding["code"] for finding in document["findings"]]
-        return [code for code in codes if code != "trash-unseen"]
+        return [code for code in codes if code not in ("trash-unseen", "webhook-no-signature")]
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def desk(empty_office: Office) -> Iterator[Desk]:
 @pytest.fixture
 def set_up(desk: Desk) -> Desk:
     """Everything as it should be."""
-    desk.want_webhooks()
+    desk.want_webhooks(signingSecrets=["whsec_of_both_webhooks"])
     desk.register()
     desk.register_batch()
     return desk
@@ -629,12 +632,30 @@ def test_where_signatures_are_demanded_a_webhook_without_secret_is_told(desk: De
     assert desk.codes("--fix") == ["webhook-unsigned", "webhook-unsigned"]
 
 
+def test_a_secret_that_may_be_guessed_is_warned_of_d10(set_up: Desk) -> None:
+    set_up.want_webhooks(webhookUrl=f"{set_up.url}/webhook?secret=short")
+    found = {f["code"]: f for f in set_up.check("--json").document["findings"]}
+    assert found["webhook-secret-short"]["severity"] == "warning"
+    assert "has 5 characters" in found["webhook-secret-short"]["message"]
+    assert "secret=short" not in str(found)
+
+
+def test_webhooks_without_signatures_are_warned_of_d10(set_up: Desk) -> None:
+    def is_warned() -> bool:
+        found = set_up.check("--json").document["findings"]
+        return "webhook-no-signature" in [each["code"] for each in found]
+
+    assert not is_warned()
+    set_up.want_webhooks()
+    assert is_warned()
+
+
 def test_a_copied_url_that_is_none_is_told(set_up: Desk) -> None:
     copy = {"name": "Main audience", "webhook": "http://["}
     set_up.want_webhooks(audiences={LIST: copy})
     assert set_up.codes() == ["webhook-url"]
     assert set_up.codes("--fix") == ["webhook-url"]
-    set_up.check("--account", API_KEY)
+    account_of(set_up, API_KEY)
 
 
 def test_a_lost_answer_makes_no_second_webhook(desk: Desk, no_pauses: list[float]) -> None:
@@ -711,6 +732,8 @@ def read_some(descriptor: int) -> bytes:
 
 
 def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
+    if named == API_KEY:
+        named, env = "${THE_KEY}", {**env, "THE_KEY": named}
     said = desk.office.run("check", "--account", named, env=dict(env))
     assert said.code == 0, said
     for secret in (*desk.office.secrets(), SECRET, OTHER_SECRET):
@@ -719,6 +742,16 @@ def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
     assert ("stands in place of the webhooks' secret" in said.err) is is_named
     accounts: dict[str, Any] = json.loads(said.out)["accounts"]
     return accounts
+
+
+def test_a_key_is_not_taken_from_the_command_line_d15(set_up: Desk) -> None:
+    asked = set_up.town.requests
+    for key in (API_KEY, f" {API_KEY}", "fedcba9876543210fedcba9876543210-us7"):
+        said = set_up.office.run("check", "--account", key)
+        assert said.code == 2
+        assert key.strip() not in said.out + said.err
+        assert "--account -" in said.err
+    assert set_up.town.requests == asked
 
 
 def test_an_account_as_the_config_has_it(set_up: Desk) -> None:
@@ -782,7 +815,8 @@ def test_a_wrong_webhook_is_not_found(set_up: Desk) -> None:
 
 
 def test_the_document_has_the_account_too(set_up: Desk) -> None:
-    said = set_up.check("--account", API_KEY, "--json")
+    env = {"THE_KEY": API_KEY}
+    said = set_up.office.run("check", "--account", "${THE_KEY}", "--json", env=dict(env))
     config = said.document["config"]
     assert config["accounts"]["${MAILCHIMP_API_KEY}"]["audiences"][LIST]
     assert said.document["error"] is None
@@ -830,7 +864,7 @@ def test_a_key_works_without_any_config(set_up: Desk, monkeypatch: pytest.Monkey
         lambda key: set_up.town.api_url if key.endswith("-us1") else None,
     )
     set_up.office.config.unlink()
-    found = CliRunner().invoke(app, ["check", "--account", API_KEY])
+    found = CliRunner().invoke(app, ["check", "--account", "-"], input=API_KEY)
     assert found.exit_code == 0, found.output
     ((name, account),) = json.loads(found.stdout)["accounts"].items()
     assert name == "${MAILCHIMP_API_KEY}"
@@ -848,4 +882,6 @@ def test_an_account_that_there_is_not(set_up: Desk, named: str) -> None:
 
 def test_a_refused_key_of_an_account(set_up: Desk) -> None:
     del set_up.town.mailchimp.accounts[API_KEY]
-    assert set_up.check("--account", API_KEY).code == 77
+    assert (
+        set_up.office.run("check", "--account", "${THE_KEY}", env={"THE_KEY": API_KEY}).code == 77
+    )

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.cache.store import Store
+from mcsync.cache.webhooks import note_attempts, save_events
+from mcsync.cli.binding import Address, listen
 from mcsync.cli.desk import Desk, open_desk
-from mcsync.cli.receiving import Intake
-from mcsync.cli.serve import make_application
+from mcsync.cli.options import State
+from mcsync.cli.receiving import Intake, open_intake
+from mcsync.cli.serve import _warn_of_strangers, make_application
 from mcsync.errors import CacheError, ConfigError
 from mcsync.lock import hold_lock
 from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.sandbox.mailchimp.state import Webhook
 from mcsync.sandbox.mailchimp.webhooks import sign
-from mcsync.sandbox.server import Fault
+from mcsync.sandbox.server import Fault, Response
 from mcsync.sandbox.town import API_KEY
 from mcsync.webhooks.app import WebhookApp
 from mcsync.webhooks.auth import AccountKeys, Gate
 from mcsync.webhooks.inbox import Inbox
 from mcsync.webhooks.payload import MAX_BODY
+from mcsync.webhooks.server import WebServer
 from mcsync.webhooks.worker import Worker
 from tests.cli.conftest import GIVE_UP_S, LIST, Office, Said
 
@@ -908,7 +913,9 @@ def _write_now_and_then(cache: Path, is_over: threading.Event) -> None:
     with closing(sqlite3.connect(cache, timeout=GIVE_UP_S, isolation_level=None)) as db:
         while not is_over.wait(0.02):
             db.execute("BEGIN IMMEDIATE")
-            db.execute("UPDATE civicrm_mailchimpsync_cache SET list_id = list_id")
+            db.execute(
+                "UPDATE civicrm_mailchimpsync_cache SET mailchimp_list_id = mailchimp_list_id"
+            )
             is_over.wait(0.05)
             db.execute("COMMIT")
 
@@ -1037,3 +1044,103 @@ def test_neither_version_nor_a_run_imports_the_web_server(shop: Office):
                 timeout=GIVE_UP_S,
             )
         assert done.stdout.splitlines()[-1] == "[]", done
+
+
+# --- who is slow, and who stops -------------------------------------------------------------------
+
+
+def answer_all(_: object, start_response: Callable[..., object]) -> list[bytes]:
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"", b"P", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx"],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_slow_clients_keep_nobody_out_d10(begin: bytes, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mcsync.webhooks.server._HEAD_S", 0.3)
+    monkeypatch.setattr("mcsync.webhooks.server._WHOLE_S", 0.3)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    where = listener.getsockname()
+    server = WebServer(answer_all, listener)
+    server.start()
+    with ExitStack() as slow:
+        slow.callback(server.stop, 1.0)
+        for _ in range(210):
+            sock = slow.enter_context(socket.create_connection(where))
+            sock.sendall(begin)
+        with socket.create_connection(where, timeout=GIVE_UP_S) as good:
+            good.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200" in good.recv(1000)
+            # A connection that is kept is not among the slow.
+            assert sock.recv(1) == b""
+            good.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200" in good.recv(1000)
+
+
+def test_a_door_to_other_machines_is_warned_of_d10(caplog: pytest.LogCaptureFixture):
+    for host, is_open in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104  # nobody comes
+        caplog.clear()
+        with listen(Address(host, 0)) as listener:
+            _warn_of_strangers(listener)
+        assert ("other machines" in caplog.text) == is_open
+
+
+def is_over(desk: Desk) -> bool:
+    return not desk.worker.is_alive
+
+
+def attempts(office: Office) -> list[int]:
+    with closing(sqlite3.connect(office.cache, timeout=GIVE_UP_S)) as db:
+        return [n for (n,) in db.execute("SELECT attempts FROM civicrm_mailchimpsync_webhook")]
+
+
+def test_stops_while_mailchimp_hangs_count_for_nothing_d2(
+    shop: Office, monkeypatch: pytest.MonkeyPatch
+):
+    """However often the server is restarted meanwhile, what it has answered is handled."""
+    assert shop.run("sync", "--wait").code == 0
+    monkeypatch.setattr("mcsync.cli.desk._CHUNK_S", 0.2)
+    hanging = threading.Event()
+    members = Fault(
+        path="/members",
+        act=lambda: hanging.wait(GIVE_UP_S),
+        answer=Response(503),
+        times=None,
+    )
+    shop.town.mailchimp_server.faults.append(members)
+    intake = open_intake(State(config=shop.config))
+    stored_one = False
+    for _ in range(4):
+        desk = open_desk(intake)
+        desk.start()
+        try:
+            if not stored_one:
+                assert desk.inbox.store(event_for(WHO))
+                stored_one = True
+            assert wait_for(lambda: attempts(shop) == [1])
+        finally:
+            desk.stop()
+        assert attempts(shop) == [0]
+        hanging.set()  # the thread that was left behind, which would end with its process
+        assert wait_for(partial(is_over, desk))
+        hanging.clear()
+    shop.town.mailchimp_server.faults.clear()
+    said = shop.run("status", "--json")
+    assert said.document["webhooks_given_up"] == 0
+
+
+def test_given_up_webhooks_stand_in_status_and_can_be_tried_again_d2(shop: Office):
+    assert shop.run("sync", "--wait").code == 0
+    with closing(Store(shop.cache)) as store:
+        save_events(store, [event_for(WHO)], now())
+        note_attempts(store, [1], 3)
+    assert '1 webhook was given up; "mcsync webhook --retry" tries again' in shop.run("status").out
+    assert shop.run("status", "--json").document["webhooks_waiting"] == 0
+    said = shop.run("webhook", "--retry", "--json")
+    assert (said.code, said.document["retried"], said.document["handled"]) == (0, 1, 1)
+    assert waiting(shop) == 0
+    assert shop.run("webhook", "--retry").out == "none was given up\n"
+    assert shop.run("webhook", "--retry", "--batch").code == 2

@@ -345,9 +345,10 @@ def test_webhooks_that_wait_are_counted_where_there_is_a_queue(bedrock: Bedrock,
         db.execute("DROP TABLE IF EXISTS civicrm_mailchimpsync_webhook")
     assert tell.json("status")["webhooks_waiting"] is None
     with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
-        db.execute("CREATE TABLE civicrm_mailchimpsync_webhook (id INTEGER PRIMARY KEY)")
-        db.execute("INSERT INTO civicrm_mailchimpsync_webhook VALUES (1), (2)")
+        db.execute("CREATE TABLE civicrm_mailchimpsync_webhook (id INTEGER, attempts INTEGER)")
+        db.execute("INSERT INTO civicrm_mailchimpsync_webhook VALUES (1, 0), (2, 2), (3, 3)")
     assert tell.json("status")["webhooks_waiting"] == 2
+    assert tell.json("status")["webhooks_given_up"] == 1
     assert "2 webhooks stored and not yet applied." in tell("status").out
 
 

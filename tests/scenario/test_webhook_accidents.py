@@ -1,11 +1,19 @@
 """Accidents that webhooks could lead to: told late, told half, or told of what is out of sight."""
 
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from mcsync.cache.standing import count_webhooks
+from mcsync.cache.webhooks import (
+    count_news_of_given_up,
+    note_attempts,
+    retry_given_up,
+    save_events,
+)
 from mcsync.cli.build import build_run
 from mcsync.model import Member
 from mcsync.model_setup import EventKind, WebhookEvent
@@ -338,3 +346,85 @@ def test_plugins_are_asked_about_whom_a_webhook_told_of(
     bedrock.pass_time(minutes=1)
     bedrock.sync()
     assert DINO in asking_plugin.ASKED
+
+
+# --- what is given up -----------------------------------------------------------------------------
+
+
+def given_up(bedrock: Bedrock) -> int:
+    with closing(bedrock.open_store()) as store:
+        found = count_webhooks(store)
+    assert found is not None
+    return found[1]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    caplog.clear()
+    return [text for text in found if "webhook" in text]
+
+
+def die_over_everything(post: Post, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    def fail(*_: object) -> object:
+        raise AssertionError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(direct, "take_page", fail)
+        for _ in range(times):
+            with suppress(AssertionError):
+                post.handle()
+
+
+def test_what_is_given_up_is_told_once_and_can_be_tried_again_d2(
+    post: Post,
+    bedrock: Bedrock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    wilma = contact_of(bedrock, WILMA)
+    bedrock.pass_time(minutes=1)
+    bedrock.town.mailchimp.bounce(LIST, WILMA)
+    post.store()
+    die_over_everything(post, monkeypatch, 3)
+    assert given_up(bedrock) == 1
+    assert [text[:21] for text in warnings(caplog)] == ["a webhook is given up"]
+    post.handle()
+    bedrock.sync()
+    assert warnings(caplog) == []
+    assert not bedrock.town.civicrm.emails(wilma)[0].on_hold
+    with closing(bedrock.open_store()) as store:
+        assert retry_given_up(store, bedrock.town.clock()) == 1
+    post.handle()
+    assert bedrock.town.civicrm.emails(wilma)[0].on_hold
+    assert (post.waiting(), given_up(bedrock)) == (0, 0)
+
+
+def test_what_is_a_week_old_is_given_up_and_not_dropped_silently_d2(
+    post: Post, bedrock: Bedrock, caplog: pytest.LogCaptureFixture
+):
+    post.store([WebhookEvent(EventKind.CLEANED, "zzzzzzzzzz", WILMA)])
+    bedrock.pass_time(days=6)
+    bedrock.sync()
+    assert (post.waiting(), given_up(bedrock), warnings(caplog)) == (1, 0, [])
+    bedrock.pass_time(days=2)
+    bedrock.sync()
+    assert (post.waiting(), given_up(bedrock)) == (1, 1)
+    assert len(warnings(caplog)) == 1
+    bedrock.sync()
+    assert warnings(caplog) == []
+    bedrock.pass_time(days=31)
+    bedrock.sync()
+    assert post.waiting() == 0
+    assert "dropped" in warnings(caplog)[0]
+
+
+def test_one_given_up_after_a_later_one_is_told_too_d2(bedrock: Bedrock):
+    events = [WebhookEvent(EventKind.PROFILE, LIST, who) for who in (WILMA, FRED)]
+    with closing(bedrock.open_store()) as store:
+        save_events(store, events, bedrock.town.clock())
+        note_attempts(store, [2], 3)
+        assert [count_news_of_given_up(store) for _ in range(2)] == [1, 0]
+        note_attempts(store, [1], 3)
+        assert [count_news_of_given_up(store) for _ in range(2)] == [1, 0]
+        note_attempts(store, [1], -9)
+        assert count_webhooks(store) == (1, 1)

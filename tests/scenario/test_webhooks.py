@@ -376,6 +376,9 @@ def test_an_event_that_kills_whoever_handles_it_is_left_alone_in_the_end(
     assert post.waiting() == 1
     bedrock.pass_time(days=8)
     bedrock.sync()
+    assert post.waiting() == 1  # for somebody to have it tried again
+    bedrock.pass_time(days=30)
+    bedrock.sync()
     assert post.waiting() == 0
 
 

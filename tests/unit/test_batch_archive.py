@@ -2,9 +2,12 @@
 
 import gzip
 import io
+import itertools
 import json
 import tarfile
-from collections.abc import Sequence
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -277,10 +280,137 @@ def test_deep_nesting_is_refused() -> None:
     assert read_until_error(pack([deep])) == []
 
 
-def test_links_and_devices_in_the_archive_are_not_followed() -> None:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        link = tarfile.TarInfo("./a.json")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(link)
-    assert list(parse_batch_archive(io.BytesIO(out.getvalue()))) == []
+KINDS = {
+    "symlink": tarfile.SYMTYPE,
+    "hard link": tarfile.LNKTYPE,
+    "device": tarfile.CHRTYPE,
+    "pipe": tarfile.FIFOTYPE,
+    "sparse": tarfile.GNUTYPE_SPARSE,
+    "unheard of": b"Q",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_what_is_neither_a_file_nor_a_folder_is_refused_d6(kind: bytes) -> None:
+    entry = tarfile.TarInfo("./a.json")
+    entry.type, entry.linkname = kind, "/etc/passwd"
+    assert read_until_error(gzip.compress(entry.tobuf() + bytes(1024))) == []
+
+
+def raw_entry(kind: bytes, data: bytes, size: int | None = None) -> bytes:
+    """An entry with this data, which says that it is so long."""
+    entry = tarfile.TarInfo("./x")
+    entry.type, entry.size = kind, len(data) if size is None else size
+    return entry.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512)
+
+
+def record(text: str) -> bytes:
+    """A record of a pax header, its length told rightly."""
+    length = len(text) + 3
+    while len(f"{length} {text}\n") != length:
+        length = len(f"{length} {text}\n")
+    return f"{length} {text}\n".encode()
+
+
+GOOD = raw_entry(b"0", json.dumps([result("a")]).encode())
+LIES = {
+    "size": record("size=99999999999"),
+    "sparse": record("GNU.sparse.major=1") + record("GNU.sparse.realsize=99999999999"),
+    "realsize": record("SCHILY.realsize=9"),
+    "link": record("linkpath=/etc/passwd"),
+}
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g"])
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_headers_that_overrule_others_are_refused_d6(kind: bytes, lie: bytes) -> None:
+    assert read_until_error(gzip.compress(raw_entry(kind, lie) + GOOD + bytes(1024))) == []
+
+
+@pytest.mark.parametrize("data", [b"0 a=b\n", b"-5 a\n", b"1", b"99999999 x=y\n", b"\xff" * 600])
+def test_headers_that_loop_elsewhere_are_passed_over_d6(data: bytes) -> None:
+    archive = gzip.compress(raw_entry(b"x", data) + GOOD + bytes(1024))
+    assert ids(list(parse_batch_archive(io.BytesIO(archive)))) == ["a"]
+
+
+def test_long_names_and_fine_times_are_passed_over_d6() -> None:
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz", format=form) as tar:
+            entry = tarfile.TarInfo("./" + "long/" * 60 + "name.json")
+            data = json.dumps([result("a")]).encode()
+            entry.size, entry.mtime = len(data), 1_790_000_000.25  # type: ignore[assignment]
+            tar.addfile(entry, io.BytesIO(data))
+        assert ids(list(parse_batch_archive(io.BytesIO(out.getvalue())))) == ["a"]
+
+
+@pytest.mark.parametrize("size", ["77777777777", "-1", "x", "9", "\x80\0\0\0\0\0\0\0\0\0\1"])
+def test_a_size_that_makes_no_sense_is_refused_d6(size: str) -> None:
+    header = bytearray(tarfile.TarInfo("./a").tobuf())
+    header[124:136] = size.encode("latin-1").ljust(12, b"\0")
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    assert read_until_error(gzip.compress(bytes(header) + bytes(2048))) == []
+
+
+def test_a_header_that_was_damaged_is_refused_d6() -> None:
+    assert read_until_error(gzip.compress(b"./b" + GOOD[3:])) == []
+
+
+BOMBS = {
+    "a header of 900 MiB": lambda: raw_entry(b"x", b"", 900 << 20) + bytes(64 << 20),
+    "a long name of 900 MiB": lambda: raw_entry(b"L", b"", 900 << 20) + bytes(64 << 20),
+    "a folder of 900 MiB": lambda: raw_entry(b"5", b"", 900 << 20) + bytes(64 << 20),
+    "a member of 124 MiB": lambda: raw_entry(b"0", b" " * (124 << 20)),
+    "a member of zeros only": lambda: raw_entry(b"0", bytes(16 << 20)),
+    "many values": lambda: raw_entry(b"0", b'[{"status_code":1},' * ((16 << 20) // 19)),
+    "empty lists": lambda: raw_entry(b"0", b"[" + b"[]," * (5 << 20)),
+    "one large answer": lambda: raw_entry(
+        b"0", json.dumps([result("a", 400, "\U0001f600" * (1 << 20))]).encode()
+    ),
+    "folders without end": lambda: tarfile.TarInfo("./").tobuf() * 120_000,
+}
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
+def test_no_archive_takes_much_memory_or_time_d6(make: Callable[[], bytes]) -> None:
+    archive = gzip.compress(make(), 1)
+    begun = time.process_time()
+    tracemalloc.start()
+    try:
+        assert read_until_error(archive) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 << 20
+    assert time.process_time() - begun < 30
+
+
+def test_full_files_take_little_memory_d6() -> None:
+    results = [result(f"op{n}", 200, {**FRED, "id": f"{n}"}) for n in range(10_000)]
+    data = json.dumps(results).encode()
+    archive = pack([data.ljust(archive_module.MAX_FILE_BYTES)] * 3)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in parse_batch_archive(io.BytesIO(archive))) == 30_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 << 20
+
+
+def test_reading_has_a_time_of_its_own_d6() -> None:
+    times = itertools.count(0.0, 1.0)
+    name_without_end = b"\x1f\x8b\x08\x08" + bytes(6) + b"x" * (1 << 20)
+    for archive in (name_without_end, gzip.compress(b"") * 100_000, pack([b"[]"] * 1000)):
+        with pytest.raises(ProtocolError, match="over 120 s"):
+            list(parse_batch_archive(io.BytesIO(archive), lambda: next(times)))
+
+
+def test_what_is_done_with_the_outcomes_meanwhile_does_not_count_d6() -> None:
+    now = [0.0]
+    seen = []
+    for outcome in parse_batch_archive(io.BytesIO(WHOLE), lambda: now[0]):
+        seen.append(outcome)
+        now[0] += 1000.0
+    assert len(seen) == len(MANY)

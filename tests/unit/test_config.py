@@ -1129,7 +1129,6 @@ def test_webhook_secrets_are_gathered(here: Path) -> None:
 OPEN_FILES = {
     "group": (0o640, KEY, True),
     "all": (0o604, KEY, True),
-    "write only": (0o622, KEY, False),
     "owner": (0o600, KEY, False),
     "key by variable": (0o644, "${KEY}", False),
 }

@@ -47,6 +47,7 @@ LIST = "aaaaaaaaaa"
 SECRET = "yabbadabba"
 TASK = AudienceToCheck(LIST, "Main audience", 111, {"cccccccccc": 222})
 URL = f"https://crm.example.org/mcsync/webhook?secret={SECRET}"
+LONG = "-and-something-long-and-random"
 WANTED = WantedHook(URL, (SECRET,))
 OPEN = WantedHook("https://crm.example.org/mcsync/webhook")
 FNAME = MergeField("FNAME", "First name", "text", False)
@@ -138,6 +139,8 @@ FOUND = {
     "config-warning": codes(judge_config(["config.json holds a key; chmod it"])),
     "webhook-unset": codes(judge_wanted("x", None)),
     "webhook-no-secret": codes(judge_wanted("x", OPEN)),
+    "webhook-secret-short": codes(judge_wanted("x", WantedHook(URL, (SECRET,), True))),
+    "webhook-no-signature": codes(judge_wanted("x", WantedHook(URL + LONG))),
     "webhook-silent": codes(judge_address("x", WANTED, 404)),
     "webhook-missing": hooks(),
     "webhook-duplicated": hooks(hook(), hook(webhook_id="h2")),
@@ -191,7 +194,7 @@ ALL_WELL: dict[str, Sequence[str]] = {
     "site": codes(judge_site(NOW, NOW + timedelta(seconds=60), None)),
     "sight": codes(judge_sight(True, ())),
     "contact fields": codes(judge_contact_fields({"JOB": "job_title"}, ())),
-    "wanted": codes(judge_wanted("x", WANTED)),
+    "wanted": codes(judge_wanted("x", WantedHook(URL + LONG, (SECRET + LONG,), True))),
     "signed only": codes(judge_wanted("x", WantedHook(OPEN.url, (), True))),
     "address": codes(judge_address("x", WANTED, 200)),
     "webhook": hooks(hook()),

@@ -1,0 +1,212 @@
+"""Files that somebody else could write are refused, and nothing is left where others look."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from mcsync.cache.store import Store
+from mcsync.cli.copying import open_cache
+from mcsync.errors import CacheError, ExitCode
+from mcsync.lock import dry_copy_path, hold_lock, lock_path
+from mcsync.ownership import find_fault, is_dangling
+from tests.cli.conftest import COMMANDS, Office
+from tests.cli.test_lock import held_at
+
+STRANGER = 54_321
+
+
+def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a file belong to somebody else: really where we may, else by being another ourselves."""
+    if os.geteuid() == 0:
+        os.chown(path, STRANGER, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
+
+
+WRITING = [*COMMANDS, "status", "check", "history", "explain x@example.org", "resync 1"]
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_a_strangers_config_gets_no_key_d9(
+    office: Office, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_away(office.config, monkeypatch)
+    said = office.run(*command.split())
+    assert said.code == ExitCode.CONFIG
+    assert "belongs to user 54321" in said.err or "who runs mcsync" in said.err
+    assert "chown" in said.err
+    assert office.town.requests == 0
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o622, 0o606, 0o602])
+def test_a_config_that_others_may_write_is_refused_d9(office: Office, mode: int) -> None:
+    office.config.chmod(mode)
+    said = office.run("sync")
+    assert said.code == ExitCode.CONFIG
+    assert f"mode {mode:04o}" in said.err
+    assert f'run "chmod go-w {office.config}"' in said.err
+    assert office.town.requests == 0
+
+
+def test_the_group_may_write_where_it_is_the_owners_own_d9(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(0o660)
+    found = path.stat()
+    import grp
+    import pwd
+
+    owner = pwd.getpwuid(found.st_uid)
+    for name, members, is_right in (
+        (owner.pw_name, [], True),
+        (owner.pw_name, [owner.pw_name], True),
+        (owner.pw_name, ["wilma"], False),
+        ("staff", [], False),
+    ):
+        group = grp.struct_group((name, "x", found.st_gid, members))
+        monkeypatch.setattr(grp, "getgrgid", lambda _, group=group: group)
+        assert (find_fault(path, found) is None) == (is_right and owner.pw_gid == found.st_gid)
+
+
+def test_a_config_in_the_current_folder_is_refused_and_not_passed_over_d9(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = office.home / "config.json"
+    here.write_bytes(office.config.read_bytes())
+    give_away(here, monkeypatch)
+    said = office.run("check", env={"MCSYNC_CONFIG": None})
+    assert said.code == ExitCode.CONFIG
+    here.unlink()
+    here.symlink_to(office.home / "nowhere.json")
+    said = office.run("check", env={"MCSYNC_CONFIG": None})
+    assert said.code == ExitCode.CONFIG
+    assert "is a link that leads nowhere" in said.err
+    assert office.town.requests == 0
+
+
+def test_a_strangers_link_to_a_config_is_refused_d9(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = office.folder / "link.json"
+    link.symlink_to(office.config)
+    assert office.run("fetch", "--config", str(link)).code == 0
+    give_away(link, monkeypatch)
+    assert office.run("fetch", "--config", str(link)).code == ExitCode.CONFIG
+
+
+def test_the_config_of_the_current_folder_is_named_to_who_watches_d9(office: Office) -> None:
+    here = office.home / "config.json"
+    here.write_bytes(office.config.read_bytes())
+    here.chmod(0o600)
+    env: dict[str, str | None] = {"MCSYNC_CONFIG": None}
+    assert (
+        f"the config is {here}, found in the current folder"
+        in office.run("status", "-v", env=env).err
+    )
+    assert office.run("status", env=env).err == ""
+    assert "found in the current folder" not in office.run("status", "-v").err
+
+
+# --- the cache, its lock, and what lies beside it -------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["", ".lock", "-wal", "-shm"])
+@pytest.mark.parametrize("how", ["owner", "mode"])
+def test_a_cache_or_lock_of_a_stranger_is_refused_d13(
+    office: Office, ending: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert office.run("sync").code == 0
+    asked = office.town.requests
+    path = office.cache.with_name(office.cache.name + ending)
+    path.touch()
+    if how == "owner" and os.geteuid() == 0:
+        give_away(path, monkeypatch)
+    else:
+        path.chmod(0o666)
+    for command in ("sync", "sync --dry-run", "status", "resync 1", "fetch"):
+        said = office.run(*command.split())
+        assert said.code == ExitCode.CACHE, said
+        assert str(path) in said.err
+        assert "chown" in said.err or "chmod go-w" in said.err
+    assert office.town.requests == asked
+
+
+@pytest.mark.parametrize("ending", ["", ".lock", "-wal"])
+def test_a_link_that_leads_nowhere_makes_no_file_there_d13(office: Office, ending: str) -> None:
+    target = office.home / "made-by-whom"
+    office.cache.with_name(office.cache.name + ending).symlink_to(target)
+    for command in ("sync", "sync --dry-run", "fetch"):
+        said = office.run(*command.split())
+        assert said.code == ExitCode.CACHE, said
+        assert "link" in said.err
+    assert not target.exists()
+    assert office.town.requests == 0
+
+
+def test_a_webhook_is_not_stored_in_a_strangers_cache_d13(tmp_path: Path) -> None:
+    path = tmp_path / "mcsync.db"
+    Store(path).close()
+    path.chmod(0o666)
+    with pytest.raises(CacheError, match="may be written by others"):
+        Store(path)
+    assert not is_dangling(path)
+
+
+# --- a dry run's copy -----------------------------------------------------------------------------
+
+
+def test_a_dry_runs_copy_lies_beside_the_cache_for_nobody_else_d12(tmp_path: Path) -> None:
+    path = tmp_path / "mcsync.db"
+    os.umask(0o022)
+    keeper = Store(path)
+    with keeper.atomic():
+        keeper.set_state("x", "y")  # so that there is a log to copy, too
+    with open_cache(path, is_dry_run=True) as store:
+        assert store.path == dry_copy_path(path)
+        assert store.get_state("x") == "y"
+        for copy in tmp_path.glob("mcsync.db.dry*"):
+            assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert list(tmp_path.glob("mcsync.db.dry*")) == []
+    keeper.close()
+
+
+def test_a_copy_that_was_left_is_removed_by_whoever_comes_next_d12(office: Office) -> None:
+    members = "/lists/aaaaaaaaaa/members"
+    assert office.run("fetch").code == 0
+    with held_at(office, office.town.mailchimp_server, members, "sync", "--dry-run") as (
+        process,
+        _,
+    ):
+        assert list(office.folder.glob("mcsync.db.dry*"))
+        process.kill()
+        process.communicate()
+    assert list(office.folder.glob("mcsync.db.dry*"))
+    assert office.run("resync", "wilma@bedrock.example").code == 0
+    assert list(office.folder.glob("mcsync.db.dry*")) == []
+
+
+def test_sighup_cleans_up_d12(office: Office) -> None:
+    members = "/lists/aaaaaaaaaa/members"
+    assert office.run("fetch").code == 0
+    with held_at(office, office.town.mailchimp_server, members, "sync", "--dry-run") as (
+        process,
+        _,
+    ):
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.HUNG_UP
+    assert err == "stopped by SIGHUP; the next run goes on from here\n"
+    assert list(office.folder.glob("mcsync.db.dry*")) == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed_d13(tmp_path: Path) -> None:
+    cache = tmp_path / "mcsync.db"
+    lock_path(cache).symlink_to(tmp_path / "target")
+    with pytest.raises(CacheError, match="is a link"), hold_lock(cache):
+        raise AssertionError("it is held")
+    assert not (tmp_path / "target").exists()
