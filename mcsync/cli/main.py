@@ -13,7 +13,7 @@ import click
 from mcsync import __version__
 from mcsync.cli.options import State, give_answer, global_options
 from mcsync.cli.output import explain, finish, flush_streams
-from mcsync.cli.signals import catch_signals, release_signals
+from mcsync.cli.signals import WATCHER, catch_signals, release_signals
 
 _COMMANDS = {
     "init": "init",
@@ -123,6 +123,6 @@ def _open_streams() -> None:
 def _leave(code: int) -> NoReturn:
     """End the process; requests whose answers nobody wants any more are not waited for."""
     flush_streams()
-    if threading.active_count() > 1:
+    if {thread.name for thread in threading.enumerate()} - {"MainThread", WATCHER}:
         os._exit(code)
     sys.exit(code)

@@ -264,3 +264,27 @@ def test_finding_the_lock_held_imports_nothing_that_is_not_needed(office: Office
     assert code == "75"
     slow = {"requests", "sqlite3", "sqlite_utils", "rich", "msgspec", "tenacity", "mcsync.model"}
     assert slow & set(modules) == set()
+
+
+def test_a_signal_just_before_a_wait_ends_the_wait():
+    """As if it had come between the last look for signals and the wait: another thread got it."""
+    script = (
+        "import os, signal, socket, threading\n"
+        "from mcsync.cli.signals import Stopped, catch_signals\n"
+        "catch_signals()\n"
+        "def get():\n"
+        "    os.read(begin, 1)\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "begin, go = os.pipe()\n"
+        "threading.Thread(target=get, daemon=True).start()\n"
+        "ours, theirs = socket.socketpair()\n"
+        "try:\n"
+        "    os.write(go, b'1')\n"
+        "    ours.recv(1)\n"
+        "except Stopped as end:\n"
+        "    print(end.signal.name)\n"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=GIVE_UP_S
+    )
+    assert (done.stdout, done.stderr) == ("SIGTERM\n", "")
