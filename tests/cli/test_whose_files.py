@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcsync.cache.copies import find_copies
 from mcsync.cache.store import Store
 from mcsync.cli.copying import open_cache
 from mcsync.errors import CacheError, ExitCode
@@ -210,3 +211,13 @@ def test_a_lock_that_is_a_link_is_not_followed_d13(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="is a link"), hold_lock(cache):
         raise AssertionError("it is held")
     assert not (tmp_path / "target").exists()
+
+
+def test_a_strangers_copy_of_the_cache_is_not_among_ours_d9(tmp_path: Path) -> None:
+    path = tmp_path / "mcsync.db"
+    mine, open_to_all = (tmp_path / f"mcsync.db.2026-11-2{day}.copy" for day in (1, 2))
+    for copy in (mine, open_to_all):
+        Store(copy).close()
+    open_to_all.chmod(0o666)
+    (tmp_path / "mcsync.db.2026-11-23.copy").symlink_to(mine)
+    assert find_copies(path) == [mine]
