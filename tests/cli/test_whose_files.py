@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -191,7 +192,15 @@ def test_a_copy_that_was_left_is_removed_by_whoever_comes_next_d12(office: Offic
     assert list(office.folder.glob("mcsync.db.dry*")) == []
 
 
-def test_sighup_cleans_up_d12(office: Office) -> None:
+@pytest.fixture
+def heeded_hang_ups() -> Iterator[None]:
+    """SIGHUP as it usually is, also where the tests are run by nohup: children inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_sighup_cleans_up_d12(office: Office, heeded_hang_ups: None) -> None:
     members = "/lists/aaaaaaaaaa/members"
     assert office.run("fetch").code == 0
     with held_at(office, office.town.mailchimp_server, members, "sync", "--dry-run") as (
