@@ -82,7 +82,8 @@ class BoundedAdapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
         """The same for those behind a proxy."""
         manager = super().proxy_manager_for(proxy, **settings)
-        manager.pool_classes_by_scheme = _POOLS
+        if not proxy.lower().startswith("socks"):  # those have pools that know the way
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
 

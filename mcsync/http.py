@@ -51,9 +51,9 @@ DOWNLOAD_S = 900.0
 LEAST_S = 30.0  # what an answer gets in any case when the time of the run is over meanwhile
 DEADLINE_S = 600.0  # for one call with all its retries
 LONGEST_WAIT_S = 120.0
-# In one answer; the largest we ask for, 10,000 rows each of a few calls, have a tenth of it. What
-# is short as text may be long as Python's objects.
-MAX_VALUES = 1_000_000
+# In one answer; the largest we ask for, 10,000 contacts with 80 fields, has half of it. What is
+# short as text may be long as Python's objects.
+MAX_VALUES = 2_000_000
 _PLAUSIBLE_YEARS = range(1970, 3000)  # of a `Date`; with the last ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 

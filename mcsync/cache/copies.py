@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcsync.errors import CacheError
+from mcsync.ownership import find_fault
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
@@ -105,9 +106,16 @@ def _list_copies(path: Path) -> list[tuple[date, Path]]:
         for entry in entries:
             match = shape.fullmatch(entry.name)
             with suppress(ValueError):  # a day that there is not
-                if match is not None and entry.is_file():
+                if match is not None and _is_ours(entry):
                     found.append((date.fromisoformat(match[1]), path.with_name(entry.name)))
     return found
+
+
+def _is_ours(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a file that nobody else can write: another one is neither used nor deleted."""
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    return find_fault(Path(entry.path), entry.stat(follow_symlinks=False)) is None
 
 
 def _remove_leftovers(path: Path) -> None:

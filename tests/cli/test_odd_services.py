@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from mcsync.cli.options import State
 from mcsync.cli.progress import show_progress
 from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Request, Response
-from tests.cli.conftest import COMMANDS, LIST, Office
+from tests.cli.conftest import COMMANDS, GIVE_UP_S, LIST, Office
 
 NAMES = (
     "Friends [/members]",
@@ -177,3 +179,21 @@ def test_on_a_terminal_a_name_that_looks_like_markup_is_shown_as_it_stands_d14()
             assert progress is not None
             for name in NAMES:
                 progress(name, "members", 3)
+
+
+@pytest.mark.parametrize("server", ["mailchimp_server", "civicrm_server"])
+def test_max_time_ends_a_wait_for_an_answer_d4(
+    office: Office, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcsync.http.LEAST_S", 0.3)
+    over = threading.Event()
+    waits = Fault(act=lambda: over.wait(GIVE_UP_S), times=None)
+    getattr(office.town, server).faults.append(waits)
+    begun = time.monotonic()
+    try:
+        said = office.run("sync", "--max-time", "0.5")
+    finally:
+        over.set()
+    assert said.code == ExitCode.UNAVAILABLE, said
+    assert "had not finished its answer" in said.err
+    assert time.monotonic() - begun < GIVE_UP_S / 2

@@ -3,10 +3,12 @@
 import os
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mcsync.cache.copies import find_copies
 from mcsync.cache.store import Store
 from mcsync.cli.copying import open_cache
 from mcsync.errors import CacheError, ExitCode
@@ -190,7 +192,15 @@ def test_a_copy_that_was_left_is_removed_by_whoever_comes_next_d12(office: Offic
     assert list(office.folder.glob("mcsync.db.dry*")) == []
 
 
-def test_sighup_cleans_up_d12(office: Office) -> None:
+@pytest.fixture
+def heeded_hang_ups() -> Iterator[None]:
+    """SIGHUP as it usually is, also where the tests are run by nohup: children inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_sighup_cleans_up_d12(office: Office, heeded_hang_ups: None) -> None:
     members = "/lists/aaaaaaaaaa/members"
     assert office.run("fetch").code == 0
     with held_at(office, office.town.mailchimp_server, members, "sync", "--dry-run") as (
@@ -210,3 +220,13 @@ def test_a_lock_that_is_a_link_is_not_followed_d13(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="is a link"), hold_lock(cache):
         raise AssertionError("it is held")
     assert not (tmp_path / "target").exists()
+
+
+def test_a_strangers_copy_of_the_cache_is_not_among_ours_d9(tmp_path: Path) -> None:
+    path = tmp_path / "mcsync.db"
+    mine, open_to_all = (tmp_path / f"mcsync.db.2026-11-2{day}.copy" for day in (1, 2))
+    for copy in (mine, open_to_all):
+        Store(copy).close()
+    open_to_all.chmod(0o666)
+    (tmp_path / "mcsync.db.2026-11-23.copy").symlink_to(mine)
+    assert find_copies(path) == [mine]

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from mcsync.errors import ProtocolError
-from mcsync.exchange import MAX_ANSWER_BYTES
+from mcsync.exchange import MAX_ANSWER_BYTES, BoundedAdapter
 from mcsync.http import LEAST_S, MAX_VALUES, HttpClient, NoAnswer, decode_json
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -247,3 +247,13 @@ def test_after_the_end_of_the_run_nothing_is_tried_again_d4() -> None:
     ):
         http.send("GET", url, is_repeatable=True)
     assert waits == []
+
+
+def test_behind_a_socks_proxy_its_own_pools_stay() -> None:
+    adapter = BoundedAdapter()
+    manager = type("Manager", (), {"pool_classes_by_scheme": "its own"})()
+    adapter.proxy_manager["socks5h://proxy.example:1080"] = manager
+    assert adapter.proxy_manager_for("socks5h://proxy.example:1080") is manager
+    assert manager.pool_classes_by_scheme == "its own"
+    plain = adapter.proxy_manager_for("http://proxy.example:3128")
+    assert plain.pool_classes_by_scheme["https"].__module__ == "mcsync.exchange"
