@@ -1,6 +1,7 @@
 """Stories that the random worlds of `test_last_word` came upon, told plainly."""
 
-from tests.scenario.bedrock import GROUP, Bedrock
+from mcsync.model import Side
+from tests.scenario.bedrock import GROUP, VOLUNTEERING, VOLUNTEERS, Bedrock
 
 
 def add_without_trace(bedrock: Bedrock, contact: int, status: str | None) -> None:
@@ -37,3 +38,15 @@ def test_an_address_that_changes_right_after_its_member_was_made_is_followed(bed
     bedrock.sync()
     assert bedrock.member_status("oscar@home.example.org") == "subscribed"
     assert bedrock.member_status("oscar@work.example.org") is None
+
+
+def test_trust_in_mailchimp_takes_no_interest_from_who_only_bought_there(bedrock: Bedrock):
+    bedrock.add_member("barney@example.org", status="transactional")
+    barney = bedrock.add_contact("barney@example.org")
+    bedrock.town.civicrm.add_to_group(barney, VOLUNTEERS)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync(trust={VOLUNTEERING: Side.MAILCHIMP})
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(barney, VOLUNTEERS) == "Added"
+    assert bedrock.member_status("barney@example.org") == "subscribed"
+    assert bedrock.has_interest("barney@example.org")
