@@ -80,6 +80,7 @@ class Ground:
         self.born: dict[int, datetime] = {}  # contacts that staff made, or that we made, and when
         self.window: dict[tuple[int, str, str], set[bool]] = {}
         self.run_began: datetime | None = None
+        self.kept_in: set[tuple[str, str]] = set()  # whose removal Mailchimp refused
         self.is_lossy = False
         self.pearl = 0
         self._pearl: object = None
@@ -214,6 +215,25 @@ class Ground:
                     found = self.model.values(contact, list_id, thing)
                     self.window.setdefault(key, set()).update(found)
 
+    def check_soon(self) -> None:
+        """Minutes after everybody stopped acting, what is surely right is done.
+
+        Unless Mailchimp refused something about the person, which may take longer; but who is to
+        be out is out, if just that was not refused. What leaves no trace may take longer, too.
+        """
+        places = [p for contact in self.model.contacts.values() for p in contact.places.values()]
+        if self.has_purged or any(place.is_unexplained for place in places):
+            return
+        for contact in self.model.contacts.values():
+            members = [m for list_id in LISTS for m in self.model.members_of(contact, list_id)]
+            addresses = {*contact.addresses, *(member.address for member in members)}
+            if not contact.is_deleted and addresses.isdisjoint(self.given_up):
+                for list_id in LISTS:
+                    self._check_contact(contact, list_id)
+        for member in self.model.members.values():
+            if member.is_in and (member.list_id, member.address) not in self.kept_in:
+                self._check_member(member)
+
     def check_end(self) -> None:
         """Everything is as the model says."""
         for contact in self.model.contacts.values():
@@ -298,13 +318,14 @@ class Ground:
         return True
 
     def _check_member(self, member: Member) -> None:
+        key = (member.list_id, member.address)
         people = self.model.people_of(member)
         group = THINGS[member.list_id][SUBSCRIPTION]
         for contact in people:
             is_added = contact.places[group].status == "Added"
             if is_added and self.model.may_stay_in(member, contact):
                 return
-        if self.given_up.get(member.address, 0) >= MOST_TRIES:
+        if self.given_up.get(member.address, 0) >= MOST_TRIES and key in self.kept_in:
             return
         state = [(c.contact_id, c.places[group].status, c.is_open) for c in people]
         self.complain(

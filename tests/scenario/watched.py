@@ -118,6 +118,9 @@ class Watched(Ground):
         for logged in operations[self._operations :]:
             flight = self._find_flight(logged)
             if flight is not None:
+                is_refused = logged.status >= 300
+                if is_refused and status_says(flight.keys.get(SUBSCRIPTION, ("pending",))) is False:
+                    self.kept_in.add((flight.list_id, flight.address))
                 if logged.status < 300:
                     self._land(flight)
                 elif logged.batch_id is None:
@@ -237,7 +240,8 @@ class Watched(Ground):
                     self.complain(f"{address} has contact {other.contact_id} already")
             for list_id in LISTS:
                 member = self.model.member(list_id, address)
-                if member.status is not None:
+                others = [self.model.contacts[link] for link in member.links]
+                if member.status is not None and all(other.is_deleted for other in others):
                     member.links = {contact_id}
                     both = {True} if self._was_in(list_id, address) else {True, False}
                     found = {Word(self._civicrm_now(), is_in) for is_in in both}

@@ -103,6 +103,7 @@ class World(Watched):
         super().__init__(options)
         self.post = Post(self.bedrock, LISTS)
         self._compared_at = LONG_BEFORE
+        self._trusted: Mapping[str, str] = {}  # what the run that goes on trusts, and whom
         self.has_synced = False
 
     def add_contact(self, name: str, *addresses: str) -> int:
@@ -223,6 +224,8 @@ class World(Watched):
     def something_changed(self, address: str) -> None:
         """Something human changed: what was refused for good may be tried again."""
         self.given_up.pop(address, None)
+        for list_id in LISTS:
+            self.kept_in.discard((list_id, address))
 
     # --- what mcsync can know -----------------------------------------------------------------
 
@@ -387,6 +390,8 @@ class World(Watched):
         """mcsync may have looked and judged by now."""
         self.look(lists, is_certain=False, is_full=False, is_compare=False)
         self.judge(lists, is_certain=False)
+        if self._trusted:
+            self.judge(lists, is_certain=False, trust=self._trusted)
 
     def make_run(self, store: Store, lists: Collection[str]) -> Run:
         """A run over some audiences."""
@@ -412,10 +417,11 @@ class World(Watched):
         self.judge(how.lists, is_certain=is_certain, trust=trust)
         if not is_certain:
             self.maybe(LISTS)
-        before = self.town.writes
+        before, self._trusted = self.town.writes, trust
         self.running(
             how.told, lambda store: self._sync(store, how), meanwhile, is_certain=is_certain
         )
+        self._trusted = {}
         if is_certain:
             self.has_purged = self.has_purged and not is_compare
             self._compared_at = self.now
