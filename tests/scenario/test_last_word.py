@@ -388,10 +388,20 @@ class Trusting(WithDeaths, WithPost, WithOneAudience):
     @rule(
         things=st.sampled_from(((SUBSCRIPTION,), (VOLUNTEERING,), (SUBSCRIPTION, VOLUNTEERING))),
         side=st.sampled_from(("mailchimp", "civicrm")),
-        found=acts(most=1),
+        before=acts(most=2),
+        found=st.one_of(st.just([]), acts(most=1)),
         after=AFTER,
     )
-    def trust(self, things: tuple[str, ...], side: str, found: list[Act], after: int) -> None:
+    def trust(
+        self,
+        things: tuple[str, ...],
+        side: str,
+        before: list[Act],
+        found: list[Act],
+        after: int,
+    ) -> None:
+        """A side is trusted, often against what was said just before."""
+        self.humans(before)
         how = How(trust=tuple((thing, side) for thing in things))
         self.world.sync(how, Meanwhile(self.plan(found), after))
 

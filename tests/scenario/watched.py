@@ -26,6 +26,7 @@ class Watched(Ground):
         self._system = set(self.civicrm.store.contacts.rows)
         self._history = 0
         self._batches: set[str] = set()
+        self._served: set[str | None] = set()  # the batches whose results were given out
         self._operations = 0
         self._mails = 0
         self._addresses: dict[tuple[str, str], str] = {}  # (list, contact id at Mailchimp)
@@ -107,7 +108,7 @@ class Watched(Ground):
         interests = body.get("interests")
         if isinstance(interests, dict):
             keys |= {interest: bool(wants) for interest, wants in interests.items()}
-        flight = Flight(batch_id, address, parts[1], keys)
+        flight = Flight(batch_id, address, parts[1], keys, is_served=batch_id in self._served)
         if batch_id is not None:
             self.tell(f"posted in {batch_id}: {parts[1][:1]} {address} {keys}")
         self.flights.append(flight)
@@ -178,9 +179,9 @@ class Watched(Ground):
         batch_id = request.path.rpartition("/")[2][:10]
         batch = self.mailchimp.accounts[API_KEY].batches.get(batch_id)
         if batch is not None and response.body == batch.archive:
+            self._served.add(batch_id)
             for flight in self.flights:
-                if flight.batch_id == batch_id:
-                    flight.is_served = True
+                flight.is_served |= flight.batch_id == batch_id
 
     def _note_mails(self) -> None:
         mails = self.mailchimp.confirmation_mails
