@@ -52,6 +52,14 @@ def ids_of(row_ids: Iterable[int]) -> str:
     return _encode(list(row_ids)).decode()
 
 
+# Who owns the row's address: its contact, if it has it, else who did before.
+_OWNER = (
+    "iif(EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e"
+    " WHERE e.contact_id = civicrm_contact_id AND e.email_key = {key}),"
+    " civicrm_contact_id, owned_by)"
+)
+
+
 # --- Mailchimp's half: what a look taught ---------------------------------------------------------
 
 LookRow = tuple[
@@ -337,7 +345,8 @@ def prepare_address(store: Store, list_id: str, row_id: int, email: str) -> bool
             (taken[0],),
         )
     store.query(
-        f"UPDATE {TABLE} SET mailchimp_email = ?, email_key = ? WHERE id = ?",
+        f"UPDATE {TABLE} SET mailchimp_email = ?1, email_key = ?2,"
+        f" owned_by = {_OWNER.format(key='?2')} WHERE id = ?3",
         (email, key, row_id),
     )
     return True
@@ -578,9 +587,7 @@ UPDATE {TABLE} SET
     mark = iif(?1 = 'todo', mark, iif(?1 IN ('live', 'redo'), ?1, coalesce({_OPEN_MARK}, ?1))),
     sync_reason = ?2,
     moved_from = iif(?1 IN ('ok', 'live'), NULL, moved_from),
-    owned_by = iif(EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
-        WHERE e.contact_id = civicrm_contact_id AND e.email_key = {TABLE}.email_key),
-        civicrm_contact_id, owned_by)
+    owned_by = {_OWNER.format(key=f"{TABLE}.email_key")}
 WHERE id = ?3
 """
 _DROP_JUDGED = f"""

@@ -172,10 +172,15 @@ def _stand_at_mailchimp(person: Person, before: Agreed | None, policy: Policy) -
     Who was muted by us, and has been agreed to be out since, is out.
     """
     heard = [m for m in person.voices if not _is_ours(m, person, policy)]
-    known = [m for m in heard if m.subscription is not None or m.is_in]
+    known = [m for m in heard if _is_known(m)]
     if not known:
         return None
     return any(m.is_in or (m.is_muted and not _is_overruled(m, before)) for m in known)
+
+
+def _is_known(member: MemberView) -> bool:
+    """Whether Mailchimp knows a member for the newsletter's sake: a shop order says nothing."""
+    return member.subscription is not None or member.is_in
 
 
 def _is_overruled(member: MemberView, before: Agreed | None) -> bool:
@@ -296,7 +301,8 @@ def hear_interest(person: Person, policy: Policy, interest_id: str) -> Heard:
     before = person.agreed.get(make_topic(interest_id, interest.group_id))
     agreed, rule = agree(member, said, before)
     if interest_id in policy.trust:
-        shown = any(m.has_interest(interest_id) for m in voices) if member is not None else None
+        known = [m for m in voices if _is_known(m)] if member is not None else []
+        shown = any(m.has_interest(interest_id) for m in known) if known else None
         stands = (shown, _stand_in_civicrm(place))
         agreed, rule = _trust(interest_id, stands, policy, agreed, rule, (member, said))
     words = [*(m.interests.get(interest_id) for m in voices), said]

@@ -499,7 +499,7 @@ def play_undisturbed(story: Story, helper: Helper) -> Undisturbed:
 # --- cells --------------------------------------------------------------------------------------
 
 _HTML = Response(200, b"<html><body>Oops</body></html>", {"Content-Type": "text/html"})
-_FAULTS = {
+FAULTS = {
     "dropped before": Fault(drop="before"),
     "dropped after": Fault(drop="after"),
     "429": Fault(answer=Response(429, b"", {"Retry-After": "1"})),
@@ -509,7 +509,7 @@ _FAULTS = {
 }
 DEATH = "death"
 # An answer that is wrong once is mended by a retry; from then on, it ends the run.
-TROUBLES = (*_FAULTS, *(f"{name} from then on" for name in _FAULTS))
+TROUBLES = (*FAULTS, *(f"{name} from then on" for name in FAULTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -597,7 +597,7 @@ def _fault(town: Town, cell: Cell, points: Sequence[str]) -> Iterator[LoopbackSe
     earlier = [p for p in points[: cell.place - 1] if _is_request(p) and p.split(" ")[1] == service]
     lasts = cell.trouble.endswith(" from then on")
     fault = replace(
-        _FAULTS[cell.trouble.removesuffix(" from then on")],
+        FAULTS[cell.trouble.removesuffix(" from then on")],
         skip=len(earlier),
         times=None if lasts else 1,
     )

@@ -129,7 +129,7 @@ def instrument(points: Points) -> None:
             return self._watched(sql, partial(super().executemany, sql, *more))  # type: ignore[arg-type]
 
         def _watched(self, sql: str, run: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
-            if not _is_committing(sql, self.in_transaction):
+            if not is_committing(sql, self.in_transaction):
                 return run()
             name = _name_commit()
             points.reach(f"before commit {name}")
@@ -147,7 +147,7 @@ def instrument(points: Points) -> None:
     sqlite3.connect = watched_connect  # type: ignore[assignment]
 
 
-def _is_committing(sql: str, in_transaction: bool) -> bool:
+def is_committing(sql: str, in_transaction: bool) -> bool:
     """Whether a statement ends a transaction, or writes outside of any."""
     words = sql.split(None, 2)
     verb = words[0].upper().rstrip(";")

@@ -1,6 +1,6 @@
 """The post between Mailchimp and us: webhooks as the simulated Mailchimp fires them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mcsync.cache.webhooks import save_events
 from mcsync.model_setup import WebhookEvent
@@ -17,13 +17,15 @@ EVENTS = ("subscribe", "unsubscribe", "profile", "cleaned", "upemail")
 class Post:
     """Collects what Mailchimp fires; a test decides what becomes of it."""
 
-    def __init__(self, bedrock: Bedrock) -> None:
+    def __init__(self, bedrock: Bedrock, lists: Sequence[str] = (LIST,)) -> None:
         self.bedrock = bedrock
         self.bag: list[WebhookEvent] = []
         mailchimp = bedrock.town.mailchimp
-        webhook = Webhook("hook", URL, LIST, sources={"user": True, "admin": True, "api": False})
-        webhook.events = dict.fromkeys(EVENTS, True)
-        mailchimp.audiences[LIST].webhooks["hook"] = webhook
+        sources = {"user": True, "admin": True, "api": False}
+        for list_id in lists:
+            webhook = Webhook("hook", URL, list_id, sources=sources)
+            webhook.events = dict.fromkeys(EVENTS, True)
+            mailchimp.audiences[list_id].webhooks["hook"] = webhook
         batches = Webhook("batches", URL.replace("webhook", "batch-webhook"))
         mailchimp.accounts[API_KEY].batch_webhooks["batches"] = batches
         mailchimp.deliver = self._receive

@@ -1,6 +1,7 @@
 """Stories that the random worlds of `test_last_word` came upon, told plainly."""
 
-from tests.scenario.bedrock import GROUP, Bedrock
+from mcsync.model import Side
+from tests.scenario.bedrock import GROUP, VOLUNTEERING, VOLUNTEERS, Bedrock
 
 
 def add_without_trace(bedrock: Bedrock, contact: int, status: str | None) -> None:
@@ -19,3 +20,33 @@ def test_a_place_that_is_gone_and_comes_back_without_a_line_in_the_history(bedro
     bedrock.sync_until_quiet()
     assert bedrock.group_status(wilma) == "Added"
     assert bedrock.member_status("wilma@example.org") == "subscribed"
+
+
+def test_an_address_that_changes_right_after_its_member_was_made_is_followed(bedrock: Bedrock):
+    bedrock.add_member("oscar@example.org", status="unsubscribed", left=True)
+    oscar = bedrock.add_contact("oscar@example.org", group=False)
+    bedrock.sync_until_quiet()
+    [address] = bedrock.town.civicrm.emails(oscar)
+    bedrock.town.civicrm.update_email(address.id, email="oscar@work.example.org")
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.add_to_group(oscar, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    assert bedrock.member_status("oscar@work.example.org") == "subscribed"
+    bedrock.town.civicrm.update_email(address.id, email="oscar@home.example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    assert bedrock.member_status("oscar@home.example.org") == "subscribed"
+    assert bedrock.member_status("oscar@work.example.org") is None
+
+
+def test_trust_in_mailchimp_takes_no_interest_from_who_only_bought_there(bedrock: Bedrock):
+    bedrock.add_member("barney@example.org", status="transactional")
+    barney = bedrock.add_contact("barney@example.org")
+    bedrock.town.civicrm.add_to_group(barney, VOLUNTEERS)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync(trust={VOLUNTEERING: Side.MAILCHIMP})
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(barney, VOLUNTEERS) == "Added"
+    assert bedrock.member_status("barney@example.org") == "subscribed"
+    assert bedrock.has_interest("barney@example.org")
