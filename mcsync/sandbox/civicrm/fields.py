@@ -23,7 +23,8 @@ _COMPUTED = frozenset(
 class Path:
     """A resolved path: `get` gives the stored value, `show` the one the API answers.
 
-    `plain` is the field's name if it is one of the entity itself; `suffix` is "name" or "label".
+    `plain` is the field's name if it is one of the entity itself; `suffix` is one of "name",
+    "label" and "abbr".
     """
 
     field: Field
@@ -93,7 +94,7 @@ class Paths:
     def _show(self, get: Getter, field: Field, suffix: str) -> Getter:
         if suffix:
             options = self.options(field)
-            which = 0 if suffix == "name" else 1
+            which = ("name", "label", "abbr").index(suffix)
             if options is None:
                 return lambda row: None
             return _labelled(get, options, which)
@@ -147,6 +148,7 @@ def _labelled(get: Getter, options: Options, which: int) -> Getter:
         value = get(row)
         if isinstance(value, list):
             return [options[v][which] for v in value if v in options]
-        return options[value][which] if value in options else None
+        found = options.get(value, ())
+        return found[which] if which < len(found) else None
 
     return label
