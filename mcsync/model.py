@@ -60,6 +60,15 @@ class SyncStatus(StrEnum):
     FAIL = "fail"
 
 
+# What a merge field holds: a text, or an address by its parts.
+MergeValue = str | dict[str, str]
+
+
+def show_value(value: MergeValue) -> str:
+    """What a merge field holds, in one line."""
+    return value if isinstance(value, str) else ", ".join(value.values())
+
+
 def email_key(email: str) -> str:
     """The form in which two addresses are the same: case does not count, anything else does."""
     return email.lower()
@@ -154,13 +163,19 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class MergeField:
-    """One merge field of an audience; `type` is Mailchimp's word (text, number, date ...)."""
+    """One merge field of an audience; `type` is Mailchimp's word (text, number, date ...).
+
+    `choices` are those of a dropdown or radio field; `phone_format` is "US" where only numbers
+    of that form are taken.
+    """
 
     tag: str
     name: str
     type: str
     is_required: bool
     date_format: str = ""
+    choices: tuple[str, ...] = ()
+    phone_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +192,7 @@ class MemberChange:
     status: MemberStatus | None = None
     new_email: str | None = None
     is_archiving: bool = False
-    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    merge_fields: Mapping[str, MergeValue] = field(default_factory=dict)
     interests: Mapping[str, bool] = field(default_factory=dict)
     tags: Mapping[str, bool] = field(default_factory=dict)
 
@@ -426,7 +441,7 @@ class DataRow:
     first_name: str
     last_name: str
     status: MemberStatus | None
-    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    merge_fields: Mapping[str, MergeValue] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -436,12 +451,15 @@ class DataUpdate:
 
     `tags` maps a tag's name to whether the member shall have it. `metadata` (anything JSON can
     say) replaces what is kept, once everything has arrived at Mailchimp; None leaves it.
+    `left_out` tells of merge fields that are not sent because the value does not fit, and why;
+    values that do not fit are left out in any case.
     """
 
     row_id: int
-    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    merge_fields: Mapping[str, MergeValue] = field(default_factory=dict)
     tags: Mapping[str, bool] = field(default_factory=dict)
     metadata: Mapping[str, object] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

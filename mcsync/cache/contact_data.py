@@ -221,6 +221,23 @@ def load_values(
     return {i: _decode_values(value) for i, value in _load_values(store, kind, contact_ids)}
 
 
+def kind_of_fields(plugin: str) -> str:
+    """Under which kind a plugin's fields are kept."""
+    return f"fields of {plugin}"
+
+
+def load_audience_values(store: Store, list_id: str, plugin: str) -> Iterator[dict[str, object]]:
+    """The values, as mirrored for a plugin, of each contact with a member who is in."""
+    rows = store.conn.execute(
+        "SELECT d.value FROM civicrm_mailchimpsync_contact_data d WHERE d.kind = ?"
+        " AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache c"
+        "  WHERE c.civicrm_contact_id = d.contact_id AND c.mailchimp_list_id = ?"
+        "  AND c.mailchimp_status IN ('subscribed', 'pending'))",
+        (kind_of_fields(plugin), list_id),
+    )
+    return (_decode_values(row[0]) for row in rows)
+
+
 def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:
     return store.query(
         "SELECT contact_id, value FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"

@@ -1,7 +1,8 @@
 """From the config to what the stages work on: adapters, rules, limits."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ from mcsync.reconcile.guards import Ceiling, Ceilings
 if TYPE_CHECKING:
     from mcsync.civicrm.setup import CivicrmSetup
     from mcsync.mailchimp.setup import MailchimpSetup
+    from mcsync.model import MergeField
     from mcsync.pipeline.check import Check
     from mcsync.pipeline.findings import Trouble
     from mcsync.plugins.manager import DataPlugins
@@ -141,6 +143,7 @@ def build_check(
         fields=config.data.fields,
         filled=name_filled_tags(config),
         find_problem=find_problem,
+        count_misfits=lambda list_id, fields: _count_misfits(config, cache, list_id, fields),
         plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
@@ -159,6 +162,30 @@ def _find_cache_trouble(cache: Path) -> "Trouble | None":
     except CacheError as error:
         return Trouble("unusable", error.message, error.hint or "")
     return None
+
+
+def _count_misfits(
+    config: Config, cache: Path, list_id: str, merge_fields: Sequence["MergeField"]
+) -> "Mapping[tuple[str, str], int]":
+    """How many values of `data.fields` the audience's merge fields would not take.
+
+    By merge tag and reason, as far as the cache knows the values. A cache that cannot be read is
+    told of elsewhere.
+    """
+    from mcsync.cache.contact_data import load_audience_values
+    from mcsync.cache.data import FIELDS
+    from mcsync.cache.reading import open_to_look
+    from mcsync.plugins.fields import count_misfits
+
+    try:
+        store = open_to_look(resolve_cache(cache)) if config.data.fields else None
+    except CacheError:
+        store = None
+    if store is None:
+        return {}
+    with closing(store):
+        contacts = load_audience_values(store, list_id, FIELDS)
+        return count_misfits(config.data.fields, merge_fields, contacts)
 
 
 def _load_plugins(config: Config) -> "DataPlugins":

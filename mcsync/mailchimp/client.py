@@ -101,16 +101,10 @@ class MailchimpClient:
 
     def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
         """All merge fields of the audience."""
-        names = ("tag", "name", "type", "required", "options.date_format")
+        names = ("tag", "name", "type", "required", "options")
         fields = ",".join(f"merge_fields.{name}" for name in names)
         return tuple(
-            MergeField(
-                tag=found.tag,
-                name=found.name,
-                type=found.type,
-                is_required=found.required,
-                date_format=found.options.date_format if found.options else "",
-            )
+            wire.read_merge_field(found)
             for root in self._collection(f"/lists/{list_id}/merge-fields", fields, list_id)
             for found in root.merge_fields
         )

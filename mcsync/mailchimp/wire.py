@@ -17,6 +17,7 @@ from mcsync.model import (
     Member,
     MemberChange,
     MemberStatus,
+    MergeField,
     Outcome,
     Refusal,
     email_key,
@@ -116,7 +117,9 @@ class WireAudience(msgspec.Struct):
 class WireFieldOptions(msgspec.Struct):
     """The part of a merge field's options that we read."""
 
-    date_format: str = ""
+    date_format: str | None = None
+    choices: list[str | int | float] | None = None
+    phone_format: str | None = None
 
 
 class WireMergeField(msgspec.Struct):
@@ -126,7 +129,7 @@ class WireMergeField(msgspec.Struct):
     name: str
     type: str
     required: bool = False
-    options: WireFieldOptions | None = None
+    options: WireFieldOptions | list[object] | None = None  # PHP writes what is empty as []
 
 
 class WireTitled(msgspec.Struct):
@@ -249,6 +252,20 @@ def _read_texts(values: dict[str, FieldValue]) -> Mapping[str, str]:
         for tag, value in values.items()
         if value is not None and type(value) is not dict
     }
+
+
+def read_merge_field(wire: WireMergeField) -> MergeField:
+    """One merge field."""
+    options = wire.options if isinstance(wire.options, WireFieldOptions) else WireFieldOptions()
+    return MergeField(
+        tag=wire.tag,
+        name=wire.name,
+        type=wire.type,
+        is_required=wire.required,
+        date_format=options.date_format or "",
+        choices=tuple(map(str, options.choices or ())),
+        phone_format=options.phone_format or "",
+    )
 
 
 def read_batch(wire: WireBatch) -> Batch:

@@ -28,6 +28,7 @@ from mcsync.pipeline.findings import (
     judge_plugins,
     judge_sight,
     judge_site,
+    judge_values,
 )
 from mcsync.pipeline.hook_findings import (
     SOURCES,
@@ -51,6 +52,7 @@ from mcsync.pipeline.ports import (
 NO_HISTORY = 2**32 - 1  # above any id: we ask for the clock and the groups only
 
 T = TypeVar("T")
+CountMisfits = Callable[[str, Sequence[MergeField]], Mapping[tuple[str, str], int]]
 
 
 class MailchimpSide(MailchimpPort, MailchimpSetupPort, Protocol):
@@ -102,7 +104,8 @@ class PluginSeen:
 class Check:
     """What there is to check. `filled` are the merge tags that a sync fills; `probe` asks an
     address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why we could not
-    make or write the cache.
+    make or write the cache. `count_misfits` tells of an audience, as far as the cache knows, how
+    many values its merge fields would not take, by merge tag and reason.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -111,6 +114,7 @@ class Check:
     fields: Mapping[str, str]
     filled: frozenset[str]
     find_problem: FindProblem
+    count_misfits: CountMisfits
     plugins: tuple[PluginSeen, ...]
     left_out: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -228,7 +232,8 @@ def _judge_fields(
     check: Check, task: AudienceToCheck, fields: Sequence[MergeField]
 ) -> Iterator[Finding]:
     yield from judge_merge_fields(task, fields, check.filled)
-    yield from judge_data_fields(task, fields, tuple(check.fields), check.find_problem)
+    yield from judge_data_fields(task, fields, check.fields, check.find_problem)
+    yield from judge_values(task, check.count_misfits(task.list_id, fields))
 
 
 # --- webhooks -------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@ together, compared with what was sent before, and merged into the rows' decision
 """
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mcsync.cache.audiences import load_status, save_status
+from mcsync.cache.audiences import LeftOut, load_status, save_status
 from mcsync.cache.contact_data import (
     TAGS,
     FieldState,
@@ -18,6 +19,7 @@ from mcsync.cache.contact_data import (
     find_differing,
     finish_tags,
     forget_entity_tags,
+    kind_of_fields,
     load_field_state,
     load_labels,
     load_linked_contacts,
@@ -31,6 +33,7 @@ from mcsync.cache.contact_data import (
     save_values,
 )
 from mcsync.cache.data import (
+    FIELDS,
     Sent,
     Wanted,
     begin_data,
@@ -61,6 +64,7 @@ from mcsync.model import (
     Reason,
     TagSnapshot,
 )
+from mcsync.pipeline.findings import count_values
 from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.names import stays_in
@@ -69,6 +73,7 @@ log = logging.getLogger("mcsync.data")
 
 _ENTITY_TAG_OVERLAP = 200  # ids are given out before rows are committed
 _CONTACTS_AT_ONCE = 5000  # whose fields are kept in one transaction
+_A_DAY = timedelta(days=1)
 _NEVER_BELOW = 10  # tags on contacts that may all go at once without a suspicion
 
 
@@ -108,12 +113,44 @@ def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) 
     """Ask one plugin about all rows that it chooses, chunk by chunk."""
     rows = load_concerned(run.store, audience.list_id, name)
     choice = plugins.begin(name, audience, rows, Site(run, audience.list_id, name))
+    left_out: Counter[tuple[str, str]] = Counter()
     if choice is not None:
         choose_rows(run.store, audience.list_id, choice.contact_ids)
         for chunk in load_asked(run.store, name):
-            _note_answers(run, name, chunk, plugins.check(name, audience, chunk))
+            updates = plugins.check(name, audience, chunk)
+            _note_answers(run, name, chunk, updates)
+            left_out.update(item for update in updates for item in update.left_out.items())
             run.progress(audience.name, f"rows checked by {name}", len(chunk))
     plugins.finish(name, audience)
+    _tell_left_out(run, audience, name, left_out)
+
+
+def _tell_left_out(
+    run: Run, audience: DataAudience, name: str, left_out: Mapping[tuple[str, str], int]
+) -> None:
+    """Warn of values that no merge field takes: by field and reason, and not all day long.
+
+    The same is told again after a day, or when they are more.
+    """
+    if not left_out:
+        return
+    status = load_status(run.store, audience.list_id)
+    for (tag, why), count in sorted(left_out.items()):
+        what = f"data.fields.{tag}" if name == FIELDS else f"plugin {name}, {tag}"
+        before = status.left_out.get(f"{what}: {why}")
+        if before and count <= before.count and not is_over(before.told_at, _A_DAY, run.clock()):
+            continue
+        status.left_out[f"{what}: {why}"] = LeftOut(to_text(run.clock()), count)
+        log.warning(
+            "%s: %s: %s left out: %s; what is at Mailchimp stays. Correct the values in CiviCRM,"
+            " or the merge field",
+            audience.name,
+            what,
+            count_values(count),
+            why,
+        )
+    with run.store.atomic():
+        save_status(run.store, audience.list_id, status)
 
 
 def _note_answers(
@@ -226,7 +263,7 @@ class Site:
 
     @property
     def _kind(self) -> str:
-        return f"fields of {self.plugin}"
+        return kind_of_fields(self.plugin)
 
     def fetch_records(
         self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]] = ()

@@ -12,7 +12,7 @@ MAX_SKEW_S = 60  # design §6, "Time"
 # Guess: that these two may not change audiences and webhooks; no recording of a refusal.
 LOW_ROLES = frozenset(("viewer", "author"))
 
-FindProblem = Callable[[str, Mapping[str, MergeField]], str | None]
+FindProblem = Callable[[str, str, Mapping[str, MergeField]], str | None]
 
 
 class Severity(StrEnum):
@@ -44,6 +44,7 @@ _WARNINGS = (
         "clock-mailchimp",
     ),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
+    "values-left-out",
     "config-warning",
 )
 _NOTES = (
@@ -202,13 +203,13 @@ def judge_interests(task: AudienceToCheck, found: Mapping[str, str]) -> Iterator
 def judge_data_fields(
     task: AudienceToCheck,
     fields: Sequence[MergeField],
-    tags: Collection[str],
+    sources: Mapping[str, str],
     find_problem: FindProblem,
 ) -> Iterator[Finding]:
-    """Can the merge fields of `data.fields` be filled in this audience?"""
+    """Can the merge fields of `data.fields`, tag to field, be filled in this audience?"""
     known = {field.tag.upper(): field for field in fields}
-    for tag in tags:
-        problem = find_problem(tag.upper(), known)
+    for tag, source in sources.items():
+        problem = find_problem(tag.upper(), source, known)
         if problem is not None:
             yield Finding(
                 "merge-field-unusable",
@@ -217,6 +218,24 @@ def judge_data_fields(
                 "add the merge field to the audience, or take it out of data.fields",
                 task.list_id,
             )
+
+
+def judge_values(task: AudienceToCheck, counts: Mapping[tuple[str, str], int]) -> Iterator[Finding]:
+    """Which values would merge fields not take? `counts`: how many, by merge tag and reason."""
+    for (tag, why), number in sorted(counts.items()):
+        yield Finding(
+            "values-left-out",
+            f"{task.name}, {tag}",
+            f"data.fields.{tag}: {count_values(number)} left out: {why}",
+            "correct them in CiviCRM, or the merge field at Mailchimp; until then the value there"
+            " stays as it is",
+            task.list_id,
+        )
+
+
+def count_values(number: int) -> str:
+    """A number of values, with its verb."""
+    return f"{number:,} {'value is' if number == 1 else 'values are'}"
 
 
 # --- CiviCRM --------------------------------------------------------------------------------------

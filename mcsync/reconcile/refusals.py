@@ -41,7 +41,7 @@ def find_prints(change: MemberChange, tags: Mapping[str, bool]) -> dict[str, str
 
     Whenever that is wished, it is the same wish as long as it is the same value.
     """
-    values = {_field(tag): value for tag, value in change.merge_fields.items()}
+    values = {_field(tag): str(value) for tag, value in change.merge_fields.items()}
     values |= {_tag(name): str(is_on) for name, is_on in tags.items()}
     if change.new_email is not None:
         values[_EMAIL] = email_key(change.new_email)
