@@ -491,8 +491,18 @@ class DataSite(Protocol):
         """The labels of the contacts' tags, sorted, as mirrored."""
         ...
 
+    def find_unknown_fields(self, fields: Sequence[str]) -> Collection[str]:
+        """Those of these APIv4 fields of Contact that CiviCRM does not show; they are warned of.
+
+        It has none of that name, or a permission is missing.
+        """
+        ...
+
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
-        """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent."""
+        """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent.
+
+        Fails as a whole where CiviCRM does not show one of them.
+        """
         ...
 
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from mcsync.civicrm import reading, wire
+from mcsync.civicrm import reading, sight, wire
 from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge
 from mcsync.errors import ConfigError, ProtocolError
@@ -84,6 +84,26 @@ class DataReader(reading.Reader):
                 return
 
     # --- fields -------------------------------------------------------------------------------
+
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """Those of these fields that do not exist, or that our user may not see, in their order.
+
+        Contact 1 is asked for them: what CiviCRM does not know in a `select` is silently left
+        out of the row (recording error-unknown-field-select), while what is merely empty comes
+        as null, joined fields too (groupcontact-get-contact-without-email). One call, whatever
+        the number of fields; in a `where` each would be an error that tells nothing.
+
+        Raises: RemoteRefused when we do not see everybody.
+        """
+        wanted = list(dict.fromkeys(fields))
+        if not wanted:
+            return ()
+        params = {"select": ["id", *wanted], "where": [["id", "=", sight.ORGANISATION]]}
+        call = Call("Contact", "get", params, dict[str, msgspec.Raw])
+        rows = self._transport.call(call, is_repeatable=True)
+        if not rows:
+            raise sight.refusal(self._transport.host)
+        return tuple(name for name in wanted if name not in rows[0])
 
     def fetch_contact_fields(
         self, fields: Sequence[str], contact_ids: Sequence[int]

@@ -122,7 +122,7 @@ def build_check(
     from mcsync.mailchimp.setup import probe_url
     from mcsync.pipeline.check import Check, PluginSeen
     from mcsync.pipeline.hook_findings import show_url
-    from mcsync.plugins.fields import find_problem
+    from mcsync.plugins.fields import find_problem, name_sources
 
     site, plugins = config.civicrm, _load_plugins(config)
     site_key = site.site_key.reveal() if site.site_key else None
@@ -141,6 +141,7 @@ def build_check(
         civicrm=build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep),
         place=show_url(site.url),
         fields=config.data.fields,
+        sources={tag: name_sources([name]) for tag, name in config.data.fields.items()},
         filled=name_filled_tags(config),
         find_problem=find_problem,
         count_misfits=lambda list_id, fields: _count_misfits(config, cache, list_id, fields),

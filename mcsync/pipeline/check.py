@@ -102,7 +102,8 @@ class PluginSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What there is to check. `filled` are the merge tags that a sync fills; `probe` asks an
+    """What there is to check. `sources` are the fields of CiviCRM's contact that each merge tag of
+    `fields` is filled from; `filled` are the merge tags that a sync fills; `probe` asks an
     address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why we could not
     make or write the cache. `count_misfits` tells of an audience, as far as the cache knows, how
     many values its merge fields would not take, by merge tag and reason.
@@ -112,6 +113,7 @@ class Check:
     civicrm: CivicrmSide
     place: str
     fields: Mapping[str, str]
+    sources: Mapping[str, Sequence[str]]
     filled: frozenset[str]
     find_problem: FindProblem
     count_misfits: CountMisfits
@@ -322,12 +324,13 @@ def _look_closer(check: Check) -> Iterator[Finding]:
         )
     else:
         yield from judge_sight(*sight)
-    if check.fields:
-        unknown = attempt(lambda: check.civicrm.find_unknown_fields(tuple(check.fields.values())))
+    if check.sources:
+        names = sorted({name for sources in check.sources.values() for name in sources})
+        unknown = attempt(lambda: check.civicrm.find_unknown_fields(names))
         if isinstance(unknown, Trouble):
             yield unknown.as_finding("civicrm", "data.fields")
         else:
-            yield from judge_contact_fields(check.fields, unknown)
+            yield from judge_contact_fields(check.sources, unknown)
 
 
 # --- putting right --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Plugins are asked about the rows concerned before the plan is made; what they wa
 together, compared with what was sent before, and merged into the rows' decisions.
 """
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -280,6 +281,15 @@ class Site:
         """The labels of the contacts' tags, sorted."""
         return load_labels(self.run.store, contact_ids)
 
+    def find_unknown_fields(self, fields: Sequence[str]) -> Collection[str]:
+        """Those of these fields that CiviCRM does not show; asked once a run, told once."""
+        wanted = tuple(sorted(set(fields)))
+        if wanted not in self.run.unknown_fields:
+            self.run.unknown_fields[wanted] = self.run.civicrm.find_unknown_fields(wanted)
+        unknown = self.run.unknown_fields[wanted]
+        _tell_unknown(self.run, self.plugin, unknown)
+        return unknown
+
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
         """Mirror these fields of the audience's contacts."""
         _mirror_fields(self.run, self._kind, sorted(fields))
@@ -288,6 +298,25 @@ class Site:
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
         """The contacts' fields that are not empty."""
         return load_values(self.run.store, self._kind, contact_ids)
+
+
+def _tell_unknown(run: Run, plugin: str, unknown: Sequence[str]) -> None:
+    """Warn of fields that CiviCRM does not show, each once, until it shows them again."""
+    key = f"unknown fields of {plugin}"
+    told = json.loads(run.store.get_state(key) or "[]")
+    if told == list(unknown):
+        return
+    for name in unknown:
+        if name not in told:
+            log.warning(
+                '%s: CiviCRM shows no field "%s" of contacts; only what is filled from it is left'
+                " as it is. Correct the name; or, if it is a custom field, give the API user's role"
+                ' the permission "access all custom data"',
+                "data.fields" if plugin == FIELDS else f"plugin {plugin}",
+                name,
+            )
+    with run.store.atomic():
+        run.store.set_state(key, json.dumps(list(unknown)))
 
 
 def _is_old(run: Run, compared_at: str) -> bool:

@@ -93,6 +93,10 @@ class DryCivicrm:
         """As the site tells it."""
         return self.site.fetch_merged_to(contact_ids)
 
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """As the site tells it."""
+        return self.site.find_unknown_fields(fields)
+
     def fetch_tags(self, after_id: int) -> TagSnapshot:
         """As the site tells it."""
         return self.site.fetch_tags(after_id)

@@ -355,15 +355,20 @@ def judge_sight(has_seen_trash: bool, missing: Collection[str]) -> Iterator[Find
         )
 
 
-def judge_contact_fields(fields: Mapping[str, str], unknown: Collection[str]) -> Iterator[Finding]:
-    """Are the contact's fields there? `fields` is `data.fields`, tag to field."""
-    for tag, field in fields.items():
-        if field in unknown:
+def judge_contact_fields(
+    sources: Mapping[str, Sequence[str]], unknown: Collection[str]
+) -> Iterator[Finding]:
+    """Are the contact's fields there? `sources`: those that each merge tag is filled from."""
+    for tag, names in sources.items():
+        missing = [name for name in names if name in unknown]
+        if missing:
             yield Finding(
                 "civicrm-field-unknown",
                 f"data.fields.{tag}",
-                f"CiviCRM's contact has no field {field}, or our user may not see it",
-                "look the name up in CiviCRM under Support > Developer > API Explorer v4",
+                f"CiviCRM's contact has no field {' and '.join(missing)},"
+                " or our user may not see it",
+                "look the name up in CiviCRM under Support > Developer > API Explorer v4; for a"
+                ' custom field the API user\'s role needs the permission "access all custom data"',
             )
 
 

@@ -112,6 +112,7 @@ class Run:
     are those asked in it. `clock` is our own time, good for schedules only; `site_now` was
     CiviCRM's when the run began. `doubted_groups` are not believed in this run;
     `stopped_interests`, by list id, are left alone, each with the reason.
+    `unknown_fields` are those that CiviCRM does not show, by all that were asked for.
     `newest_update` is the newest one there was when the audience at hand began to be judged.
     """
 
@@ -136,6 +137,7 @@ class Run:
     newest_update: int | None = None
     doubted_groups: set[int] = field(default_factory=set)
     stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
+    unknown_fields: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)
     reports: dict[str, Report] = field(default_factory=dict)
 

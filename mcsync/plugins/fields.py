@@ -46,12 +46,18 @@ class Fields:
     def pre(self, audience: DataAudience, site: DataSite) -> Collection[int]:
         """Bring the mirror of the fields up to date, as far as the audience takes them."""
         self._site = site
-        self._usable = self._find_usable(audience)
+        unknown = site.find_unknown_fields(name_sources(self._fields.values()))
+        self._usable = {
+            tag: merge_field
+            for tag, merge_field in self._find_usable(audience).items()
+            if not set(name_sources([self._fields[tag]])) & set(unknown)
+        }
         formats = [(tag, self._fields[tag], *_form(f)) for tag, f in sorted(self._usable.items())]
         self._as = sha256(json.dumps(formats).encode()).hexdigest()[:16]
         if not self._usable:
             return ()
-        return site.follow_fields(name_sources(self._fields.values()), self._as)
+        known = set(name_sources(self._fields.values())) - set(unknown)
+        return site.follow_fields(sorted(known), self._as)
 
     @hookimpl
     def check_chunk(self, rows: Sequence[DataRow]) -> Iterator[DataUpdate]:

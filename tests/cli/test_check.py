@@ -360,6 +360,19 @@ def test_fields_of_the_data_step(set_up: Desk) -> None:
     assert len(found) == 3  # and the trash
 
 
+def test_a_custom_field_without_its_permission_is_told_with_it_e6(set_up: Desk) -> None:
+    fields = {"REGION": "Newsletter.Region", "PLACE": "address_primary.city"}
+    for tag in fields:
+        set_up.town.mailchimp.add_merge_field(LIST, tag, tag.title(), "text")
+    set_up.town.civicrm.add_custom_field("Newsletter.Region")
+    set_up.office.write_config(data={"sync": True, "fields": fields})
+    found = {f["code"]: f for f in set_up.check("--json").document["findings"]}
+    assert found["civicrm-field-unknown"]["where"] == "data.fields.REGION"
+    assert '"access all custom data"' in found["civicrm-field-unknown"]["hint"]
+    set_up.town.civicrm.grant("access all custom data")
+    assert set_up.codes() == []
+
+
 def test_plugins_are_listed_with_version_and_origin(
     set_up: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

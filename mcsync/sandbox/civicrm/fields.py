@@ -35,20 +35,33 @@ class Path:
 
 
 class Paths:
-    """Resolves the paths of one entity and of the aliases joined to it."""
+    """Resolves the paths of one entity and of the aliases joined to it.
+
+    Without `has_custom` there are no custom fields: who may not see them is told of none.
+    """
 
     def __init__(
-        self, store: Store, entity: Entity, joined: Mapping[str, Entity] | None = None
+        self,
+        store: Store,
+        entity: Entity,
+        joined: Mapping[str, Entity] | None = None,
+        *,
+        has_custom: bool = True,
     ) -> None:
         self.store = store
         self.entity = entity
         self.joined = joined or {}
+        self.custom_fields = store.custom_fields if has_custom else set()
 
     def resolve(self, text: str) -> Path | None:
         """The path, or None if a part of it is unknown."""
         base, _, suffix = text.partition(":")
         if suffix not in ("", "name", "label", "abbr"):
             return None
+        if self.entity.name == "Contact" and base in self.custom_fields and not suffix:
+            own = Field(base)
+            get = self._field_getter(self.entity, own)
+            return Path(own, get, get, base)
         parts = base.split(".")
         entity, source = self.entity, None
         if parts[0] in self.joined and len(parts) > 1:
