@@ -64,6 +64,14 @@ class SyncStatus(StrEnum):
 MergeValue = str | dict[str, str]
 
 
+MERGE_TEXT_BYTES = 255  # Mailchimp cuts longer texts, silently
+
+
+def fits_merge_text(text: str) -> bool:
+    """Whether Mailchimp would keep all of a text in a merge field."""
+    return len(text.encode(errors="replace")) <= MERGE_TEXT_BYTES and "\0" not in text
+
+
 def show_value(value: MergeValue) -> str:
     """What a merge field holds, in one line."""
     return value if isinstance(value, str) else ", ".join(value.values())
@@ -272,7 +280,8 @@ class Contact:
     """One contact; `modified_at` is when CiviCRM last touched it or one of its addresses.
 
     `created_at` tells whether an id still means the same contact; LONG_AGO where CiviCRM does
-    not know it.
+    not know it. An organisation or household, which is not `is_person`, has its display name as
+    the first name.
     """
 
     contact_id: int
@@ -284,6 +293,7 @@ class Contact:
     do_not_email: bool = False
     modified_at: datetime = LONG_AGO
     created_at: datetime = LONG_AGO
+    is_person: bool = True
 
 
 @dataclass(frozen=True, slots=True)

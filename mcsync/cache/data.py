@@ -118,6 +118,18 @@ def load_concerned(store: Store, list_id: str, plugin: str) -> Iterator[DataRow]
         yield from (_read_row(row, plugin) for row in rows)
 
 
+def count_long_names(store: Store, list_id: str, most_bytes: int) -> dict[str, int]:
+    """Of how many contacts to do the names are longer than that, as each field has them."""
+    row = store.query(
+        "SELECT sum(length(CAST(k.first_name AS BLOB)) > :most) AS FNAME,"
+        " sum(length(CAST(k.last_name AS BLOB)) > :most) AS LNAME,"
+        " sum(length(CAST(trim(k.first_name || ' ' || k.last_name) AS BLOB)) > :most) AS NAME"
+        f" {_CONCERNED} AND c.due > 0",
+        {"list_id": list_id, "most": most_bytes},
+    ).fetchone()
+    return {tag: count for tag, count in zip(_NAMES, row, strict=True) if count}
+
+
 class _Names(msgspec.Struct):
     """The part of `mailchimp_data` that merge fields are known from."""
 

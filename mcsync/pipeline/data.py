@@ -39,6 +39,7 @@ from mcsync.cache.data import (
     Wanted,
     begin_data,
     choose_rows,
+    count_long_names,
     drop_wanted,
     keep_metadata,
     load_all_wanted,
@@ -53,6 +54,7 @@ from mcsync.cache.rows import mark_wanted
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ProtocolError
 from mcsync.model import (
+    MERGE_TEXT_BYTES,
     DataAudience,
     DataRow,
     DataUpdate,
@@ -97,6 +99,7 @@ def note_data_synced(run: Run, task: Task) -> None:
 def check_for_data_updates(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
     """Ask all plugins; rows of which something new is wanted are to be judged."""
     begin_data(run.store)
+    _tell_long_names(run, task, merge_fields)
     plugins = run.plugins
     if plugins is None:
         return
@@ -126,10 +129,21 @@ def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) 
     _tell_left_out(run, audience, name, left_out)
 
 
+def _tell_long_names(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
+    """Warn of names that are not sent, as Mailchimp would cut them."""
+    counts = count_long_names(run.store, task.list_id, MERGE_TEXT_BYTES)
+    tags = {merge_field.tag for merge_field in merge_fields}
+    why = f"longer than {MERGE_TEXT_BYTES} bytes"
+    audience = DataAudience(task.list_id, task.name)
+    _tell_left_out(run, audience, "", {(t, why): n for t, n in counts.items() if t in tags})
+
+
 def _tell_left_out(
     run: Run, audience: DataAudience, name: str, left_out: Mapping[tuple[str, str], int]
 ) -> None:
     """Warn of values that no merge field takes: by field and reason, and not all day long.
+
+    They are of a plugin, or, where that has no name, of the names.
 
     The same is told again after a day, or when they are more.
     """
@@ -137,7 +151,9 @@ def _tell_left_out(
         return
     status = load_status(run.store, audience.list_id)
     for (tag, why), count in sorted(left_out.items()):
-        what = f"data.fields.{tag}" if name == FIELDS else f"plugin {name}, {tag}"
+        what = {"": f"names, {tag}", FIELDS: f"data.fields.{tag}"}.get(
+            name, f"plugin {name}, {tag}"
+        )
         before = status.left_out.get(f"{what}: {why}")
         if before and count <= before.count and not is_over(before.told_at, _A_DAY, run.clock()):
             continue

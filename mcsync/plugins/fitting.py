@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from mcsync.model import MergeField, MergeValue
+from mcsync.model import MERGE_TEXT_BYTES, MergeField, MergeValue, fits_merge_text
 
-MOST_BYTES = 255  # what Mailchimp keeps of a text (facts, section 2); it cuts longer ones silently
 ADDRESS_PARTS = ("addr1", "addr2", "city", "state", "zip", "country")
 _NEEDED_PARTS = ("addr1", "city", "state", "zip")
 
@@ -36,7 +35,7 @@ class Misfit(StrEnum):
     NUMBER = "not a number"
     ZIP = "not a US zip code"
     URL = "not a web address"
-    LENGTH = f"longer than {MOST_BYTES} bytes"
+    LENGTH = f"longer than {MERGE_TEXT_BYTES} bytes"
     CHARACTER = "a character in it cannot be sent"
     ADDRESS = "not a whole address with street, city, state and zip"
     REQUIRED = "empty, and the field is required"
@@ -64,14 +63,9 @@ def fit(value: object, merge_field: MergeField) -> Fit:
     if "\0" in text:
         return Fit(misfit=Misfit.CHARACTER)
     found = _FITTERS.get(merge_field.type, _fit_text)(text, merge_field)
-    if isinstance(found, str) and not fits_length(found):
+    if isinstance(found, str) and not fits_merge_text(found):
         return Fit(misfit=Misfit.LENGTH)
     return Fit(misfit=found) if isinstance(found, Misfit) else Fit(found)
-
-
-def fits_length(text: str) -> bool:
-    """Whether Mailchimp would keep all of a text."""
-    return len(text.encode(errors="replace")) <= MOST_BYTES
 
 
 def to_text(value: object) -> str:
@@ -102,7 +96,7 @@ def _fit_address(value: object, merge_field: MergeField) -> Fit:
         return Fit(misfit=Misfit.ADDRESS)
     if any("\0" in text for text in parts.values()):
         return Fit(misfit=Misfit.CHARACTER)
-    if not all(map(fits_length, parts.values())):
+    if not all(map(fits_merge_text, parts.values())):
         return Fit(misfit=Misfit.LENGTH)
     return Fit(parts)
 
