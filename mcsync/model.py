@@ -809,7 +809,9 @@ class Policy:
     """What the rules need to know of one audience's configuration.
 
     `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
-    synced. `trusted_at` is when the trusted side was read, by its own clock.
+    synced. `name_fields` maps those of the three that the audience calls otherwise to its own
+    tags, "" for one that it does not have. `trusted_at` is when the trusted side was read, by its
+    own clock.
     """
 
     list_id: str
@@ -824,6 +826,7 @@ class Policy:
     pushes_email_changes: bool = True
     syncs_names: bool = False
     name_tags: frozenset[str] = frozenset()
+    name_fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

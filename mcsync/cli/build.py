@@ -16,6 +16,7 @@ from mcsync.errors import CacheError
 from mcsync.lock import check_writable, resolve_cache
 from mcsync.mailchimp.client import MailchimpClient
 from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
+from mcsync.pipeline.name_fields import NamedFields
 from mcsync.pipeline.ports import MailchimpPort
 from mcsync.pipeline.run import Progress, Run, Task
 from mcsync.reconcile.guards import Ceiling, Ceilings
@@ -142,7 +143,7 @@ def build_check(
         place=show_url(site.url),
         fields=config.data.fields,
         sources={tag: name_sources([name]) for tag, name in config.data.fields.items()},
-        filled=name_filled_tags(config),
+        filled={a.list_id: name_filled_tags(config, a) for a in audiences},
         find_problem=find_problem,
         count_misfits=lambda list_id, fields: _count_misfits(config, cache, list_id, fields),
         plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
@@ -199,8 +200,11 @@ def _load_plugins(config: Config) -> "DataPlugins":
 def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config) -> Task:
     account = config.accounts[audience.account_key]
     safety = audience.safety
+    policy = build_policy(audience)
+    if policy.name_fields:
+        client = NamedFields(client, policy.name_fields)
     return Task(
-        policy=build_policy(audience),
+        policy=policy,
         name=audience.name,
         account=account.api_url,
         mailchimp=client,

@@ -18,6 +18,7 @@ from mcsync.config.notes import (
     is_number,
 )
 from mcsync.config.values import (
+    NAME_FIELDS,
     AccountConfig,
     AudienceConfig,
     CivicrmConfig,
@@ -41,7 +42,7 @@ _TOP_KEYS = (
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
-    *("contactSource", "pushOnlyInterests"),
+    *("contactSource", "pushOnlyInterests", "nameFields"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
 _SAFETY_KEYS = (
@@ -86,6 +87,8 @@ class Builder:
         cache = Path(os.path.normpath(folder / _cache(self.top, folder, path.name)))
         audiences = tuple(self.audiences(safety))
         _check_groups(audiences, self.notes)
+        data = _data(self.top)
+        _check_data_fields(audiences, data.fields, self.notes)
         backups = _whole(self.top, "backups", "copies", minimum=0)
         config = Config(
             path=folder / path.name,
@@ -94,7 +97,7 @@ class Builder:
             accounts=MappingProxyType(self.accounts),
             audiences=audiences,
             safety=safety,
-            data=_data(self.top),
+            data=data,
             full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
             full_fetch_days=_full_fetch_days(self.top) or 7,
             history_days=_whole(self.top, "historyDays", "days") or 365,
@@ -323,7 +326,25 @@ def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
         push_email_changes=base.push_email_changes if pushes is None else pushes,
         contact_source=source,
         push_only_interests=push_only,
+        name_fields=_name_fields(section.section("nameFields"), base.name_fields),
     )
+
+
+def _name_fields(section: Section, base: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the merge tags of names; a key that is absent is `base`'s, null is no field."""
+    section.refuse_unknown(tuple(NAME_FIELDS))
+    found = dict(base)
+    for key in NAME_FIELDS.keys() & section.values.keys():
+        tag = (section.text(key) or "").upper()
+        if tag == "EMAIL" or (tag and not _MERGE_TAG.fullmatch(tag)):
+            section.expected(key, 'a merge tag, as "FNAME"')
+        else:
+            found[key] = tag
+    used = [tag for tag in found.values() if tag]
+    for key in sorted(NAME_FIELDS.keys() & section.values.keys()):
+        if used.count(found[key]) > 1:
+            section.note(key, f"{found[key]} is there twice; each name has a field of its own")
+    return MappingProxyType(found)
 
 
 def _interest_ids(section: Section) -> Iterator[str]:
@@ -386,6 +407,15 @@ def _check_groups(audiences: Iterable[AudienceConfig], notes: Notes) -> None:
                 what = f"this interest is mapped in {interests[interest]} already"
                 notes.add(f"{path}.interests.{notes.segment(interest)}", what)
             interests.setdefault(interest, path)
+
+
+def _check_data_fields(
+    audiences: Iterable[AudienceConfig], fields: Iterable[str], notes: Notes
+) -> None:
+    """Note each merge field that is to hold a name and something else."""
+    names = {tag for audience in audiences for tag in audience.name_fields.values()}
+    for tag in sorted(names & set(fields)):
+        notes.add(f"data.fields.{tag}", "nameFields has it for a name; leave it out")
 
 
 def _check_interests(audience: AudienceConfig, path: str, notes: Notes) -> None:

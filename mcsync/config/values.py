@@ -130,12 +130,18 @@ class DataConfig:
     slow_plugin_s: float = 60
 
 
+NAME_FIELDS: Mapping[str, str] = MappingProxyType(
+    {"first": "FNAME", "last": "LNAME", "whole": "NAME"}
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceConfig:
     """One entry of `lists`, its options filled up from `defaults`.
 
     `account_key` is its `apiKey` as written, the key into `Config.accounts`; `trust_override` has
-    interest ids and "subscription" as keys; `interests` is interest id -> group id.
+    interest ids and "subscription" as keys; `interests` is interest id -> group id. `name_fields`
+    has the merge tags of "first", "last" and "whole" name, "" where there is none.
     """
 
     list_id: str
@@ -153,6 +159,7 @@ class AudienceConfig:
     deleted_contacts: DeletedContacts = DeletedContacts.RECREATE
     push_email_changes: bool = True
     contact_source: str = "mailchimpsync"
+    name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
     safety: Safety = Safety()
 
 

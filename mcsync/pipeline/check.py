@@ -102,11 +102,13 @@ class PluginSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What there is to check. `sources` are the fields of CiviCRM's contact that each merge tag of
-    `fields` is filled from; `filled` are the merge tags that a sync fills; `probe` asks an
-    address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why we could not
-    make or write the cache. `count_misfits` tells of an audience, as far as the cache knows, how
-    many values its merge fields would not take, by merge tag and reason.
+    """What there is to check.
+
+    `sources` are the fields of CiviCRM's contact that each merge tag of `fields` is filled from;
+    `filled` are the merge tags that a sync fills, by list id. `count_misfits` tells of an audience,
+    as far as the cache knows, how many values its merge fields would not take, by merge tag and
+    reason. `probe` asks an address as Mailchimp does, and returns the HTTP status.
+    `cache_trouble` is why we could not make or write the cache.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -114,7 +116,7 @@ class Check:
     place: str
     fields: Mapping[str, str]
     sources: Mapping[str, Sequence[str]]
-    filled: frozenset[str]
+    filled: Mapping[str, frozenset[str]]
     find_problem: FindProblem
     count_misfits: CountMisfits
     plugins: tuple[PluginSeen, ...]
@@ -233,7 +235,7 @@ def _look_at_audience(
 def _judge_fields(
     check: Check, task: AudienceToCheck, fields: Sequence[MergeField]
 ) -> Iterator[Finding]:
-    yield from judge_merge_fields(task, fields, check.filled)
+    yield from judge_merge_fields(task, fields, check.filled[task.list_id])
     yield from judge_data_fields(task, fields, check.fields, check.find_problem)
     yield from judge_values(task, check.count_misfits(task.list_id, fields))
 

@@ -1,7 +1,7 @@
 """What `mcsync check` finds: pure judgements on facts that somebody else has fetched."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,6 +11,8 @@ from mcsync.model_setup import Account
 MAX_SKEW_S = 60  # design §6, "Time"
 # Guess: that these two may not change audiences and webhooks; no recording of a refusal.
 LOW_ROLES = frozenset(("viewer", "author"))
+
+_NAME_TAGS = ("FNAME", "LNAME", "NAME")
 
 FindProblem = Callable[[str, str, Mapping[str, MergeField]], str | None]
 
@@ -101,13 +103,16 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class AudienceToCheck:
-    """An audience as the config has it."""
+    """An audience as the config has it; `name_fields` are the merge tags of names, "" for none."""
 
     list_id: str
     name: str
     group_id: int
     interests: Mapping[str, int]
     push_only: frozenset[str] = frozenset()
+    name_fields: Mapping[str, str] = field(
+        default_factory=lambda: dict(zip(("first", "last", "whole"), _NAME_TAGS, strict=True))
+    )
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
@@ -166,21 +171,30 @@ def judge_merge_fields(
     task: AudienceToCheck, fields: Sequence[MergeField], filled: Collection[str]
 ) -> Iterator[Finding]:
     """Can names be synced, and can people be added? `filled` are the tags that mcsync fills."""
-    tags = {field.tag.upper() for field in fields}
-    if not tags & {"FNAME", "LNAME", "NAME"}:
+    tags = {each.tag.upper() for each in fields}
+    names = [tag for tag in task.name_fields.values() if tag]
+    if not tags & set(names):
         yield Finding(
             "names-missing",
             task.name,
-            "the audience has neither FNAME and LNAME nor NAME: names cannot be synced",
-            "add the merge fields FNAME and LNAME to the audience",
+            f"the audience has no merge field {' or '.join(names)}: names cannot be synced",
+            "add the merge fields FNAME and LNAME to the audience, or name its own in nameFields",
             task.list_id,
         )
-    for field in fields:
-        if field.is_required and field.tag.upper() not in filled:
+    for tag in sorted(set(names) - tags - set(_NAME_TAGS)) if tags & set(names) else ():
+        yield Finding(
+            "names-missing",
+            task.name,
+            f"the audience has no merge field {tag}, which nameFields has for a name",
+            f"correct lists.{task.list_id}.nameFields, or add the merge field to the audience",
+            task.list_id,
+        )
+    for each in fields:
+        if each.is_required and each.tag.upper() not in filled:
             yield Finding(
                 "required-field",
                 task.name,
-                f"the merge field {field.tag} is required and mcsync does not fill it:"
+                f"the merge field {each.tag} is required and mcsync does not fill it:"
                 " Mailchimp would refuse to add anybody",
                 "make it optional, or fill it by data.sync and data.fields",
                 task.list_id,

@@ -112,6 +112,8 @@ def make_fingerprint(policy: Policy) -> str:
             policy.removes_by_archiving,
             policy.deleted_contacts,
             policy.pushes_email_changes,
+            # Only where there are any: the caches of before knew of none.
+            *([sorted(policy.name_fields.items())] if policy.name_fields else ()),
         )
     ).decode()
 

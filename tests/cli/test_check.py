@@ -263,6 +263,20 @@ def test_merge_fields(set_up: Desk) -> None:
     assert set_up.check().code == 0
 
 
+def test_a_field_of_names_that_is_not_there(set_up: Desk) -> None:
+    lists = set_up.town.lists[LIST]
+    set_up.office.write_config(lists={LIST: {**lists, "nameFields": {"first": "VORNAM"}}})
+    (found,) = [f for f in set_up.check("--json").document["findings"] if "name" in f["code"]]
+    assert found["message"] == (
+        "the audience has no merge field VORNAM, which nameFields has for a name"
+    )
+    set_up.town.mailchimp.add_merge_field(LIST, "VORNAM", "Vorname", required=True)
+    set_up.office.write_config(
+        lists={LIST: {**lists, "nameFields": {"first": "VORNAM"}}}, data={"sync": True}
+    )
+    assert set_up.codes() == []
+
+
 def test_an_interest_that_is_gone(set_up: Desk) -> None:
     town = set_up.town
     lists = {LIST: {**town.lists[LIST], "interests": {"zzzzzzzzzz": INTEREST_GROUP}}}

@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from mcsync.pipeline.name_fields import NamedFields
+from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.aftermath import assert_at_peace
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 
@@ -367,3 +369,103 @@ def test_an_organisation_without_a_name_sends_no_address_as_one_c6(named: Bedroc
     named.sync_until_quiet()
     assert fields_of(named, "office@example.org") == {"FNAME": "", "LNAME": ""}
     assert_at_peace(named)
+
+
+# --- other fields ---------------------------------------------------------------------------------
+
+GERMAN = {"first": "VORNAME", "last": "NACHNAME"}
+
+
+@pytest.fixture
+def german(named: Bedrock) -> Bedrock:
+    """An audience whose names are called otherwise, and whose FNAME is the name of a pet."""
+    for tag in GERMAN.values():
+        named.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    named.options["nameFields"] = GERMAN
+    return named
+
+
+def edit(bedrock: Bedrock, **fields: str) -> None:
+    bedrock.pass_time(hours=1)
+    bedrock.town.mailchimp.edit_profile(LIST, "wilma@example.org", merge_fields=fields)
+    bedrock.pass_time(minutes=1)
+
+
+def own_fields(bedrock: Bedrock) -> dict[str, str]:
+    fields = fields_of(bedrock, "wilma@example.org")
+    assert isinstance(fields, dict)
+    return fields
+
+
+def test_names_go_both_ways_in_the_audiences_own_fields(german: Bedrock):
+    wilma = german.add_contact("wilma@example.org")
+    german.sync_until_quiet()
+    names = {"VORNAME": "Wilma", "NACHNAME": "Flintstone"}
+    assert own_fields(german) == {"FNAME": "", "LNAME": "", **names}
+    edit(german, VORNAME="Wilhelmina", FNAME="Dino")
+    german.sync_until_quiet()
+    assert names_of(german, wilma) == ("Wilhelmina", "Flintstone")
+    german.pass_time(hours=1)
+    german.town.civicrm.update_contact(wilma, last_name="Slaghoople")
+    german.sync_until_quiet()
+    names = {"VORNAME": "Wilhelmina", "NACHNAME": "Slaghoople"}
+    assert own_fields(german) == {"FNAME": "Dino", "LNAME": "", **names}
+    assert_at_peace(german)
+
+
+def test_a_new_contact_is_named_by_the_audiences_own_fields(german: Bedrock):
+    german.add_member("wilma@example.org", merge_fields={"VORNAME": "Wilma", "FNAME": "Dino"})
+    german.sync_until_quiet()
+    [wilma] = german.town.civicrm.contacts_by_email("wilma@example.org")
+    assert names_of(german, wilma.id) == ("Wilma", "")
+
+
+def test_a_single_field_of_another_name_is_split_and_joined(named: Bedrock):
+    named.town.mailchimp.add_merge_field(LIST, "FULLNAME", "Full name")
+    named.options["nameFields"] = {"first": None, "last": None, "whole": "FULLNAME"}
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    assert own_fields(named) == {"FNAME": "", "LNAME": "", "FULLNAME": "Wilma Flintstone"}
+    edit(named, FULLNAME="Wilhelmina von Flint")
+    named.sync_until_quiet()
+    assert names_of(named, wilma) == ("Wilhelmina", "von Flint")
+    assert_at_peace(named)
+
+
+def test_somebody_synced_by_hand_is_named_in_the_audiences_own_fields(german: Bedrock):
+    german.sync_until_quiet()
+    wilma = german.add_contact("wilma@example.org")
+    store = german.open_store()
+    run = german.make_run(store)
+    sync_contact(run, contact_id=wilma)
+    run.raise_troubles()
+    store.close()
+    assert own_fields(german)["VORNAME"] == "Wilma"
+    german.sync_until_quiet()
+    assert names_of(german, wilma) == ("Wilma", "Flintstone")
+
+
+def test_when_the_fields_are_named_later_everybody_is_read_anew(named: Bedrock):
+    for tag in GERMAN.values():
+        named.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    fields = {"VORNAME": "Wilma", "NACHNAME": "Flintstone", "FNAME": "Dino"}
+    wilma = named.town.civicrm.add_contact(emails=["wilma@example.org"])
+    named.town.civicrm.add_to_group(wilma, GROUP)
+    named.with_data = False
+    named.add_member("wilma@example.org", merge_fields=fields)
+    named.sync_until_quiet()
+    named.options["nameFields"] = GERMAN
+    named.with_data = True
+    named.sync_until_quiet()
+    assert names_of(named, wilma) == ("Wilma", "Flintstone")
+
+
+@pytest.mark.parametrize("tag", ["VORNAME", "PET"])
+def test_reading_and_writing_take_each_other_back(tag: str):
+    swapped = NamedFields(None, {"FNAME": "LNAME", "LNAME": "FNAME", "NAME": ""})  # type: ignore[arg-type]
+    fields = {"FNAME": "Flintstone", "LNAME": "Fred", tag: "x"}
+    assert swapped.read(fields) == {"LNAME": "Flintstone", "FNAME": "Fred", tag: "x"}
+    assert swapped.write(swapped.read(fields)) == fields
+    german = NamedFields(None, {"FNAME": "VORNAME"})  # type: ignore[arg-type]
+    assert german.read({"FNAME": "Dino", "VORNAME": "Fred"}) == {"FNAME": "Fred"}
+    assert german.write({"FNAME": "Fred", "VORNAME": "no name"}) == {"VORNAME": "Fred"}
