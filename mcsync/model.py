@@ -355,6 +355,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupSizes:
+    """Groups that exist, how many contacts are Added to each, and the newest row of their history.
+
+    It tells whether anything has changed in them, computed groups apart.
+    """
+
+    groups: Mapping[int, Group]
+    added: Mapping[int, int]
+    newest_history: int
+
+
+@dataclass(frozen=True, slots=True)
 class SiteSnapshot:
     """What CiviCRM says at the start of a run, everything checked that emptiness could hide.
 
@@ -482,7 +494,7 @@ class DataChoice:
 class DataSite(Protocol):
     """What a plugin may ask of CiviCRM while it works for one audience; nothing can be written.
 
-    The two `follow_…` methods bring a mirror in the cache up to date, at a cost that does not
+    The `follow_…` methods bring a mirror in the cache up to date, at a cost that does not
     depend on how many contacts did not change. They return the contacts of the audience for
     whom the mirror says something else than the metadata's own "seen" (and "as").
     """
@@ -513,6 +525,14 @@ class DataSite(Protocol):
 
         Fails as a whole where CiviCRM does not show one of them.
         """
+        ...
+
+    def follow_groups(self, group_ids: Sequence[int], as_what: str) -> Collection[int]:
+        """Mirror who is in these groups; `as_what`: how that is sent."""
+        ...
+
+    def load_groups(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """Those of these groups that the contacts are in, sorted, as mirrored."""
         ...
 
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:

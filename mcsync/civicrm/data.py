@@ -9,7 +9,7 @@ from mcsync.civicrm import reading, sight, wire
 from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge
 from mcsync.errors import ConfigError, ProtocolError
-from mcsync.model import EntityTag, TagSnapshot
+from mcsync.model import EntityTag, GroupSizes, TagSnapshot
 
 OF_CONTACTS: list[object] = ["entity_table", "=", "civicrm_contact"]
 
@@ -82,6 +82,44 @@ class DataReader(reading.Reader):
                 yield tuple(_read_entity_tag(row) for row in rows)
             if len(rows) < reading.PAGE_SIZE:
                 return
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def fetch_group_sizes(self, group_ids: Sequence[int]) -> GroupSizes:
+        """These groups, as far as they exist, and what tells whether anybody came or went."""
+        self._known_offset()
+        ids = list(group_ids)
+        groups = Call(
+            "Group",
+            "get",
+            {"select": wire.GROUP_FIELDS, "where": [["id", "IN", ids]]},
+            wire.WireGroup,
+        )
+        counts = Call(
+            "GroupContact",
+            "get",
+            {
+                "select": ["group_id", "status", "COUNT(id) AS n"],
+                "where": [["group_id", "IN", ids], ["status", "=", "Added"]],
+                "groupBy": ["group_id", "status"],
+            },
+            wire.WireCount,
+        )
+        newest = Call(
+            "SubscriptionHistory",
+            "get",
+            {"select": ["MAX(id) AS max_id"], "where": [["group_id", "IN", ids]]},
+            wire.WireHighest,
+        )
+        answers, _ = self._transport.call_all([groups, counts, newest], is_repeatable=True)
+        highest = self._transport.read(answers[2], newest)
+        return GroupSizes(
+            groups={
+                row.id: wire.read_group(row) for row in self._transport.read(answers[0], groups)
+            },
+            added={row.group_id: row.n for row in self._transport.read(answers[1], counts)},
+            newest_history=(highest[0].max_id or 0) if highest else 0,
+        )
 
     # --- fields -------------------------------------------------------------------------------
 

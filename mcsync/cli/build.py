@@ -142,6 +142,7 @@ def build_check(
         civicrm=build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep),
         place=show_url(site.url),
         fields=config.data.fields,
+        group_tags=config.data.group_tags,
         sources={tag: name_sources([name]) for tag, name in config.data.fields.items()},
         filled={a.list_id: name_filled_tags(config, a) for a in audiences},
         find_problem=find_problem,
@@ -194,7 +195,8 @@ def _load_plugins(config: Config) -> "DataPlugins":
     """The plugins of the data step; without it none of this is imported."""
     from mcsync.plugins.manager import load_plugins
 
-    return load_plugins(config.data.fields, config.data.plugins, config.data.slow_plugin_s)
+    data = config.data
+    return load_plugins(data.fields, data.plugins, data.slow_plugin_s, data.group_tags)
 
 
 def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config) -> Task:

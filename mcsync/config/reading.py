@@ -16,6 +16,7 @@ from mcsync.config.notes import (
     Section,
     did_you_mean,
     is_number,
+    parse_id,
 )
 from mcsync.config.values import (
     NAME_FIELDS,
@@ -56,6 +57,8 @@ CIVICRM_VARIABLES = {
 }
 # The documents' config is config.json. Of all other names only this one would share its cache.
 _CACHE, _TWINS = "mcsync.db", {"config.json": "mcsync.json", "mcsync.json": "config.json"}
+_MAX_TAG = 100  # Mailchimp's limit
+_TAG_PREFIX = "civicrm: "  # of the tags that the data step makes of CiviCRM's
 _MAX_SOURCE = 255  # characters of civicrm_contact.source
 _LIMIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(%?)")
 _MAILCHIMP_ID = re.compile(r"[0-9A-Za-z_-]+")
@@ -248,7 +251,7 @@ def _data(top: Section) -> DataConfig:
     section = top.section("data")
     every_hours = section.number("everyHours", 0, "a number of hours or null")
     slow = section.number("slowPluginSeconds", 0, "a number of seconds")
-    section.refuse_unknown(("sync", "everyHours", "fields", "slowPluginSeconds"))
+    section.refuse_unknown(("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds"))
     plugins = []
     for item in top.items("plugins"):
         if isinstance(item, str) and _MODULE.fullmatch(item):
@@ -262,7 +265,22 @@ def _data(top: Section) -> DataConfig:
         fields=MappingProxyType(dict(_fields(section.section("fields")))),
         plugins=tuple(plugins),
         slow_plugin_s=60 if slow is None else slow,
+        group_tags=MappingProxyType(dict(_group_tags(section.section("groupTags")))),
     )
+
+
+def _group_tags(section: Section) -> Iterator[tuple[int, str]]:
+    """Yield group id and tag; null is a group that is not mapped."""
+    for key in section.values:
+        group_id, tag = parse_id(key), section.text(key)
+        if group_id is None:
+            section.note(key, "expected a group id")
+        elif tag is not None and len(tag) > _MAX_TAG:
+            section.note(key, f"longer than the {_MAX_TAG} characters of a tag")
+        elif tag is not None and tag.lower().startswith(_TAG_PREFIX):
+            section.note(key, "tags that begin like that are CiviCRM's own tags; choose another")
+        elif tag is not None:
+            yield group_id, tag
 
 
 def _fields(section: Section) -> Iterator[tuple[str, str]]:

@@ -120,6 +120,7 @@ class AccountConfig:
 class DataConfig:
     """The data step: `every_hours` None is every sync; `fields` is merge tag -> CiviCRM field.
 
+    `group_tags` is group id -> tag.
     A call of a plugin that takes longer than `slow_plugin_s` seconds is reported.
     """
 
@@ -128,6 +129,7 @@ class DataConfig:
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     plugins: tuple[str, ...] = ()
     slow_plugin_s: float = 60
+    group_tags: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 NAME_FIELDS: Mapping[str, str] = MappingProxyType(

@@ -28,6 +28,7 @@ from mcsync.pipeline.findings import (
     judge_plugins,
     judge_sight,
     judge_site,
+    judge_tag_groups,
     judge_values,
 )
 from mcsync.pipeline.hook_findings import (
@@ -105,16 +106,17 @@ class Check:
     """What there is to check.
 
     `sources` are the fields of CiviCRM's contact that each merge tag of `fields` is filled from;
-    `filled` are the merge tags that a sync fills, by list id. `count_misfits` tells of an audience,
-    as far as the cache knows, how many values its merge fields would not take, by merge tag and
-    reason. `probe` asks an address as Mailchimp does, and returns the HTTP status.
-    `cache_trouble` is why we could not make or write the cache.
+    `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
+    `count_misfits` tells of an audience, as far as the cache knows, how many values its merge
+    fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp does, and
+    returns the HTTP status. `cache_trouble` is why we could not make or write the cache.
     """
 
     accounts: tuple[AccountToCheck, ...]
     civicrm: CivicrmSide
     place: str
     fields: Mapping[str, str]
+    group_tags: Mapping[int, str]
     sources: Mapping[str, Sequence[str]]
     filled: Mapping[str, frozenset[str]]
     find_problem: FindProblem
@@ -296,6 +298,7 @@ def _look_at_site(check: Check, report: Report) -> None:
     report.site = {"place": check.place, "contact_id": own_id}
     tasks = [task for account in check.accounts for task in account.audiences]
     group_ids = {task.group_id for task in tasks}.union(*(t.interests.values() for t in tasks))
+    group_ids |= check.group_tags.keys()
     seen = attempt(lambda: site.fetch_snapshot(sorted(group_ids), NO_HISTORY))
     if isinstance(seen, Trouble):
         if seen.kind == "refused":
@@ -305,6 +308,7 @@ def _look_at_site(check: Check, report: Report) -> None:
     report.site["utc_offset_s"] = seen.utc_offset_s
     report.findings += judge_site(check.clock(), seen.now, site.found_url)
     report.findings += _judge_all_groups(tasks, seen.groups, report.interest_names)
+    report.findings += judge_tag_groups(check.group_tags, seen.groups)
     report.findings += _look_closer(check)
 
 

@@ -21,7 +21,9 @@ from mcsync.cache.contact_data import (
     finish_tags,
     forget_entity_tags,
     kind_of_fields,
+    kind_of_groups,
     load_field_state,
+    load_groups,
     load_labels,
     load_linked_contacts,
     load_tag_state,
@@ -68,6 +70,7 @@ from mcsync.model import (
     TagSnapshot,
 )
 from mcsync.pipeline.findings import count_values
+from mcsync.pipeline.mirror_groups import mirror_groups
 from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.names import stays_in
@@ -310,6 +313,16 @@ class Site:
         """Mirror these fields of the audience's contacts."""
         _mirror_fields(self.run, self._kind, sorted(fields))
         return find_differing(self.run.store, self.list_id, self._kind, self.plugin, as_what)
+
+    def follow_groups(self, group_ids: Sequence[int], as_what: str) -> Collection[int]:
+        """Mirror who is in these groups."""
+        kind = kind_of_groups(self.plugin)
+        mirror_groups(self.run, kind, group_ids)
+        return find_differing(self.run.store, self.list_id, kind, self.plugin, as_what)
+
+    def load_groups(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """Those of these groups that the contacts are in, sorted."""
+        return load_groups(self.run.store, kind_of_groups(self.plugin), contact_ids)
 
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
         """The contacts' fields that are not empty."""

@@ -46,7 +46,7 @@ _WARNINGS = (
         "clock-mailchimp",
     ),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
-    "values-left-out",
+    *("values-left-out", "tag-group-gone"),
     "config-warning",
 )
 _NOTES = (
@@ -337,6 +337,23 @@ def _judge_access(
 
 def _say_group(group: Group) -> str:
     return f'group {group.group_id}, "{group.title}",'
+
+
+def judge_tag_groups(
+    group_tags: Mapping[int, str], groups: Mapping[int, Group]
+) -> Iterator[Finding]:
+    """Are the groups of `data.groupTags` there?"""
+    for group_id in group_tags:
+        group = groups.get(group_id)
+        if group is None or not group.is_active:
+            yield Finding(
+                "tag-group-gone",
+                f"data.groupTags.{group_id}",
+                f"CiviCRM has no group {group_id}"
+                if group is None
+                else f"{_say_group(group)} is disabled",
+                "correct it, or take it out; until then the tag stays with whoever has it",
+            )
 
 
 def judge_site(now: datetime, theirs: datetime, found_url: str | None) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from mcsync.model import (
     EmailWrite,
     EntityTag,
     GroupContact,
+    GroupSizes,
     GroupStatus,
     HistoryRow,
     Member,
@@ -243,6 +244,10 @@ class CivicrmPort(Protocol):
         self, after_id: int, tag_ids: Sequence[int] | None
     ) -> Iterator[tuple[EntityTag, ...]]:
         """Which contacts have which tags, by id above `after_id`; only these tags, or all."""
+        ...
+
+    def fetch_group_sizes(self, group_ids: Sequence[int]) -> GroupSizes:
+        """These groups, as far as they exist, and what tells whether anybody came or went."""
         ...
 
     def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 import pluggy
@@ -25,6 +26,7 @@ from mcsync.model import (
 )
 from mcsync.plugins.fields import Fields
 from mcsync.plugins.fitting import fit
+from mcsync.plugins.groups import GroupTags
 from mcsync.plugins.hookspec import ENTRY_POINTS, PROJECT, DataSync
 from mcsync.plugins.tags import Tags
 
@@ -259,13 +261,18 @@ def fit_update(update: DataUpdate, known: Mapping[str, MergeField]) -> DataUpdat
 
 
 def load_plugins(
-    fields: Mapping[str, str], modules: Sequence[str], slow_call_s: float = SLOW_CALL_S
+    fields: Mapping[str, str],
+    modules: Sequence[str],
+    slow_call_s: float = SLOW_CALL_S,
+    group_tags: Mapping[int, str] = MappingProxyType({}),
 ) -> DataPlugins:
     """The built-in plugins, then those of entry points by name, then the config's modules."""
     from mcsync import __version__
 
     plugins = DataPlugins(slow_call_s)
     plugins.register(Tags(), "tags", __version__, "built in")
+    if group_tags:
+        plugins.register(GroupTags(group_tags), "groups", __version__, "built in")
     if fields:
         plugins.register(Fields(fields), "fields", __version__, "built in")
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):

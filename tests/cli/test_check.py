@@ -387,6 +387,16 @@ def test_a_custom_field_without_its_permission_is_told_with_it_e6(set_up: Desk) 
     assert set_up.codes() == []
 
 
+def test_groups_that_become_tags(set_up: Desk) -> None:
+    set_up.town.civicrm.add_group("Board", 31)
+    set_up.office.write_config(data={"sync": True, "groupTags": {"31": "Board", "32": "Nobody"}})
+    found = set_up.check("--json").document["findings"]
+    gone = [f for f in found if f["code"] == "tag-group-gone"]
+    assert [f["where"] for f in gone] == ["data.groupTags.32"]
+    set_up.town.civicrm.disable_group(31)
+    assert set_up.codes() == ["tag-group-gone", "tag-group-gone"]
+
+
 def test_plugins_are_listed_with_version_and_origin(
     set_up: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -924,6 +924,28 @@ def test_what_is_wrong_with_name_fields(here: Path, given: object, path: str, te
     assert error.problems == ((f"lists.a.nameFields{path}", text),)
 
 
+def test_groups_as_tags(here: Path) -> None:
+    lists = {"a": {"subscriptionGroup": 1, "apiKey": KEY}}
+    tags = {"123": " Volunteers ", "124": None}
+    config = load(here, {"lists": lists, "data": {"groupTags": tags}})
+    assert config.data.group_tags == {123: "Volunteers"}
+
+
+@pytest.mark.parametrize(
+    ("key", "tag", "text"),
+    [
+        ("volunteers", "Volunteers", "expected a group id"),
+        ("123", 7, "expected a text without control characters"),
+        ("123", "x" * 101, "longer than the 100 characters of a tag"),
+        ("123", "civicrm: VIP", "tags that begin like that are CiviCRM's own tags; choose another"),
+    ],
+)
+def test_what_is_wrong_with_groups_as_tags(here: Path, key: str, tag: object, text: str) -> None:
+    lists = {"a": {"subscriptionGroup": 1, "apiKey": KEY}}
+    error = refusal(here, {"lists": lists, "data": {"groupTags": {key: tag}}})
+    assert error.problems == ((f"data.groupTags.{key}", text),)
+
+
 def test_a_field_of_a_name_takes_nothing_else(here: Path) -> None:
     config = {
         "lists": {"a": {"subscriptionGroup": 1, "apiKey": KEY, "nameFields": {"first": "VORNAME"}}},

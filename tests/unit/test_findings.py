@@ -24,6 +24,7 @@ from mcsync.pipeline.findings import (
     judge_plugins,
     judge_sight,
     judge_site,
+    judge_tag_groups,
     judge_values,
 )
 from mcsync.pipeline.hook_findings import (
@@ -124,6 +125,7 @@ FOUND = {
         judge_data_fields(TASK, [FNAME], {"JOB": "job_title"}, find_problem)
     ),
     "values-left-out": codes(judge_values(TASK, {("PET", "not a date"): 2})),
+    "tag-group-gone": codes(judge_tag_groups({111: "VIP"}, {})),
     "group-gone": groups(group(222)),
     "group-disabled": groups(group(111, active=False), group(222)),
     "group-smart": groups(group(111, smart=True), group(222)),
