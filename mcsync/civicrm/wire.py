@@ -208,8 +208,8 @@ def read_contact(row: WireContact, offset: timedelta) -> Contact:
     first, last = (row.first_name, row.last_name) if is_person else (_display_name(row), "")
     return Contact(
         row.id,
-        first or "",
-        last or "",
+        (first or "").replace("\0", ""),
+        (last or "").replace("\0", ""),
         bool(row.is_deleted),
         bool(row.is_deceased),
         bool(row.is_opt_out),
@@ -227,8 +227,11 @@ def _display_name(row: WireContact) -> str:
 
 
 def read_email(row: WireEmail) -> Email | None:
-    """One address; None for a row without one, or without a contact, which CiviCRM may hold."""
-    if not row.email or row.contact_id is None:
+    """One address; None for a row without one, or without a contact, which CiviCRM may hold.
+
+    An address with a NUL byte is none: nothing can be sent there.
+    """
+    if not row.email or row.contact_id is None or "\0" in row.email:
         return None
     return Email(
         row.id,

@@ -176,7 +176,8 @@ class MailchimpClient:
         reply = self._get(path, fields=_MEMBER_FIELDS)
         if reply.status == 404:
             return None
-        return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
+        member = wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
+        return wire.as_noticed(member, reply.served_at)
 
     def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
         """The same for several addresses or member ids, a few requests at a time."""
