@@ -1,8 +1,11 @@
 """Optional data never costs consent: what a merge field would not take is left out, and told."""
 
 import logging
+from itertools import count
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mcsync.cli.build import build_check
 from mcsync.pipeline.check import look
@@ -211,3 +214,75 @@ def test_an_address_that_is_gone_is_taken_back_c1(postal: Bedrock):
     store.remove_block("Address", address["id"])
     postal.sync_until_quiet()
     assert field_of(postal, "fred@example.org", "ADDRESS") == ""
+
+
+# --- anything -------------------------------------------------------------------------------------
+
+TYPES: dict[str, dict[str, object]] = {
+    "text": {},
+    "number": {},
+    "phone": US,
+    "date": {},
+    "url": {},
+    "imageurl": {},
+    "radio": PETS,
+    "dropdown": PETS,
+    "birthday": {},
+    "zip": {},
+}
+GOOD = ("Dino", "2020-02-29", "75001", "-1.5", "https://example.org", "555 123 4567", "2/29")
+VALUES = st.one_of(
+    st.sampled_from(GOOD),
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.text(st.sampled_from("ก☃é"), min_size=80, max_size=120),
+    st.from_regex(r"[0-9+() /.:-]{1,14}", fullmatch=True),
+)
+ADDRESSES = st.fixed_dictionaries(
+    {},
+    optional={
+        "street_address": VALUES,
+        "city": VALUES,
+        "postal_code": VALUES,
+        "state_province_id": st.sampled_from((1002, 1004, 9999)),
+        "country_id": st.sampled_from((1228, 9999)),
+    },
+)
+PERSON = st.tuples(VALUES, ADDRESSES)
+
+
+@pytest.fixture
+def everything(data: Bedrock) -> Bedrock:
+    """An audience with a merge field of each type, all filled from one text; and an address."""
+    mailchimp = data.town.mailchimp
+    for kind, options in TYPES.items():
+        mailchimp.add_merge_field(LIST, f"X{kind}".upper(), kind.title(), kind, options=options)
+    mailchimp.add_merge_field(LIST, "ADDRESS", "Address", "address")
+    texts = {f"X{kind}".upper(): "nick_name" for kind in TYPES}
+    map_fields(data, ADDRESS="address_primary", **texts)
+    return data
+
+
+def test_whatever_the_data_subscription_and_interest_arrive_at_once_c1(everything: Bedrock):
+    numbers = count()
+
+    @settings(max_examples=12, deadline=None)
+    @given(st.lists(PERSON, min_size=3, max_size=8))
+    def arrive(people: list[tuple[str, dict[str, object]]]) -> None:
+        emails = [f"p{next(numbers)}@example.org" for _ in people]
+        for email, (value, address) in zip(emails, people, strict=True):
+            contact = everything.add_contact(email)
+            everything.town.civicrm.add_to_group(contact, 222)
+            everything.town.civicrm.update_contact(contact, nick_name=value)
+            if address:
+                everything.town.civicrm.store.add_block(
+                    "Address", {"contact_id": contact, **address}
+                )
+        everything.pass_time(minutes=5)
+        everything.sync()
+        assert refused(everything) == 0
+        for email in emails:
+            assert everything.member_status(email) == "subscribed"
+            assert everything.has_interest(email)
+        assert everything.sync() == 0
+
+    arrive()
