@@ -60,6 +60,23 @@ class SyncStatus(StrEnum):
     FAIL = "fail"
 
 
+# What a merge field holds: a text, or an address by its parts.
+MergeValue = str | dict[str, str]
+
+
+MERGE_TEXT_BYTES = 255  # Mailchimp cuts longer texts, silently
+
+
+def fits_merge_text(text: str) -> bool:
+    """Whether Mailchimp would keep all of a text in a merge field."""
+    return len(text.encode(errors="replace")) <= MERGE_TEXT_BYTES and "\0" not in text
+
+
+def show_value(value: MergeValue) -> str:
+    """What a merge field holds, in one line."""
+    return value if isinstance(value, str) else ", ".join(value.values())
+
+
 def email_key(email: str) -> str:
     """The form in which two addresses are the same: case and blanks around them do not count."""
     return email.strip().lower()
@@ -154,13 +171,19 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class MergeField:
-    """One merge field of an audience; `type` is Mailchimp's word (text, number, date ...)."""
+    """One merge field of an audience; `type` is Mailchimp's word (text, number, date ...).
+
+    `choices` are those of a dropdown or radio field; `phone_format` is "US" where only numbers
+    of that form are taken.
+    """
 
     tag: str
     name: str
     type: str
     is_required: bool
     date_format: str = ""
+    choices: tuple[str, ...] = ()
+    phone_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +201,7 @@ class MemberChange:
     status: MemberStatus | None = None
     new_email: str | None = None
     is_archiving: bool = False
-    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    merge_fields: Mapping[str, MergeValue] = field(default_factory=dict)
     interests: Mapping[str, bool] = field(default_factory=dict)
     tags: Mapping[str, bool] = field(default_factory=dict)
     skips_validation: bool = False
@@ -262,7 +285,8 @@ class Contact:
     """One contact; `modified_at` is when CiviCRM last touched it or one of its addresses.
 
     `created_at` tells whether an id still means the same contact; LONG_AGO where CiviCRM does
-    not know it.
+    not know it. An organisation or household, which is not `is_person`, has its display name as
+    the first name.
     """
 
     contact_id: int
@@ -274,6 +298,7 @@ class Contact:
     do_not_email: bool = False
     modified_at: datetime = LONG_AGO
     created_at: datetime = LONG_AGO
+    is_person: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +357,18 @@ class Group:
     is_smart: bool
     is_mailing: bool
     is_access_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSizes:
+    """Groups that exist, how many contacts are Added to each, and the newest row of their history.
+
+    It tells whether anything has changed in them, computed groups apart.
+    """
+
+    groups: Mapping[int, Group]
+    added: Mapping[int, int]
+    newest_history: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,7 +468,7 @@ class DataRow:
     first_name: str
     last_name: str
     status: MemberStatus | None
-    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    merge_fields: Mapping[str, MergeValue] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -441,12 +478,15 @@ class DataUpdate:
 
     `tags` maps a tag's name to whether the member shall have it. `metadata` (anything JSON can
     say) replaces what is kept, once everything has arrived at Mailchimp; None leaves it.
+    `left_out` tells of merge fields that are not sent because the value does not fit, and why;
+    values that do not fit are left out in any case.
     """
 
     row_id: int
-    merge_fields: Mapping[str, str] = field(default_factory=dict)
+    merge_fields: Mapping[str, MergeValue] = field(default_factory=dict)
     tags: Mapping[str, bool] = field(default_factory=dict)
     metadata: Mapping[str, object] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +499,7 @@ class DataChoice:
 class DataSite(Protocol):
     """What a plugin may ask of CiviCRM while it works for one audience; nothing can be written.
 
-    The two `follow_…` methods bring a mirror in the cache up to date, at a cost that does not
+    The `follow_…` methods bring a mirror in the cache up to date, at a cost that does not
     depend on how many contacts did not change. They return the contacts of the audience for
     whom the mirror says something else than the metadata's own "seen" (and "as").
     """
@@ -478,8 +518,26 @@ class DataSite(Protocol):
         """The labels of the contacts' tags, sorted, as mirrored."""
         ...
 
+    def find_unknown_fields(self, fields: Sequence[str]) -> Collection[str]:
+        """Those of these APIv4 fields of Contact that CiviCRM does not show; they are warned of.
+
+        It has none of that name, or a permission is missing.
+        """
+        ...
+
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
-        """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent."""
+        """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent.
+
+        Fails as a whole where CiviCRM does not show one of them.
+        """
+        ...
+
+    def follow_groups(self, group_ids: Sequence[int], as_what: str) -> Collection[int]:
+        """Mirror who is in these groups; `as_what`: how that is sent."""
+        ...
+
+    def load_groups(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """Those of these groups that the contacts are in, sorted, as mirrored."""
         ...
 
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
@@ -778,7 +836,9 @@ class Policy:
     """What the rules need to know of one audience's configuration.
 
     `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
-    synced. `trusted_at` is when the trusted side was read, by its own clock.
+    synced. `name_fields` maps those of the three that the audience calls otherwise to its own
+    tags, "" for one that it does not have. `trusted_at` is when the trusted side was read, by its
+    own clock.
     """
 
     list_id: str
@@ -794,6 +854,7 @@ class Policy:
     confirms_new: bool = False
     syncs_names: bool = False
     name_tags: frozenset[str] = frozenset()
+    name_fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

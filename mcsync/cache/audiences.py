@@ -33,6 +33,13 @@ class HeldPlan(msgspec.Struct, rename="camel"):
     told: dict[str, int] = {}
 
 
+class LeftOut(msgspec.Struct, rename="camel"):
+    """When it was last told that values do not fit a merge field, and how many they were."""
+
+    told_at: str
+    count: int
+
+
 class AudienceStatus(msgspec.Struct, rename="camel"):
     """What the cache remembers of an audience between runs. All times as text, UTC.
 
@@ -43,7 +50,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     config by which everybody was judged; `is_strict` while what it has changed may have to wait.
     `gone_interests` are mapped and not at Mailchimp any more, `stopped_interests` left alone
     because their groups are not believed. `spent_trust` is the override in the config that a
-    complete sync has used up.
+    complete sync has used up. `left_out`: what was told of values that do not fit, by its words.
     """
 
     since: str | None = None
@@ -66,6 +73,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     stopped_interests: list[str] = []
     spent_trust: dict[str, str] = {}
     held_plan: HeldPlan | None = None
+    left_out: dict[str, LeftOut] = {}
 
 
 def load_status(store: Store, list_id: str) -> AudienceStatus:

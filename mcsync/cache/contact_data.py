@@ -17,6 +17,7 @@ TAGS = "tags"  # the kind of every plugin that follows tags
 
 _encode = msgspec.json.Encoder().encode
 _decode_labels = msgspec.json.Decoder(list[str]).decode
+_decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_values = msgspec.json.Decoder(dict[str, object]).decode
 
 
@@ -24,6 +25,20 @@ class TagState(msgspec.Struct, rename="camel"):
     """How far the mirror of tags reaches."""
 
     entity_tag_id: int = 0
+    compared_at: str = ""
+
+
+class GroupsState(msgspec.Struct, rename="camel"):
+    """What was last read of groups that become tags, and when.
+
+    `counts` are the contacts Added to each, `history_id` the newest row of their history; the
+    `doubted` ones were not believed.
+    """
+
+    groups: list[int] = []
+    counts: dict[int, int] = {}
+    history_id: int = 0
+    doubted: list[int] = []
     compared_at: str = ""
 
 
@@ -54,6 +69,17 @@ def load_field_state(store: Store, kind: str) -> FieldState:
 
 def save_field_state(store: Store, kind: str, state: FieldState) -> None:
     """Remember what is mirrored of a kind; call inside a transaction."""
+    store.set_state(kind, _encode(state).decode())
+
+
+def load_groups_state(store: Store, kind: str) -> GroupsState:
+    """What was last read of the groups of a kind."""
+    text = store.get_state(kind)
+    return msgspec.json.decode(text, type=GroupsState) if text else GroupsState()
+
+
+def save_groups_state(store: Store, kind: str, state: GroupsState) -> None:
+    """Remember what was read of the groups of a kind; call inside a transaction."""
     store.set_state(kind, _encode(state).decode())
 
 
@@ -181,6 +207,72 @@ def load_unread_contacts(store: Store, kind: str, after: int, limit: int) -> lis
     return [row[0] for row in rows]
 
 
+# --- groups ---------------------------------------------------------------------------------------
+
+
+def kind_of_groups(plugin: str) -> str:
+    """Under which kind a plugin's groups are kept."""
+    return f"groups of {plugin}"
+
+
+def begin_group_members(store: Store) -> None:
+    """Make room for who is in the groups; temporary."""
+    store.query("CREATE TEMP TABLE IF NOT EXISTS now_in (contact_id INTEGER, group_id INTEGER)")
+    with store.atomic():
+        store.query("DELETE FROM temp.now_in")
+
+
+def add_group_members(store: Store, members: Iterable[tuple[int, int]]) -> None:
+    """(contact id, group id) of some who are in; temporary."""
+    with store.atomic():
+        store.run_many("INSERT INTO now_in VALUES (?, ?)", members)
+
+
+def keep_group_members(store: Store, kind: str, group_ids: Sequence[int]) -> None:
+    """Whoever was in these groups still is; temporary."""
+    with store.atomic():
+        store.query(
+            "INSERT INTO now_in SELECT d.contact_id, g.value"
+            " FROM civicrm_mailchimpsync_contact_data d, json_each(d.value) g WHERE d.kind = ?"
+            " AND g.value IN (SELECT value FROM json_each(?))",
+            (kind, _encode(list(group_ids)).decode()),
+        )
+
+
+def finish_group_members(store: Store, kind: str) -> None:
+    """Make the mirror what was gathered; call inside a transaction."""
+    store.query(
+        "DELETE FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
+        " AND contact_id NOT IN (SELECT contact_id FROM now_in)",
+        (kind,),
+    )
+    store.query(
+        "INSERT INTO civicrm_mailchimpsync_contact_data (kind, contact_id, value)"
+        " SELECT ?, contact_id, json_group_array(group_id)"
+        " FROM (SELECT DISTINCT contact_id, group_id FROM now_in ORDER BY 1, 2)"
+        " WHERE true GROUP BY contact_id"
+        " ON CONFLICT (kind, contact_id) DO UPDATE SET value = excluded.value"
+        " WHERE value <> excluded.value",
+        (kind,),
+    )
+    store.query("DELETE FROM temp.now_in")
+
+
+def count_group_members(store: Store, kind: str, group_id: int) -> int:
+    """How many contacts the mirror has in a group."""
+    row = store.query(
+        "SELECT count(*) FROM civicrm_mailchimpsync_contact_data d, json_each(d.value) g"
+        " WHERE d.kind = ? AND g.value = ?",
+        (kind, group_id),
+    ).fetchone()
+    return int(row[0])
+
+
+def load_groups(store: Store, kind: str, contact_ids: Sequence[int]) -> dict[int, list[int]]:
+    """The groups of those of these contacts who are in any, sorted."""
+    return {i: _decode_ids(value) for i, value in _load_values(store, kind, contact_ids)}
+
+
 # --- both -----------------------------------------------------------------------------------------
 
 _FIND_DIFFERING = f"""
@@ -220,6 +312,23 @@ def load_values(
 ) -> dict[int, dict[str, object]]:
     """The values of those of these contacts that were read."""
     return {i: _decode_values(value) for i, value in _load_values(store, kind, contact_ids)}
+
+
+def kind_of_fields(plugin: str) -> str:
+    """Under which kind a plugin's fields are kept."""
+    return f"fields of {plugin}"
+
+
+def load_audience_values(store: Store, list_id: str, plugin: str) -> Iterator[dict[str, object]]:
+    """The values, as mirrored for a plugin, of each contact with a member who is in."""
+    rows = store.conn.execute(
+        "SELECT d.value FROM civicrm_mailchimpsync_contact_data d WHERE d.kind = ?"
+        " AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache c"
+        "  WHERE c.civicrm_contact_id = d.contact_id AND c.mailchimp_list_id = ?"
+        "  AND c.mailchimp_status IN ('subscribed', 'pending'))",
+        (kind_of_fields(plugin), list_id),
+    )
+    return (_decode_values(row[0]) for row in rows)
 
 
 def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:

@@ -11,12 +11,13 @@ import msgspec
 
 from mcsync.cache.rows import save_data
 from mcsync.cache.store import Store
-from mcsync.model import DataRow, MemberChange, MemberStatus
+from mcsync.model import DataRow, MemberChange, MemberStatus, MergeValue
 
 CHUNK = 1000  # rows that a plugin is asked about at once
 
 _NAMES = ("FNAME", "LNAME", "NAME")  # they are in `mailchimp_data`
 
+FIELDS = "fields"  # the built-in plugin that `data.fields` is for
 OWN = "mcsync"  # our own key beside the plugins'; no plugin may be called so
 
 Metadata = Mapping[str, Mapping[str, object]]
@@ -25,14 +26,14 @@ Metadata = Mapping[str, Mapping[str, object]]
 class Sent(msgspec.Struct, omit_defaults=True):
     """What was sent to a member: merge fields, and tags by whether they were put on."""
 
-    merge_fields: dict[str, str] = {}
+    merge_fields: dict[str, MergeValue] = {}
     tags: dict[str, bool] = {}
 
 
 class Wanted(msgspec.Struct, omit_defaults=True):
     """What all plugins together want of one row, and what each of them wants to be kept."""
 
-    merge_fields: dict[str, str] = {}
+    merge_fields: dict[str, MergeValue] = {}
     tags: dict[str, bool] = {}
     metadata: dict[str, dict[str, object]] = {}
 
@@ -120,6 +121,18 @@ def load_concerned(store: Store, list_id: str, plugin: str) -> Iterator[DataRow]
             return
         after = rows[-1][0]
         yield from (_read_row(row, plugin) for row in rows)
+
+
+def count_long_names(store: Store, list_id: str, most_bytes: int) -> dict[str, int]:
+    """Of how many contacts to do the names are longer than that, as each field has them."""
+    row = store.query(
+        "SELECT sum(length(CAST(k.first_name AS BLOB)) > :most) AS FNAME,"
+        " sum(length(CAST(k.last_name AS BLOB)) > :most) AS LNAME,"
+        " sum(length(CAST(trim(k.first_name || ' ' || k.last_name) AS BLOB)) > :most) AS NAME"
+        f" {_CONCERNED} AND c.due > 0",
+        {"list_id": list_id, "most": most_bytes},
+    ).fetchone()
+    return {tag: count for tag, count in zip(_NAMES, row, strict=True) if count}
 
 
 class _Names(msgspec.Struct):

@@ -126,12 +126,21 @@ CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.
 WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :last
   AND r.civicrm_contact_id IS NULL AND r.mailchimp_member_id IS NOT NULL
 """
+
+
+def _cut(name: str) -> str:
+    """A member's name as CiviCRM keeps it (`reconcile.names.cut_as_civicrm`), as SQL."""
+    return f"iif(length({name}) > 64, substr({name}, 1, 61) || '...', {name})"
+
+
+_FIRST = _cut("json_extract(r.mailchimp_data, '$.first_name')")
+_LAST = _cut("json_extract(r.mailchimp_data, '$.last_name')")
 _SAME_NAME = f"""
 EXISTS (SELECT 1 FROM {TABLE} r
     JOIN civicrm_mailchimpsync_contact c ON c.contact_id = o.contact_id
     WHERE r.id = o.row_id
-      AND lower(c.first_name) = lower(json_extract(r.mailchimp_data, '$.first_name'))
-      AND lower(c.last_name) = lower(json_extract(r.mailchimp_data, '$.last_name'))
+      AND lower(c.first_name) = lower({_FIRST})
+      AND lower(c.last_name) = lower({_LAST})
       AND c.first_name || c.last_name <> '')
 """
 # The documents' steps, one after the other; each looks only at rows still without a contact.

@@ -17,7 +17,7 @@ from mcsync.cache import rows
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
-from mcsync.model import Member, MemberChange, MemberStatus, email_key, read_names
+from mcsync.model import Member, MemberChange, MemberStatus, MergeValue, email_key, read_names
 from mcsync.reconcile.observe import Data, Look, Value, Written, observe, observe_first
 
 Reader = Callable[[Member], Mapping[str, Value]]
@@ -454,8 +454,9 @@ def load_under_way(store: Store, row_ids: Sequence[int]) -> dict[int, list[Writt
 _MERGE_NAMES = {"FNAME": "first_name", "LNAME": "last_name"}
 
 
-def _written_names(merge_fields: Mapping[str, str]) -> Data:
+def _written_names(values: Mapping[str, MergeValue]) -> Data:
     """The names that an update writes, as a look at the member will show them."""
+    merge_fields = {tag: value for tag, value in values.items() if isinstance(value, str)}
     if "NAME" in merge_fields and not merge_fields.keys() & _MERGE_NAMES.keys():
         first, last = read_names(merge_fields)
         return {"first_name": first, "last_name": last}

@@ -452,6 +452,13 @@ def m006_one_queue(db: "Database") -> None:
     _give_each_group_a_cursor(db)
 
 
+@migrations()
+def m007_organisations(db: "Database") -> None:
+    """Which contacts are no persons."""
+    table = "civicrm_mailchimpsync_contact"
+    db.conn.execute(f"ALTER TABLE {table} ADD COLUMN is_person INTEGER NOT NULL DEFAULT 1")
+
+
 def _give_each_group_a_cursor(db: "Database") -> None:
     """One cursor and one time of comparing served for all groups."""
     table = "civicrm_mailchimpsync_state"

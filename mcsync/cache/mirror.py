@@ -66,7 +66,8 @@ def save_mirror_state(store: Store, state: MirrorState) -> None:
 # --- contacts and addresses -----------------------------------------------------------------------
 
 _CONTACT_COLUMNS = (
-    "contact_id, first_name, last_name, is_deleted, is_deceased, is_opt_out, do_not_email"
+    "contact_id, first_name, last_name, is_deleted, is_deceased, is_opt_out, do_not_email,"
+    " is_person"
 )
 _EMAIL_COLUMNS = "email_id, contact_id, email, email_key, is_primary, is_bulkmail, on_hold"
 
@@ -130,6 +131,7 @@ ON CONFLICT (contact_id) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name,
     is_deleted = excluded.is_deleted, is_deceased = excluded.is_deceased,
     is_opt_out = excluded.is_opt_out, do_not_email = excluded.do_not_email,
+    is_person = excluded.is_person,
     modified_at = excluded.modified_at, created_at = excluded.created_at, is_dirty = 1,
     first_name_at = CASE WHEN excluded.first_name = first_name
         THEN first_name_at ELSE excluded.modified_at END,
@@ -176,7 +178,7 @@ def save_contacts(
         for table in ("new_contact", "new_email", "new_dirty"):
             store.query(f"DELETE FROM temp.{table}")
         store.run_many(
-            "INSERT INTO new_contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO new_contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     contact.contact_id,
@@ -186,6 +188,7 @@ def save_contacts(
                     contact.is_deceased,
                     contact.is_opt_out,
                     contact.do_not_email,
+                    contact.is_person,
                     to_text(contact.modified_at),
                     _created(contact),
                 )

@@ -339,7 +339,7 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
     views = {}
     for row in store.query(
         "SELECT contact_id, first_name, last_name, is_deceased, is_opt_out, do_not_email,"
-        " modified_at, gate_closed_at, first_name_at, last_name_at, is_unseen"
+        " modified_at, gate_closed_at, first_name_at, last_name_at, is_unseen, is_person"
         " FROM civicrm_mailchimpsync_contact"
         " WHERE contact_id IN (SELECT contact_id FROM person_contact) AND is_deleted = 0"
     ):
@@ -351,6 +351,7 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
             is_opt_out=bool(row[4]),
             do_not_email=bool(row[5]),
             modified_at=from_text(row[6]),
+            is_person=bool(row[11]),
         )
         views[row[0]] = ContactView(
             contact=contact,

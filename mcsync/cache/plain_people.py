@@ -77,6 +77,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "do_not_email": CONDITION,
         "modified_at": UNREAD,
         "created_at": UNREAD,
+        "is_person": UNREAD,  # only names ask, and they are the same at both sides
     },
     "Email": {
         "email_id": CONDITION,

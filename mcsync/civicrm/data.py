@@ -5,11 +5,11 @@ from datetime import datetime
 
 import msgspec
 
-from mcsync.civicrm import reading, wire
+from mcsync.civicrm import reading, sight, wire
 from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge
 from mcsync.errors import ConfigError, ProtocolError
-from mcsync.model import EntityTag, TagSnapshot
+from mcsync.model import EntityTag, GroupSizes, TagSnapshot
 
 OF_CONTACTS: list[object] = ["entity_table", "=", "civicrm_contact"]
 
@@ -83,7 +83,65 @@ class DataReader(reading.Reader):
             if len(rows) < reading.PAGE_SIZE:
                 return
 
+    # --- groups -------------------------------------------------------------------------------
+
+    def fetch_group_sizes(self, group_ids: Sequence[int]) -> GroupSizes:
+        """These groups, as far as they exist, and what tells whether anybody came or went."""
+        self._known_offset()
+        ids = list(group_ids)
+        groups = Call(
+            "Group",
+            "get",
+            {"select": wire.GROUP_FIELDS, "where": [["id", "IN", ids]]},
+            wire.WireGroup,
+        )
+        counts = Call(
+            "GroupContact",
+            "get",
+            {
+                "select": ["group_id", "status", "COUNT(id) AS n"],
+                "where": [["group_id", "IN", ids], ["status", "=", "Added"]],
+                "groupBy": ["group_id", "status"],
+            },
+            wire.WireCount,
+        )
+        newest = Call(
+            "SubscriptionHistory",
+            "get",
+            {"select": ["MAX(id) AS max_id"], "where": [["group_id", "IN", ids]]},
+            wire.WireHighest,
+        )
+        answers, _ = self._transport.call_all([groups, counts, newest], is_repeatable=True)
+        highest = self._transport.read(answers[2], newest)
+        return GroupSizes(
+            groups={
+                row.id: wire.read_group(row) for row in self._transport.read(answers[0], groups)
+            },
+            added={row.group_id: row.n for row in self._transport.read(answers[1], counts)},
+            newest_history=(highest[0].max_id or 0) if highest else 0,
+        )
+
     # --- fields -------------------------------------------------------------------------------
+
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """Those of these fields that do not exist, or that our user may not see, in their order.
+
+        Contact 1 is asked for them: what CiviCRM does not know in a `select` is silently left
+        out of the row (recording error-unknown-field-select), while what is merely empty comes
+        as null, joined fields too (groupcontact-get-contact-without-email). One call, whatever
+        the number of fields; in a `where` each would be an error that tells nothing.
+
+        Raises: RemoteRefused when we do not see everybody.
+        """
+        wanted = list(dict.fromkeys(fields))
+        if not wanted:
+            return ()
+        params = {"select": ["id", *wanted], "where": [["id", "=", sight.ORGANISATION]]}
+        call = Call("Contact", "get", params, dict[str, msgspec.Raw])
+        rows = self._transport.call(call, is_repeatable=True)
+        if not rows:
+            raise sight.refusal(self._transport.host)
+        return tuple(name for name in wanted if name not in rows[0])
 
     def fetch_contact_fields(
         self, fields: Sequence[str], contact_ids: Sequence[int]

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from mcsync.civicrm import sight, wire
 from mcsync.civicrm.client import CivicrmClient
 from mcsync.civicrm.transport import Call, CallFailed
@@ -76,26 +74,6 @@ class CivicrmSetup(CivicrmClient):
             for g in groups
         )
         return tuple(sorted(choices, key=lambda each: (each.title.casefold(), each.group_id)))
-
-    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
-        """Those of these fields that do not exist, or that our user may not see, in their order.
-
-        Contact 1 is asked for them: what CiviCRM does not know in a `select` is silently left
-        out of the row (recording error-unknown-field-select), while what is merely empty comes
-        as null, joined fields too (groupcontact-get-contact-without-email). One call, whatever
-        the number of fields; in a `where` each would be an error that tells nothing.
-
-        Raises: RemoteRefused when we do not see everybody.
-        """
-        wanted = list(dict.fromkeys(fields))
-        if not wanted:
-            return ()
-        params = {"select": ["id", *wanted], "where": [["id", "=", sight.ORGANISATION]]}
-        call = Call("Contact", "get", params, dict[str, msgspec.Raw])
-        rows = self._transport.call(call, is_repeatable=True)
-        if not rows:
-            raise sight.refusal(self._transport.host)
-        return tuple(name for name in wanted if name not in rows[0])
 
 
 def _ask(action: str) -> dict[str, object]:

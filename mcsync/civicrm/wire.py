@@ -1,5 +1,6 @@
 """CiviCRM's rows to our values; nothing here goes to the network."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -23,11 +24,17 @@ CONTACT_FIELDS = (
     "do_not_email",
     "modified_date",
     "created_date",
+    "contact_type",
+    "display_name",
 )
 EMAIL_FIELDS = ("id", "contact_id", "email", "is_primary", "is_bulkmail", "on_hold")
 GROUP_FIELDS = ("id", "title", "is_active", "saved_search_id", "group_type:name")
 GROUP_CONTACT_FIELDS = ("id", "group_id", "contact_id", "status")
 HISTORY_FIELDS = ("id", "group_id", "contact_id", "status", "date", "tracking")
+
+
+_BODIES = ("Organization", "Household")
+_ADDRESS = re.compile(r"\S+@\S+")
 
 
 class WireId(msgspec.Struct):
@@ -107,6 +114,8 @@ class WireContact(msgspec.Struct):
     do_not_email: bool | None = None
     modified_date: str | None = None
     created_date: str | None = None
+    contact_type: str | None = None
+    display_name: str | None = None
 
 
 class WireCreated(msgspec.Struct):
@@ -194,27 +203,37 @@ def read_history(row: WireHistory, offset: timedelta) -> HistoryRow:
 
 
 def read_contact(row: WireContact, offset: timedelta) -> Contact:
-    """One contact."""
+    """One contact; an organisation or household has its display name as its name."""
+    is_person = row.contact_type not in _BODIES
+    first, last = (row.first_name, row.last_name) if is_person else (_display_name(row), "")
     return Contact(
         row.id,
-        row.first_name or "",
-        row.last_name or "",
+        (first or "").replace("\0", ""),
+        (last or "").replace("\0", ""),
         bool(row.is_deleted),
         bool(row.is_deceased),
         bool(row.is_opt_out),
         bool(row.do_not_email),
         read_time(row.modified_date, offset),
         read_time(row.created_date, offset),
+        is_person,
     )
+
+
+def _display_name(row: WireContact) -> str:
+    """How a contact is shown; one without a name has its address there (facts), which is none."""
+    name = row.display_name or ""
+    return "" if _ADDRESS.fullmatch(name) else name
 
 
 def read_email(row: WireEmail) -> Email | None:
     """One address, trimmed; None for a row without one, or without a contact.
 
-    CiviCRM keeps the blanks that somebody typed, and rows without a contact.
+    CiviCRM keeps the blanks that somebody typed, and rows without a contact. An address with a
+    NUL byte is none: nothing can be sent there.
     """
     text = (row.email or "").strip()
-    if not text or row.contact_id is None:
+    if not text or row.contact_id is None or "\0" in text:
         return None
     return Email(
         row.id,

@@ -1,7 +1,8 @@
 """From the config to what the stages work on: adapters, rules, limits."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from mcsync.errors import CacheError
 from mcsync.lock import check_writable, resolve_cache
 from mcsync.mailchimp.client import MailchimpClient
 from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
+from mcsync.pipeline.name_fields import NamedFields
 from mcsync.pipeline.ports import MailchimpPort
 from mcsync.pipeline.run import Progress, Run, Task
 from mcsync.reconcile.guards import Ceiling, Ceilings
@@ -22,6 +24,7 @@ from mcsync.reconcile.guards import Ceiling, Ceilings
 if TYPE_CHECKING:
     from mcsync.civicrm.setup import CivicrmSetup
     from mcsync.mailchimp.setup import MailchimpSetup
+    from mcsync.model import MergeField
     from mcsync.pipeline.check import Check
     from mcsync.pipeline.findings import Trouble
     from mcsync.plugins.manager import DataPlugins
@@ -126,7 +129,7 @@ def build_check(
     from mcsync.mailchimp.setup import probe_url
     from mcsync.pipeline.check import Check, PluginSeen
     from mcsync.pipeline.hook_findings import show_url
-    from mcsync.plugins.fields import find_problem
+    from mcsync.plugins.fields import find_problem, name_sources
 
     site, plugins = config.civicrm, _load_plugins(config)
     site_key = site.site_key.reveal() if site.site_key else None
@@ -145,8 +148,11 @@ def build_check(
         civicrm=build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep),
         place=show_url(site.url),
         fields=config.data.fields,
-        filled=name_filled_tags(config),
+        group_tags=config.data.group_tags,
+        sources={tag: name_sources([name]) for tag, name in config.data.fields.items()},
+        filled={a.list_id: name_filled_tags(config, a) for a in audiences},
         find_problem=find_problem,
+        count_misfits=lambda list_id, fields: _count_misfits(config, cache, list_id, fields),
         plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
@@ -167,18 +173,46 @@ def _find_cache_trouble(cache: Path) -> "Trouble | None":
     return None
 
 
+def _count_misfits(
+    config: Config, cache: Path, list_id: str, merge_fields: Sequence["MergeField"]
+) -> "Mapping[tuple[str, str], int]":
+    """How many values of `data.fields` the audience's merge fields would not take.
+
+    By merge tag and reason, as far as the cache knows the values. A cache that cannot be read is
+    told of elsewhere.
+    """
+    from mcsync.cache.contact_data import load_audience_values
+    from mcsync.cache.data import FIELDS
+    from mcsync.cache.reading import open_to_look
+    from mcsync.plugins.fields import count_misfits
+
+    try:
+        store = open_to_look(resolve_cache(cache)) if config.data.fields else None
+    except CacheError:
+        store = None
+    if store is None:
+        return {}
+    with closing(store):
+        contacts = load_audience_values(store, list_id, FIELDS)
+        return count_misfits(config.data.fields, merge_fields, contacts)
+
+
 def _load_plugins(config: Config) -> "DataPlugins":
     """The plugins of the data step; without it none of this is imported."""
     from mcsync.plugins.manager import load_plugins
 
-    return load_plugins(config.data.fields, config.data.plugins, config.data.slow_plugin_s)
+    data = config.data
+    return load_plugins(data.fields, data.plugins, data.slow_plugin_s, data.group_tags)
 
 
 def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config) -> Task:
     account = config.accounts[audience.account_key]
     safety = audience.safety
+    policy = build_policy(audience)
+    if policy.name_fields:
+        client = NamedFields(client, policy.name_fields)
     return Task(
-        policy=build_policy(audience),
+        policy=policy,
         name=audience.name,
         account=account.api_url,
         mailchimp=client,

@@ -1,6 +1,6 @@
 """From the config to the rules of an audience, without anything that could reach a network."""
 
-from mcsync.config import AudienceConfig, Duplicates, Reconfirm, Removal
+from mcsync.config import NAME_FIELDS, AudienceConfig, Duplicates, Reconfirm, Removal
 from mcsync.model import InterestPolicy, Policy
 
 
@@ -19,4 +19,9 @@ def build_policy(audience: AudienceConfig) -> Policy:
         deleted_contacts=audience.deleted_contacts.value,
         pushes_email_changes=audience.push_email_changes,
         confirms_new=audience.confirm_new,
+        name_fields={
+            tag: audience.name_fields[key]
+            for key, tag in NAME_FIELDS.items()
+            if audience.name_fields[key] != tag
+        },
     )

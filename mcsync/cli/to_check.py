@@ -9,7 +9,6 @@ from mcsync.pipeline.check import AccountToCheck, MailchimpSide
 from mcsync.pipeline.findings import AudienceToCheck
 from mcsync.pipeline.hook_findings import WantedHook
 
-_NAMES = frozenset(("FNAME", "LNAME", "NAME"))
 _CENTRE = re.compile(r"-([a-z]{2,}[0-9]{1,3})\Z")
 
 
@@ -29,7 +28,14 @@ def gather_account(
         place=urlsplit(account.api_url).netloc,
         mailchimp=mailchimp,
         audiences=tuple(
-            AudienceToCheck(a.list_id, a.name, a.group_id, a.interests, a.push_only_interests)
+            AudienceToCheck(
+                a.list_id,
+                a.name,
+                a.group_id,
+                a.interests,
+                a.push_only_interests,
+                a.name_fields,
+            )
             for a in own
         ),
         hooks={a.list_id: want_hook(a.webhook_url, account) for a in own if a.webhook_url},
@@ -58,8 +64,9 @@ def _reveal(secrets: Iterable[Secret]) -> tuple[str, ...]:
     return tuple(secret.reveal() for secret in secrets)
 
 
-def name_filled_tags(config: Config) -> frozenset[str]:
+def name_filled_tags(config: Config, audience: AudienceConfig) -> frozenset[str]:
     """The merge tags that a sync fills when it adds somebody: none without the data step."""
     if not config.data.sync:
         return frozenset()
-    return _NAMES | {tag.upper() for tag in config.data.fields}
+    names = {tag for tag in audience.name_fields.values() if tag}
+    return frozenset(names | {tag.upper() for tag in config.data.fields})

@@ -18,6 +18,7 @@ from mcsync.config.notes import Notes, did_you_mean, is_header_safe
 from mcsync.config.reading import CIVICRM_VARIABLES, Builder
 from mcsync.config.slips import KEY_SHAPE, JsonSlip, parse_json
 from mcsync.config.values import (
+    NAME_FIELDS,
     AccountConfig,
     AudienceConfig,
     CivicrmConfig,
@@ -36,6 +37,7 @@ from mcsync.ownership import find_fault, is_dangling
 
 __all__ = [
     "KEY_SHAPE",
+    "NAME_FIELDS",
     "AccountConfig",
     "AudienceConfig",
     "CivicrmConfig",

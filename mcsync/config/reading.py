@@ -16,8 +16,10 @@ from mcsync.config.notes import (
     Section,
     did_you_mean,
     is_number,
+    parse_id,
 )
 from mcsync.config.values import (
+    NAME_FIELDS,
     AccountConfig,
     AudienceConfig,
     CivicrmConfig,
@@ -41,8 +43,7 @@ _TOP_KEYS = (
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
-    "confirmNew",
-    *("contactSource", "pushOnlyInterests"),
+    *("confirmNew", "contactSource", "pushOnlyInterests", "nameFields"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
 _SAFETY_KEYS = (
@@ -56,6 +57,8 @@ CIVICRM_VARIABLES = {
 }
 # The documents' config is config.json. Of all other names only this one would share its cache.
 _CACHE, _TWINS = "mcsync.db", {"config.json": "mcsync.json", "mcsync.json": "config.json"}
+_MAX_TAG = 100  # Mailchimp's limit
+_TAG_PREFIX = "civicrm: "  # of the tags that the data step makes of CiviCRM's
 _MAX_SOURCE = 255  # characters of civicrm_contact.source
 _LIMIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(%?)")
 _MAILCHIMP_ID = re.compile(r"[0-9A-Za-z_-]+")
@@ -87,6 +90,8 @@ class Builder:
         cache = Path(os.path.normpath(folder / _cache(self.top, folder, path.name)))
         audiences = tuple(self.audiences(safety))
         _check_groups(audiences, self.notes)
+        data = _data(self.top)
+        _check_data_fields(audiences, data.fields, self.notes)
         backups = _whole(self.top, "backups", "copies", minimum=0)
         config = Config(
             path=folder / path.name,
@@ -95,7 +100,7 @@ class Builder:
             accounts=MappingProxyType(self.accounts),
             audiences=audiences,
             safety=safety,
-            data=_data(self.top),
+            data=data,
             full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
             full_fetch_days=_full_fetch_days(self.top) or 7,
             history_days=_whole(self.top, "historyDays", "days") or 365,
@@ -246,7 +251,7 @@ def _data(top: Section) -> DataConfig:
     section = top.section("data")
     every_hours = section.number("everyHours", 0, "a number of hours or null")
     slow = section.number("slowPluginSeconds", 0, "a number of seconds")
-    section.refuse_unknown(("sync", "everyHours", "fields", "slowPluginSeconds"))
+    section.refuse_unknown(("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds"))
     plugins = []
     for item in top.items("plugins"):
         if isinstance(item, str) and _MODULE.fullmatch(item):
@@ -260,7 +265,22 @@ def _data(top: Section) -> DataConfig:
         fields=MappingProxyType(dict(_fields(section.section("fields")))),
         plugins=tuple(plugins),
         slow_plugin_s=60 if slow is None else slow,
+        group_tags=MappingProxyType(dict(_group_tags(section.section("groupTags")))),
     )
+
+
+def _group_tags(section: Section) -> Iterator[tuple[int, str]]:
+    """Yield group id and tag; null is a group that is not mapped."""
+    for key in section.values:
+        group_id, tag = parse_id(key), section.text(key)
+        if group_id is None:
+            section.note(key, "expected a group id")
+        elif tag is not None and len(tag) > _MAX_TAG:
+            section.note(key, f"longer than the {_MAX_TAG} characters of a tag")
+        elif tag is not None and tag.lower().startswith(_TAG_PREFIX):
+            section.note(key, "tags that begin like that are CiviCRM's own tags; choose another")
+        elif tag is not None:
+            yield group_id, tag
 
 
 def _fields(section: Section) -> Iterator[tuple[str, str]]:
@@ -325,7 +345,25 @@ def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
         confirm_new=base.confirm_new if confirms is None else confirms,
         contact_source=source,
         push_only_interests=push_only,
+        name_fields=_name_fields(section.section("nameFields"), base.name_fields),
     )
+
+
+def _name_fields(section: Section, base: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the merge tags of names; a key that is absent is `base`'s, null is no field."""
+    section.refuse_unknown(tuple(NAME_FIELDS))
+    found = dict(base)
+    for key in NAME_FIELDS.keys() & section.values.keys():
+        tag = (section.text(key) or "").upper()
+        if tag == "EMAIL" or (tag and not _MERGE_TAG.fullmatch(tag)):
+            section.expected(key, 'a merge tag, as "FNAME"')
+        else:
+            found[key] = tag
+    used = [tag for tag in found.values() if tag]
+    for key in sorted(NAME_FIELDS.keys() & section.values.keys()):
+        if used.count(found[key]) > 1:
+            section.note(key, f"{found[key]} is there twice; each name has a field of its own")
+    return MappingProxyType(found)
 
 
 def _interest_ids(section: Section) -> Iterator[str]:
@@ -388,6 +426,15 @@ def _check_groups(audiences: Iterable[AudienceConfig], notes: Notes) -> None:
                 what = f"this interest is mapped in {interests[interest]} already"
                 notes.add(f"{path}.interests.{notes.segment(interest)}", what)
             interests.setdefault(interest, path)
+
+
+def _check_data_fields(
+    audiences: Iterable[AudienceConfig], fields: Iterable[str], notes: Notes
+) -> None:
+    """Note each merge field that is to hold a name and something else."""
+    names = {tag for audience in audiences for tag in audience.name_fields.values()}
+    for tag in sorted(names & set(fields)):
+        notes.add(f"data.fields.{tag}", "nameFields has it for a name; leave it out")
 
 
 def _check_interests(audience: AudienceConfig, path: str, notes: Notes) -> None:

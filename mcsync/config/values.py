@@ -120,6 +120,7 @@ class AccountConfig:
 class DataConfig:
     """The data step: `every_hours` None is every sync; `fields` is merge tag -> CiviCRM field.
 
+    `group_tags` is group id -> tag.
     A call of a plugin that takes longer than `slow_plugin_s` seconds is reported.
     """
 
@@ -128,6 +129,12 @@ class DataConfig:
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     plugins: tuple[str, ...] = ()
     slow_plugin_s: float = 60
+    group_tags: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+NAME_FIELDS: Mapping[str, str] = MappingProxyType(
+    {"first": "FNAME", "last": "LNAME", "whole": "NAME"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +142,8 @@ class AudienceConfig:
     """One entry of `lists`, its options filled up from `defaults`.
 
     `account_key` is its `apiKey` as written, the key into `Config.accounts`; `trust_override` has
-    interest ids and "subscription" as keys; `interests` is interest id -> group id.
+    interest ids and "subscription" as keys; `interests` is interest id -> group id. `name_fields`
+    has the merge tags of "first", "last" and "whole" name, "" where there is none.
     """
 
     list_id: str
@@ -154,6 +162,7 @@ class AudienceConfig:
     push_email_changes: bool = True
     confirm_new: bool = False
     contact_source: str = "mailchimpsync"
+    name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
     safety: Safety = Safety()
 
 

@@ -105,16 +105,10 @@ class MailchimpClient:
 
     def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
         """All merge fields of the audience."""
-        names = ("tag", "name", "type", "required", "options.date_format")
+        names = ("tag", "name", "type", "required", "options")
         fields = ",".join(f"merge_fields.{name}" for name in names)
         return tuple(
-            MergeField(
-                tag=found.tag,
-                name=found.name,
-                type=found.type,
-                is_required=found.required,
-                date_format=found.options.date_format if found.options else "",
-            )
+            wire.read_merge_field(found)
             for root in self._collection(f"/lists/{list_id}/merge-fields", fields, list_id)
             for found in root.merge_fields
         )
@@ -186,7 +180,8 @@ class MailchimpClient:
         reply = self._get(path, fields=_MEMBER_FIELDS)
         if reply.status == 404:
             return None
-        return wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
+        member = wire.read_member(self._checked(reply, list_id).decode(wire.WireMember))
+        return wire.as_noticed(member, reply.served_at)
 
     def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
         """The same for several addresses or member ids, a few requests at a time."""

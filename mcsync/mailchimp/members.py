@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 from mcsync.errors import ProtocolError
 from mcsync.http import NoAnswer
-from mcsync.mailchimp.wire import WireMember, read_member
+from mcsync.mailchimp.wire import WireMember, as_noticed, read_member
 from mcsync.model import LONG_AGO, Member, MemberPage
 
 PAGE_SIZE = 1000  # Mailchimp's maximum; its default is 10
@@ -178,7 +178,7 @@ class _Seen:
         news: list[Member] = []
         page: set[int] = set()
         for row in rows:
-            member = read_member(row)
+            member = as_noticed(read_member(row), served_at)
             key, at = hash(member.member_id), member.last_changed
             page.add(key)
             if self._latest < at < self._settled_at:  # nearly always, in a first fetch

@@ -17,6 +17,7 @@ from mcsync.model import (
     Member,
     MemberChange,
     MemberStatus,
+    MergeField,
     Outcome,
     Refusal,
     email_key,
@@ -45,19 +46,24 @@ BATCH_FIELDS = (
     "completed_at",
 )
 
+_FIRST_YEAR, _LAST_YEAR = 2001, 2100  # Mailchimp began in 2001
+
 FieldValue = str | int | float | bool | None | dict[str, object] | list[object]
 
 
 class WireMember(msgspec.Struct):
-    """A member; merge_fields and interests may be absent or null (facts, section 3)."""
+    """A member; merge_fields and interests may be absent or null (facts, section 3).
+
+    PHP, which Mailchimp is written in, makes an array of an object without properties.
+    """
 
     id: str
     email_address: str
     status: MemberStatus
     last_changed: str = ""
     contact_id: str | None = None
-    merge_fields: dict[str, FieldValue] | None = None
-    interests: dict[str, bool] | None = None
+    merge_fields: dict[str, FieldValue] | list[object] | None = None
+    interests: dict[str, bool | None] | list[object] | None = None
     unsubscribe_reason: str | None = None
 
 
@@ -127,7 +133,9 @@ class WireAudience(msgspec.Struct):
 class WireFieldOptions(msgspec.Struct):
     """The part of a merge field's options that we read."""
 
-    date_format: str = ""
+    date_format: str | None = None
+    choices: list[str | int | float] | None = None
+    phone_format: str | None = None
 
 
 class WireMergeField(msgspec.Struct):
@@ -137,7 +145,7 @@ class WireMergeField(msgspec.Struct):
     name: str
     type: str
     required: bool = False
-    options: WireFieldOptions | None = None
+    options: WireFieldOptions | list[object] | None = None  # PHP writes what is empty as []
 
 
 class WireTitled(msgspec.Struct):
@@ -237,31 +245,70 @@ def read_time(value: str) -> datetime:
 
 def read_member(wire: WireMember) -> Member:
     """One member; numbers become text, and addresses, which are objects, are left out."""
-    fields, reason = wire.merge_fields, wire.unsubscribe_reason
+    fields, interests, reason = wire.merge_fields, wire.interests, wire.unsubscribe_reason
     return Member(
         wire.id,
         wire.email_address.strip(),
         wire.status,
-        read_time(wire.last_changed),
+        _read_change(wire.last_changed),
         wire.contact_id or "",
-        _read_texts(fields) if fields else {},
-        wire.interests or {},
+        _read_texts(fields) if type(fields) is dict else {},
+        _read_interests(interests) if type(interests) is dict else {},
         bool(reason) and reason != _BY_ADMIN,
     )
+
+
+def as_noticed(member: Member, served_at: datetime) -> Member:
+    """The member; one who is out since nobody knows when is out as of now.
+
+    Else any word in CiviCRM would be newer, and somebody who left would be asked to confirm.
+    """
+    if member.last_changed > LONG_AGO or member.status.is_in:
+        return member
+    return member._replace(last_changed=served_at)
 
 
 def _read_texts(values: dict[str, FieldValue]) -> Mapping[str, str]:
     """The values as text; nearly always all of them are, and none of a million dicts is copied."""
     for value in values.values():
-        if type(value) is not str:
+        if type(value) is not str or "\0" in value:
             break
     else:
         return cast(dict[str, str], values)
     return {
-        tag: value if type(value) is str else _text(value)
+        tag: (value if type(value) is str else _text(value)).replace("\0", "")
         for tag, value in values.items()
-        if value is not None and type(value) is not dict
+        if value is not None and type(value) not in (dict, list)
     }
+
+
+def _read_interests(values: dict[str, bool | None]) -> Mapping[str, bool]:
+    if None in values.values():
+        return {key: value for key, value in values.items() if value is not None}
+    return cast(dict[str, bool], values)
+
+
+def _read_change(value: str) -> datetime:
+    """When a member changed last; LONG_AGO for what no member can have, which stops nobody else."""
+    try:
+        at = read_time(value)
+    except ProtocolError:
+        return LONG_AGO
+    return at if _FIRST_YEAR <= at.year <= _LAST_YEAR else LONG_AGO
+
+
+def read_merge_field(wire: WireMergeField) -> MergeField:
+    """One merge field."""
+    options = wire.options if isinstance(wire.options, WireFieldOptions) else WireFieldOptions()
+    return MergeField(
+        tag=wire.tag,
+        name=wire.name,
+        type=wire.type,
+        is_required=wire.required,
+        date_format=options.date_format or "",
+        choices=tuple(map(str, options.choices or ())),
+        phone_format=options.phone_format or "",
+    )
 
 
 def read_batch(wire: WireBatch) -> Batch:

@@ -28,6 +28,8 @@ from mcsync.pipeline.findings import (
     judge_plugins,
     judge_sight,
     judge_site,
+    judge_tag_groups,
+    judge_values,
 )
 from mcsync.pipeline.hook_findings import (
     SOURCES,
@@ -51,6 +53,7 @@ from mcsync.pipeline.ports import (
 NO_HISTORY = 2**32 - 1  # above any id: we ask for the clock and the groups only
 
 T = TypeVar("T")
+CountMisfits = Callable[[str, Sequence[MergeField]], Mapping[tuple[str, str], int]]
 
 
 class MailchimpSide(MailchimpPort, MailchimpSetupPort, Protocol):
@@ -100,17 +103,24 @@ class PluginSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What there is to check. `filled` are the merge tags that a sync fills; `probe` asks an
-    address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why we could not
-    make or write the cache.
+    """What there is to check.
+
+    `sources` are the fields of CiviCRM's contact that each merge tag of `fields` is filled from;
+    `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
+    `count_misfits` tells of an audience, as far as the cache knows, how many values its merge
+    fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp does, and
+    returns the HTTP status. `cache_trouble` is why we could not make or write the cache.
     """
 
     accounts: tuple[AccountToCheck, ...]
     civicrm: CivicrmSide
     place: str
     fields: Mapping[str, str]
-    filled: frozenset[str]
+    group_tags: Mapping[int, str]
+    sources: Mapping[str, Sequence[str]]
+    filled: Mapping[str, frozenset[str]]
     find_problem: FindProblem
+    count_misfits: CountMisfits
     plugins: tuple[PluginSeen, ...]
     left_out: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -227,8 +237,9 @@ def _look_at_audience(
 def _judge_fields(
     check: Check, task: AudienceToCheck, fields: Sequence[MergeField]
 ) -> Iterator[Finding]:
-    yield from judge_merge_fields(task, fields, check.filled)
-    yield from judge_data_fields(task, fields, tuple(check.fields), check.find_problem)
+    yield from judge_merge_fields(task, fields, check.filled[task.list_id])
+    yield from judge_data_fields(task, fields, check.fields, check.find_problem)
+    yield from judge_values(task, check.count_misfits(task.list_id, fields))
 
 
 # --- webhooks -------------------------------------------------------------------------------------
@@ -287,6 +298,7 @@ def _look_at_site(check: Check, report: Report) -> None:
     report.site = {"place": check.place, "contact_id": own_id}
     tasks = [task for account in check.accounts for task in account.audiences]
     group_ids = {task.group_id for task in tasks}.union(*(t.interests.values() for t in tasks))
+    group_ids |= check.group_tags.keys()
     seen = attempt(lambda: site.fetch_snapshot(sorted(group_ids), NO_HISTORY))
     if isinstance(seen, Trouble):
         if seen.kind == "refused":
@@ -296,6 +308,7 @@ def _look_at_site(check: Check, report: Report) -> None:
     report.site["utc_offset_s"] = seen.utc_offset_s
     report.findings += judge_site(check.clock(), seen.now, site.found_url)
     report.findings += _judge_all_groups(tasks, seen.groups, report.interest_names)
+    report.findings += judge_tag_groups(check.group_tags, seen.groups)
     report.findings += _look_closer(check)
 
 
@@ -317,12 +330,13 @@ def _look_closer(check: Check) -> Iterator[Finding]:
         )
     else:
         yield from judge_sight(*sight)
-    if check.fields:
-        unknown = attempt(lambda: check.civicrm.find_unknown_fields(tuple(check.fields.values())))
+    if check.sources:
+        names = sorted({name for sources in check.sources.values() for name in sources})
+        unknown = attempt(lambda: check.civicrm.find_unknown_fields(names))
         if isinstance(unknown, Trouble):
             yield unknown.as_finding("civicrm", "data.fields")
         else:
-            yield from judge_contact_fields(check.fields, unknown)
+            yield from judge_contact_fields(check.sources, unknown)
 
 
 # --- putting right --------------------------------------------------------------------------------

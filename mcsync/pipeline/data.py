@@ -4,12 +4,14 @@ Plugins are asked about the rows concerned before the plan is made; what they wa
 together, compared with what was sent before, and merged into the rows' decisions.
 """
 
+import json
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mcsync.cache.audiences import load_status, save_status
+from mcsync.cache.audiences import LeftOut, load_status, save_status
 from mcsync.cache.contact_data import (
     TAGS,
     FieldState,
@@ -18,7 +20,10 @@ from mcsync.cache.contact_data import (
     find_differing,
     finish_tags,
     forget_entity_tags,
+    kind_of_fields,
+    kind_of_groups,
     load_field_state,
+    load_groups,
     load_labels,
     load_linked_contacts,
     load_tag_state,
@@ -31,10 +36,12 @@ from mcsync.cache.contact_data import (
     save_values,
 )
 from mcsync.cache.data import (
+    FIELDS,
     Sent,
     Wanted,
     begin_data,
     choose_rows,
+    count_long_names,
     drop_wanted,
     keep_metadata,
     load_all_wanted,
@@ -50,6 +57,7 @@ from mcsync.cache.rows import mark_wanted
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ProtocolError
 from mcsync.model import (
+    MERGE_TEXT_BYTES,
     DataAudience,
     DataRow,
     DataUpdate,
@@ -62,6 +70,8 @@ from mcsync.model import (
     Reason,
     TagSnapshot,
 )
+from mcsync.pipeline.findings import count_values
+from mcsync.pipeline.mirror_groups import mirror_groups
 from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.names import stays_in
@@ -71,6 +81,7 @@ log = logging.getLogger("mcsync.data")
 
 _ENTITY_TAG_OVERLAP = 200  # ids are given out before rows are committed
 _CONTACTS_AT_ONCE = 5000  # whose fields are kept in one transaction
+_A_DAY = timedelta(days=1)
 _NEVER_BELOW = 10  # tags on contacts that may all go at once without a suspicion
 
 
@@ -93,6 +104,7 @@ def note_data_synced(run: Run, task: Task) -> None:
 def check_for_data_updates(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
     """Ask all plugins; rows of which something new is wanted are to be judged."""
     begin_data(run.store)
+    _tell_long_names(run, task, merge_fields)
     plugins = run.plugins
     if plugins is None:
         return
@@ -111,12 +123,57 @@ def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) 
     """Ask one plugin about all rows that it chooses, chunk by chunk."""
     rows = load_concerned(run.store, audience.list_id, name)
     choice = plugins.begin(name, audience, rows, Site(run, audience.list_id, name))
+    left_out: Counter[tuple[str, str]] = Counter()
     if choice is not None:
         choose_rows(run.store, audience.list_id, choice.contact_ids)
         for chunk in load_asked(run.store, name):
-            _note_answers(run, name, chunk, plugins.check(name, audience, chunk))
+            updates = plugins.check(name, audience, chunk)
+            _note_answers(run, name, chunk, updates)
+            left_out.update(item for update in updates for item in update.left_out.items())
             run.progress(audience.name, f"rows checked by {name}", len(chunk))
     plugins.finish(name, audience)
+    _tell_left_out(run, audience, name, left_out)
+
+
+def _tell_long_names(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
+    """Warn of names that are not sent, as Mailchimp would cut them."""
+    counts = count_long_names(run.store, task.list_id, MERGE_TEXT_BYTES)
+    tags = {merge_field.tag for merge_field in merge_fields}
+    why = f"longer than {MERGE_TEXT_BYTES} bytes"
+    audience = DataAudience(task.list_id, task.name)
+    _tell_left_out(run, audience, "", {(t, why): n for t, n in counts.items() if t in tags})
+
+
+def _tell_left_out(
+    run: Run, audience: DataAudience, name: str, left_out: Mapping[tuple[str, str], int]
+) -> None:
+    """Warn of values that no merge field takes: by field and reason, and not all day long.
+
+    They are of a plugin, or, where that has no name, of the names.
+
+    The same is told again after a day, or when they are more.
+    """
+    if not left_out:
+        return
+    status = load_status(run.store, audience.list_id)
+    for (tag, why), count in sorted(left_out.items()):
+        what = {"": f"names, {tag}", FIELDS: f"data.fields.{tag}"}.get(
+            name, f"plugin {name}, {tag}"
+        )
+        before = status.left_out.get(f"{what}: {why}")
+        if before and count <= before.count and not is_over(before.told_at, _A_DAY, run.clock()):
+            continue
+        status.left_out[f"{what}: {why}"] = LeftOut(to_text(run.clock()), count)
+        log.warning(
+            "%s: %s: %s left out: %s; what is at Mailchimp stays. Correct the values in CiviCRM,"
+            " or the merge field",
+            audience.name,
+            what,
+            count_values(count),
+            why,
+        )
+    with run.store.atomic():
+        save_status(run.store, audience.list_id, status)
 
 
 def _note_answers(
@@ -240,7 +297,7 @@ class Site:
 
     @property
     def _kind(self) -> str:
-        return f"fields of {self.plugin}"
+        return kind_of_fields(self.plugin)
 
     def fetch_records(
         self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]] = ()
@@ -257,14 +314,52 @@ class Site:
         """The labels of the contacts' tags, sorted."""
         return load_labels(self.run.store, contact_ids)
 
+    def find_unknown_fields(self, fields: Sequence[str]) -> Collection[str]:
+        """Those of these fields that CiviCRM does not show; asked once a run, told once."""
+        wanted = tuple(sorted(set(fields)))
+        if wanted not in self.run.unknown_fields:
+            self.run.unknown_fields[wanted] = self.run.civicrm.find_unknown_fields(wanted)
+        unknown = self.run.unknown_fields[wanted]
+        _tell_unknown(self.run, self.plugin, unknown)
+        return unknown
+
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
         """Mirror these fields of the audience's contacts."""
         _mirror_fields(self.run, self._kind, sorted(fields))
         return find_differing(self.run.store, self.list_id, self._kind, self.plugin, as_what)
 
+    def follow_groups(self, group_ids: Sequence[int], as_what: str) -> Collection[int]:
+        """Mirror who is in these groups."""
+        kind = kind_of_groups(self.plugin)
+        mirror_groups(self.run, kind, group_ids)
+        return find_differing(self.run.store, self.list_id, kind, self.plugin, as_what)
+
+    def load_groups(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[int]]:
+        """Those of these groups that the contacts are in, sorted."""
+        return load_groups(self.run.store, kind_of_groups(self.plugin), contact_ids)
+
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
         """The contacts' fields that are not empty."""
         return load_values(self.run.store, self._kind, contact_ids)
+
+
+def _tell_unknown(run: Run, plugin: str, unknown: Sequence[str]) -> None:
+    """Warn of fields that CiviCRM does not show, each once, until it shows them again."""
+    key = f"unknown fields of {plugin}"
+    told = json.loads(run.store.get_state(key) or "[]")
+    if told == list(unknown):
+        return
+    for name in unknown:
+        if name not in told:
+            log.warning(
+                '%s: CiviCRM shows no field "%s" of contacts; only what is filled from it is left'
+                " as it is. Correct the name; or, if it is a custom field, give the API user's role"
+                ' the permission "access all custom data"',
+                "data.fields" if plugin == FIELDS else f"plugin {plugin}",
+                name,
+            )
+    with run.store.atomic():
+        run.store.set_state(key, json.dumps(list(unknown)))
 
 
 def _is_old(run: Run, compared_at: str) -> bool:

@@ -18,6 +18,7 @@ from mcsync.model import (
     EmailWrite,
     EntityTag,
     GroupContact,
+    GroupSizes,
     GroupStatus,
     HistoryRow,
     Member,
@@ -92,6 +93,14 @@ class DryCivicrm:
     def fetch_merged_to(self, contact_ids: Sequence[int]) -> Mapping[int, int]:
         """As the site tells it."""
         return self.site.fetch_merged_to(contact_ids)
+
+    def fetch_group_sizes(self, group_ids: Sequence[int]) -> GroupSizes:
+        """As the site tells it."""
+        return self.site.fetch_group_sizes(group_ids)
+
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """As the site tells it."""
+        return self.site.find_unknown_fields(fields)
 
     def fetch_tags(self, after_id: int) -> TagSnapshot:
         """As the site tells it."""

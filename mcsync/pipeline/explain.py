@@ -31,6 +31,7 @@ from mcsync.model import (
     Policy,
     Side,
     Statement,
+    show_value,
 )
 from mcsync.pipeline.advice import advise
 from mcsync.pipeline.standing import Watched, tell_reason
@@ -248,7 +249,7 @@ def tell_change(change: MemberChange) -> str:
     if change.new_email is not None:
         told.append(f"change {change.email} to {change.new_email}")
     told += [f"interest {key} {'on' if on else 'off'}" for key, on in change.interests.items()]
-    told += [f"{tag} = {text!r}" for tag, text in change.merge_fields.items()]
+    told += [f"{tag} = {show_value(value)!r}" for tag, value in change.merge_fields.items()]
     told += [f'tag "{tag}" {"on" if on else "off"}' for tag, on in change.tags.items()]
     return ", ".join(told) or f"nothing for {change.email}"
 

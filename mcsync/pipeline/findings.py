@@ -1,7 +1,7 @@
 """What `mcsync check` finds: pure judgements on facts that somebody else has fetched."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,7 +12,9 @@ MAX_SKEW_S = 60  # design §6, "Time"
 # Guess: that these two may not change audiences and webhooks; no recording of a refusal.
 LOW_ROLES = frozenset(("viewer", "author"))
 
-FindProblem = Callable[[str, Mapping[str, MergeField]], str | None]
+_NAME_TAGS = ("FNAME", "LNAME", "NAME")
+
+FindProblem = Callable[[str, str, Mapping[str, MergeField]], str | None]
 
 
 class Severity(StrEnum):
@@ -45,6 +47,7 @@ _WARNINGS = (
     ),
     *("webhook-secret-short", "webhook-no-signature"),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
+    *("values-left-out", "tag-group-gone"),
     "config-warning",
 )
 _NOTES = (
@@ -101,13 +104,16 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class AudienceToCheck:
-    """An audience as the config has it."""
+    """An audience as the config has it; `name_fields` are the merge tags of names, "" for none."""
 
     list_id: str
     name: str
     group_id: int
     interests: Mapping[str, int]
     push_only: frozenset[str] = frozenset()
+    name_fields: Mapping[str, str] = field(
+        default_factory=lambda: dict(zip(("first", "last", "whole"), _NAME_TAGS, strict=True))
+    )
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
@@ -166,21 +172,30 @@ def judge_merge_fields(
     task: AudienceToCheck, fields: Sequence[MergeField], filled: Collection[str]
 ) -> Iterator[Finding]:
     """Can names be synced, and can people be added? `filled` are the tags that mcsync fills."""
-    tags = {field.tag.upper() for field in fields}
-    if not tags & {"FNAME", "LNAME", "NAME"}:
+    tags = {each.tag.upper() for each in fields}
+    names = [tag for tag in task.name_fields.values() if tag]
+    if not tags & set(names):
         yield Finding(
             "names-missing",
             task.name,
-            "the audience has neither FNAME and LNAME nor NAME: names cannot be synced",
-            "add the merge fields FNAME and LNAME to the audience",
+            f"the audience has no merge field {' or '.join(names)}: names cannot be synced",
+            "add the merge fields FNAME and LNAME to the audience, or name its own in nameFields",
             task.list_id,
         )
-    for field in fields:
-        if field.is_required and field.tag.upper() not in filled:
+    for tag in sorted(set(names) - tags - set(_NAME_TAGS)) if tags & set(names) else ():
+        yield Finding(
+            "names-missing",
+            task.name,
+            f"the audience has no merge field {tag}, which nameFields has for a name",
+            f"correct lists.{task.list_id}.nameFields, or add the merge field to the audience",
+            task.list_id,
+        )
+    for each in fields:
+        if each.is_required and each.tag.upper() not in filled:
             yield Finding(
                 "required-field",
                 task.name,
-                f"the merge field {field.tag} is required and mcsync does not fill it:"
+                f"the merge field {each.tag} is required and mcsync does not fill it:"
                 " Mailchimp would refuse to add anybody",
                 "make it optional, or fill it by data.sync and data.fields",
                 task.list_id,
@@ -203,13 +218,13 @@ def judge_interests(task: AudienceToCheck, found: Mapping[str, str]) -> Iterator
 def judge_data_fields(
     task: AudienceToCheck,
     fields: Sequence[MergeField],
-    tags: Collection[str],
+    sources: Mapping[str, str],
     find_problem: FindProblem,
 ) -> Iterator[Finding]:
-    """Can the merge fields of `data.fields` be filled in this audience?"""
+    """Can the merge fields of `data.fields`, tag to field, be filled in this audience?"""
     known = {field.tag.upper(): field for field in fields}
-    for tag in tags:
-        problem = find_problem(tag.upper(), known)
+    for tag, source in sources.items():
+        problem = find_problem(tag.upper(), source, known)
         if problem is not None:
             yield Finding(
                 "merge-field-unusable",
@@ -218,6 +233,24 @@ def judge_data_fields(
                 "add the merge field to the audience, or take it out of data.fields",
                 task.list_id,
             )
+
+
+def judge_values(task: AudienceToCheck, counts: Mapping[tuple[str, str], int]) -> Iterator[Finding]:
+    """Which values would merge fields not take? `counts`: how many, by merge tag and reason."""
+    for (tag, why), number in sorted(counts.items()):
+        yield Finding(
+            "values-left-out",
+            f"{task.name}, {tag}",
+            f"data.fields.{tag}: {count_values(number)} left out: {why}",
+            "correct them in CiviCRM, or the merge field at Mailchimp; until then the value there"
+            " stays as it is",
+            task.list_id,
+        )
+
+
+def count_values(number: int) -> str:
+    """A number of values, with its verb."""
+    return f"{number:,} {'value is' if number == 1 else 'values are'}"
 
 
 # --- CiviCRM --------------------------------------------------------------------------------------
@@ -307,6 +340,23 @@ def _say_group(group: Group) -> str:
     return f'group {group.group_id}, "{group.title}",'
 
 
+def judge_tag_groups(
+    group_tags: Mapping[int, str], groups: Mapping[int, Group]
+) -> Iterator[Finding]:
+    """Are the groups of `data.groupTags` there?"""
+    for group_id in group_tags:
+        group = groups.get(group_id)
+        if group is None or not group.is_active:
+            yield Finding(
+                "tag-group-gone",
+                f"data.groupTags.{group_id}",
+                f"CiviCRM has no group {group_id}"
+                if group is None
+                else f"{_say_group(group)} is disabled",
+                "correct it, or take it out; until then the tag stays with whoever has it",
+            )
+
+
 def judge_site(now: datetime, theirs: datetime, found_url: str | None) -> Iterator[Finding]:
     """Do the clocks agree, and is the site where the config says? `theirs` is the site's now."""
     yield from _judge_clock("clock-civicrm", "CiviCRM", "CiviCRM", theirs, now)
@@ -337,15 +387,20 @@ def judge_sight(has_seen_trash: bool, missing: Collection[str]) -> Iterator[Find
         )
 
 
-def judge_contact_fields(fields: Mapping[str, str], unknown: Collection[str]) -> Iterator[Finding]:
-    """Are the contact's fields there? `fields` is `data.fields`, tag to field."""
-    for tag, field in fields.items():
-        if field in unknown:
+def judge_contact_fields(
+    sources: Mapping[str, Sequence[str]], unknown: Collection[str]
+) -> Iterator[Finding]:
+    """Are the contact's fields there? `sources`: those that each merge tag is filled from."""
+    for tag, names in sources.items():
+        missing = [name for name in names if name in unknown]
+        if missing:
             yield Finding(
                 "civicrm-field-unknown",
                 f"data.fields.{tag}",
-                f"CiviCRM's contact has no field {field}, or our user may not see it",
-                "look the name up in CiviCRM under Support > Developer > API Explorer v4",
+                f"CiviCRM's contact has no field {' and '.join(missing)},"
+                " or our user may not see it",
+                "look the name up in CiviCRM under Support > Developer > API Explorer v4; for a"
+                ' custom field the API user\'s role needs the permission "access all custom data"',
             )
 
 

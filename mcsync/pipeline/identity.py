@@ -112,7 +112,9 @@ def make_fingerprint(policy: Policy) -> str:
             policy.removes_by_archiving,
             policy.deleted_contacts,
             policy.pushes_email_changes,
-            policy.confirms_new,
+            # Only where they are wanted: the caches of before knew of none.
+            *(["confirmNew"] if policy.confirms_new else ()),
+            *([sorted(policy.name_fields.items())] if policy.name_fields else ()),
         )
     ).decode()
 

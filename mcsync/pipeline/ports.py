@@ -23,6 +23,7 @@ from mcsync.model import (
     EmailWrite,
     EntityTag,
     GroupContact,
+    GroupSizes,
     GroupStatus,
     HistoryRow,
     Member,
@@ -190,10 +191,6 @@ class CivicrmSetupPort(Protocol):
         """All groups by title; RemoteRefused when we may not look, or not see everybody."""
         ...
 
-    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
-        """Those of these APIv4 fields of Contact, implicit joins included, that do not exist."""
-        ...
-
 
 class CivicrmPort(Protocol):
     """One CiviCRM site."""
@@ -247,6 +244,16 @@ class CivicrmPort(Protocol):
         self, after_id: int, tag_ids: Sequence[int] | None
     ) -> Iterator[tuple[EntityTag, ...]]:
         """Which contacts have which tags, by id above `after_id`; only these tags, or all."""
+        ...
+
+    def fetch_group_sizes(self, group_ids: Sequence[int]) -> GroupSizes:
+        """These groups, as far as they exist, and what tells whether anybody came or went."""
+        ...
+
+    def find_unknown_fields(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """Those of these APIv4 fields of Contact, implicit joins included, that it does not
+        show: they do not exist, or a permission is missing.
+        """
         ...
 
     def fetch_contact_fields(

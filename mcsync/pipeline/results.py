@@ -36,6 +36,7 @@ from mcsync.model import (
     Side,
     SyncStatus,
     email_key,
+    show_value,
 )
 from mcsync.pipeline.run import Run, Task, count_of
 from mcsync.reconcile.names import NAME_TAGS
@@ -116,7 +117,8 @@ def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Writt
     if update.change.new_email is not None:
         before = {**before, "email": update.change.email}
         values["email"] = update.change.new_email
-    values |= {k: v for k, v in update.change.merge_fields.items() if k not in NAME_TAGS}
+    fields = update.change.merge_fields
+    values |= {k: show_value(v) for k, v in fields.items() if k not in NAME_TAGS}
     values |= {f"tag {name}": is_on for name, is_on in update.change.tags.items()}
     return [
         Change(

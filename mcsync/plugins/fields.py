@@ -1,22 +1,35 @@
 """Fields: merge fields filled from fields of the contact, as the config maps them.
 
-The value is written as the merge field's type wants it. An empty one takes back what was sent
-before; what the member gave themselves is never overwritten with nothing.
+The value is fitted to the merge field; what does not fit is not sent, and what was sent before
+stays. An empty one takes back what was sent before; what the member gave themselves is never
+overwritten with nothing.
 """
 
 import json
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 
-from mcsync.model import DataAudience, DataRow, DataSite, DataUpdate, MergeField
+from mcsync.model import DataAudience, DataRow, DataSite, DataUpdate, MergeField, MergeValue
+from mcsync.plugins.fitting import Fit, Misfit, fit
 from mcsync.plugins.hookspec import hookimpl
 
 log = logging.getLogger("mcsync.plugins")
 
-_MOST_BYTES = 255  # Mailchimp refuses longer texts
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+Values = Mapping[str, object]
+
+ADDRESSES = ("address_primary", "address_billing")  # joins of Contact that lead to an address
+# Mailchimp's parts of an address, and the field of CiviCRM's that each is. State and country as
+# their abbreviations: Mailchimp's country is an ISO code.
+_PARTS = {
+    "addr1": "street_address",
+    "addr2": "supplemental_address_1",
+    "city": "city",
+    "state": "state_province_id:abbr",
+    "zip": "postal_code",
+    "country": "country_id:abbr",
+}
 
 
 class Fields:
@@ -33,12 +46,18 @@ class Fields:
     def pre(self, audience: DataAudience, site: DataSite) -> Collection[int]:
         """Bring the mirror of the fields up to date, as far as the audience takes them."""
         self._site = site
-        self._usable = self._find_usable(audience)
-        formats = [(tag, self._fields[tag], f.type) for tag, f in sorted(self._usable.items())]
-        self._as = json.dumps(formats)
+        unknown = site.find_unknown_fields(name_sources(self._fields.values()))
+        self._usable = {
+            tag: merge_field
+            for tag, merge_field in self._find_usable(audience).items()
+            if not set(name_sources([self._fields[tag]])) & set(unknown)
+        }
+        formats = [(tag, self._fields[tag], *_form(f)) for tag, f in sorted(self._usable.items())]
+        self._as = sha256(json.dumps(formats).encode()).hexdigest()[:16]
         if not self._usable:
             return ()
-        return site.follow_fields(sorted(set(self._fields.values())), self._as)
+        known = set(name_sources(self._fields.values())) - set(unknown)
+        return site.follow_fields(sorted(known), self._as)
 
     @hookimpl
     def check_chunk(self, rows: Sequence[DataRow]) -> Iterator[DataUpdate]:
@@ -53,105 +72,118 @@ class Fields:
                 if update is not None:
                     yield update
 
-    def _compare(self, row: DataRow, values: Mapping[str, object]) -> DataUpdate | None:
-        kept = row.metadata.get("sent")
-        sent = kept if isinstance(kept, dict) else {}
-        wanted = {
-            tag: format_value(values.get(self._fields[tag]), merge_field)
-            for tag, merge_field in self._usable.items()
+    def _compare(self, row: DataRow, values: Values) -> DataUpdate | None:
+        """The update of a row; what is left out is told once, as long as it is left out."""
+        sent = _read_kept(row, "sent")
+        fits = fit_values(self._fields, self._usable, values)
+        wanted = {tag: each.value for tag, each in fits.items() if each.misfit is None}
+        misfits = {
+            tag: each.misfit.value
+            for tag, each in fits.items()
+            if each.misfit is not None and (each.misfit is not Misfit.REQUIRED or tag in sent)
         }
-        changed = {tag: text for tag, text in wanted.items() if text != sent.get(tag, "")}
+        changed = {tag: value for tag, value in wanted.items() if value != sent.get(tag, "")}
+        stays = {tag: v for tag, v in sent.items() if tag in self._fields and tag not in wanted}
         told: dict[str, object] = {
             "seen": dict(values),
             "as": self._as,
-            "sent": {tag: text for tag, text in wanted.items() if text},
+            "sent": {**stays, **{tag: value for tag, value in wanted.items() if value}},
         }
+        if misfits:
+            told["left_out"] = misfits
         metadata = told if values else {}
         if not changed and metadata == row.metadata:
             return None
-        return DataUpdate(row.row_id, merge_fields=changed, metadata=metadata)
+        before = _read_kept(row, "left_out")
+        news = {tag: why for tag, why in misfits.items() if before.get(tag) != why}
+        return DataUpdate(row.row_id, merge_fields=changed, metadata=metadata, left_out=news)
 
     def _find_usable(self, audience: DataAudience) -> dict[str, MergeField]:
-        known = {merge_field.tag.upper(): merge_field for merge_field in audience.merge_fields}
-        usable = {}
-        for tag in self._fields:
-            problem = find_problem(tag, known)
-            if problem is None:
-                usable[tag] = known[tag]
-            elif (audience.list_id, tag) not in self._warned:
+        usable, problems = find_usable(self._fields, audience.merge_fields)
+        for tag, problem in problems.items():
+            if (audience.list_id, tag) not in self._warned:
                 self._warned.add((audience.list_id, tag))
                 log.warning("%s: data.fields.%s is skipped: %s", audience.name, tag, problem)
         return usable
 
 
-def find_problem(tag: str, known: Mapping[str, MergeField]) -> str | None:
+def _form(merge_field: MergeField) -> tuple[object, ...]:
+    """All of a merge field that decides how a value is sent, or whether it fits."""
+    return (
+        merge_field.type,
+        merge_field.choices,
+        merge_field.phone_format,
+        merge_field.is_required,
+    )
+
+
+def _read_kept(row: DataRow, name: str) -> dict[str, MergeValue]:
+    kept = row.metadata.get(name)
+    return kept if isinstance(kept, dict) else {}
+
+
+# --- what is mapped to what -----------------------------------------------------------------------
+
+
+def find_usable(
+    fields: Mapping[str, str], merge_fields: Iterable[MergeField]
+) -> tuple[dict[str, MergeField], dict[str, str]]:
+    """Which of the mapped merge fields can be filled, and why the others cannot; by tag."""
+    known = {merge_field.tag.upper(): merge_field for merge_field in merge_fields}
+    tags = {tag.upper(): name for tag, name in fields.items()}
+    found = {tag: find_problem(tag, name, known) for tag, name in tags.items()}
+    usable = {tag: known[tag] for tag, problem in found.items() if problem is None}
+    return usable, {tag: problem for tag, problem in found.items() if problem is not None}
+
+
+def find_problem(tag: str, source: str, known: Mapping[str, MergeField]) -> str | None:
     """Why a merge field cannot be filled, or None; `known` are the audience's, by tag."""
     if tag not in known:
         return "the audience has no such merge field"
-    if known[tag].type == "address":
-        return "merge fields of the type address are not supported"
+    is_address = known[tag].type == "address"
+    if is_address and source not in ADDRESSES:
+        return f"an address is filled as a whole, from {' or '.join(ADDRESSES)}"
+    if not is_address and source in ADDRESSES:
+        return f"{source} is a whole address, and the merge field is of the type {known[tag].type}"
     return None
 
 
-# --- formats --------------------------------------------------------------------------------------
+def name_sources(sources: Iterable[str]) -> list[str]:
+    """The APIv4 fields of Contact to be read, in order; an address is read by its parts."""
+    return sorted({name for source in sources for name in _name_parts(source).values()})
 
 
-def format_value(value: object, merge_field: MergeField) -> str:
-    """A value as a merge field of this type takes it; empty for none, or one that does not fit."""
-    text = _to_text(value)
-    return _FORMATS.get(merge_field.type, _cut)(text) if text else ""
+def _name_parts(source: str) -> dict[str, str]:
+    if source not in ADDRESSES:
+        return {"": source}
+    return {part: f"{source}.{name}" for part, name in _PARTS.items()}
 
 
-def _to_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list):
-        return ", ".join(_to_text(item) for item in value)
-    return str(value).strip()
+# --- what is sent ---------------------------------------------------------------------------------
 
 
-def _cut(text: str) -> str:
-    return text.encode()[:_MOST_BYTES].decode(errors="ignore")
+def fit_values(
+    fields: Mapping[str, str], usable: Mapping[str, MergeField], values: Values
+) -> dict[str, Fit]:
+    """What a contact's values are as these merge fields take them."""
+    return {tag: fit(_find_value(fields[tag], values), each) for tag, each in usable.items()}
 
 
-def _date(text: str) -> str:
-    found = _DATE.match(text)
-    try:
-        return date(*map(int, found.groups())).isoformat() if found else ""
-    except ValueError:
-        return ""
+def _find_value(source: str, values: Values) -> object:
+    if source not in ADDRESSES:
+        return values.get(source)
+    return {part: values[name] for part, name in _name_parts(source).items() if name in values}
 
 
-def _birthday(text: str) -> str:
-    day = _date(text)
-    return f"{day[5:7]}/{day[8:10]}" if day else ""
-
-
-def _number(text: str) -> str:
-    try:
-        float(text)
-    except ValueError:
-        return ""
-    return text if re.fullmatch(r"[+-]?\d*\.?\d+", text) else ""
-
-
-def _zip(text: str) -> str:
-    return text if re.fullmatch(r"\d{5}(-\d{4})?", text) else ""
-
-
-def _url(text: str) -> str:
-    return text if re.fullmatch(r"https?://\S+", text) else ""
-
-
-_FORMATS: Mapping[str, Callable[[str], str]] = {
-    "date": _date,
-    "birthday": _birthday,
-    "number": _number,
-    "zip": _zip,
-    "url": _url,
-    "imageurl": _url,
-}
+def count_misfits(
+    fields: Mapping[str, str], merge_fields: Iterable[MergeField], contacts: Iterable[Values]
+) -> Counter[tuple[str, str]]:
+    """How many of these contacts have a value that is left out, by merge tag and reason."""
+    usable, _ = find_usable(fields, merge_fields)
+    mapped = {tag.upper(): name for tag, name in fields.items()}
+    return Counter(
+        (tag, each.misfit.value)
+        for values in contacts
+        for tag, each in fit_values(mapped, usable, values).items()
+        if each.misfit is not None
+    )

@@ -8,14 +8,25 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 import pluggy
 
-from mcsync.model import DataAudience, DataChoice, DataRow, DataSite, DataUpdate
+from mcsync.model import (
+    DataAudience,
+    DataChoice,
+    DataRow,
+    DataSite,
+    DataUpdate,
+    MergeField,
+    MergeValue,
+)
 from mcsync.plugins.fields import Fields
+from mcsync.plugins.fitting import fit
+from mcsync.plugins.groups import GroupTags
 from mcsync.plugins.hookspec import ENTRY_POINTS, PROJECT, DataSync
 from mcsync.plugins.tags import Tags
 
@@ -120,9 +131,10 @@ class DataPlugins:
 
         updates = []
         row_ids = {row.row_id for row in rows}
+        known = {merge_field.tag.upper(): merge_field for merge_field in audience.merge_fields}
         for answer in self._guarded(name, "check_chunk", audience, call) or ():
             try:
-                updates.append(read_update(answer, row_ids))
+                updates.append(fit_update(read_update(answer, row_ids), known))
             except RefusedUpdate as error:
                 self._tell(name, audience, f"gave {error}; such updates are left out")
         return updates
@@ -190,6 +202,7 @@ def read_update(answer: object, row_ids: Collection[int]) -> DataUpdate:
         merge_fields=fields,
         tags={name.strip(): is_on for name, is_on in answer.tags.items()},
         metadata=answer.metadata,
+        left_out={str(tag).upper(): str(why) for tag, why in answer.left_out.items()},
     )
 
 
@@ -211,27 +224,55 @@ def _read_tag(tag: object) -> str:
     return tag.upper()
 
 
-def _read_value(tag: object, value: object) -> str:
+def _read_value(tag: object, value: object) -> MergeValue:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
+        return {str(part): text for part, text in value.items()}  # an address
     if not isinstance(value, str):
         raise RefusedUpdate(f"{type(value).__name__} as the value of {tag}, where text was due")
     return value
+
+
+def fit_update(update: DataUpdate, known: Mapping[str, MergeField]) -> DataUpdate:
+    """The update with values as the merge fields take them; what does not fit is left out.
+
+    `known` are the audience's merge fields by tag. A plugin that believes that something was
+    sent would not ask for it again, so of an update that lacks something nothing is kept.
+    """
+    fits = {tag: fit(v, known[tag]) for tag, v in update.merge_fields.items() if tag in known}
+    misfits = {tag: each.misfit.value for tag, each in fits.items() if each.misfit is not None}
+    fitted = {
+        tag: fits[tag].value if tag in fits else value
+        for tag, value in update.merge_fields.items()
+        if tag not in misfits
+    }
+    return replace(
+        update,
+        merge_fields=fitted,
+        metadata=None if misfits else update.metadata,
+        left_out={**update.left_out, **misfits},
+    )
 
 
 # --- finding them -------------------------------------------------------------------------------
 
 
 def load_plugins(
-    fields: Mapping[str, str], modules: Sequence[str], slow_call_s: float = SLOW_CALL_S
+    fields: Mapping[str, str],
+    modules: Sequence[str],
+    slow_call_s: float = SLOW_CALL_S,
+    group_tags: Mapping[int, str] = MappingProxyType({}),
 ) -> DataPlugins:
     """The built-in plugins, then those of entry points by name, then the config's modules."""
     from mcsync import __version__
 
     plugins = DataPlugins(slow_call_s)
     plugins.register(Tags(), "tags", __version__, "built in")
+    if group_tags:
+        plugins.register(GroupTags(group_tags), "groups", __version__, "built in")
     if fields:
         plugins.register(Fields(fields), "fields", __version__, "built in")
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):

@@ -1,7 +1,9 @@
 """Names: how Mailchimp's merge fields and CiviCRM's two names become each other.
 
 Later word per field, CiviCRM on a tie; a blank says nothing, so it never overwrites and is
-always filled. Audiences with a single NAME field know only both names joined.
+always filled. Audiences with a single NAME field know only both names joined. What CiviCRM has cut
+to the width of its column is no word of its own. An organisation or household gives its display
+name to Mailchimp, and takes none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +22,12 @@ from mcsync.model import (
     Reason,
     RowView,
     Statement,
+    fits_merge_text,
 )
 
 _TAGS = {"first_name": "FNAME", "last_name": "LNAME"}
+
+_CIVICRM_WIDTH = 64  # characters of first_name and last_name
 
 NAME_TAGS = (*_TAGS.values(), "NAME")
 
@@ -32,6 +37,11 @@ Said = Statement[str]
 def join_names(first: str, last: str) -> str:
     """Both names as one, as a NAME field has them."""
     return f"{first} {last}".strip()
+
+
+def cut_as_civicrm(name: str) -> str:
+    """What CiviCRM keeps of a name: it cuts what its column cannot hold (facts, "Seen later")."""
+    return name if len(name) <= _CIVICRM_WIDTH else f"{name[: _CIVICRM_WIDTH - 3]}..."
 
 
 def add_names(decision: Decision, person: Person, policy: Policy) -> Decision:
@@ -51,6 +61,8 @@ def _add_names_of(
     staying = [row for row in rows if stays_in(row, planned.get(row.row_id))]
     if not staying:
         return decision
+    if not contact.contact.is_person:
+        return _add_display_name(decision, staying, contact, policy)
     members = [row.member for row in staying if row.member is not None]
     first, last = _agree_names(members, contact, policy)
     write = _write_contact(contact, first, last, policy)
@@ -95,7 +107,8 @@ def _agree_names(
 
 def _agree_name(members: Sequence[Said], contact: Said) -> Said | None:
     said = [statement for statement in members if statement.value]
-    if contact.value:
+    is_cut = any(contact.value == cut_as_civicrm(each.value) != each.value for each in said)
+    if contact.value and not is_cut:
         said.insert(0, contact)  # the first of equals is the latest: CiviCRM on a tie
     return max(said, key=lambda statement: statement.at, default=None)
 
@@ -119,7 +132,7 @@ def _agree_joined(
         said_at = max(member.first_name_at, member.last_name_at)
         if not theirs or theirs == ours:
             continue
-        if not ours or said_at > at:
+        if join_names(*map(cut_as_civicrm, names)) == ours or not ours or said_at > at:
             (first, last), at = names, said_at
         elif not (first and last):
             first, last = _fill_blank(first, last, theirs, names)
@@ -156,7 +169,9 @@ def _write_contact(
 
 
 def _new_value(now: str, said: Said | None) -> str | None:
-    return said.value if said is not None and said.value != now else None
+    """What to write, as CiviCRM will keep it, so that we know it again."""
+    kept = now if said is None else cut_as_civicrm(said.value)
+    return kept if kept != now else None
 
 
 def _differing(
@@ -178,7 +193,35 @@ def _differing(
         if tag in policy.name_tags and statement and statement.value != now[name]:
             fields[tag] = statement.value
     caused_at = {name: statement.at for name, statement in said.items() if statement}
-    return fields, caused_at
+    return {tag: name for tag, name in fields.items() if fits_merge_text(name)}, caused_at
+
+
+def _add_display_name(
+    decision: Decision, rows: Sequence[RowView], contact: ContactView, policy: Policy
+) -> Decision:
+    """The decision with the display name of a contact that is no person.
+
+    It goes into NAME, or into FNAME where there is no NAME, but not beside or over the name that
+    somebody there has given later, or as their own.
+    """
+    name, at = contact.contact.first_name, contact.first_name_at
+    tag = "NAME" if "NAME" in policy.name_tags else "FNAME"
+    if not name or tag not in policy.name_tags or not fits_merge_text(name):
+        return decision
+    for row in rows:
+        if row.member is None or _takes_display_name(row.member, name, at, policy):
+            caused_at = dict.fromkeys(_TAGS if tag == "NAME" else ("first_name",), at)
+            decision = _with_fields(decision, row, contact, {tag: name}, caused_at)
+    return decision
+
+
+def _takes_display_name(member: MemberView, name: str, at: datetime, policy: Policy) -> bool:
+    now = join_names(member.first_name, member.last_name)
+    if not now or now == name:
+        return not now
+    is_later = max(member.first_name_at, member.last_name_at) > at
+    has_own = bool(member.last_name) or "NAME" in policy.name_tags
+    return not is_later and (_has_single_name(policy) or not has_own)
 
 
 def _with_fields(

@@ -14,6 +14,7 @@ from typing import TypeVar
 from mcsync.model import (
     Decision,
     MemberChange,
+    MergeValue,
     Person,
     PlannedChange,
     Refused,
@@ -44,7 +45,7 @@ def find_prints(change: MemberChange, tags: Mapping[str, bool]) -> dict[str, str
 
     Whenever that is wished, it is the same wish as long as it is the same value.
     """
-    values = {_field(tag): value for tag, value in change.merge_fields.items()}
+    values = {_field(tag): str(value) for tag, value in change.merge_fields.items()}
     values |= {_tag(name): str(is_on) for name, is_on in tags.items()}
     if change.new_email is not None:
         values[_EMAIL] = email_key(change.new_email)
@@ -52,11 +53,13 @@ def find_prints(change: MemberChange, tags: Mapping[str, bool]) -> dict[str, str
 
 
 def without_prints(
-    merge_fields: Mapping[str, str], tags: Mapping[str, bool], prints: Container[tuple[str, str]]
-) -> tuple[dict[str, str], dict[str, bool]]:
+    merge_fields: Mapping[str, MergeValue],
+    tags: Mapping[str, bool],
+    prints: Container[tuple[str, str]],
+) -> tuple[dict[str, MergeValue], dict[str, bool]]:
     """Data without those that have one of these fingerprints, given as (part, fingerprint)."""
     return (
-        {k: v for k, v in merge_fields.items() if (_field(k), _print(v)) not in prints},
+        {k: v for k, v in merge_fields.items() if (_field(k), _print(str(v))) not in prints},
         {k: v for k, v in tags.items() if (_tag(k), _print(str(v))) not in prints},
     )
 

@@ -266,6 +266,20 @@ def test_merge_fields(set_up: Desk) -> None:
     assert set_up.check().code == 0
 
 
+def test_a_field_of_names_that_is_not_there(set_up: Desk) -> None:
+    lists = set_up.town.lists[LIST]
+    set_up.office.write_config(lists={LIST: {**lists, "nameFields": {"first": "VORNAM"}}})
+    (found,) = [f for f in set_up.check("--json").document["findings"] if "name" in f["code"]]
+    assert found["message"] == (
+        "the audience has no merge field VORNAM, which nameFields has for a name"
+    )
+    set_up.town.mailchimp.add_merge_field(LIST, "VORNAM", "Vorname", required=True)
+    set_up.office.write_config(
+        lists={LIST: {**lists, "nameFields": {"first": "VORNAM"}}}, data={"sync": True}
+    )
+    assert set_up.codes() == []
+
+
 def test_an_interest_that_is_gone(set_up: Desk) -> None:
     town = set_up.town
     lists = {LIST: {**town.lists[LIST], "interests": {"zzzzzzzzzz": INTEREST_GROUP}}}
@@ -361,6 +375,29 @@ def test_fields_of_the_data_step(set_up: Desk) -> None:
     assert found["merge-field-unusable"]["where"] == "Main audience, JOB"
     assert found["civicrm-field-unknown"]["where"] == "data.fields.JOB"
     assert len(found) == 3  # and the trash
+
+
+def test_a_custom_field_without_its_permission_is_told_with_it_e6(set_up: Desk) -> None:
+    fields = {"REGION": "Newsletter.Region", "PLACE": "address_primary.city"}
+    for tag in fields:
+        set_up.town.mailchimp.add_merge_field(LIST, tag, tag.title(), "text")
+    set_up.town.civicrm.add_custom_field("Newsletter.Region")
+    set_up.office.write_config(data={"sync": True, "fields": fields})
+    found = {f["code"]: f for f in set_up.check("--json").document["findings"]}
+    assert found["civicrm-field-unknown"]["where"] == "data.fields.REGION"
+    assert '"access all custom data"' in found["civicrm-field-unknown"]["hint"]
+    set_up.town.civicrm.grant("access all custom data")
+    assert set_up.codes() == []
+
+
+def test_groups_that_become_tags(set_up: Desk) -> None:
+    set_up.town.civicrm.add_group("Board", 31)
+    set_up.office.write_config(data={"sync": True, "groupTags": {"31": "Board", "32": "Nobody"}})
+    found = set_up.check("--json").document["findings"]
+    gone = [f for f in found if f["code"] == "tag-group-gone"]
+    assert [f["where"] for f in gone] == ["data.groupTags.32"]
+    set_up.town.civicrm.disable_group(31)
+    assert set_up.codes() == ["tag-group-gone", "tag-group-gone"]
 
 
 def test_plugins_are_listed_with_version_and_origin(

@@ -81,7 +81,7 @@ def test_every_config_key_has_a_row():
     wanted |= {f"civicrm.{key}" for key in config.CIVICRM_VARIABLES}
     branches = {"civicrm", "safety", "lists", "accounts", "data"}
     wanted |= set(config._TOP_KEYS) - branches
-    wanted |= {"data.sync", "data.everyHours", "data.fields"}
+    wanted |= {"data.sync", "data.everyHours", "data.fields", "data.groupTags"}
     wanted |= {"accounts.KEY.apiKey", "accounts.KEY.apiUrl"}
     assert sorted(wanted - told) == []
 

@@ -352,6 +352,73 @@ def test_a_field_that_civicrm_has_no_more_takes_nothing_back(
     assert 'CiviCRM shows no field "jobtitle" of contacts' in caplog.text
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    caplog.clear()
+    return found
+
+
+def test_a_wrong_path_costs_that_field_alone_and_is_told_once_c4(
+    data: Bedrock, caplog: pytest.LogCaptureFixture
+):
+    for tag in ("JOB", "PET"):
+        data.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    map_fields(data, JOB="job_title", PET="no_such.thing")
+    fred = data.add_both("fred@example.org")
+    data.town.civicrm.update_contact(fred, job_title="Crane operator")
+    data.sync_until_quiet()
+    assert field_of(data, "fred@example.org", "JOB") == "Crane operator"
+    [told] = warnings(caplog)
+    assert told.startswith('data.fields: CiviCRM shows no field "no_such.thing" of contacts')
+    data.pass_time(hours=25)
+    data.town.civicrm.update_contact(fred, job_title="Manager")
+    data.sync_until_quiet()
+    assert field_of(data, "fred@example.org", "JOB") == "Manager"
+    assert warnings(caplog) == []
+
+
+def test_a_custom_field_without_its_permission_costs_that_field_alone_e6(
+    data: Bedrock, caplog: pytest.LogCaptureFixture
+):
+    for tag in ("JOB", "REGION"):
+        data.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    map_fields(data, JOB="job_title", REGION="Newsletter.Region")
+    data.town.civicrm.add_custom_field("Newsletter.Region")
+    fred = data.add_both("fred@example.org")
+    data.town.civicrm.update_contact(fred, job_title="Miner", **{"Newsletter.Region": "North"})
+    data.sync_until_quiet()
+    assert field_of(data, "fred@example.org", "JOB") == "Miner"
+    assert field_of(data, "fred@example.org", "REGION") == ""
+    assert '"access all custom data"' in warnings(caplog)[0]
+    data.town.civicrm.grant("access all custom data")
+    data.sync_until_quiet()
+    assert field_of(data, "fred@example.org", "REGION") == "North"
+
+
+def test_a_permission_that_is_taken_away_takes_nothing_back_e6(data: Bedrock):
+    for tag in ("JOB", "REGION"):
+        data.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    map_fields(data, JOB="job_title", REGION="Newsletter.Region")
+    data.town.civicrm.add_custom_field("Newsletter.Region")
+    data.town.civicrm.grant("access all custom data")
+    fred = data.add_both("fred@example.org")
+    data.town.civicrm.update_contact(fred, **{"Newsletter.Region": "North"})
+    data.sync_until_quiet()
+    data.town.civicrm.revoke("access all custom data")
+    for title in ("Miner", "Manager"):
+        data.pass_time(hours=25)
+        data.town.civicrm.update_contact(fred, job_title=title)
+        data.sync_until_quiet()
+        assert field_of(data, "fred@example.org", "JOB") == title
+        assert field_of(data, "fred@example.org", "REGION") == "North"
+    data.town.civicrm.grant("access all custom data")
+    assert data.sync() == 0
+    data.pass_time(minutes=5)
+    data.town.civicrm.update_contact(fred, **{"Newsletter.Region": ""})
+    data.sync_until_quiet()
+    assert field_of(data, "fred@example.org", "REGION") == ""
+
+
 # --- everything together ------------------------------------------------------------------------
 
 

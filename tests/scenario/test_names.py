@@ -1,7 +1,11 @@
 """Names both ways, as in the older extension's tables, with data on."""
 
+import logging
+
 import pytest
 
+from mcsync.pipeline.name_fields import NamedFields
+from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.aftermath import assert_at_peace
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 
@@ -250,3 +254,218 @@ def test_three_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(named: Bedro
     assert name_field(named) == "Wilma Flintstone"
     assert first_name_at_mailchimp(named, "wilma@example.org") == "Wilma"
     assert_at_peace(named)
+
+
+# --- what CiviCRM cuts ----------------------------------------------------------------------------
+
+LONG = "Uvuvwevwevwe Onyetenyevwe Ugwemuhwem Osas Featherstonehaugh-Cholmondeley"
+CUT = LONG[:61] + "..."
+
+
+def fields_of(bedrock: Bedrock, email: str) -> object:
+    member = bedrock.town.mailchimp.member(LIST, email)
+    assert member is not None
+    return member["merge_fields"]
+
+
+@pytest.mark.parametrize("hours", [1, 25], ids=["plain run", "daily compare"])
+def test_a_name_that_civicrm_cuts_stays_whole_at_mailchimp_c2(named: Bedrock, hours: int):
+    wilma = named.add_both("wilma@example.org")
+    named.sync_until_quiet()
+    named.pass_time(hours=1)
+    named.town.mailchimp.edit_profile(LIST, "wilma@example.org", last_name=LONG)
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert names_of(named, wilma) == ("Wilma", CUT)
+    named.pass_time(hours=hours)
+    named.town.civicrm.update_contact(wilma, job_title="Reporter")
+    named.pass_time(minutes=1)
+    assert named.sync() == 0
+    assert fields_of(named, "wilma@example.org") == {"FNAME": "Wilma", "LNAME": LONG}
+    assert_at_peace(named)
+
+
+@pytest.mark.parametrize("has_one_field", [False, True], ids=["two fields", "NAME"])
+def test_a_new_contact_whose_name_is_cut_renames_nobody_c2(named: Bedrock, has_one_field: bool):
+    if has_one_field:
+        single_name(named)
+        given = {"NAME": f"Wilma {LONG}"}
+    else:
+        given = {"FNAME": "Wilma", "LNAME": LONG}
+    named.add_member("wilma@example.org", merge_fields=given)
+    named.sync_until_quiet()
+    [wilma] = named.town.civicrm.contacts_by_email("wilma@example.org")
+    assert names_of(named, wilma.id) == ("Wilma", CUT)
+    named.pass_time(hours=25)
+    named.sync_until_quiet()
+    assert fields_of(named, "wilma@example.org") == given
+    assert_at_peace(named)
+
+
+def test_a_name_that_is_given_in_civicrm_after_a_cut_one_goes_to_mailchimp_c2(named: Bedrock):
+    named.add_member("wilma@example.org", merge_fields={"FNAME": "Wilma", "LNAME": LONG})
+    named.sync_until_quiet()
+    [wilma] = named.town.civicrm.contacts_by_email("wilma@example.org")
+    named.pass_time(hours=1)
+    named.town.civicrm.update_contact(wilma.id, last_name="Slate")
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert fields_of(named, "wilma@example.org") == {"FNAME": "Wilma", "LNAME": "Slate"}
+    assert_at_peace(named)
+
+
+def test_a_name_that_mailchimp_would_cut_is_left_out_and_told_c1(
+    named: Bedrock, caplog: pytest.LogCaptureFixture
+):
+    single_name(named)
+    long = named.town.civicrm.add_contact("ก" * 60, "ข" * 60, ["somchai@example.org"])
+    named.town.civicrm.add_to_group(long, GROUP)
+    named.sync_until_quiet()
+    assert named.member_status("somchai@example.org") == "subscribed"
+    assert fields_of(named, "somchai@example.org") == {"NAME": ""}
+    told = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert [t.partition(";")[0] for t in told] == [
+        "Main audience: names, NAME: 1 value is left out: longer than 255 bytes"
+    ]
+    named.pass_time(hours=1)
+    named.town.civicrm.update_contact(long, last_name="ข")
+    named.sync_until_quiet()
+    assert fields_of(named, "somchai@example.org") == {"NAME": f"{'ก' * 60} ข"}
+
+
+# --- organisations and households -----------------------------------------------------------------
+
+
+def add_body(bedrock: Bedrock, kind: str, name: str, email: str) -> int:
+    field = {"Organization": "organization_name", "Household": "household_name"}[kind]
+    contact = bedrock.town.civicrm.add_contact(emails=[email], contact_type=kind, **{field: name})
+    bedrock.town.civicrm.add_to_group(contact, GROUP)
+    return contact
+
+
+@pytest.mark.parametrize("kind", ["Organization", "Household"])
+@pytest.mark.parametrize("has_one_field", [False, True], ids=["two fields", "NAME"])
+def test_the_display_name_goes_to_mailchimp_and_no_name_comes_back_c6(
+    named: Bedrock, kind: str, has_one_field: bool
+):
+    if has_one_field:
+        single_name(named)
+    slate = add_body(named, kind, "Slate & Company", "office@example.org")
+    named.sync_until_quiet()
+    sent = {"NAME": "Slate & Company"} if has_one_field else {"FNAME": "Slate & Company"}
+    assert sent.items() <= dict(fields_of(named, "office@example.org")).items()  # type: ignore[call-overload]
+    named.pass_time(hours=1)
+    edit = {"NAME": "George Slate"} if has_one_field else {"FNAME": "George", "LNAME": "Slate"}
+    named.town.mailchimp.edit_profile(LIST, "office@example.org", merge_fields=edit)
+    named.pass_time(minutes=1)
+    named.sync_until_quiet()
+    assert edit.items() <= dict(fields_of(named, "office@example.org")).items()  # type: ignore[call-overload]
+    assert names_of(named, slate) == ("", "")
+    assert_at_peace(named)
+
+
+def test_an_organisation_without_a_name_sends_no_address_as_one_c6(named: Bedrock):
+    add_body(named, "Organization", "", "office@example.org")
+    named.sync_until_quiet()
+    assert fields_of(named, "office@example.org") == {"FNAME": "", "LNAME": ""}
+    assert_at_peace(named)
+
+
+# --- other fields ---------------------------------------------------------------------------------
+
+GERMAN = {"first": "VORNAME", "last": "NACHNAME"}
+
+
+@pytest.fixture
+def german(named: Bedrock) -> Bedrock:
+    """An audience whose names are called otherwise, and whose FNAME is the name of a pet."""
+    for tag in GERMAN.values():
+        named.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    named.options["nameFields"] = GERMAN
+    return named
+
+
+def edit(bedrock: Bedrock, **fields: str) -> None:
+    bedrock.pass_time(hours=1)
+    bedrock.town.mailchimp.edit_profile(LIST, "wilma@example.org", merge_fields=fields)
+    bedrock.pass_time(minutes=1)
+
+
+def own_fields(bedrock: Bedrock) -> dict[str, str]:
+    fields = fields_of(bedrock, "wilma@example.org")
+    assert isinstance(fields, dict)
+    return fields
+
+
+def test_names_go_both_ways_in_the_audiences_own_fields(german: Bedrock):
+    wilma = german.add_contact("wilma@example.org")
+    german.sync_until_quiet()
+    names = {"VORNAME": "Wilma", "NACHNAME": "Flintstone"}
+    assert own_fields(german) == {"FNAME": "", "LNAME": "", **names}
+    edit(german, VORNAME="Wilhelmina", FNAME="Dino")
+    german.sync_until_quiet()
+    assert names_of(german, wilma) == ("Wilhelmina", "Flintstone")
+    german.pass_time(hours=1)
+    german.town.civicrm.update_contact(wilma, last_name="Slaghoople")
+    german.sync_until_quiet()
+    names = {"VORNAME": "Wilhelmina", "NACHNAME": "Slaghoople"}
+    assert own_fields(german) == {"FNAME": "Dino", "LNAME": "", **names}
+    assert_at_peace(german)
+
+
+def test_a_new_contact_is_named_by_the_audiences_own_fields(german: Bedrock):
+    german.add_member("wilma@example.org", merge_fields={"VORNAME": "Wilma", "FNAME": "Dino"})
+    german.sync_until_quiet()
+    [wilma] = german.town.civicrm.contacts_by_email("wilma@example.org")
+    assert names_of(german, wilma.id) == ("Wilma", "")
+
+
+def test_a_single_field_of_another_name_is_split_and_joined(named: Bedrock):
+    named.town.mailchimp.add_merge_field(LIST, "FULLNAME", "Full name")
+    named.options["nameFields"] = {"first": None, "last": None, "whole": "FULLNAME"}
+    wilma = named.add_contact("wilma@example.org")
+    named.sync_until_quiet()
+    assert own_fields(named) == {"FNAME": "", "LNAME": "", "FULLNAME": "Wilma Flintstone"}
+    edit(named, FULLNAME="Wilhelmina von Flint")
+    named.sync_until_quiet()
+    assert names_of(named, wilma) == ("Wilhelmina", "von Flint")
+    assert_at_peace(named)
+
+
+def test_somebody_synced_by_hand_is_named_in_the_audiences_own_fields(german: Bedrock):
+    german.sync_until_quiet()
+    wilma = german.add_contact("wilma@example.org")
+    store = german.open_store()
+    run = german.make_run(store)
+    sync_contact(run, contact_id=wilma)
+    run.raise_troubles()
+    store.close()
+    assert own_fields(german)["VORNAME"] == "Wilma"
+    german.sync_until_quiet()
+    assert names_of(german, wilma) == ("Wilma", "Flintstone")
+
+
+def test_when_the_fields_are_named_later_everybody_is_read_anew(named: Bedrock):
+    for tag in GERMAN.values():
+        named.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    fields = {"VORNAME": "Wilma", "NACHNAME": "Flintstone", "FNAME": "Dino"}
+    wilma = named.town.civicrm.add_contact(emails=["wilma@example.org"])
+    named.town.civicrm.add_to_group(wilma, GROUP)
+    named.with_data = False
+    named.add_member("wilma@example.org", merge_fields=fields)
+    named.sync_until_quiet()
+    named.options["nameFields"] = GERMAN
+    named.with_data = True
+    named.sync_until_quiet()
+    assert names_of(named, wilma) == ("Wilma", "Flintstone")
+
+
+@pytest.mark.parametrize("tag", ["VORNAME", "PET"])
+def test_reading_and_writing_take_each_other_back(tag: str):
+    swapped = NamedFields(None, {"FNAME": "LNAME", "LNAME": "FNAME", "NAME": ""})  # type: ignore[arg-type]
+    fields = {"FNAME": "Flintstone", "LNAME": "Fred", tag: "x"}
+    assert swapped.read(fields) == {"LNAME": "Flintstone", "FNAME": "Fred", tag: "x"}
+    assert swapped.write(swapped.read(fields)) == fields
+    german = NamedFields(None, {"FNAME": "VORNAME"})  # type: ignore[arg-type]
+    assert german.read({"FNAME": "Dino", "VORNAME": "Fred"}) == {"FNAME": "Fred"}
+    assert german.write({"FNAME": "Fred", "VORNAME": "no name"}) == {"VORNAME": "Fred"}

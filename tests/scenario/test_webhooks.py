@@ -145,6 +145,19 @@ def test_an_edited_profile_writes_the_names_without_the_data_step(post: Post, be
     assert bedrock.sync() == 0
 
 
+def test_an_edited_profile_gives_the_names_of_the_audiences_own_fields(
+    post: Post, bedrock: Bedrock
+):
+    bedrock.town.mailchimp.add_merge_field(LIST, "VORNAME", "Vorname")
+    bedrock.options["nameFields"] = {"first": "VORNAME"}
+    bedrock.sync()
+    bedrock.town.mailchimp.edit_profile(LIST, WILMA, merge_fields={"VORNAME": "Wilhelmina"})
+    post.bring()
+    contact = bedrock.town.civicrm.contact(contact_of(bedrock, WILMA))
+    assert contact is not None
+    assert (contact.first_name, contact.last_name) == ("Wilhelmina", "Flintstone")
+
+
 def test_a_profile_with_blank_names_overwrites_nothing(post: Post, bedrock: Bedrock):
     bedrock.town.mailchimp.edit_profile(LIST, WILMA, "Willa", "Slaghoople")
     post.bring()

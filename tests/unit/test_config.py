@@ -895,6 +895,68 @@ def test_options_without_defaults(here: Path) -> None:
     assert audience.name == "aaaaaaaaaa"
 
 
+def test_name_fields_are_filled_up_key_by_key(here: Path) -> None:
+    lists = {
+        "a": {"subscriptionGroup": 1, "apiKey": KEY},
+        "b": {"subscriptionGroup": 2, "apiKey": KEY, "nameFields": {"whole": "fullname"}},
+    }
+    defaults = {"nameFields": {"first": "VORNAME", "last": None}}
+    first, second = load(here, {"lists": lists, "defaults": defaults}).audiences
+    assert first.name_fields == {"first": "VORNAME", "last": "", "whole": "NAME"}
+    assert second.name_fields == {"first": "VORNAME", "last": "", "whole": "FULLNAME"}
+    (plain,) = load(here, basic()).audiences
+    assert plain.name_fields == {"first": "FNAME", "last": "LNAME", "whole": "NAME"}
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "text"),
+    [
+        ({"frist": "VORNAME"}, ".frist", 'unknown key; did you mean "first"?'),
+        ({"first": "two words"}, ".first", 'expected a merge tag, as "FNAME", got "two words"'),
+        ({"first": "EMAIL"}, ".first", 'expected a merge tag, as "FNAME", got "EMAIL"'),
+        ({"first": "LNAME"}, ".first", "LNAME is there twice; each name has a field of its own"),
+        ("VORNAME", "", "expected an object, got a single value"),
+    ],
+)
+def test_what_is_wrong_with_name_fields(here: Path, given: object, path: str, text: str) -> None:
+    lists = {"a": {"subscriptionGroup": 1, "apiKey": KEY, "nameFields": given}}
+    error = refusal(here, {"lists": lists})
+    assert error.problems == ((f"lists.a.nameFields{path}", text),)
+
+
+def test_groups_as_tags(here: Path) -> None:
+    lists = {"a": {"subscriptionGroup": 1, "apiKey": KEY}}
+    tags = {"123": " Volunteers ", "124": None}
+    config = load(here, {"lists": lists, "data": {"groupTags": tags}})
+    assert config.data.group_tags == {123: "Volunteers"}
+
+
+@pytest.mark.parametrize(
+    ("key", "tag", "text"),
+    [
+        ("volunteers", "Volunteers", "expected a group id"),
+        ("123", 7, "expected a text without control characters"),
+        ("123", "x" * 101, "longer than the 100 characters of a tag"),
+        ("123", "civicrm: VIP", "tags that begin like that are CiviCRM's own tags; choose another"),
+    ],
+)
+def test_what_is_wrong_with_groups_as_tags(here: Path, key: str, tag: object, text: str) -> None:
+    lists = {"a": {"subscriptionGroup": 1, "apiKey": KEY}}
+    error = refusal(here, {"lists": lists, "data": {"groupTags": {key: tag}}})
+    assert error.problems == ((f"data.groupTags.{key}", text),)
+
+
+def test_a_field_of_a_name_takes_nothing_else(here: Path) -> None:
+    config = {
+        "lists": {"a": {"subscriptionGroup": 1, "apiKey": KEY, "nameFields": {"first": "VORNAME"}}},
+        "data": {"fields": {"VORNAME": "nick_name"}},
+    }
+    error = refusal(here, config)
+    assert error.problems == (
+        ("data.fields.VORNAME", "nameFields has it for a name; leave it out"),
+    )
+
+
 def test_default_push_only_interests_act_where_they_are_mapped(here: Path) -> None:
     lists = {
         "a": {"subscriptionGroup": 1, "apiKey": KEY, "interests": {"cc": 5, "dd": 6}},

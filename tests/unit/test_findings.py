@@ -24,6 +24,8 @@ from mcsync.pipeline.findings import (
     judge_plugins,
     judge_sight,
     judge_site,
+    judge_tag_groups,
+    judge_values,
 )
 from mcsync.pipeline.hook_findings import (
     EVENTS,
@@ -120,7 +122,11 @@ FOUND = {
     "names-missing": codes(judge_merge_fields(TASK, [ADDRESS], ())),
     "required-field": codes(judge_merge_fields(TASK, [FNAME, NEED], {"FNAME"})),
     "interest-gone": codes(judge_interests(TASK, {"dddddddddd": "Topics: Other"})),
-    "merge-field-unusable": codes(judge_data_fields(TASK, [FNAME], ["JOB"], find_problem)),
+    "merge-field-unusable": codes(
+        judge_data_fields(TASK, [FNAME], {"JOB": "job_title"}, find_problem)
+    ),
+    "values-left-out": codes(judge_values(TASK, {("PET", "not a date"): 2})),
+    "tag-group-gone": codes(judge_tag_groups({111: "VIP"}, {})),
     "group-gone": groups(group(222)),
     "group-disabled": groups(group(111, active=False), group(222)),
     "group-smart": groups(group(111, smart=True), group(222)),
@@ -134,7 +140,7 @@ FOUND = {
     "civicrm-url": codes(judge_site(NOW, NOW, "https://x.org/?civiwp=CiviCRM&q=civicrm/ajax/api4")),
     "civicrm-may-not-write": codes(judge_sight(True, ["add contacts"])),
     "trash-unseen": codes(judge_sight(False, ())),
-    "civicrm-field-unknown": codes(judge_contact_fields({"JOB": "job_titel"}, ["job_titel"])),
+    "civicrm-field-unknown": codes(judge_contact_fields({"JOB": ["job_titel"]}, ["job_titel"])),
     "plugin-not-loaded": codes(judge_plugins({"no.such": "ModuleNotFoundError"})),
     "config-warning": codes(judge_config(["config.json holds a key; chmod it"])),
     "webhook-unset": codes(judge_wanted("x", None)),
@@ -188,12 +194,12 @@ ALL_WELL: dict[str, Sequence[str]] = {
     "one name": codes(judge_merge_fields(TASK, [MergeField("name", "", "text", False)], ())),
     "filled": codes(judge_merge_fields(TASK, [FNAME, NEED], {"NEED"})),
     "interests": codes(judge_interests(TASK, {"cccccccccc": "Topics: Events"})),
-    "data fields": codes(judge_data_fields(TASK, [FNAME], ["fname"], find_problem)),
+    "data fields": codes(judge_data_fields(TASK, [FNAME], {"fname": "nick_name"}, find_problem)),
     "groups": groups(*BOTH),
     "an interest's group mails nobody": groups(group(111), group(222, mailing=False)),
     "site": codes(judge_site(NOW, NOW + timedelta(seconds=60), None)),
     "sight": codes(judge_sight(True, ())),
-    "contact fields": codes(judge_contact_fields({"JOB": "job_title"}, ())),
+    "contact fields": codes(judge_contact_fields({"JOB": ["job_title"]}, ())),
     "wanted": codes(judge_wanted("x", WantedHook(URL + LONG, (SECRET + LONG,), True))),
     "signed only": codes(judge_wanted("x", WantedHook(OPEN.url, (), True))),
     "address": codes(judge_address("x", WANTED, 200)),
@@ -225,9 +231,9 @@ def test_a_disabled_group_that_is_no_mailing_group_is_both() -> None:
     assert found == ["group-disabled", "group-not-mailing"]
 
 
-def test_an_address_field_cannot_be_filled() -> None:
-    (finding,) = judge_data_fields(TASK, [ADDRESS], ["ADDRESS"], find_problem)
-    assert "type address" in finding.message
+def test_an_address_field_cannot_be_filled_from_a_text() -> None:
+    (finding,) = judge_data_fields(TASK, [ADDRESS], {"ADDRESS": "job_title"}, find_problem)
+    assert "an address is filled as a whole, from address_primary" in finding.message
 
 
 def test_all_that_is_wrong_with_one_webhook_is_told() -> None:

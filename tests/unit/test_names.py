@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.model import ContactView, Policy, Reason, RowView, SyncStatus, read_names
+from mcsync.reconcile.names import cut_as_civicrm
 from tests.unit.folk import (
     PLAIN,
     People,
@@ -69,9 +70,20 @@ def test_a_single_name_matters_only_where_both_others_are_empty(first, last, nam
     assert found == ((first, last) if first or last else read_names({"NAME": name}))
 
 
+# --- what CiviCRM cuts ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 84])
+def test_civicrm_keeps_64_characters_c2(length: int):
+    kept = cut_as_civicrm("é" * length)
+    assert len(kept) == min(length, 64)
+    assert kept.endswith("...") == (length > 64)
+
+
 # --- names that go from one side to the other -----------------------------------------------------
 
 TWO_FIELDS = replace(PLAIN, syncs_names=True, name_tags=frozenset(("FNAME", "LNAME")))
+THREE_FIELDS = replace(TWO_FIELDS, name_tags=frozenset(("FNAME", "LNAME", "NAME")))
 ONE_FIELD = replace(PLAIN, syncs_names=True, name_tags=frozenset(("NAME",)))
 
 
@@ -104,6 +116,14 @@ def fred_at_mailchimp(first: str, last: str, hour: int = 8, **said: str) -> RowV
     return calls(member("fred@", "subscribed", 5), first, last, hour, **said)
 
 
+def slate(hour: int) -> ContactView:
+    """An organisation."""
+    view = fred("Slate & Company", "", hour)
+    return replace(view, contact=replace(view.contact, is_person=False))
+
+
+LONG = "Wolfeschlegelsteinhausenbergerdorff" * 3
+CUT = LONG[:61] + "..."
 NOTHING: tuple[list[object], list[object]] = ([], [])
 
 BOTH_WAYS = [
@@ -148,6 +168,97 @@ BOTH_WAYS = [
         fred_at_mailchimp("Fred", "Flint", 9, first_name="Freddie"),
         ([(1, "Freddie", None)], [{"FNAME": "Freddie"}]),
         id="a later name that an operation of ours has overwritten stands",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred(CUT, "Flint", 9),
+        fred_at_mailchimp(LONG, "Flint", 8),
+        NOTHING,
+        id="CiviCRM's cut is no new name",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 8),
+        fred_at_mailchimp(LONG, "Flint", 9),
+        ([(1, CUT, None)], []),
+        id="a long name is written as CiviCRM will keep it",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fred", "Flint", 9),
+        fred_at_mailchimp(LONG, "Flint", 8),
+        ([], [{"FNAME": "Fred"}]),
+        id="a later name in CiviCRM replaces a long one",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred(CUT, "Flint", 9),
+        fred_at_mailchimp("", "Flint", 8),
+        ([], [{"FNAME": CUT}]),
+        id="a cut name is better than none",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("Fred", CUT, 9),
+        fred_at_mailchimp("Fred", LONG, 8),
+        NOTHING,
+        id="one field NAME: CiviCRM's cut is no new name",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        fred("บ" * 64, "ก" * 64, 9),
+        fred_at_mailchimp("", "", 8),
+        NOTHING,
+        id="what Mailchimp would cut is not sent",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        fred("Fr\0ed", "Flint", 9),
+        fred_at_mailchimp("", "", 8),
+        ([], [{"LNAME": "Flint"}]),
+        id="what Mailchimp cannot take is not sent",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        slate(9),
+        fred_at_mailchimp("", "", 8),
+        ([], [{"FNAME": "Slate & Company"}]),
+        id="an organisation's name goes to FNAME",
+    ),
+    pytest.param(
+        THREE_FIELDS,
+        slate(9),
+        fred_at_mailchimp("", "", 8),
+        ([], [{"NAME": "Slate & Company"}]),
+        id="an organisation's name goes to NAME where there is one",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        slate(9),
+        fred_at_mailchimp("Slate", "& Sons", 8),
+        ([], [{"NAME": "Slate & Company"}]),
+        id="an organisation's later name goes to the single NAME",
+    ),
+    pytest.param(
+        ONE_FIELD,
+        slate(8),
+        fred_at_mailchimp("Slate", "& Sons", 9),
+        NOTHING,
+        id="an organisation takes no name, and leaves a later one alone",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        slate(9),
+        fred_at_mailchimp("George", "Slate", 8),
+        NOTHING,
+        id="an organisation's name does not go beside somebody's own",
+    ),
+    pytest.param(
+        TWO_FIELDS,
+        slate(9),
+        fred_at_mailchimp("Slate", "& Company", 8),
+        NOTHING,
+        id="an organisation's name that is there is not sent again",
     ),
     pytest.param(
         ONE_FIELD,

@@ -23,7 +23,8 @@ _COMPUTED = frozenset(
 class Path:
     """A resolved path: `get` gives the stored value, `show` the one the API answers.
 
-    `plain` is the field's name if it is one of the entity itself; `suffix` is "name" or "label".
+    `plain` is the field's name if it is one of the entity itself; `suffix` is one of "name",
+    "label" and "abbr".
     """
 
     field: Field
@@ -34,20 +35,33 @@ class Path:
 
 
 class Paths:
-    """Resolves the paths of one entity and of the aliases joined to it."""
+    """Resolves the paths of one entity and of the aliases joined to it.
+
+    Without `has_custom` there are no custom fields: who may not see them is told of none.
+    """
 
     def __init__(
-        self, store: Store, entity: Entity, joined: Mapping[str, Entity] | None = None
+        self,
+        store: Store,
+        entity: Entity,
+        joined: Mapping[str, Entity] | None = None,
+        *,
+        has_custom: bool = True,
     ) -> None:
         self.store = store
         self.entity = entity
         self.joined = joined or {}
+        self.custom_fields = store.custom_fields if has_custom else set()
 
     def resolve(self, text: str) -> Path | None:
         """The path, or None if a part of it is unknown."""
         base, _, suffix = text.partition(":")
         if suffix not in ("", "name", "label", "abbr"):
             return None
+        if self.entity.name == "Contact" and base in self.custom_fields and not suffix:
+            own = Field(base)
+            get = self._field_getter(self.entity, own)
+            return Path(own, get, get, base)
         parts = base.split(".")
         entity, source = self.entity, None
         if parts[0] in self.joined and len(parts) > 1:
@@ -93,7 +107,7 @@ class Paths:
     def _show(self, get: Getter, field: Field, suffix: str) -> Getter:
         if suffix:
             options = self.options(field)
-            which = 0 if suffix == "name" else 1
+            which = ("name", "label", "abbr").index(suffix)
             if options is None:
                 return lambda row: None
             return _labelled(get, options, which)
@@ -147,6 +161,7 @@ def _labelled(get: Getter, options: Options, which: int) -> Getter:
         value = get(row)
         if isinstance(value, list):
             return [options[v][which] for v in value if v in options]
-        return options[value][which] if value in options else None
+        found = options.get(value, ())
+        return found[which] if which < len(found) else None
 
     return label

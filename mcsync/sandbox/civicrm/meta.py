@@ -46,11 +46,11 @@ def _options(paths: Paths, field: Field, wanted: Any) -> Any:
     if options is None:
         return False
     if isinstance(wanted, list):
-        parts = [{"id": i, "name": name, "label": label} for i, (name, label) in options.items()]
+        parts = [{"id": i, "name": each[0], "label": each[1]} for i, each in options.items()]
         return [{key: part[key] for key in wanted if key in part} for part in parts]
     if not wanted:
         return True
-    labels = {str(i): label for i, (_, label) in options.items()}
+    labels = {str(i): each[1] for i, each in options.items()}
     linked = bool(field.link)
     return dict(sorted(labels.items(), key=lambda pair: pair[1])) if linked else labels
 

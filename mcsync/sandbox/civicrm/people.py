@@ -60,9 +60,15 @@ class People:
             return contact_id
 
     def update_contact(self, contact_id: int, **fields: Any) -> None:
-        """Edit a contact; `is_deleted` works too."""
+        """Edit a contact; `is_deleted` and custom fields work too."""
         with self.lock:
-            self.store.change_contact(contact_id, _stored(CONTACT, fields))
+            custom = {name: fields.pop(name) for name in self.store.custom_fields & fields.keys()}
+            self.store.change_contact(contact_id, {**_stored(CONTACT, fields), **custom})
+
+    def add_custom_field(self, name: str) -> None:
+        """A custom field of contacts, as "Group.Field"; `update_contact` fills it."""
+        with self.lock:
+            self.store.custom_fields.add(name)
 
     def trash(self, contact_id: int) -> None:
         """Put a contact into the trash; memberships, history and emails stay."""

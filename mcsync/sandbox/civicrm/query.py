@@ -15,7 +15,7 @@ from mcsync.sandbox.civicrm.joins import read_joins
 from mcsync.sandbox.civicrm.schema import Entity
 from mcsync.sandbox.civicrm.state import Store
 from mcsync.sandbox.civicrm.tables import Row, index_key
-from mcsync.sandbox.civicrm.users import TRASH, User
+from mcsync.sandbox.civicrm.users import CUSTOM, TRASH, User
 from mcsync.sandbox.civicrm.values import as_number, fold
 from mcsync.sandbox.civicrm.where import Condition, Test, Where
 
@@ -54,7 +54,9 @@ class Query:
         self.params = params
         self.user = user
         self.joins = read_joins(store, entity, params.get("join") or [])
-        self.paths = Paths(store, entity, {join.alias: join.entity for join in self.joins})
+        joined = {join.alias: join.entity for join in self.joins}
+        has_custom = user is None or user.may(CUSTOM)
+        self.paths = Paths(store, entity, joined, has_custom=has_custom)
         where = Where(self.paths, self._filters())
         clauses = params.get("where")
         self.tests = where.compile([] if clauses is None else clauses)

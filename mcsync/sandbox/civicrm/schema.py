@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Option lists as CiviCRM 6.17 has them out of the box: id -> (name, label).
-Options = Mapping[object, tuple[object, str]]
+# Option lists as CiviCRM 6.17 has them out of the box: id -> (name, label), or (name, label,
+# abbreviation).
+Options = Mapping[object, tuple[object, str] | tuple[object, str, str]]
 
 LOCATION_TYPES: Options = {
     1: ("Home", "Home"),
@@ -17,6 +18,15 @@ ON_HOLD: Options = {0: (0, "No"), 1: (1, "On Hold Bounce"), 2: (2, "On Hold Opt 
 GROUP_TYPES: Options = {"1": ("Access Control", "Access Control"), "2": ("Mailing List",) * 2}
 STATUSES: Options = {s: (s, s) for s in ("Added", "Removed", "Pending")}
 METHODS: Options = {m: (m, m) for m in ("Admin", "Email", "Form", "Web", "API")}
+# A few of thousands. Guess: that `:abbr` is shown, as other clients of APIv4 use it; and the ids.
+COUNTRIES: Options = {
+    1076: ("FR", "France", "FR"),
+    1228: ("US", "United States", "US"),
+}
+STATES: Options = {
+    1002: ("Arizona", "Arizona", "AZ"),
+    1004: ("California", "California", "CA"),
+}
 CONTACT_TYPES: Options = {t: (t, t) for t in ("Individual", "Household", "Organization")}
 
 
@@ -183,9 +193,9 @@ ADDRESS = Entity(
         _text("supplemental_address_1", 96),
         _text("supplemental_address_2", 96),
         _text("city", 64),
-        _int("state_province_id"),
+        _int("state_province_id", options=STATES),
         _text("postal_code", 64),
-        _int("country_id"),
+        _int("country_id", options=COUNTRIES),
     ),
     owner="contact_id",
     indexes=("contact_id",),

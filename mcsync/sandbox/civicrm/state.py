@@ -40,6 +40,7 @@ class Store:
         self.merged_to: dict[int, int] = {}
         self.smart_cache: dict[int, frozenset[int]] = {}
         self.broken_groups: dict[int, str] = {}  # group id -> "refresh" or "resolve"
+        self.custom_fields: set[str] = set()  # of contacts, as APIv4 names them: "Group.Field"
         self.random = random.Random(20261122)
 
     def dump(self) -> Backup:

@@ -11,6 +11,7 @@ DELETE = "delete contacts"
 EDIT_GROUPS = "edit groups"
 TRASH = "access deleted contacts"
 DEBUG = "view debug output"
+CUSTOM = "access all custom data"
 VIEW_OWN = "view my contact"
 EDIT_OWN = "edit my contact"
 

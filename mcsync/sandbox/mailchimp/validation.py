@@ -181,7 +181,8 @@ def _read_address(value: object, merge_field: MergeField) -> object:
         raise ValueError("Please enter a complete address")
     if any(not isinstance(part, str) for part in value.values()):
         raise ValueError("Please enter a complete address")
-    if not all(value.get(part) for part in ("addr1", "city", "state", "zip")):
+    # Guess: blanks are no part of an address.
+    if not all(value.get(part, "").strip() for part in ("addr1", "city", "state", "zip")):
         raise ValueError("Please enter a complete address")
     parts = ("addr1", "addr2", "city", "state", "zip", "country")
     return {part: value.get(part, "US" if part == "country" else "") for part in parts}
@@ -210,6 +211,13 @@ def _read_phone(value: object, merge_field: MergeField) -> object:
     return str(value)
 
 
+def _read_zip(value: object, merge_field: MergeField) -> object:
+    # Guess: ZIP+4 is taken; "Please enter a zip code (5 digits)" was reported.
+    if not re.fullmatch(r"\d{5}(-\d{4})?", str(value)):
+        raise ValueError("Please enter a zip code (5 digits)")
+    return str(value)
+
+
 def _read_url(value: object, merge_field: MergeField) -> object:
     if not re.fullmatch(r"https?://\S+", str(value)):
         raise ValueError("Please enter a valid URL")
@@ -230,6 +238,7 @@ READERS: Mapping[str, Callable[[object, MergeField], object]] = {
     "date": _read_date,
     "birthday": _read_birthday,
     "phone": _read_phone,
+    "zip": _read_zip,
     "url": _read_url,
     "imageurl": _read_url,
     "radio": _read_choice,
