@@ -496,6 +496,14 @@ class DataChoice:
     contact_ids: Collection[int] | None = None
 
 
+class FieldsNotShown(Exception):
+    """CiviCRM does not show all of the fields that were to be followed; `message` says which."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class DataSite(Protocol):
     """What a plugin may ask of CiviCRM while it works for one audience; nothing can be written.
 
@@ -528,7 +536,7 @@ class DataSite(Protocol):
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
         """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent.
 
-        Fails as a whole where CiviCRM does not show one of them.
+        Raises FieldsNotShown, and mirrors nothing, where CiviCRM does not show one of them.
         """
         ...
 

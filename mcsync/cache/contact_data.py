@@ -42,6 +42,14 @@ class GroupsState(msgspec.Struct, rename="camel"):
     compared_at: str = ""
 
 
+class UnknownFields(msgspec.Struct, rename="camel"):
+    """Which of these fields CiviCRM did not show, and when it was asked."""
+
+    fields: list[str] = []
+    unknown: list[str] = []
+    asked_at: str = ""
+
+
 class FieldState(msgspec.Struct, rename="camel"):
     """Which fields are mirrored for a plugin, up to where, and when all contacts were read."""
 
@@ -70,6 +78,17 @@ def load_field_state(store: Store, kind: str) -> FieldState:
 def save_field_state(store: Store, kind: str, state: FieldState) -> None:
     """Remember what is mirrored of a kind; call inside a transaction."""
     store.set_state(kind, _encode(state).decode())
+
+
+def load_unknown_fields(store: Store, plugin: str) -> UnknownFields:
+    """What CiviCRM did not show of a plugin's fields when it was last asked."""
+    text = store.get_state(f"unknown fields of {plugin}")
+    return msgspec.json.decode(text, type=UnknownFields) if text else UnknownFields()
+
+
+def save_unknown_fields(store: Store, plugin: str, state: UnknownFields) -> None:
+    """Remember what CiviCRM did not show; call inside a transaction."""
+    store.set_state(f"unknown fields of {plugin}", _encode(state).decode())
 
 
 def load_groups_state(store: Store, kind: str) -> GroupsState:

@@ -454,9 +454,13 @@ def m006_one_queue(db: "Database") -> None:
 
 @migrations()
 def m007_organisations(db: "Database") -> None:
-    """Which contacts are no persons."""
+    """Which contacts are no persons.
+
+    Those without first and last name may be none; they get no name until they are read again.
+    """
     table = "civicrm_mailchimpsync_contact"
     db.conn.execute(f"ALTER TABLE {table} ADD COLUMN is_person INTEGER NOT NULL DEFAULT 1")
+    db.conn.execute(f"UPDATE {table} SET is_person = 0 WHERE first_name = '' AND last_name = ''")
 
 
 def _give_each_group_a_cursor(db: "Database") -> None:

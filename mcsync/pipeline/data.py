@@ -4,7 +4,6 @@ Plugins are asked about the rows concerned before the plan is made; what they wa
 together, compared with what was sent before, and merged into the rows' decisions.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from mcsync.cache.audiences import LeftOut, load_status, save_status
 from mcsync.cache.contact_data import (
     TAGS,
     FieldState,
+    UnknownFields,
     begin_tags,
     count_entity_tags,
     find_differing,
@@ -27,12 +27,14 @@ from mcsync.cache.contact_data import (
     load_labels,
     load_linked_contacts,
     load_tag_state,
+    load_unknown_fields,
     load_unread_contacts,
     load_values,
     save_entity_tags,
     save_field_state,
     save_tag_state,
     save_tags,
+    save_unknown_fields,
     save_values,
 )
 from mcsync.cache.data import (
@@ -55,7 +57,7 @@ from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.people import load_refused
 from mcsync.cache.rows import mark_wanted
 from mcsync.cache.times import from_text, to_text
-from mcsync.errors import ProtocolError
+from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import (
     MERGE_TEXT_BYTES,
     DataAudience,
@@ -63,6 +65,7 @@ from mcsync.model import (
     DataUpdate,
     Decision,
     EntityTag,
+    FieldsNotShown,
     MemberChange,
     MergeField,
     Person,
@@ -315,17 +318,31 @@ class Site:
         return load_labels(self.run.store, contact_ids)
 
     def find_unknown_fields(self, fields: Sequence[str]) -> Collection[str]:
-        """Those of these fields that CiviCRM does not show; asked once a run, told once."""
-        wanted = tuple(sorted(set(fields)))
-        if wanted not in self.run.unknown_fields:
-            self.run.unknown_fields[wanted] = self.run.civicrm.find_unknown_fields(wanted)
-        unknown = self.run.unknown_fields[wanted]
-        _tell_unknown(self.run, self.plugin, unknown)
+        """Those of these fields that CiviCRM does not show; each is told once.
+
+        It is asked daily, and once a run as long as there are any.
+        """
+        run, wanted = self.run, tuple(sorted(set(fields)))
+        state = load_unknown_fields(run.store, self.plugin)
+        is_known = state.fields == list(wanted) and not state.unknown
+        if is_known and not _is_old(run, state.asked_at):
+            return ()
+        if wanted not in run.unknown_fields:
+            run.unknown_fields[wanted] = run.civicrm.find_unknown_fields(wanted)
+        unknown = run.unknown_fields[wanted]
+        _tell_unknown(self.plugin, [name for name in unknown if name not in state.unknown])
+        new = UnknownFields(list(wanted), list(unknown), to_text(run.clock()))
+        with run.store.atomic():
+            save_unknown_fields(run.store, self.plugin, new)
         return unknown
 
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
         """Mirror these fields of the audience's contacts."""
-        _mirror_fields(self.run, self._kind, sorted(fields))
+        try:
+            _mirror_fields(self.run, self._kind, sorted(fields))
+        except ConfigError as error:
+            self._forget_unknown()
+            raise FieldsNotShown(error.message) from error
         return find_differing(self.run.store, self.list_id, self._kind, self.plugin, as_what)
 
     def follow_groups(self, group_ids: Sequence[int], as_what: str) -> Collection[int]:
@@ -338,28 +355,28 @@ class Site:
         """Those of these groups that the contacts are in, sorted."""
         return load_groups(self.run.store, kind_of_groups(self.plugin), contact_ids)
 
+    def _forget_unknown(self) -> None:
+        """What was known of unknown fields is wrong: it is asked again."""
+        self.run.unknown_fields.clear()
+        state = load_unknown_fields(self.run.store, self.plugin)
+        state.asked_at = ""
+        with self.run.store.atomic():
+            save_unknown_fields(self.run.store, self.plugin, state)
+
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
         """The contacts' fields that are not empty."""
         return load_values(self.run.store, self._kind, contact_ids)
 
 
-def _tell_unknown(run: Run, plugin: str, unknown: Sequence[str]) -> None:
-    """Warn of fields that CiviCRM does not show, each once, until it shows them again."""
-    key = f"unknown fields of {plugin}"
-    told = json.loads(run.store.get_state(key) or "[]")
-    if told == list(unknown):
-        return
+def _tell_unknown(plugin: str, unknown: Sequence[str]) -> None:
     for name in unknown:
-        if name not in told:
-            log.warning(
-                '%s: CiviCRM shows no field "%s" of contacts; only what is filled from it is left'
-                " as it is. Correct the name; or, if it is a custom field, give the API user's role"
-                ' the permission "access all custom data"',
-                "data.fields" if plugin == FIELDS else f"plugin {plugin}",
-                name,
-            )
-    with run.store.atomic():
-        run.store.set_state(key, json.dumps(list(unknown)))
+        log.warning(
+            '%s: CiviCRM shows no field "%s" of contacts; only what is filled from it is left as it'
+            " is. Correct the name; or, if it is a custom field, give the API user's role the"
+            ' permission "access all custom data"',
+            "data.fields" if plugin == FIELDS else f"plugin {plugin}",
+            name,
+        )
 
 
 def _is_old(run: Run, compared_at: str) -> bool:

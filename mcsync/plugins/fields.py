@@ -11,7 +11,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from mcsync.model import DataAudience, DataRow, DataSite, DataUpdate, MergeField, MergeValue
+from mcsync.model import (
+    DataAudience,
+    DataRow,
+    DataSite,
+    DataUpdate,
+    FieldsNotShown,
+    MergeField,
+    MergeValue,
+)
 from mcsync.plugins.fitting import Fit, Misfit, fit
 from mcsync.plugins.hookspec import hookimpl
 
@@ -46,18 +54,21 @@ class Fields:
     def pre(self, audience: DataAudience, site: DataSite) -> Collection[int]:
         """Bring the mirror of the fields up to date, as far as the audience takes them."""
         self._site = site
-        unknown = site.find_unknown_fields(name_sources(self._fields.values()))
-        self._usable = {
-            tag: merge_field
-            for tag, merge_field in self._find_usable(audience).items()
-            if not set(name_sources([self._fields[tag]])) & set(unknown)
-        }
+        try:
+            return self._follow(audience, site)
+        except FieldsNotShown:  # a permission has been taken away since it was last asked
+            return self._follow(audience, site)
+
+    def _follow(self, audience: DataAudience, site: DataSite) -> Collection[int]:
+        """Follow those fields that CiviCRM shows."""
+        names = {tag: set(name_sources([source])) for tag, source in self._fields.items()}
+        every = set().union(*names.values())
+        unknown = set(site.find_unknown_fields(sorted(every)))
+        usable = self._find_usable(audience)
+        self._usable = {tag: each for tag, each in usable.items() if not names[tag] & unknown}
         formats = [(tag, self._fields[tag], *_form(f)) for tag, f in sorted(self._usable.items())]
         self._as = sha256(json.dumps(formats).encode()).hexdigest()[:16]
-        if not self._usable:
-            return ()
-        known = set(name_sources(self._fields.values())) - set(unknown)
-        return site.follow_fields(sorted(known), self._as)
+        return site.follow_fields(sorted(every - unknown), self._as) if self._usable else ()
 
     @hookimpl
     def check_chunk(self, rows: Sequence[DataRow]) -> Iterator[DataUpdate]:
