@@ -145,6 +145,13 @@ def decode_json(body: bytes, shape: type[T]) -> T:
         raise ProtocolError(f"an answer is not the JSON we expect{place}") from None
 
 
+class _Session(requests.Session):
+    """Redirects are not followed, so where they lead is not read: it may be no address at all."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 class HttpClient:
     """The calls to one service: at most `max_connections` at once, over kept connections.
 
@@ -177,7 +184,7 @@ class HttpClient:
         self._clock = clock
         self._observe = observe
         self._slots = threading.BoundedSemaphore(max_connections)
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers["User-Agent"] = f"mcsync/{__version__}"
         self._session.headers["Accept-Encoding"] = ACCEPTED
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -21,7 +21,8 @@ from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Request, Response
 from tests.cli.conftest import Office
 
-EXAMPLES = 5_000 if os.environ.get("MCSYNC_FUZZ") == "long" else 100
+IS_LONG = os.environ.get("MCSYNC_FUZZ") == "long"
+EXAMPLES = 5_000 if IS_LONG else 100
 PEAK = 200 << 20
 COMMANDS = (
     ("sync",),
@@ -140,6 +141,7 @@ def fuzzed(office: Office, no_pauses: list[float]) -> Iterator[Office]:
 
 @settings(
     max_examples=EXAMPLES,
+    derandomize=not IS_LONG,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,

@@ -257,3 +257,10 @@ def test_behind_a_socks_proxy_its_own_pools_stay() -> None:
     assert manager.pool_classes_by_scheme == "its own"
     plain = adapter.proxy_manager_for("http://proxy.example:3128")
     assert plain.pool_classes_by_scheme["https"].__module__ == "mcsync.exchange"
+
+
+def test_a_redirect_to_no_address_is_an_answer_like_others_d14() -> None:
+    head = b"HTTP/1.1 301 Moved\r\nLocation: https://[::1/\r\nContent-Length: 0\r\n\r\n"
+    with serving([head]) as url:
+        reply = make_client().send("GET", url, is_repeatable=False, expects_json=False)
+    assert reply.status == 301
