@@ -59,7 +59,9 @@ class NamedFields:
         return None if member is None else self._member(member)
 
     def _outcome(self, outcome: Outcome) -> Outcome:
-        return replace(outcome, member=self._maybe(outcome.member))
+        known = {own: tag for tag, own in self.names.items() if own}
+        tags = tuple(known.get(tag, tag) for tag in outcome.merge_tags)
+        return replace(outcome, member=self._maybe(outcome.member), merge_tags=tags)
 
     def _operation(self, operation: Operation) -> Operation:
         change = operation.change

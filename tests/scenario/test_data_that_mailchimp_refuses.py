@@ -104,3 +104,20 @@ def test_who_left_comes_back_by_one_mail_where_a_field_is_required_c1(
     assert nicknames.member_status(PAM) == "pending"
     assert nicknames.confirmation_mails == [PAM]
     assert_at_peace(nicknames)
+
+
+def test_a_refused_name_in_a_field_of_the_audience_s_own_keeps_nobody_out_c1(
+    nicknames: Bedrock, mcsync: CommandLine
+):
+    nicknames.town.mailchimp.add_merge_field(LIST, "VORNAME", "Vorname")
+    nicknames.options["nameFields"] = {"first": "VORNAME"}
+    add_pam(nicknames)
+    problem = invalid_merge_fields(("VORNAME", "Please choose one of the values"))
+    refusal = nicknames.town.mailchimp.refuse(PAM, problem, times=None, body="VORNAME")
+    for _ in range(4):
+        mcsync("sync", "--wait")
+    assert nicknames.member_status(PAM) == "subscribed"
+    assert nicknames.has_interest(PAM)
+    assert refusal.hits == 1
+    assert "Flintstone" in fields_of(nicknames, PAM)
+    assert NICKNAME in fields_of(nicknames, PAM)
