@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -219,8 +219,10 @@ class LastWord(RuleBasedStateMachine):
         world.calm_down()
         world.pass_time(seconds=2)
         world.sync(How(is_full=world.has_vanished))
-        world.pass_time(minutes=10)
-        world.sync()
+        for _ in range(4):  # one address after the other may be refused
+            world.pass_time(minutes=10)
+            if not world.sync():
+                break
         world.check_soon()
         for _ in range(2):
             world.pass_time(hours=25)
@@ -414,22 +416,26 @@ class Trusting(WithDeaths, WithPost, WithOneAudience):
 IS_LONG = os.environ.get("MCSYNC_FUZZ") == "long"
 
 
-def a_case(machine: type[LastWord], examples: int) -> Any:
+def a_case(machine: type[LastWord], examples: int, first_seed: int) -> Any:
     """The test of a machine: always the same examples, or a hundred times as many others."""
     case: Any = machine.TestCase
     case.settings = settings(
         max_examples=examples * (100 if IS_LONG else 1),
         stateful_step_count=12,
         deadline=None,
-        derandomize=not IS_LONG,
         database=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
+    if not IS_LONG:
+        seed(first_seed)(machine)
     return case
 
 
-TestSingles = a_case(Singles, 20)
-TestBatches = a_case(Batches, 40)
-TestFamilies = a_case(Families, 14)
-TestTrusting = a_case(Trusting, 18)
+# The seeds are chosen: among these worlds are some that show faults which mcsync had once. Whoever
+# was muted and then left was taken for ours; a result took people out of the queue; what was
+# trusted did not stand.
+TestSingles = a_case(Singles, 20, 901)
+TestBatches = a_case(Batches, 40, 902)
+TestFamilies = a_case(Families, 14, 900)
+TestTrusting = a_case(Trusting, 18, 2000)

@@ -401,7 +401,7 @@ class World(Watched):
         return run
 
     def sync(self, how: How = How(), meanwhile: Meanwhile = UNDISTURBED) -> int:
-        """One `mcsync sync`; how much it wrote."""
+        """One `mcsync sync`; how much it wrote, or tried to."""
         self.catch_up()
         sees_all = how.window is None and set(how.lists) == set(LISTS)
         is_certain = sees_all and not self._is_disturbed(meanwhile)
@@ -417,7 +417,7 @@ class World(Watched):
         self.judge(how.lists, is_certain=is_certain, trust=trust)
         if not is_certain:
             self.maybe(LISTS)
-        before, self._trusted = self.town.writes, trust
+        before, self._trusted = self._tried, trust
         self.running(
             how.told, lambda store: self._sync(store, how), meanwhile, is_certain=is_certain
         )
@@ -426,7 +426,11 @@ class World(Watched):
             self.has_purged = self.has_purged and not is_compare
             self._compared_at = self.now
             self.has_synced = True
-        return self.town.writes - before
+        return self._tried - before
+
+    @property
+    def _tried(self) -> int:
+        return self.civicrm.writes + len(self.mailchimp.operations)
 
     def _sync(self, store: Store, how: How) -> None:
         run = self.make_run(store, how.lists)
