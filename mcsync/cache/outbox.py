@@ -448,17 +448,18 @@ class RowState:
     updated: str | None
     member_id: str | None
     contact_id: int | None
+    unique_contact: str | None
 
 
 def load_row_state(store: Store, row_id: int) -> RowState | None:
     """A row as it is now, or None when it is gone."""
     row = store.query(
         "SELECT id, mailchimp_list_id, mailchimp_data, mailchimp_updated, mailchimp_member_id,"
-        " civicrm_contact_id"
+        " civicrm_contact_id, unique_contact"
         " FROM civicrm_mailchimpsync_cache WHERE id = ?",
         (row_id,),
     ).fetchone()
     if row is None:
         return None
     data = msgspec.json.decode(row[2], type=dict[str, str | bool | None]) if row[2] else None
-    return RowState(row[0], row[1], data, row[3], row[4], row[5])
+    return RowState(row[0], row[1], data, row[3], row[4], row[5], row[6])

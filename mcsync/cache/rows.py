@@ -442,6 +442,18 @@ def mark_due(store: Store, row_ids: Iterable[int]) -> None:
     )
 
 
+def mark_shared_due(store: Store, row_id: int) -> None:
+    """Have a row judged whose address several contacts own; call inside a transaction."""
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE id = ? AND 1 < ("
+        "SELECT count(DISTINCT e.contact_id) FROM civicrm_mailchimpsync_email e"
+        " CROSS JOIN civicrm_mailchimpsync_contact c"
+        "  ON c.contact_id = e.contact_id AND c.is_deleted = 0"
+        f" WHERE e.email_key = {TABLE}.email_key)",
+        (row_id,),
+    )
+
+
 # A person's rows: linked to the contact, or with an address that the contact owns.
 # Nobody is being judged while this is done, so that a mark that is there need not grow.
 _MARK_CONCERNED = f"""

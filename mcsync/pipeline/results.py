@@ -4,8 +4,9 @@ import logging
 from collections import Counter
 from datetime import datetime
 
+from mcsync.cache.audiences import load_status
 from mcsync.cache.data import note_sent
-from mcsync.cache.looks import make_reader, read_written, take_answer, take_look
+from mcsync.cache.looks import make_reader, read_written, take_answer, take_look, take_page
 from mcsync.cache.outbox import (
     QueuedUpdate,
     RowState,
@@ -20,6 +21,7 @@ from mcsync.cache.rows import (
     mark_due,
     mark_given_up,
     mark_settled,
+    mark_shared_due,
     note_asked,
     save_refusals,
 )
@@ -88,6 +90,8 @@ def _apply_success(
         read = make_reader(task.policy.interests)
         now = run.clock()  # of no account: somebody is there
         take_look(run.store, row.row_id, outcome.member, read, now, done=written)
+    if "status" in written.values:
+        mark_shared_due(run.store, row.row_id)  # those who share the member are concerned, too
     note_sent(run.store, row.row_id, update.change, update.cause.metadata)
     _forget_refusals(run, update)
     note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
@@ -248,8 +252,13 @@ def settle_by_reading(
     row = load_row_state(run.store, update.row_id)
     member = _read_member(task, update, row)
     now = task.mailchimp.fetch_now()
+    moved = None
     if member is None and row is not None and row.member_id is not None:
         task.mailchimp.fetch_audience(task.list_id)  # a list not to be seen answers the same
+        moved = _find_moved(task, row)
+    if moved is not None:  # not gone: there under another address, where the update did not arrive
+        fetch_no = load_status(run.store, task.list_id).fetch_no
+        take_page(run.store, task.list_id, [moved], make_reader(task.policy.interests), fetch_no)
     with run.store.atomic():
         if member is not None and _shows(task, member, update):
             outcome = Outcome("", is_success=True, http_status=200, member=member)
@@ -266,7 +275,8 @@ def settle_by_reading(
         if update.change.status is MemberStatus.PENDING and not was_touched:
             note_asked(run.store, [(row.row_id, None)])  # surely nobody was mailed
         read = make_reader(task.policy.interests)
-        take_look(run.store, row.row_id, member, read, now, in_doubt=in_doubt)
+        if moved is None:
+            take_look(run.store, row.row_id, member, read, now, in_doubt=in_doubt)
         if gives_up:
             mark_given_up(run.store, [row.row_id])
         else:
@@ -288,6 +298,14 @@ def _read_member(task: Task, update: QueuedUpdate, row: RowState | None) -> Memb
         if member is not None:
             return member
     return task.mailchimp.fetch_member(task.list_id, change.email)
+
+
+def _find_moved(task: Task, row: RowState) -> Member | None:
+    """The member of a row, if they are there under another address now."""
+    if not row.unique_contact:
+        return None
+    found = task.mailchimp.fetch_each_contact(task.list_id, [row.unique_contact])
+    return found[row.unique_contact]
 
 
 def _shows(task: Task, member: Member, update: QueuedUpdate) -> bool:

@@ -141,6 +141,17 @@ def be_trashed(store: Store, _: int) -> None:
     rows.lose_contacts(store, LIST, AT)
 
 
+def share_and_mark(store: Store, row_id: int) -> None:
+    rows.mark_shared_due(store, row_id)  # nobody shares it yet
+    store.query(
+        "INSERT INTO civicrm_mailchimpsync_email (contact_id, email, email_key, is_primary,"
+        " is_bulkmail, on_hold) VALUES (?, ?, ?, 1, 0, 0)",
+        (WINNER, ADDRESS, ADDRESS),
+    )
+    rows.mark_shared_due(store, row_id)
+    store.query("DELETE FROM civicrm_mailchimpsync_email WHERE contact_id = ?", (WINNER,))
+
+
 def be_concerned(store: Store, _: int) -> None:
     store.query("CREATE TEMP TABLE changed (contact_id INTEGER PRIMARY KEY)")
     store.query("INSERT INTO changed VALUES (?)", (CONTACT,))
@@ -226,6 +237,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
         STAYS,
     ),
     "mark_due": (lambda s, i: rows.mark_due(s, [i]), GROWS),
+    "mark_shared_due": (share_and_mark, GROWS),
     "mark_addresses": (lambda s, _: rows.mark_addresses(s, f"SELECT {CONTACT}"), GROWS),
     "mark_for_resync": (lambda s, i: rows.mark_for_resync(s, [i]), GROWS),
     "mark_concerned": (be_concerned, IS_SET),

@@ -1,7 +1,9 @@
 """Stories that the random worlds of `test_last_word` came upon, told plainly."""
 
+import pytest
+
 from mcsync.model import Side
-from tests.scenario.bedrock import GROUP, VOLUNTEERING, VOLUNTEERS, Bedrock
+from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 
 
 def add_without_trace(bedrock: Bedrock, contact: int, status: str | None) -> None:
@@ -50,3 +52,38 @@ def test_trust_in_mailchimp_takes_no_interest_from_who_only_bought_there(bedrock
     assert bedrock.group_status(barney, VOLUNTEERS) == "Added"
     assert bedrock.member_status("barney@example.org") == "subscribed"
     assert bedrock.has_interest("barney@example.org")
+
+
+def test_who_shares_a_member_is_judged_when_the_mail_gate_takes_that_member_out(bedrock: Bedrock):
+    mia = bedrock.add_both("home@example.org")
+    ned = bedrock.add_both("ned@example.org")
+    bedrock.town.civicrm.add_email(ned, "home@example.org")
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(hours=1)
+    bedrock.town.civicrm.update_contact(mia, is_deceased=True)
+    bedrock.town.mailchimp.leave(LIST, "ned@example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("home@example.org") == "unsubscribed"
+    assert bedrock.group_status(ned) == "Removed"
+
+
+@pytest.mark.parametrize("removal", ["unsubscribe", "archive"])
+def test_who_moves_while_her_unsubscribe_is_on_its_way_is_unsubscribed_where_she_is(
+    bedrock: Bedrock, removal: str
+):
+    bedrock.options["removal"] = removal
+    mia = bedrock.add_both("mia@example.org")
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(hours=1)
+    bedrock.town.mailchimp.settings.batch_delay_polls = None
+    bedrock.town.civicrm.update_contact(mia, do_not_email=True)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    bedrock.town.mailchimp.change_address(LIST, "mia@example.org", "mia@new.example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.town.mailchimp.run_batches()
+    bedrock.town.mailchimp.settings.batch_delay_polls = 0
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("mia@new.example.org") in ("unsubscribed", "archived")
+    assert bedrock.group_status(mia) == "Added"
