@@ -12,14 +12,10 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = (  # about a minute; each dependency is at work in some of them
+TESTS = (  # some seconds; each dependency is at work in some of them
     "tests/unit/test_http.py",
-    "tests/unit/test_exchange.py",
     "tests/unit/test_plugins.py",
-    "tests/unit/test_architecture.py",
-    "tests/cli/test_stages.py",
     "tests/cli/test_exit_codes.py",
-    "tests/cli/test_lock.py",
     "tests/scenario/test_demo.py",
 )
 

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background that way, and mcsync leaves it so: the commands
     # that tests start would not hear Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_MEMORY = Path("/dev/shm")  # the tests' own folders are made in it, if it is large
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def pytest_xdist_auto_num_workers() -> int:

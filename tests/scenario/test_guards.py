@@ -69,12 +69,12 @@ def test_force_carries_out_exactly_the_held_plan_once(guarded: Bedrock):
 
 def test_a_held_plan_is_news_once_a_day_and_when_it_has_grown_by_a_tenth(guarded: Bedrock):
     contacts = settle(guarded, 60)
-    more = {0: contacts[:30], 10: contacts[30:33], 40: [contacts[33]]}  # 30, 33, 34
+    more = {0: contacts[:30], 5: contacts[30:33], 20: [contacts[33]]}  # 30, 33, 34
     news, since = [], set()
-    for run in range(24 * 4 + 50):  # two days of cron, every half an hour
+    for run in range(4 * 12 + 25):  # three days of cron, every hour
         for contact in more.get(run, ()):
             guarded.town.civicrm.remove_from_group(contact, GROUP)
-        guarded.pass_time(minutes=29)
+        guarded.pass_time(minutes=59)
         with pytest.raises(GuardTripped) as held:
             guarded.sync()
         if held.value.is_news:
@@ -84,8 +84,8 @@ def test_a_held_plan_is_news_once_a_day_and_when_it_has_grown_by_a_tenth(guarded
             assert plan is not None
             since.add(plan.since)
     assert [count for _, count in news] == ["30", "34", "34", "34"]
-    assert [number for number, _ in news[:2]] == [0, 40]
-    assert all(48 <= later - run <= 50 for (run, _), (later, _) in pairwise(news[1:]))
+    assert [number for number, _ in news[:2]] == [0, 20]
+    assert all(24 <= later - run <= 25 for (run, _), (later, _) in pairwise(news[1:]))
     assert len(since) == 1
     assert count_subscribed(guarded) == 60
 

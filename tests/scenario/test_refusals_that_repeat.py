@@ -24,7 +24,7 @@ def refuse(bedrock: Bedrock, kind: str, times: int | None = None) -> Refusal:
 
 def run_for_two_days(bedrock: Bedrock, mcsync: CommandLine) -> Iterator[Told]:
     """Cron, ever more seldom: what is due in between is done a little late."""
-    for minutes in (*[4] * 4, *[29] * 6, *[179] * 16):
+    for minutes in (*[4] * 3, *[34] * 3, *[239] * 3, *[719] * 4):
         yield mcsync("sync", "--wait")
         bedrock.pass_time(minutes=minutes)
 
