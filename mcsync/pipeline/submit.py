@@ -24,6 +24,7 @@ from mcsync.pipeline.run import Run, Task, count_of
 log = logging.getLogger("mcsync.submit")
 
 BATCH_SIZE = 1000  # Mailchimp's own guide uses it; the documents: "batches of up to 1,000"
+_DIRECT_SIZE = 50  # direct calls that are claimed together; after a crash so many members are read
 
 
 def submit(run: Run) -> None:
@@ -34,8 +35,8 @@ def submit(run: Run) -> None:
     for task in run.healthy_tasks():
         with run.isolated(task):
             alone = find_unbatchable(run.store, task.list_id)
-            for row_id in alone:
-                send_directly(run, task, [row_id])
+            for start in range(0, len(alone), _DIRECT_SIZE):
+                send_directly(run, task, alone[start : start + _DIRECT_SIZE])
                 run.check_time()
             while has_queued(run.store, task.list_id) and _submit_batch(run, task):
                 run.check_time()

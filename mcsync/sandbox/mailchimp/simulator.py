@@ -220,7 +220,7 @@ class MailchimpSimulator(People):
 
     def _answer(self, account: Account, request: Request) -> Reply:
         if self.settings.latency_s:
-            time.sleep(self.settings.latency_s)
+            time.sleep(self.settings.latency_s)  # the latency that was asked for
         if self.before_answer is not None:
             self.before_answer(request)
         _trigger(request.headers.get("x-trigger-error", ""))
