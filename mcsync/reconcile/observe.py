@@ -11,8 +11,9 @@ for the status (in or out), else the value. That is so while a status is one tha
 of the mail gate, where we wrote a field for somebody who shares the member, and where an operation
 of ours ran late and overwrote a later word. A companion whose key ends in `~` is there while the
 word is one of CiviCRM's about the member's own contact, which we wrote. Two keys are our own:
-`left` is there while Mailchimp gives a reason of the member's own for being out, `met` while
-somebody is as an administrator, or the API, had left them before we ever saw them.
+`left` is there while Mailchimp gives a reason of the member's own for being out, or gave it for a
+word that an operation of ours overwrote; `met` while somebody is as an administrator, or the API,
+had left them before we ever saw them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -163,6 +164,8 @@ def _observe_next(known: Mapping[str, Value], look: Look) -> Seen:
 
 
 def _note_reason(data: Data, *, has_left: bool) -> None:
+    if data.get(f"{STATUS}!") is False:  # it was that of the word that stands
+        return
     data.pop(LEFT, None)
     if has_left and data.get(STATUS) == _UNSUBSCRIBED:
         data[LEFT] = True
@@ -259,7 +262,7 @@ def _observe_again(
 ) -> tuple[Data, bool]:
     """The data after a look at one field that came in before what was there in between."""
     data: Data = {**between, name: value}
-    is_own_word = name == STATUS and bool(between.get(LEFT))
+    is_own_word = name == STATUS and value == _UNSUBSCRIBED and bool(between.get(LEFT))
     later = None if is_own_word else _find_writing(look.under_way, name, value)
     if later is not None:
         return data, _note_ours(data, between, name, later)

@@ -194,6 +194,19 @@ def test_muted_by_us_who_then_unsubscribes_by_an_old_mail_has_left_by_herself():
     assert seen == Seen(data("unsubscribed", 14, left=True), True)
 
 
+def test_that_she_left_by_herself_outlives_an_operation_that_overwrites_it():
+    left = data("unsubscribed", 12, left=True)
+    done = Look({"status": "subscribed"}, at(13), done=wrote("subscribed", 10))
+    overwritten = observe(left, at(12), done)
+    assert overwritten == Seen(data("subscribed", 12, left=True, **{"status!": False}), True)
+    back = Look({"status": "subscribed"}, at(15))
+    assert observe(overwritten.data, at(13), back).data == overwritten.data
+    ours = Look({"status": "unsubscribed"}, at(14), done=wrote("unsubscribed", 12))
+    assert observe(overwritten.data, at(13), ours).data["status"] == "unsubscribed"
+    again = observe(overwritten.data, at(13), Look({"status": "pending"}, at(15)))
+    assert again.data == data("pending", 15)
+
+
 def test_who_leaves_just_before_we_would_have_muted_her_has_left_by_herself():
     gate = wrote("unsubscribed", 10, is_gate=True)
     left = see(data("subscribed", 9), "unsubscribed", 12, gate, left=True)
