@@ -124,7 +124,7 @@ def agree_within(statements: Iterable[Word | None]) -> Word | None:
 def hear_subscription(person: Person, policy: Policy) -> Heard:
     """What both sides said about a contact's subscription, and what is right."""
     voices = person.voices
-    member = agree_within(_speak(m, person, policy) for m in voices)
+    member = _hear_members(voices, person, policy)
     place = person.contact.place(policy.group_id) if person.contact else None
     contact = place.said if place else None
     before = person.agreed.get(make_topic(SUBSCRIPTION, policy.group_id))
@@ -135,8 +135,23 @@ def hear_subscription(person: Person, policy: Policy) -> Heard:
     reason = _find_reason(voices, right, rule, before)
     values = [*(m.subscription for m in voices), contact]
     heard = Heard(SUBSCRIPTION, member, contact, right, rule, reason, before)
-    unheard = [m.subscription for m in voices if _is_ours(m, person, policy)]
+    has_ours = any(_is_ours(m, person, policy) for m in voices)
+    unheard = [m.subscription for m in voices if has_ours]
     return _remember(heard, policy.group_id, values, unheard)
+
+
+def _hear_members(
+    voices: Iterable[MemberView], person: Person, policy: Policy
+) -> Word | None:
+    """What a contact's members say together.
+
+    Of whom we muted in another life it is not known what they said: to be in, most likely, so
+    that another who is out does not speak for the contact.
+    """
+    word = agree_within(_speak(m, person, policy) for m in voices)
+    if word is not None and not word.value and any(_is_ours(m, person, policy) for m in voices):
+        return None
+    return word
 
 
 def _speak(member: MemberView, person: Person, policy: Policy) -> Word | None:

@@ -492,6 +492,27 @@ def test_who_leaves_after_the_cache_was_lost_has_left_a17(cron: Cron):
     assert cron.mails == []
 
 
+def test_one_address_left_and_one_muted_when_the_cache_is_lost_a17(cron: Cron):
+    """Pam left with an old address, the other was muted by us: Added, as with the cache."""
+    cron.add_some("pam", "quinn")
+    cron.bedrock.town.civicrm.add_email(cron.contact("pam"), mail("pam.old"))
+    cron.bedrock.add_member(mail("pam.old"), "subscribed")
+    cron.settle()
+    cron.leave("pam.old")
+    cron.settle()
+    cron.opt_out("pam")
+    cron.settle()
+    assert cron.stand("pam")[:2] == ("unsubscribed", "Added")
+    lose_the_cache(cron)
+    cron.stay_quiet()
+    assert cron.stand("pam")[:2] == ("unsubscribed", "Added")
+    cron.opt_out("pam", is_out=False)
+    cron.stay_quiet()
+    assert cron.stand("pam")[:2] == ("subscribed", "Added")
+    assert cron.bedrock.member_status(mail("pam.old")) == "unsubscribed"
+    assert cron.mails == []
+
+
 def test_whoever_was_removed_stays_removed_when_the_cache_is_lost_a17(cron: Cron):
     """Pam was removed by staff, Quinn left by himself, Rita was added again; cache deleted."""
     cron.add_some("pam", "quinn", "rita", "sue")
