@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mcsync.model import (
     LONG_AGO,
+    SUBSCRIPTION,
     ContactView,
     Decision,
     GroupStatus,
@@ -222,9 +223,7 @@ def _mute(
     """Unsubscribe members who may not be mailed; who signed up after that is left alone."""
     reason = find_closed_gate(contact) or Reason.NO_EMAIL
     for member in muted:
-        closed_at, said = contact.gate_closed_at, member.subscription
-        is_later = closed_at is not None and said is not None and said.at > closed_at
-        if is_later and reason is not Reason.DECEASED:
+        if _has_signed_up_since(member, contact) and reason is not Reason.DECEASED:
             decision = decision.with_verdict(
                 member.row_id, SyncStatus.OK, Reason.SIGNED_UP_AFTER_GATE
             )
@@ -233,6 +232,17 @@ def _mute(
         decision = decision.with_verdict(member.row_id, SyncStatus.LIVE, reason)
         decision = decision.with_change(leave)
     return decision
+
+
+def _has_signed_up_since(member: MemberView, contact: ContactView) -> bool:
+    """Whether somebody signed up at Mailchimp after the contact's gate was closed.
+
+    What we wrote there, for another contact who has the address, is no sign-up.
+    """
+    closed_at, said = contact.gate_closed_at, member.subscription
+    if closed_at is None or said is None or SUBSCRIPTION in member.written:
+        return False
+    return said.at > closed_at
 
 
 def _keep_in(

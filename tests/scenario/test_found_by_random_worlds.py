@@ -68,6 +68,28 @@ def test_who_shares_a_member_is_judged_when_the_mail_gate_takes_that_member_out(
     assert bedrock.group_status(ned) == "Removed"
 
 
+def test_what_was_written_for_a_contact_who_is_purged_is_no_sign_up_of_the_one_who_opted_out(
+    bedrock: Bedrock,
+):
+    ned = bedrock.add_both("ned@example.org")
+    bedrock.town.civicrm.add_email(ned, "home@example.org")
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(hours=1)
+    bedrock.town.civicrm.update_contact(ned, is_opt_out=True)
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(hours=1)
+    mia = bedrock.add_contact("home@example.org")
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("home@example.org") == "subscribed"
+    bedrock.pass_time(hours=1)
+    bedrock.town.civicrm.purge(mia)
+    bedrock.pass_time(hours=25)
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("home@example.org") == "unsubscribed"
+    assert bedrock.member_status("ned@example.org") == "unsubscribed"
+    assert bedrock.group_status(ned) == "Added"
+
+
 @pytest.mark.parametrize("removal", ["unsubscribe", "archive"])
 def test_who_moves_while_her_unsubscribe_is_on_its_way_is_unsubscribed_where_she_is(
     bedrock: Bedrock, removal: str
