@@ -212,6 +212,18 @@ def identify_group_contact_changes(store: Store, list_id: str, group_ids: Sequen
 # --- whose address is it --------------------------------------------------------------------------
 
 
+_TO_LOOK_UP = (
+    f"{TABLE} INDEXED BY cache_due"
+    " WHERE mailchimp_list_id = ? AND due > 0 AND civicrm_contact_id IS NULL"
+    " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND email_key IS NOT NULL"
+)
+
+
+def count_addresses_to_look_up(store: Store, list_id: str) -> int:
+    """How many members have no contact, and their owners were not asked for yet."""
+    return int(store.query(f"SELECT count(*) FROM {_TO_LOOK_UP}", (list_id,)).fetchone()[0])
+
+
 def load_addresses_to_look_up(
     store: Store, list_id: str, after: int, limit: int
 ) -> list[tuple[int, str]]:
@@ -220,10 +232,7 @@ def load_addresses_to_look_up(
     In row id order, those above `after`.
     """
     found = store.query(
-        f"SELECT id, email_key FROM {TABLE} INDEXED BY cache_due"
-        " WHERE mailchimp_list_id = ? AND due > 0 AND civicrm_contact_id IS NULL"
-        " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND email_key IS NOT NULL"
-        " AND id > ? ORDER BY id LIMIT ?",
+        f"SELECT id, email_key FROM {_TO_LOOK_UP} AND id > ? ORDER BY id LIMIT ?",
         (list_id, after, limit),
     )
     return [(row[0], row[1]) for row in found]

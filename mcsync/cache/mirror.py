@@ -26,6 +26,8 @@ from mcsync.model import (
     email_key,
 )
 
+LAST_ID = 2**62  # above all ids
+
 
 class GroupState(msgspec.Struct, rename="camel", omit_defaults=True):
     """How far the mirror of one group reaches: its history, and when all of it was compared."""
@@ -333,18 +335,40 @@ def load_sample(store: Store) -> dict[int, str]:
     return found
 
 
-def load_mirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
-    """Ids of contacts that concern us, in id order: in a mapped group, linked, or known before."""
+def load_mirrored_contacts(
+    store: Store, after: int, *, last: int = LAST_ID, limit: int = -1
+) -> list[int]:
+    """Ids of contacts that concern us, in id order: in a mapped group, linked, or known before.
+
+    Those above `after` up to `last`, and at most `limit`.
+    """
     rows = store.query(
         "SELECT contact_id FROM (SELECT contact_id FROM civicrm_mailchimpsync_contact"
-        "  WHERE contact_id > ?1 ORDER BY contact_id LIMIT ?2)"
+        "  WHERE contact_id > ?1 AND contact_id <= ?2 ORDER BY contact_id LIMIT ?3)"
         " UNION SELECT contact_id FROM (SELECT DISTINCT contact_id"
         "  FROM civicrm_mailchimpsync_group_contact"
-        "  WHERE contact_id > ?1 ORDER BY contact_id LIMIT ?2)"
-        " ORDER BY contact_id LIMIT ?2",
-        (after, limit),
+        "  WHERE contact_id > ?1 AND contact_id <= ?2 ORDER BY contact_id LIMIT ?3)"
+        " ORDER BY contact_id LIMIT ?3",
+        (after, last, limit),
     )
     return [row[0] for row in rows]
+
+
+def count_unmirrored_contacts(store: Store) -> int:
+    """How many contacts in mapped groups the mirror knows nothing of yet."""
+    row = store.query(
+        "SELECT count(DISTINCT contact_id)"
+        " FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty"
+        " WHERE is_dirty = 1 AND NOT EXISTS ("
+        "  SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)"
+    ).fetchone()
+    return int(row[0])
+
+
+def count_mirrored_contacts(store: Store) -> int:
+    """How many contacts the mirror knows."""
+    row = store.query("SELECT count(*) FROM civicrm_mailchimpsync_contact").fetchone()
+    return int(row[0])
 
 
 def load_unmirrored_contacts(store: Store, after: int, limit: int) -> list[int]:

@@ -176,11 +176,16 @@ class Reader:
         return [self._contact_page(*self._read_both(answers, contacts, emails))]
 
     def fetch_changed_contacts(self, since: datetime) -> Iterator[ContactPage]:
-        """All contacts of the site modified at or after `since`, trashed ones too.
+        """All contacts of the site modified at or after `since`, by id, trashed ones too.
 
-        One request a page. Where the page's contacts or addresses reach the limit, it ends with
-        the last contact whose addresses have all come, and the next one goes on from there.
+        One request a page, asked for while the one before is worked on. Where the page's
+        contacts or addresses reach the limit, it ends with the last contact whose addresses have
+        all come, and the next one goes on from there.
         """
+        self._known_offset()
+        return read_ahead(self._fetch_changed(since))
+
+    def _fetch_changed(self, since: datetime) -> Iterator[ContactPage]:
         offset = self._known_offset()
         after_id = 0
         while True:
@@ -351,16 +356,26 @@ Row = TypeVar("Row", bound=HasId)
 
 def one_ahead(fetch: Callable[[int], list[Row]], after_id: int) -> Iterator[list[Row]]:
     """All pages by id that have rows, each asked for while the one before is worked on."""
+
+    def pages() -> Iterator[list[Row]]:
+        last = after_id
+        while rows := fetch(last):
+            last = rows[-1].id
+            yield rows
+            if len(rows) < PAGE_SIZE:
+                return
+
+    return read_ahead(pages())
+
+
+def read_ahead(pages: Iterator[T]) -> Iterator[T]:
+    """The same pages, each fetched while the one before is worked on."""
     pool = ThreadPoolExecutor(1, "civicrm")
     try:
-        page = pool.submit(fetch, after_id)
-        while rows := page.result():
-            is_last = len(rows) < PAGE_SIZE
-            if not is_last:
-                page = pool.submit(fetch, rows[-1].id)
-            yield rows
-            if is_last:
-                return
+        coming: Future[T | None] = pool.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = pool.submit(next, pages, None)
+            yield page
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

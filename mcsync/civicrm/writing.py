@@ -68,12 +68,12 @@ class Writer:
         """
         if not contacts:
             return
-        create = _NewContacts(self._transport, source, self._fetch_newest_id())
+        create = _NewContacts(self._transport, source, self.fetch_newest_contact_id())
         for part in chunks(contacts, CONTACTS_PER_REQUEST):
             yield from told(create.write(part))
 
-    def _fetch_newest_id(self) -> int:
-        """The highest id of a contact, of all that there are."""
+    def fetch_newest_contact_id(self) -> int:
+        """The highest id of a contact, of all that there are; 0 when there is none."""
         params = {"select": ["MAX(id) AS max_id"], "where": [ANY_TRASH]}
         newest = Call("Contact", "get", params, wire.WireHighest)
         rows = _call_with_sight(self._transport, newest)

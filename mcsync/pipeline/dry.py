@@ -86,6 +86,10 @@ class DryCivicrm:
         """As the site tells it."""
         return self.site.fetch_changed_contacts(since)
 
+    def fetch_newest_contact_id(self) -> int:
+        """As the site tells it."""
+        return self.site.fetch_newest_contact_id()
+
     def fetch_owners(self, emails: Sequence[str]) -> Iterator[tuple[Email, ...]]:
         """As the site tells it."""
         return self.site.fetch_owners(emails)

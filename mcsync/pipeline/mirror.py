@@ -1,11 +1,12 @@
 """Reading CiviCRM into the mirror: everything once, then what changed, checked by counts."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mcsync.cache.linking import (
+    count_addresses_to_look_up,
     load_addresses_to_look_up,
     load_linked_to_deleted,
     load_unknown_contacts,
@@ -16,7 +17,9 @@ from mcsync.cache.mirror import (
     MirrorState,
     apply_history,
     begin_compare,
+    count_mirrored_contacts,
     count_places,
+    count_unmirrored_contacts,
     finish_compare,
     load_mirror_state,
     load_mirrored_contacts,
@@ -35,7 +38,7 @@ from mcsync.cache.mirror import (
 from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ConfigError, GuardTripped, McsyncError
-from mcsync.model import Group, HistoryRow, SiteSnapshot, email_key
+from mcsync.model import LONG_AGO, Group, HistoryRow, SiteSnapshot, email_key
 from mcsync.pipeline.identity import check_site, tell_skew
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.guards import NEVER_BELOW
@@ -46,6 +49,7 @@ log = logging.getLogger("mcsync.fetch")
 _HISTORY_OVERLAP = 200  # ids
 _MODIFIED_OVERLAP = timedelta(minutes=5)
 _CONTACTS_AT_ONCE = 20_000  # remembered together; the adapter asks for fewer at a time
+_MANY = 20_000  # contacts; fewer are asked for by their ids, however small the site is
 _OWNERS_AT_ONCE = 5000  # addresses remembered together; the adapter asks for fewer at a time
 
 
@@ -324,12 +328,12 @@ def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
     Contacts that are not found were deleted for good; where they are too many for that, they are
     only out of our sight, and nothing is done about them until a human has looked.
     """
-    after, count = 0, 0
+    count = 0
     gone: list[int] = []
-    while contact_ids := load_mirrored_contacts(run.store, after, _CONTACTS_AT_ONCE):
-        after = contact_ids[-1]
-        found = take_contacts(run, contact_ids)
-        gone += sorted(set(contact_ids) - set(found))
+    known = count_mirrored_contacts(run.store)
+    take = _take_everybody if _are_most(run, known) else _take_known_contacts
+    for contact_ids, found in take(run):
+        gone += sorted(set(contact_ids) - found)
         count += len(contact_ids)
         run.progress("CiviCRM", "contacts fetched", count)
     gone = load_not_deleted(run.store, gone)
@@ -338,6 +342,32 @@ def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
         mark_purged(run.store, gone)
     else:
         mark_unseen(run.store, gone)
+
+
+def _take_known_contacts(run: Run) -> Iterator[tuple[list[int], set[int]]]:
+    """Mirror the contacts that concern us; which were asked for, and which were found."""
+    after = 0
+    while contact_ids := load_mirrored_contacts(run.store, after, limit=_CONTACTS_AT_ONCE):
+        after = contact_ids[-1]
+        yield contact_ids, set(take_contacts(run, contact_ids))
+
+
+def _take_everybody(run: Run) -> Iterator[tuple[list[int], set[int]]]:
+    """The same by reading all contacts of the site, which asks far less where most concern us."""
+    after = 0
+    for page in run.civicrm.fetch_changed_contacts(LONG_AGO):
+        last = page.contacts[-1].contact_id
+        known = load_mirrored_contacts(run.store, after, last=last)
+        save_contacts(run.store, page, run.site_now or run.clock(), only_known=True)
+        yield known, {contact.contact_id for contact in page.contacts}
+        after = last
+    run.has_read_everybody = True
+    yield load_mirrored_contacts(run.store, after), set()
+
+
+def _are_most(run: Run, wanted: int) -> bool:
+    """Whether so many contacts are most of those that the site has."""
+    return wanted >= _MANY and run.civicrm.fetch_newest_contact_id() <= 2 * wanted
 
 
 def _look_for_unseen(run: Run) -> None:
@@ -359,7 +389,18 @@ def take_contacts(run: Run, contact_ids: list[int]) -> list[int]:
 
 
 def _take_new_contacts(run: Run) -> None:
-    """Contacts who came into a group are read once; from then on their changes tell."""
+    """Contacts who came into a group are read once; from then on their changes tell.
+
+    Where these, and those who own our members' addresses, are most of the site, all are read.
+    """
+    wanted = count_unmirrored_contacts(run.store) + sum(
+        count_addresses_to_look_up(run.store, task.list_id) for task in run.healthy_tasks()
+    )
+    if not run.has_read_everybody and _are_most(run, wanted):
+        count = 0
+        for _, found in _take_everybody(run):
+            count += len(found)
+            run.progress("CiviCRM", "contacts fetched", count)
     after = 0
     while contact_ids := load_unmirrored_contacts(run.store, after, _CONTACTS_AT_ONCE):
         after = contact_ids[-1]
@@ -383,7 +424,8 @@ def look_up_owners(run: Run, task: Task) -> None:
     after = 0
     while rows := load_addresses_to_look_up(run.store, task.list_id, after, _OWNERS_AT_ONCE):
         after = rows[-1][0]
-        take_in_owners(run, [address for _, address in rows])
+        if not run.has_read_everybody:
+            take_in_owners(run, [address for _, address in rows])
         with run.store.atomic():
             note_looked_up(run.store, [row_id for row_id, _ in rows])
         run.check_time()

@@ -225,7 +225,11 @@ class CivicrmPort(Protocol):
         ...
 
     def fetch_changed_contacts(self, since: datetime) -> Iterator[ContactPage]:
-        """All contacts of the site modified at or after `since`, trashed ones too."""
+        """All contacts of the site modified at or after `since`, by id, trashed ones too."""
+        ...
+
+    def fetch_newest_contact_id(self) -> int:
+        """The highest id of a contact, of all that there are; 0 when there is none."""
         ...
 
     def fetch_owners(self, emails: Sequence[str]) -> Iterator[tuple[Email, ...]]:

@@ -116,6 +116,7 @@ class Run:
     `newest_update` is the newest one there was when the audience at hand began to be judged;
     `trying` are the webhooks, by id in the queue, that are being handled; `refused_data`: by list
     id, of how many people Mailchimp did not take which merge field.
+    `has_read_everybody`: every contact of the site that concerns us is in the mirror.
     `unknown_fields` are those that CiviCRM does not show, by all that were asked for.
     """
 
@@ -142,6 +143,7 @@ class Run:
     trying: list[int] = field(default_factory=list)
     doubted_groups: set[int] = field(default_factory=set)
     stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
+    has_read_everybody: bool = False
     unknown_fields: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)
     reports: dict[str, Report] = field(default_factory=dict)

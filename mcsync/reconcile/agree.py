@@ -140,9 +140,7 @@ def hear_subscription(person: Person, policy: Policy) -> Heard:
     return _remember(heard, policy.group_id, values, unheard)
 
 
-def _hear_members(
-    voices: Iterable[MemberView], person: Person, policy: Policy
-) -> Word | None:
+def _hear_members(voices: Iterable[MemberView], person: Person, policy: Policy) -> Word | None:
     """What a contact's members say together.
 
     Of whom we muted in another life it is not known what they said: to be in, most likely, so

@@ -8,7 +8,7 @@ about all of them. Of the people who left, every tenth contact was never in the 
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -242,8 +242,10 @@ class World:
         for n in range(max(0, after - 3 * size), len(self.new_history)):
             yield 3 * size + n + 1, *self.new_history[n]
 
-    def modified_since(self, since: str, after: int) -> list[int]:
+    def modified_since(self, since: str, after: int) -> Sequence[int]:
         """People whose contact was modified at or after a time, by contact id above `after`."""
+        if not since:
+            return range(max(0, after + 1 - FIRST_CONTACT), self.size)
         last = text_of(self.base_time(self.size))
         everybody = range(self.size) if since <= last else sorted(self.modified_at)
         return [

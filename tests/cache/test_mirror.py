@@ -740,7 +740,7 @@ def test_contacts_of_a_group_are_read_once(store: Store):
     assert load_unmirrored_contacts(store, FRED, 10) == [WILMA]
     save(store, fred(8))
     assert load_unmirrored_contacts(store, 0, 10) == [WILMA]
-    assert load_mirrored_contacts(store, 0, 10) == [FRED, WILMA]
+    assert load_mirrored_contacts(store, 0, limit=10) == [FRED, WILMA]
 
 
 def test_contacts_are_read_page_by_page_wherever_they_are_known_from(store: Store):
@@ -749,7 +749,7 @@ def test_contacts_are_read_page_by_page_wherever_they_are_known_from(store: Stor
     for contact_id in (1, 2, 5, 7):
         save(store, created(contact_id, 3))
     found, after = [], 0
-    while page := load_mirrored_contacts(store, after, 2):
+    while page := load_mirrored_contacts(store, after, limit=2):
         found += page
         after = page[-1]
     assert found == [1, 2, 4, 5, 6, 7]
