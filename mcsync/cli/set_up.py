@@ -32,7 +32,7 @@ from mcsync.cli.wishes import (
     take_choices,
 )
 from mcsync.config import Config, find_config
-from mcsync.config.reading import name_cache
+from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, set_up
 

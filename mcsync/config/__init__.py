@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcsync.config.accounts import derive_api_url
-from mcsync.config.notes import Notes, did_you_mean, is_header_safe
-from mcsync.config.reading import CIVICRM_VARIABLES, Builder
-from mcsync.config.slips import KEY_SHAPE, JsonSlip, parse_json
+from mcsync.config.builder import CIVICRM_VARIABLES, Builder
+from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, parse_json
+from mcsync.config.section import Notes, did_you_mean, is_header_safe
 from mcsync.config.values import (
     NAME_FIELDS,
     AccountConfig,

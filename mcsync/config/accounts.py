@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
-from mcsync.config.notes import BROKEN, HIDDEN, Notes, Section, is_header_safe
+from mcsync.config.section import BROKEN, HIDDEN, Notes, Section, is_header_safe
 from mcsync.config.values import AccountConfig, Secret
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z_-]{1,20}")  # an old key may stand there: keys have digits

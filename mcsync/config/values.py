@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
-from mcsync.config.notes import HIDDEN
+from mcsync.config.section import HIDDEN
 
 if TYPE_CHECKING:
     from mcsync.model import Side

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mcsync.cli.main import _COMMANDS, app
-from mcsync.config import reading as config
+from mcsync.config import builder as config
 from mcsync.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]

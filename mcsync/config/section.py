@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeGuard, TypeVar
 
-from mcsync.config.slips import KEY_SHAPE
+from mcsync.config.json_mistakes import KEY_SHAPE
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 

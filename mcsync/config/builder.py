@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mcsync.config.accounts import account_sections, audience_copies, read_account, read_address
-from mcsync.config.notes import (
+from mcsync.config.section import (
     BROKEN,
     MAX_NUMBER,
     Notes,
