@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -> None:
     """Tell how the audiences stand, who is at work, and what waits."""
-    from mcsync.cache.standing import count_webhooks
+    from mcsync.cache.counts import count_webhooks
 
     holder = find_holder(look)
     webhooks = count_webhooks(look.store) if look.store is not None else None

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mcsync.cache.counts import count_rows
 from mcsync.cache.looks import read_written
 from mcsync.cache.outbox import load_queued, load_row_state
-from mcsync.cache.standing import count_rows
 from mcsync.cache.trail import Change, load_changes
 from mcsync.model import REASONS, SUBSCRIPTION, MemberStatus, Side
 from mcsync.pipeline.results import tell_changes

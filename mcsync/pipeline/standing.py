@@ -6,8 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from mcsync.cache.audiences import AudienceStatus, load_status
-from mcsync.cache.outbox import count_queued
-from mcsync.cache.standing import (
+from mcsync.cache.counts import (
     RowCount,
     Someone,
     WaitingBatch,
@@ -19,6 +18,7 @@ from mcsync.cache.standing import (
     load_waiting_batches,
     sum_counts,
 )
+from mcsync.cache.outbox import count_queued
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import StaleSync, UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cache.standing import count_webhooks
+from mcsync.cache.counts import count_webhooks
 from mcsync.cache.webhooks import (
     count_news_of_given_up,
     note_attempts,

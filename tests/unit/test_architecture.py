@@ -13,13 +13,16 @@ MODULES = sorted((ROOT / "mcsync").rglob("*.py"))
 # Style §1, the drawn arrows: a room may import itself and whatever an arrow leads to, however
 # many arrows that takes. The adapters have the ports' shape and do not import it.
 ARROWS: dict[str, set[str]] = {
-    "cli": {"pipeline", "config", "logs", "lock", "errors"},
+    "cli": {"assemble", "answers", "check", "pipeline", "config", "logs", "lock", "errors"},
+    "assemble": {"pipeline", "check", "config"},
+    "answers": {"pipeline", "cache"},
+    "check": {"pipeline", "cache"},
     "pipeline": {"reconcile", "cache", "text"},
     "reconcile": {"model"},
     "cache": {"reconcile", "model", "model_setup", "errors", "ownership"},
     "mailchimp": {"http", "model", "model_setup", "errors", "text"},
     "civicrm": {"http", "model", "model_setup", "errors", "text"},
-    "webhooks": {"pipeline"},
+    "webhooks": {"assemble", "pipeline", "lock"},
     "plugins": {"model"},
     "sandbox": {"model", "errors"},
     "http": {"errors", "exchange", "text"},
@@ -37,6 +40,7 @@ ARROWS: dict[str, set[str]] = {
 # "builds the adapters and hands them to a stage", and the sandbox's own commands
 DOORS = {
     "mcsync/cli/build.py": {"mailchimp", "civicrm", "plugins"},
+    "mcsync/assemble.py": {"mailchimp", "civicrm", "plugins"},
     "mcsync/cli/demo.py": {"sandbox"},
     "mcsync/cli/sandbox.py": {"sandbox"},
     **{f"mcsync/cli/{name}.py": {"webhooks"} for name in ("serve", "webhook", "desk", "cgi")},
