@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.cache.looks import find_row, make_reader, take_look
 from mcsync.cache.mirror import load_places, note_names, note_places, note_words
 from mcsync.cache.outbox import queue_update

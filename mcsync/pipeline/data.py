@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mcsync.cache.audiences import LeftOut, load_status, save_status
+from mcsync.cache.audience_status import LeftOut, load_status, save_status
 from mcsync.cache.contact_data import (
     TAGS,
     FieldState,

@@ -7,7 +7,7 @@ before: who somebody is, and what was said before, is known from there.
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.cache.looks import make_reader, move_member, take_look, take_page
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.cache.finding import (
     Asked,
     RowFacts,

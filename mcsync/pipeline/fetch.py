@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mcsync.cache import linking
-from mcsync.cache.audiences import (
+from mcsync.cache.audience_status import (
     AudienceStatus,
     CutFetch,
     count_todo,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from mcsync.cache.audiences import (
+from mcsync.cache.audience_status import (
     HeldPlan,
     count_subscribed,
     count_todo,

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from datetime import datetime
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.cache.data import note_sent
 from mcsync.cache.looks import make_reader, read_written, take_answer, take_look, take_page
 from mcsync.cache.outbox import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 
-from mcsync.cache.audiences import AudienceStatus, load_status
+from mcsync.cache.audience_status import AudienceStatus, load_status
 from mcsync.cache.counts import (
     RowCount,
     Someone,

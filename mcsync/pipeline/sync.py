@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
-from mcsync.cache.audiences import (
+from mcsync.cache.audience_status import (
     count_unsettled,
     load_status,
     save_status,

@@ -1,6 +1,6 @@
 """One person at once: fetch, find, judge and write by direct calls, with the rules of every run."""
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.cache.linking import load_unknown_contacts
 from mcsync.cache.row_facts import find_addresses
 from mcsync.errors import PartialFailure, UsageError

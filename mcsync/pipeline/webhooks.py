@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.cache.people import load_persons_of
 from mcsync.cache.row_facts import find_rows, load_member_statuses, load_member_times
 from mcsync.cache.store import Store

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from mcsync.cache import migrations as migrations_module
-from mcsync.cache.audiences import count_todo, count_unsettled, load_status
+from mcsync.cache.audience_status import count_todo, count_unsettled, load_status
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import load_open_batches, load_queued
 from mcsync.cache.people import load_persons_of

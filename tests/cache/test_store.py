@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cache.audiences import AudienceStatus, load_status, save_status
+from mcsync.cache.audience_status import AudienceStatus, load_status, save_status
 from mcsync.cache.store import Store
 from mcsync.errors import CacheError
 

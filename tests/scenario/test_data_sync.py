@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.model import DataRow, DataUpdate
 from mcsync.pipeline.sync_contact import sync_contact
 from mcsync.plugins import hookimpl

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.errors import GuardTripped
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.errors import (
     ConfigError,
     GuardTripped,

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mcsync.cache.audiences import load_status
+from mcsync.cache.audience_status import load_status
 from mcsync.errors import PartialFailure
 from mcsync.model import Side
 from mcsync.pipeline.run import OutOfTime
