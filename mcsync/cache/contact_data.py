@@ -9,8 +9,8 @@ from itertools import groupby
 
 import msgspec
 
-from mcsync.cache.data import TAKES_DATA
 from mcsync.cache.store import Store
+from mcsync.cache.wanted_data import TAKES_DATA
 from mcsync.model import EntityTag
 
 TAGS = "tags"  # the kind of every plugin that follows tags

@@ -182,8 +182,8 @@ def _count_misfits(
     told of elsewhere.
     """
     from mcsync.cache.contact_data import load_audience_values
-    from mcsync.cache.data import FIELDS
     from mcsync.cache.reading import open_to_look
+    from mcsync.cache.wanted_data import FIELDS
     from mcsync.plugins.fields import count_misfits
 
     try:

@@ -37,7 +37,11 @@ from mcsync.cache.contact_data import (
     save_unknown_fields,
     save_values,
 )
-from mcsync.cache.data import (
+from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.people import load_refused
+from mcsync.cache.rows import mark_wanted
+from mcsync.cache.times import from_text, to_text
+from mcsync.cache.wanted_data import (
     FIELDS,
     Sent,
     Wanted,
@@ -53,10 +57,6 @@ from mcsync.cache.data import (
     load_wanted,
     save_wanted,
 )
-from mcsync.cache.mirror import load_mirror_state
-from mcsync.cache.people import load_refused
-from mcsync.cache.rows import mark_wanted
-from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import (
     MERGE_TEXT_BYTES,

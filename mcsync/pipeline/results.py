@@ -5,7 +5,6 @@ from collections import Counter
 from datetime import datetime
 
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.data import note_sent
 from mcsync.cache.looks import make_reader, read_written, take_answer, take_look, take_page
 from mcsync.cache.outbox import (
     QueuedUpdate,
@@ -27,6 +26,7 @@ from mcsync.cache.rows import (
 )
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, note_changes
+from mcsync.cache.wanted_data import note_sent
 from mcsync.model import (
     SUBSCRIPTION,
     Member,

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from mcsync import model
-from mcsync.cache.data import Wanted, begin_data, save_wanted
 from mcsync.cache.people import load_persons_of
 from mcsync.cache.plain_people import CONDITION, FIELDS, SHAPE, UNREAD, Shape, load_alike
 from mcsync.cache.rows import StoredRefusal, mark_due, mark_plain
 from mcsync.cache.store import Store
+from mcsync.cache.wanted_data import Wanted, begin_data, save_wanted
 from mcsync.model import InterestPolicy, Person, Policy, Reason, RowVerdict, Side, SyncStatus
 from mcsync.reconcile.enforce import decide
 

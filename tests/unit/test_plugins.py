@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from mcsync.cache.data import Sent, Wanted
+from mcsync.cache.wanted_data import Sent, Wanted
 from mcsync.model import DataAudience, DataChoice, DataRow, DataUpdate, MemberStatus, MergeField
 from mcsync.pipeline.data import merge_tags, subtract_sent
 from mcsync.plugins import hookimpl, manager
