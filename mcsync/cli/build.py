@@ -181,8 +181,8 @@ def _count_misfits(
     By merge tag and reason, as far as the cache knows the values. A cache that cannot be read is
     told of elsewhere.
     """
-    from mcsync.cache.contact_data import load_audience_values
     from mcsync.cache.reading import open_to_look
+    from mcsync.cache.tags_and_fields import load_audience_values
     from mcsync.cache.wanted_data import FIELDS
     from mcsync.plugins.fields import count_misfits
 

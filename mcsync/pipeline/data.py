@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mcsync.cache.audience_status import LeftOut, load_status, save_status
-from mcsync.cache.contact_data import (
+from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.people import load_refused
+from mcsync.cache.rows import mark_wanted
+from mcsync.cache.tags_and_fields import (
     TAGS,
     FieldState,
     UnknownFields,
@@ -37,9 +40,6 @@ from mcsync.cache.contact_data import (
     save_unknown_fields,
     save_values,
 )
-from mcsync.cache.mirror import load_mirror_state
-from mcsync.cache.people import load_refused
-from mcsync.cache.rows import mark_wanted
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.wanted_data import (
     FIELDS,

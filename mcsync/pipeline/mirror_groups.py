@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from mcsync.cache.contact_data import (
+from mcsync.cache.tags_and_fields import (
     GroupsState,
     add_group_members,
     begin_group_members,
