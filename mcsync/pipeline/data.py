@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from mcsync.cache.audience_status import LeftOut, load_status, save_status
 from mcsync.cache.mirror import load_mirror_state
-from mcsync.cache.people import load_refused
+from mcsync.cache.persons import load_refused
 from mcsync.cache.rows import mark_wanted
 from mcsync.cache.tags_and_fields import (
     TAGS,

@@ -18,7 +18,7 @@ from mcsync.cache.outbox import (
     make_operation_id,
     note_processed,
 )
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end
 from mcsync.cache.row_facts import find_rows, load_known_members
 from mcsync.model import Decision, Member, Operation, Refusal, email_key

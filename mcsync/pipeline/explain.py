@@ -17,7 +17,7 @@ from mcsync.cache.finding import (
     load_updates,
 )
 from mcsync.cache.mirror import load_mirror_state
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change

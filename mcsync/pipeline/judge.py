@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import close_queued
-from mcsync.cache.people import load_people, load_persons_of
+from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.plain_people import Shape, load_alike
 from mcsync.cache.plans import add_to_plan
 from mcsync.cache.row_facts import load_data_due

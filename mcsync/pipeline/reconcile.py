@@ -19,7 +19,7 @@ from mcsync.cache.audience_status import (
 from mcsync.cache.linking import populate_missing_contact_ids
 from mcsync.cache.mirror import count_places, count_unseen
 from mcsync.cache.outbox import find_newest_update
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end, forget_plan
 from mcsync.cache.rows import mark_data_due, mark_everyone
 from mcsync.cache.times import from_text, to_text

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.resync import find_failed
 from mcsync.cache.rows import mark_for_resync
 from mcsync.cache.store import Store

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.row_facts import find_rows, load_member_statuses, load_member_times
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text

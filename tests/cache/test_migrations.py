@@ -17,7 +17,7 @@ from mcsync.cache import migrations as migrations_module
 from mcsync.cache.audience_status import count_todo, count_unsettled, load_status
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import load_open_batches, load_queued
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.rows import StoredRefusal, decode_refusals, load_refusals
 from mcsync.cache.store import Store
 from mcsync.cli.build import build_run

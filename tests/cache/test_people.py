@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import mcsync.cache.people as people_module
+import mcsync.cache.persons as people_module
 from mcsync.cache.mirror import apply_history, mark_unseen, save_contacts
-from mcsync.cache.people import load_people, load_persons_of
+from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.rows import StoredRefusal, note_agreed, note_asked, save_refusals
 from mcsync.cache.store import Store
 from mcsync.model import (

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from mcsync import model
-from mcsync.cache.people import load_persons_of
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plain_people import CONDITION, FIELDS, SHAPE, UNREAD, Shape, load_alike
 from mcsync.cache.rows import StoredRefusal, mark_due, mark_plain
 from mcsync.cache.store import Store

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from mcsync.cache import people, plans
+from mcsync.cache import persons, plans
 from mcsync.cache.store import Store
 from mcsync.cli.build import build_run
 from mcsync.config import load_config
@@ -79,7 +79,7 @@ def run_once(job: Job, *, raises: bool = True) -> Run:
 @contextmanager
 def _in_chunks_of(size: int) -> Iterator[None]:
     with (
-        patch.object(people, "CHUNK", size),
+        patch.object(persons, "CHUNK", size),
         patch.object(plans, "CHUNK", size),
         patch.object(submit, "BATCH_SIZE", size),
         patch.object(batches, "_CHUNK", max(1, size // 2)),

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from mcsync.cache import linking, mirror, people, plain_people, rows
+from mcsync.cache import linking, mirror, persons, plain_people, rows
 from mcsync.cache.store import Store
 from mcsync.civicrm import reading
 from mcsync.mailchimp import members
@@ -198,7 +198,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (linking, "CHUNK"),
         (mirror, "_CHUNK"),
-        (people, "CHUNK"),
+        (persons, "CHUNK"),
         (plain_people, "CHUNK"),
         (rows, "_MARK_CHUNK"),
         (pipeline_mirror, "_CONTACTS_AT_ONCE"),
