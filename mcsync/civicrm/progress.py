@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import records
 from mcsync.civicrm.transport import Call, CallFailed, TooLarge, Transport
 from mcsync.errors import McsyncError, RemoteRefused
 from mcsync.http import NoAnswer
@@ -46,7 +46,7 @@ def joined(first: Progress, second: Progress) -> Progress:
 
 
 def write_each(
-    transport: Transport, calls: Mapping[int, Call[wire.WireOwned]], tries_left: int
+    transport: Transport, calls: Mapping[int, Call[records.WireOwned]], tries_left: int
 ) -> Progress:
     """Several single writes in one request, so that each succeeds or fails alone, by key.
 
@@ -80,7 +80,7 @@ def write_each(
 
 
 def _write_halves(
-    transport: Transport, calls: Mapping[int, Call[wire.WireOwned]], tries_left: int
+    transport: Transport, calls: Mapping[int, Call[records.WireOwned]], tries_left: int
 ) -> Progress:
     keys = list(calls)
     halves = (keys[: len(keys) // 2], keys[len(keys) // 2 :])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from mcsync.civicrm import sight, wire
+from mcsync.civicrm import records, sight
 from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge, Transport
 from mcsync.errors import ProtocolError
@@ -69,28 +69,30 @@ class Reader:
             now=now,
             utc_offset_s=int(offset.total_seconds()),
             groups={
-                row.id: wire.read_group(row) for row in self._transport.read(answers[1], groups)
+                row.id: records.read_group(row) for row in self._transport.read(answers[1], groups)
             },
             counts={
                 (row.group_id, row.status): row.n
                 for row in self._transport.read(answers[2], counts)
                 if row.status is not None
             },
-            history=tuple(wire.read_history(row, offset) for row in rows),
+            history=tuple(records.read_history(row, offset) for row in rows),
             has_more_history=len(rows) >= PAGE_SIZE,
             created={
-                row.id: wire.read_time(row.created_date, offset) for row in seen if row.id in wanted
+                row.id: records.read_time(row.created_date, offset)
+                for row in seen
+                if row.id in wanted
             },
         )
 
-    def _keep_offset(self, seen: Sequence[wire.WireSeen], served_at: datetime) -> datetime:
+    def _keep_offset(self, seen: Sequence[records.WireSeen], served_at: datetime) -> datetime:
         """Remember the site's offset; its clock in UTC.
 
         Raises: RemoteRefused when we do not see everybody.
         """
         server_now = sight.prove(self._transport.host, seen).server_now
-        self._offset = wire.measure_offset(server_now, served_at)
-        return wire.parse_naive(server_now).replace(tzinfo=UTC) - self._offset
+        self._offset = records.measure_offset(server_now, served_at)
+        return records.parse_naive(server_now).replace(tzinfo=UTC) - self._offset
 
     def _known_offset(self) -> timedelta:
         """The site's offset, measured now if it was not yet; that also proves that we see all."""
@@ -109,24 +111,24 @@ class Reader:
         """Subscription history of these groups with ids above `after_id`, oldest first."""
         offset = self._known_offset()
 
-        def fetch(after: int) -> list[wire.WireHistory]:
+        def fetch(after: int) -> list[records.WireHistory]:
             return self._transport.call(_history(group_ids, after), is_repeatable=True)
 
         for rows in one_ahead(fetch, after_id):
-            yield tuple(wire.read_history(row, offset) for row in rows)
+            yield tuple(records.read_history(row, offset) for row in rows)
 
     def fetch_group_contacts(self, group_ids: Sequence[int]) -> Iterator[tuple[GroupContact, ...]]:
         """All group contacts of these groups, by id, every status, trashed contacts too."""
         self._known_offset()
 
-        def fetch(after: int) -> list[wire.WireGroupContact]:
+        def fetch(after: int) -> list[records.WireGroupContact]:
             where: Where = [["id", ">", after], ["group_id", "IN", list(group_ids)]]
-            params = _page(wire.GROUP_CONTACT_FIELDS, where)
-            call = Call("GroupContact", "get", params, wire.WireGroupContact)
+            params = _page(records.GROUP_CONTACT_FIELDS, where)
+            call = Call("GroupContact", "get", params, records.WireGroupContact)
             return self._transport.call(call, is_repeatable=True)
 
         for rows in one_ahead(fetch, 0):
-            yield tuple(wire.read_group_contact(row) for row in rows)
+            yield tuple(records.read_group_contact(row) for row in rows)
 
     def fetch_smart_group(self, group_id: int) -> Iterator[tuple[int, ...]]:
         """Contact ids that a smart group holds now, after asking CiviCRM to refresh it."""
@@ -136,7 +138,7 @@ class Reader:
         after_id = 0
         while True:
             where: Where = [["groups", "IN", [group_id]], ["id", ">", after_id]]
-            call = Call("Contact", "get", _page(("id",), where), wire.WireId)
+            call = Call("Contact", "get", _page(("id",), where), records.WireId)
             rows = self._transport.call(call, is_repeatable=True)
             if rows:
                 after_id = rows[-1].id
@@ -156,18 +158,18 @@ class Reader:
         contacts = Call(
             "Contact",
             "get",
-            {"select": wire.CONTACT_FIELDS, "where": [["id", "IN", ids], ANY_TRASH]},
-            wire.WireContact,
+            {"select": records.CONTACT_FIELDS, "where": [["id", "IN", ids], ANY_TRASH]},
+            records.WireContact,
         )
         emails = Call(
             "Email",
             "get",
             {
-                "select": wire.EMAIL_FIELDS,
+                "select": records.EMAIL_FIELDS,
                 "where": [["contact_id", "IN", ids]],
                 "orderBy": {"id": "ASC"},
             },
-            wire.WireEmail,
+            records.WireEmail,
         )
         try:
             answers, _ = self._transport.call_all([contacts, emails], is_repeatable=True)
@@ -209,19 +211,19 @@ class Reader:
     def _read_both(
         self,
         answers: Sequence[object],
-        contacts: Call[wire.WireContact],
-        emails: Call[wire.WireEmail],
-    ) -> tuple[list[wire.WireContact], list[wire.WireEmail]]:
+        contacts: Call[records.WireContact],
+        emails: Call[records.WireEmail],
+    ) -> tuple[list[records.WireContact], list[records.WireEmail]]:
         read = self._transport.read
         return read(answers[0], contacts), read(answers[1], emails)  # type: ignore[arg-type]
 
     def _contact_page(
-        self, found: list[wire.WireContact], addresses: list[wire.WireEmail]
+        self, found: list[records.WireContact], addresses: list[records.WireEmail]
     ) -> ContactPage:
         offset = self._known_offset()
-        contacts: tuple[Contact, ...] = tuple(wire.read_contact(row, offset) for row in found)
+        contacts: tuple[Contact, ...] = tuple(records.read_contact(row, offset) for row in found)
         ids = {contact.contact_id for contact in contacts}
-        emails = (wire.read_email(row) for row in addresses if row.contact_id in ids)
+        emails = (records.read_email(row) for row in addresses if row.contact_id in ids)
         return ContactPage(contacts, tuple(email for email in emails if email is not None))
 
     def fetch_owners(self, emails: Sequence[str]) -> Iterator[tuple[Email, ...]]:
@@ -237,14 +239,14 @@ class Reader:
     def _fetch_owners(self, emails: list[str]) -> list[tuple[Email, ...]]:
         asked = [*emails, *(f" {email}" for email in emails)]
         where: Where = [["email", "IN", asked], ["contact_id.is_deleted", "=", False]]
-        params = {"select": wire.EMAIL_FIELDS, "where": where, "orderBy": {"id": "ASC"}}
+        params = {"select": records.EMAIL_FIELDS, "where": where, "orderBy": {"id": "ASC"}}
         try:
-            call = Call("Email", "get", params, wire.WireEmail)
+            call = Call("Email", "get", params, records.WireEmail)
             rows = self._transport.call(call, is_repeatable=True)
         except TooLarge:
             return halved(self._fetch_owners, emails)
         wanted = {email_key(email) for email in emails}
-        found = (wire.read_email(row) for row in rows)
+        found = (records.read_email(row) for row in rows)
         return [
             tuple(email for email in found if email and email_key(email.email) in wanted),
         ]
@@ -288,40 +290,43 @@ def _page(fields: Sequence[str], where: Where) -> dict[str, object]:
     return {"select": fields, "where": where, "orderBy": {"id": "ASC"}, "limit": PAGE_SIZE}
 
 
-def _groups(group_ids: Sequence[int]) -> Call[wire.WireGroup]:
-    params = {"select": wire.GROUP_FIELDS, "where": [["id", "IN", list(group_ids)]]}
-    return Call("Group", "get", params, wire.WireGroup)
+def _groups(group_ids: Sequence[int]) -> Call[records.WireGroup]:
+    params = {"select": records.GROUP_FIELDS, "where": [["id", "IN", list(group_ids)]]}
+    return Call("Group", "get", params, records.WireGroup)
 
 
-def _counts(group_ids: Sequence[int]) -> Call[wire.WireCount]:
+def _counts(group_ids: Sequence[int]) -> Call[records.WireCount]:
     params = {
         "select": ["group_id", "status", "COUNT(id) AS n"],
         "where": [["group_id", "IN", list(group_ids)]],
         "groupBy": ["group_id", "status"],
     }
-    return Call("GroupContact", "get", params, wire.WireCount)
+    return Call("GroupContact", "get", params, records.WireCount)
 
 
-def _history(group_ids: Sequence[int], after_id: int) -> Call[wire.WireHistory]:
+def _history(group_ids: Sequence[int], after_id: int) -> Call[records.WireHistory]:
     where: Where = [["id", ">", after_id], ["group_id", "IN", list(group_ids)]]
-    params = _page(wire.HISTORY_FIELDS, where)
-    return Call("SubscriptionHistory", "get", params, wire.WireHistory)
+    params = _page(records.HISTORY_FIELDS, where)
+    return Call("SubscriptionHistory", "get", params, records.WireHistory)
 
 
 def _changed(
     after_id: int, since: datetime, offset: timedelta
-) -> tuple[Call[wire.WireContact], Call[wire.WireEmail]]:
+) -> tuple[Call[records.WireContact], Call[records.WireEmail]]:
     """Contacts modified since, and their addresses; a date before CiviCRM means all of them."""
     of_contacts: Where = [["id", ">", after_id], ANY_TRASH]
     of_emails: Where = [["contact_id", ">", after_id]]
     if since > BEFORE_CIVICRM:
-        local = wire.write_time(since, offset)
+        local = records.write_time(since, offset)
         of_contacts.append(["modified_date", ">=", local])
         of_emails.append(["contact_id.modified_date", ">=", local])
-    emails = {**_page(wire.EMAIL_FIELDS, of_emails), "orderBy": {"contact_id": "ASC", "id": "ASC"}}
+    emails = {
+        **_page(records.EMAIL_FIELDS, of_emails),
+        "orderBy": {"contact_id": "ASC", "id": "ASC"},
+    }
     return (
-        Call("Contact", "get", _page(wire.CONTACT_FIELDS, of_contacts), wire.WireContact),
-        Call("Email", "get", emails, wire.WireEmail),
+        Call("Contact", "get", _page(records.CONTACT_FIELDS, of_contacts), records.WireContact),
+        Call("Email", "get", emails, records.WireEmail),
     )
 
 

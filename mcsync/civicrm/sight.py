@@ -8,7 +8,7 @@ is in nobody's group: who sees it sees all (facts, "Measured later").
 
 from collections.abc import Sequence
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import records
 from mcsync.civicrm.transport import Call
 from mcsync.errors import RemoteRefused
 
@@ -18,15 +18,15 @@ ORGANISATION = 1
 ANY_TRASH: list[object] = ["is_deleted", "IN", [True, False]]  # else trashed contacts are hidden
 
 
-def look(sample: Sequence[int] = ()) -> Call[wire.WireSeen]:
+def look(sample: Sequence[int] = ()) -> Call[records.WireSeen]:
     """Ask for the organisation, the site's clock, and when each of a sample was created."""
     wanted = list(dict.fromkeys((ORGANISATION, *sample)))
     fields = ["id", "created_date", "NOW() AS server_now"]
     params = {"select": fields, "where": [["id", "IN", wanted], ANY_TRASH]}
-    return Call("Contact", "get", params, wire.WireSeen)
+    return Call("Contact", "get", params, records.WireSeen)
 
 
-def prove(host: str, seen: Sequence[wire.WireSeen]) -> wire.WireSeen:
+def prove(host: str, seen: Sequence[records.WireSeen]) -> records.WireSeen:
     """The organisation, of what `look` was answered.
 
     Raises: RemoteRefused naming the permission when it is not shown.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import TypeVar
 
-from mcsync.civicrm import sight, wire
+from mcsync.civicrm import records, sight
 from mcsync.civicrm.progress import Progress, is_over, told, write_each
 from mcsync.civicrm.reading import chunks, in_flight
 from mcsync.civicrm.sight import ANY_TRASH
@@ -75,7 +75,7 @@ class Writer:
     def fetch_newest_contact_id(self) -> int:
         """The highest id of a contact, of all that there are; 0 when there is none."""
         params = {"select": ["MAX(id) AS max_id"], "where": [ANY_TRASH]}
-        newest = Call("Contact", "get", params, wire.WireHighest)
+        newest = Call("Contact", "get", params, records.WireHighest)
         rows = _call_with_sight(self._transport, newest)
         return (rows[0].max_id or 0) if rows else 0
 
@@ -102,11 +102,11 @@ def _call_with_sight(transport: Transport, call: Call[T]) -> list[T]:
     return transport.read(answers[1], call)
 
 
-def _name_update(contact: Contact) -> Call[wire.WireOwned]:
+def _name_update(contact: Contact) -> Call[records.WireOwned]:
     names = {"first_name": contact.first_name, "last_name": contact.last_name}
     values = {name: value for name, value in names.items() if value}
     params = {"where": [["id", "=", contact.contact_id]], "values": values, "reload": ["id"]}
-    return Call("Contact", "update", params, wire.WireOwned)
+    return Call("Contact", "update", params, records.WireOwned)
 
 
 class _GroupContacts:
@@ -160,7 +160,7 @@ class _GroupContacts:
             "method": METHOD,
             "tracking": self._tracking,
         }
-        call = Call("GroupContact", "save", params, wire.WireGroupContact)
+        call = Call("GroupContact", "save", params, records.WireGroupContact)
         rows = self._transport.call(call, is_repeatable=False)
         written = {row.contact_id for row in rows}
         missing = [contact_id for contact_id in contact_ids if contact_id not in written]
@@ -171,14 +171,14 @@ class _GroupContacts:
     def _reread(self, contact_ids: list[int], progress: Progress) -> list[int]:
         """Count as done what is there now; what is left."""
         params = {
-            "select": wire.GROUP_CONTACT_FIELDS,
+            "select": records.GROUP_CONTACT_FIELDS,
             "where": [
                 ["group_id", "=", self._group_id],
                 ["contact_id", "IN", contact_ids],
                 ["status", "=", self._status],
             ],
         }
-        call = Call("GroupContact", "get", params, wire.WireGroupContact)
+        call = Call("GroupContact", "get", params, records.WireGroupContact)
         there = {row.contact_id for row in self._transport.call(call, is_repeatable=True)}
         progress.done.update((key, key) for key in contact_ids if key in there)
         return [key for key in contact_ids if key not in there]
@@ -236,7 +236,7 @@ class _NewContacts:
         # Without `reload`: that reads the new contacts back, and to a user who may not see them
         # it tells of none, though they were created. The plain echo tells their ids (facts,
         # "Measured later").
-        call = Call("Contact", "save", params, wire.WireCreated)
+        call = Call("Contact", "save", params, records.WireCreated)
         rows = self._transport.call(call, is_repeatable=False)
         if len(rows) == len(contacts):
             # In the order of the records (contact-save-bulk in the recordings).
@@ -260,7 +260,7 @@ class _NewContacts:
             ],
             "orderBy": {"id": "ASC"},
         }
-        call = Call("Contact", "get", params, wire.WireCreated)
+        call = Call("Contact", "get", params, records.WireCreated)
         return _match(contacts, _call_with_sight(self._transport, call), progress)
 
 
@@ -270,7 +270,7 @@ def _record(contact: NewContact) -> dict[str, str]:
 
 
 def _match(
-    contacts: list[NewContact], rows: Sequence[wire.WireCreated], progress: Progress
+    contacts: list[NewContact], rows: Sequence[records.WireCreated], progress: Progress
 ) -> list[NewContact]:
     """Count as done whom these rows show, each row for one of them; who is left.
 
@@ -290,15 +290,15 @@ def _match(
     return rest
 
 
-def _is_to(row: wire.WireCreated, contact: NewContact) -> bool:
+def _is_to(row: records.WireCreated, contact: NewContact) -> bool:
     return email_key(row.email or "") == email_key(contact.email)
 
 
-def _has_same_names(row: wire.WireCreated, contact: NewContact) -> bool:
+def _has_same_names(row: records.WireCreated, contact: NewContact) -> bool:
     return (row.first_name or "", row.last_name or "") == (contact.first_name, contact.last_name)
 
 
-def _may_be_cut(row: wire.WireCreated, contact: NewContact) -> bool:
+def _may_be_cut(row: records.WireCreated, contact: NewContact) -> bool:
     """Whether the names are the beginnings of those that were to be written; long ones are cut."""
     first, last = (name.removesuffix("...") for name in (row.first_name or "", row.last_name or ""))
     return contact.first_name.startswith(first) and contact.last_name.startswith(last)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcsync.cache.store import Store
-from mcsync.civicrm.client import CivicrmClient
+from mcsync.civicrm.site import CivicrmClient
 from mcsync.cli.rules import build_policy
 from mcsync.config import AudienceConfig, Config, Limit
 from mcsync.errors import CacheError
@@ -22,7 +22,7 @@ from mcsync.pipeline.run import Progress, Run, Task
 from mcsync.reconcile.guards import Ceiling, Ceilings
 
 if TYPE_CHECKING:
-    from mcsync.civicrm.setup import CivicrmSetup
+    from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.setup import MailchimpSetup
     from mcsync.model import MergeField
     from mcsync.pipeline.check import Check
@@ -108,7 +108,7 @@ def build_civicrm_setup(
     sleep: Callable[[float], None] = time.sleep,
 ) -> "CivicrmSetup":
     """A CiviCRM site to be looked at; `url` is its base address or its APIv4 endpoint."""
-    from mcsync.civicrm.setup import CivicrmSetup
+    from mcsync.civicrm.site_setup import CivicrmSetup
 
     return CivicrmSetup(url, api_key, site_key, sleep=sleep)
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from mcsync.civicrm import reading
-from mcsync.civicrm.client import CivicrmClient
 from mcsync.civicrm.endpoint import call_url, url_templates
+from mcsync.civicrm.site import CivicrmClient
 from mcsync.errors import RemoteRefused
 from mcsync.http import HttpClient
 from mcsync.model import (

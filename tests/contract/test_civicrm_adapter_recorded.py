@@ -10,7 +10,7 @@ import pytest
 from cassettes import CASSETTES, CIVICRM, CIVICRM_URL, recorder
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
-from mcsync.civicrm.client import CivicrmClient
+from mcsync.civicrm.site import CivicrmClient
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import HttpClient
 from mcsync.model import GroupStatus, NewContact

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from mcsync.civicrm import reading
-from mcsync.civicrm.client import CivicrmClient
-from mcsync.civicrm.data import WireEntityTag, WireTag
+from mcsync.civicrm.data_reading import WireEntityTag, WireTag
+from mcsync.civicrm.site import CivicrmClient
 from mcsync.errors import RemoteUnavailable
 from mcsync.http import HttpClient
 from mcsync.pipeline.dry import DryCivicrm

@@ -7,7 +7,7 @@ import pytest
 from cassettes import CIVICRM_URL, recorder
 from test_civicrm_adapter import KEY, Site
 
-from mcsync.civicrm.setup import CivicrmSetup
+from mcsync.civicrm.site_setup import CivicrmSetup
 from mcsync.errors import RemoteRefused
 from mcsync.http import HttpClient
 from mcsync.model_setup import GroupChoice

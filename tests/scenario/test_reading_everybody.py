@@ -3,7 +3,7 @@
 import pytest
 
 from mcsync.civicrm import reading
-from mcsync.civicrm.client import CivicrmClient
+from mcsync.civicrm.site import CivicrmClient
 from mcsync.pipeline import mirror
 from tests.scenario.bedrock import Bedrock
 

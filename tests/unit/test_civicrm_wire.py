@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import records
 from mcsync.model import LONG_AGO
 
 PARIS = timedelta(hours=1)
@@ -14,9 +14,9 @@ NEWFOUNDLAND = -timedelta(hours=3, minutes=30)
 @pytest.mark.parametrize("offset", [PARIS, NEWFOUNDLAND, timedelta()])
 def test_a_date_is_read_and_written_with_the_present_offset(offset: timedelta) -> None:
     noon = datetime(2026, 7, 1, 12, tzinfo=UTC)
-    text = wire.write_time(noon, offset)
+    text = records.write_time(noon, offset)
     assert text == f"{noon + offset:%Y-%m-%d %H:%M:%S}"
-    assert wire.read_time(text, offset) == noon
+    assert records.read_time(text, offset) == noon
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,17 @@ def test_a_date_is_read_and_written_with_the_present_offset(offset: timedelta) -
 )
 @pytest.mark.parametrize("offset", [PARIS, NEWFOUNDLAND])
 def test_no_date_and_an_impossible_one_are_long_ago(text: str | None, offset: timedelta) -> None:
-    assert wire.read_time(text, offset) == LONG_AGO
+    assert records.read_time(text, offset) == LONG_AGO
 
 
 @pytest.mark.parametrize("year", [1970, 2026, 2037, 2106])
 def test_every_year_that_a_timestamp_can_hold_is_read(year: int) -> None:
-    found = wire.read_time(f"{year}-06-01 13:00:00", PARIS)
+    found = records.read_time(f"{year}-06-01 13:00:00", PARIS)
     assert found == datetime(year, 6, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("at", [LONG_AGO, datetime.max.replace(tzinfo=UTC)])
 @pytest.mark.parametrize("offset", [PARIS, NEWFOUNDLAND])
 def test_a_time_out_of_range_is_written_as_the_nearest(at: datetime, offset: timedelta) -> None:
-    written = datetime.fromisoformat(wire.write_time(at, offset))
+    written = datetime.fromisoformat(records.write_time(at, offset))
     assert written.year in (1970, 2106)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mcsync.civicrm import wire
+from mcsync.civicrm import records
 from mcsync.civicrm.progress import Progress, joined, told, write_each
 from mcsync.civicrm.reading import chunks
 from mcsync.civicrm.transport import Call, Transport
@@ -37,7 +37,9 @@ class AddressWriter:
         """Which of these contacts have the address that they are to be given."""
         wanted = {write.contact_id: email_key(write.email) for write in emails}
         where = [["contact_id", "IN", contact_ids]]
-        call = Call("Email", "get", {"select": wire.EMAIL_FIELDS, "where": where}, wire.WireEmail)
+        call = Call(
+            "Email", "get", {"select": records.EMAIL_FIELDS, "where": where}, records.WireEmail
+        )
         rows = self._transport.call(call, is_repeatable=True)
         found = {
             row.contact_id
@@ -52,8 +54,8 @@ class AddressWriter:
         One that is on hold already, for whatever reason, stays as it is and counts as done.
         """
         for part in chunks(list(dict.fromkeys(email_ids)), EMAILS_PER_REQUEST):
-            params = {"select": wire.EMAIL_FIELDS, "where": [["id", "IN", part]]}
-            call = Call("Email", "get", params, wire.WireEmail)
+            params = {"select": records.EMAIL_FIELDS, "where": [["id", "IN", part]]}
+            call = Call("Email", "get", params, records.WireEmail)
             rows = {row.id: row for row in self._transport.call(call, is_repeatable=True)}
             progress = Progress(
                 done={row.id: row.contact_id or 0 for row in rows.values() if row.on_hold},
@@ -63,15 +65,15 @@ class AddressWriter:
             yield from told(joined(progress, write_each(self._transport, calls, tries_left=1)))
 
 
-def _new_email(write: EmailWrite) -> Call[wire.WireOwned]:
+def _new_email(write: EmailWrite) -> Call[records.WireOwned]:
     values = {"contact_id": write.contact_id, "email": write.email, "is_bulkmail": True}
-    return Call("Email", "create", {"values": values}, wire.WireOwned)
+    return Call("Email", "create", {"values": values}, records.WireOwned)
 
 
-def _hold(email_id: int) -> Call[wire.WireOwned]:
+def _hold(email_id: int) -> Call[records.WireOwned]:
     params = {
         "where": [["id", "=", email_id]],
         "values": {"on_hold": 1},  # 1: bounced; 2 would be an opt-out
         "reload": ["id", "contact_id"],
     }
-    return Call("Email", "update", params, wire.WireOwned)
+    return Call("Email", "update", params, records.WireOwned)

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from mcsync.civicrm.addresses import AddressWriter
-from mcsync.civicrm.data import DataReader
+from mcsync.civicrm.data_reading import DataReader
+from mcsync.civicrm.email_writing import AddressWriter
 from mcsync.civicrm.transport import Transport
 from mcsync.civicrm.writing import Writer
 from mcsync.http import HttpClient

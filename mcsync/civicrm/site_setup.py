@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from mcsync.civicrm import sight, wire
-from mcsync.civicrm.client import CivicrmClient
+from mcsync.civicrm import records, sight
+from mcsync.civicrm.site import CivicrmClient
 from mcsync.civicrm.transport import Call, CallFailed
 from mcsync.errors import RemoteRefused
 from mcsync.model_setup import GroupChoice
 
-_FIELDS = (*wire.GROUP_FIELDS, "is_hidden")
+_FIELDS = (*records.GROUP_FIELDS, "is_hidden")
 _WRITES = {"create": "add contacts", "update": "edit all contacts"}
 
 
-class WireGroupChoice(wire.WireGroup):
+class WireGroupChoice(records.WireGroup):
     """A group; hidden ones belong to mailings and are nobody's choice."""
 
     is_hidden: bool | None = None
@@ -66,7 +66,7 @@ class CivicrmSetup(CivicrmClient):
         self._known_offset()
         call = Call("Group", "get", {"select": _FIELDS}, WireGroupChoice)
         rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
-        groups = (wire.read_group(row) for row in rows)
+        groups = (records.read_group(row) for row in rows)
         choices = (
             GroupChoice(
                 g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart, g.is_access_control

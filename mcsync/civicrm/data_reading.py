@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from mcsync.civicrm import reading, sight, wire
+from mcsync.civicrm import reading, records, sight
 from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge
 from mcsync.errors import ConfigError, ProtocolError
@@ -92,8 +92,8 @@ class DataReader(reading.Reader):
         groups = Call(
             "Group",
             "get",
-            {"select": wire.GROUP_FIELDS, "where": [["id", "IN", ids]]},
-            wire.WireGroup,
+            {"select": records.GROUP_FIELDS, "where": [["id", "IN", ids]]},
+            records.WireGroup,
         )
         counts = Call(
             "GroupContact",
@@ -103,19 +103,19 @@ class DataReader(reading.Reader):
                 "where": [["group_id", "IN", ids], ["status", "=", "Added"]],
                 "groupBy": ["group_id", "status"],
             },
-            wire.WireCount,
+            records.WireCount,
         )
         newest = Call(
             "SubscriptionHistory",
             "get",
             {"select": ["MAX(id) AS max_id"], "where": [["group_id", "IN", ids]]},
-            wire.WireHighest,
+            records.WireHighest,
         )
         answers, _ = self._transport.call_all([groups, counts, newest], is_repeatable=True)
         highest = self._transport.read(answers[2], newest)
         return GroupSizes(
             groups={
-                row.id: wire.read_group(row) for row in self._transport.read(answers[0], groups)
+                row.id: records.read_group(row) for row in self._transport.read(answers[0], groups)
             },
             added={row.group_id: row.n for row in self._transport.read(answers[1], counts)},
             newest_history=(highest[0].max_id or 0) if highest else 0,
@@ -172,7 +172,7 @@ class DataReader(reading.Reader):
         changes (measured for Email; the others are from its source); what is reached by other
         joins, such as an employer's name, is found by the next full reading.
         """
-        local = wire.write_time(since, self._known_offset())
+        local = records.write_time(since, self._known_offset())
         where: reading.Where = [["modified_date", ">=", local], ANY_TRASH]
         for rows in self._fetch_pages("Contact", fields, where):
             yield _read_values(rows, fields)
