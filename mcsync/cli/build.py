@@ -23,7 +23,7 @@ from mcsync.reconcile.guards import Ceiling, Ceilings
 
 if TYPE_CHECKING:
     from mcsync.civicrm.site_setup import CivicrmSetup
-    from mcsync.mailchimp.setup import MailchimpSetup
+    from mcsync.mailchimp.account_setup import MailchimpSetup
     from mcsync.model import MergeField
     from mcsync.pipeline.check import Check
     from mcsync.pipeline.findings import Trouble
@@ -95,7 +95,7 @@ def build_mailchimp_setup(
     api_key: str, api_url: str, *, sleep: Callable[[float], None] = time.sleep
 ) -> "MailchimpSetup":
     """A Mailchimp account to be looked at and set up; `api_url` includes the path."""
-    from mcsync.mailchimp.setup import MailchimpSetup
+    from mcsync.mailchimp.account_setup import MailchimpSetup
 
     return MailchimpSetup(api_key, api_url, sleep=sleep)
 
@@ -126,7 +126,7 @@ def build_check(
     Plugins are loaded.
     """
     from mcsync.cli.to_check import gather_account, gather_keys, name_filled_tags
-    from mcsync.mailchimp.setup import probe_url
+    from mcsync.mailchimp.account_setup import probe_url
     from mcsync.pipeline.check import Check, PluginSeen
     from mcsync.pipeline.hook_findings import show_url
     from mcsync.plugins.fields import find_problem, name_sources

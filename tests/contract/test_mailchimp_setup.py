@@ -14,7 +14,7 @@ from test_mailchimp_adapter import Town
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import HttpClient
-from mcsync.mailchimp.setup import MailchimpSetup, probe_url
+from mcsync.mailchimp.account_setup import MailchimpSetup, probe_url
 from mcsync.pipeline.ports import MailchimpPort, MailchimpSetupPort
 from mcsync.sandbox.mailchimp import MailchimpSimulator
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
