@@ -43,8 +43,8 @@ from mcsync.model import (
     SyncStatus,
     email_key,
 )
+from mcsync.pipeline.fetch_civicrm import take_contacts, take_in_owners
 from mcsync.pipeline.judge import close_overtaken
-from mcsync.pipeline.mirror import take_contacts, take_in_owners
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.guards import Kind
 from mcsync.reconcile.refusals import PAUSES

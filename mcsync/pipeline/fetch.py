@@ -32,8 +32,8 @@ from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import GuardTripped
 from mcsync.model import LONG_AGO, Member, MemberStatus
+from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.identity import follow_rules, know_accounts
-from mcsync.pipeline.mirror import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of, is_over
 from mcsync.reconcile.guards import NEVER_BELOW
 

@@ -7,8 +7,8 @@ from mcsync.errors import PartialFailure, UsageError
 from mcsync.pipeline.batches import settle_direct
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
+from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_civicrm
 from mcsync.pipeline.identity import know_accounts
-from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_civicrm
 from mcsync.pipeline.run import Run, Task
 
 

@@ -44,8 +44,8 @@ from mcsync.pipeline.batches import settle_direct, take_in_batch
 from mcsync.pipeline.carry_out import write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
+from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.identity import know_accounts
-from mcsync.pipeline.mirror import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import may_be_done_alone

@@ -17,7 +17,7 @@ from mcsync.cache.store import Store
 from mcsync.civicrm import reading
 from mcsync.mailchimp import members
 from mcsync.model_setup import EventKind, WebhookEvent
-from mcsync.pipeline import mirror as pipeline_mirror
+from mcsync.pipeline import fetch_civicrm as pipeline_mirror
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.run import OutOfTime
 from mcsync.pipeline.sync import sync

@@ -4,7 +4,7 @@ import pytest
 
 from mcsync.civicrm import reading
 from mcsync.civicrm.site import CivicrmClient
-from mcsync.pipeline import mirror
+from mcsync.pipeline import fetch_civicrm
 from tests.scenario.bedrock import Bedrock
 
 WAYS = pytest.mark.parametrize("many", [1, 20_000], ids=["everybody", "by-ids"])
@@ -14,7 +14,7 @@ WAYS = pytest.mark.parametrize("many", [1, 20_000], ids=["everybody", "by-ids"])
 def asked(monkeypatch: pytest.MonkeyPatch, many: int) -> list[object]:
     """What is asked by addresses and by ids; pages are small."""
     asked: list[object] = []
-    monkeypatch.setattr(mirror, "_MANY", many)
+    monkeypatch.setattr(fetch_civicrm, "_MANY", many)
     monkeypatch.setattr(reading, "PAGE_SIZE", 3)
     for name in ("fetch_owners", "fetch_contacts"):
         known = getattr(CivicrmClient, name)
