@@ -13,7 +13,14 @@ from mcsync.cli.tables import (
     show_table,
     write_lines,
 )
-from mcsync.pipeline.plan import Forecast, Line, count_kinds, forecast, load_done, load_plan_lines
+from mcsync.pipeline.changes import (
+    Forecast,
+    Line,
+    count_kinds,
+    forecast,
+    load_done,
+    load_plan_lines,
+)
 from mcsync.text import one_line
 
 if TYPE_CHECKING:
