@@ -15,7 +15,7 @@ from mcsync.cache.plans import add_to_plan
 from mcsync.cache.row_facts import load_data_due
 from mcsync.cache.rows import mark_judged, mark_plain, note_agreed, note_data_done
 from mcsync.model import Decision, Person, Policy, RowVerdict, SyncStatus
-from mcsync.pipeline.data import add_data
+from mcsync.pipeline.data_step import add_data
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import PlanSize, measure, sum_up

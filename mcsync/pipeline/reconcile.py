@@ -27,7 +27,7 @@ from mcsync.errors import GuardTripped, PartialFailure, UsageError
 from mcsync.model import LONG_AGO, MergeField, Policy, Side
 from mcsync.pipeline.batches import read_overdue
 from mcsync.pipeline.carry_out import carry_out
-from mcsync.pipeline.data import (
+from mcsync.pipeline.data_step import (
     check_for_data_updates,
     is_data_due,
     note_data_synced,

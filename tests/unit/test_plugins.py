@@ -9,7 +9,7 @@ import pytest
 
 from mcsync.cache.wanted_data import Sent, Wanted
 from mcsync.model import DataAudience, DataChoice, DataRow, DataUpdate, MemberStatus, MergeField
-from mcsync.pipeline.data import merge_tags, subtract_sent
+from mcsync.pipeline.data_step import merge_tags, subtract_sent
 from mcsync.plugins import hookimpl, manager
 from mcsync.plugins.fields import count_misfits, find_problem
 from mcsync.plugins.manager import DataPlugins, PluginInfo, RefusedUpdate, load_plugins, read_update
