@@ -88,15 +88,15 @@ class QueueHandler:
         if self.run is None or not self.run.trying:
             return
         from mcsync.cache.store import Store
-        from mcsync.pipeline.webhooks import take_back_attempts
+        from mcsync.pipeline.handle_webhooks import take_back_attempts
 
         with suppress(McsyncError), closing(Store(self.intake.cache)) as store:
             take_back_attempts(store, self.run.trying)
 
     def _handle(self, store: "Store") -> int:
         from mcsync.cli.build import build_run
+        from mcsync.pipeline.handle_webhooks import handle_webhooks
         from mcsync.pipeline.run import OutOfTime, count_of
-        from mcsync.pipeline.webhooks import handle_webhooks
 
         self.run = run = build_run(
             self.intake.config, self.intake.audiences, store, sleep=self._sleep

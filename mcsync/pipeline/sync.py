@@ -17,11 +17,11 @@ from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.batches import process_batches, wait_for_batches
 from mcsync.pipeline.fetch import Window, fetch
+from mcsync.pipeline.handle_webhooks import handle_leftovers
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.run import Run, Task
 from mcsync.pipeline.submit import submit
-from mcsync.pipeline.webhooks import handle_leftovers
 
 log = logging.getLogger("mcsync")
 

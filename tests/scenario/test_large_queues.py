@@ -19,9 +19,9 @@ from mcsync.mailchimp import members
 from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.pipeline import fetch_civicrm as pipeline_mirror
 from mcsync.pipeline.fetch import fetch
+from mcsync.pipeline.handle_webhooks import handle_webhooks
 from mcsync.pipeline.run import OutOfTime
 from mcsync.pipeline.sync import sync
-from mcsync.pipeline.webhooks import handle_webhooks
 from mcsync.sandbox.server import Fault, Request, Response
 from tests.scenario.aftermath import assert_at_peace
 from tests.scenario.bedrock import GROUP, LIST, Bedrock

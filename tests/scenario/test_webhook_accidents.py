@@ -19,9 +19,9 @@ from mcsync.model import Member
 from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.pipeline import direct
 from mcsync.pipeline.fetch import fetch
+from mcsync.pipeline.handle_webhooks import handle_webhooks
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.sync_contact import sync_contact
-from mcsync.pipeline.webhooks import handle_webhooks
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.postal import Post
 

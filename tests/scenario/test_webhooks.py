@@ -381,7 +381,7 @@ def test_an_event_that_kills_whoever_handles_it_is_left_alone_in_the_end(
 
     post.store([WebhookEvent(EventKind.PROFILE, LIST, WILMA)])
     with monkeypatch.context() as patched:
-        patched.setattr("mcsync.pipeline.webhooks.take_in_members", die)
+        patched.setattr("mcsync.pipeline.handle_webhooks.take_in_members", die)
         for _ in range(3):
             with pytest.raises(AssertionError, match="killed"):
                 post.handle()

@@ -18,11 +18,11 @@ from mcsync.model import Side
 from mcsync.model_setup import WebhookEvent
 from mcsync.pipeline.abort import abort
 from mcsync.pipeline.fetch import Window
+from mcsync.pipeline.handle_webhooks import handle_webhooks
 from mcsync.pipeline.resync import resync_failed
 from mcsync.pipeline.run import Run
 from mcsync.pipeline.sync import sync
 from mcsync.pipeline.sync_contact import sync_contact
-from mcsync.pipeline.webhooks import handle_webhooks
 from mcsync.sandbox.mailchimp.batches import Oddities
 from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.mailchimp.problems import PROBLEMS
