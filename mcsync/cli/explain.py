@@ -22,9 +22,9 @@ def command(state: State, who: str) -> None:
       mcsync explain contact:123 --list aaaaaaaaaa
     """
     with open_look(state) as look:
+        from mcsync.answers.asked import read_who
+        from mcsync.answers.explain import explain
         from mcsync.cli.build import utc_now
         from mcsync.cli.show_explain import answer_explained
-        from mcsync.pipeline.explain import explain
-        from mcsync.pipeline.who import read_who
 
         answer_explained(state, explain(look.store, look.audiences, read_who(who), utc_now()))

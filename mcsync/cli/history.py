@@ -41,9 +41,9 @@ def command(
     if form and state.wants_json:
         raise UsageError(f"--json and --{form} exclude each other", hint="give one of them")
     with open_look(state) as look:
+        from mcsync.answers.asked import read_who
+        from mcsync.answers.history import load_history
         from mcsync.cli.show_history import answer_history
-        from mcsync.pipeline.history import load_history
-        from mcsync.pipeline.who import read_who
 
         changes = load_history(
             look.store,

@@ -12,9 +12,9 @@ from mcsync.cli.session import load
 from mcsync.lock import check_place, hold_lock, resolve_cache
 
 if TYPE_CHECKING:
+    from mcsync.answers.status import Watched
     from mcsync.cache.store import Store
     from mcsync.config import AudienceConfig
-    from mcsync.pipeline.standing import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def open_to_mark(state: State, lock_wait_s: float) -> "Iterator[tuple[Store, tup
 
 def watch(audiences: "Sequence[AudienceConfig]") -> "tuple[Watched, ...]":
     """The audiences of the config, with their rules, to be looked at."""
+    from mcsync.answers.status import Watched
     from mcsync.cli.rules import build_policy
-    from mcsync.pipeline.standing import Watched
 
     return tuple(Watched(build_policy(a), a.name, a.trust_override) for a in audiences)

@@ -29,8 +29,8 @@ def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: floa
             "name people, or --failed, and not both", hint="for example: mcsync resync --failed"
         )
     with open_to_mark(state, lock_wait) as (store, audiences):
+        from mcsync.answers.asked import read_who
         from mcsync.pipeline.resync import resync_failed, resync_people
-        from mcsync.pipeline.who import read_who
 
         if failed:
             included = resync_failed(store, audiences)

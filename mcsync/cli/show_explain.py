@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mcsync.cli.tables import show_gap, show_heading, show_line
-from mcsync.model import REASONS, SUBSCRIPTION, ContactView, MemberStatus, Person, Statement
-from mcsync.pipeline.describe import describe
-from mcsync.pipeline.explain import (
+from mcsync.answers.describe import describe
+from mcsync.answers.explain import (
     Explained,
     show_time,
     tell_change,
     tell_outcome,
 )
-from mcsync.pipeline.standing import tell_reason
+from mcsync.answers.status import tell_reason
+from mcsync.cli.tables import show_gap, show_heading, show_line
+from mcsync.model import REASONS, SUBSCRIPTION, ContactView, MemberStatus, Person, Statement
 
 if TYPE_CHECKING:
     from mcsync.cli.options import State

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from mcsync.answers.describe import describe_change
 from mcsync.cli.tables import (
     is_terminal,
     show_csv,
@@ -15,7 +16,6 @@ from mcsync.cli.tables import (
     write_lines,
 )
 from mcsync.model import SUBSCRIPTION
-from mcsync.pipeline.describe import describe_change
 
 if TYPE_CHECKING:
     from mcsync.cache.trail import Change

@@ -6,10 +6,10 @@ from datetime import datetime
 from os import kill, name
 from typing import TYPE_CHECKING
 
+from mcsync.answers.status import ReasonCount, Standing, find_people, show_length
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
 from mcsync.lock import read_holder
 from mcsync.model import REASONS, Reason
-from mcsync.pipeline.standing import ReasonCount, Standing, find_people, show_length
 
 if TYPE_CHECKING:
     from mcsync.cli.looking import Look

@@ -26,8 +26,8 @@ def command(state: State, reason: str | None, max_age: float | None) -> None:
       mcsync status --max-age 1h --json
     """
     with open_look(state) as look:
+        from mcsync.answers.status import check_age, check_reason, load_standing
         from mcsync.cli.show_status import answer_people, answer_status
-        from mcsync.pipeline.standing import check_age, check_reason, load_standing
 
         code = check_reason(reason) if reason is not None else None
         standings = [load_standing(look.store, each, look.now) for each in look.audiences]

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcsync.answers.asked import Who, find_who, unknown
+from mcsync.answers.status import Watched
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.resync import find_failed
 from mcsync.cache.rows import mark_for_resync
 from mcsync.cache.store import Store
-from mcsync.pipeline.standing import Watched
-from mcsync.pipeline.who import Who, find_who, unknown
 
 log = logging.getLogger("mcsync")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from mcsync.answers.advice import ADVICE
 from mcsync.model import Reason
-from mcsync.pipeline.advice import ADVICE
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.submit import submit

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from mcsync.answers.asked import Who, find_who
+from mcsync.answers.status import Watched
 from mcsync.cache.finding import Asked, find_changes, load_row_facts
 from mcsync.cache.store import Store
 from mcsync.cache.trail import Change
-from mcsync.pipeline.standing import Watched
-from mcsync.pipeline.who import Who, find_who
 
 
 def load_history(

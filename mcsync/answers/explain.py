@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mcsync.answers.advice import advise
+from mcsync.answers.asked import Found, Who, find_who, unknown
+from mcsync.answers.status import Watched, tell_reason
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.finding import (
     Asked,
@@ -33,9 +36,6 @@ from mcsync.model import (
     Statement,
     show_value,
 )
-from mcsync.pipeline.advice import advise
-from mcsync.pipeline.standing import Watched, tell_reason
-from mcsync.pipeline.who import Found, Who, find_who, unknown
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
 

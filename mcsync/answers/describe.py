@@ -1,11 +1,11 @@
 """What `explain` and `history` tell, as plain data for JSON and CSV; names are never changed."""
 
+from mcsync.answers.explain import Explained, show_time, tell_change, tell_outcome
+from mcsync.answers.status import tell_reason
 from mcsync.cache.finding import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change
 from mcsync.model import REASONS, ContactView, Statement
-from mcsync.pipeline.explain import Explained, show_time, tell_change, tell_outcome
-from mcsync.pipeline.standing import tell_reason
 
 
 def describe(explained: Explained) -> dict[str, object]:
