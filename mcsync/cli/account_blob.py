@@ -16,6 +16,14 @@ from typing import NamedTuple
 
 import click
 
+from mcsync.check.look import MailchimpSide
+from mcsync.check.webhook_findings import (
+    WantedHook,
+    find_batch_faults,
+    find_faults,
+    secret_in,
+    show_url,
+)
 from mcsync.cli.build import build_mailchimp_setup
 from mcsync.cli.options import State
 from mcsync.cli.to_check import want_batch_hook, want_hook
@@ -33,14 +41,6 @@ from mcsync.config import (
 )
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, is_terminal, set_up
-from mcsync.pipeline.check import MailchimpSide
-from mcsync.pipeline.hook_findings import (
-    WantedHook,
-    find_batch_faults,
-    find_faults,
-    secret_in,
-    show_url,
-)
 
 log = logging.getLogger("mcsync")
 

@@ -22,11 +22,11 @@ from mcsync.pipeline.run import Progress, Run, Task
 from mcsync.reconcile.guards import Ceiling, Ceilings
 
 if TYPE_CHECKING:
+    from mcsync.check.findings import Trouble
+    from mcsync.check.look import Check
     from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.account_setup import MailchimpSetup
     from mcsync.model import MergeField
-    from mcsync.pipeline.check import Check
-    from mcsync.pipeline.findings import Trouble
     from mcsync.plugins.manager import DataPlugins
 
 
@@ -125,10 +125,10 @@ def build_check(
 
     Plugins are loaded.
     """
+    from mcsync.check.look import Check, PluginSeen
+    from mcsync.check.webhook_findings import show_url
     from mcsync.cli.to_check import gather_account, gather_keys, name_filled_tags
     from mcsync.mailchimp.account_setup import probe_url
-    from mcsync.pipeline.check import Check, PluginSeen
-    from mcsync.pipeline.hook_findings import show_url
     from mcsync.plugins.fields import find_problem, name_sources
 
     site, plugins = config.civicrm, _load_plugins(config)
@@ -164,7 +164,7 @@ def build_check(
 
 def _find_cache_trouble(cache: Path) -> "Trouble | None":
     """Why the cache could not be made or written by us, if so; it is not opened."""
-    from mcsync.pipeline.findings import Trouble
+    from mcsync.check.findings import Trouble
 
     try:
         check_writable(resolve_cache(cache))

@@ -4,6 +4,9 @@ import json
 import sys
 from collections.abc import Sequence
 
+from mcsync.check.findings import Finding, Severity, Trouble
+from mcsync.check.look import Check, MailchimpSide, Report, carry_out, look
+from mcsync.check.webhook_findings import Fix, tell_unsigned
 from mcsync.cli.build import build_check
 from mcsync.cli.options import State
 from mcsync.cli.output import write_answer
@@ -18,9 +21,6 @@ from mcsync.cli.show_check import (
 from mcsync.cli.tables import show_gap
 from mcsync.config import AudienceConfig
 from mcsync.errors import PartialFailure
-from mcsync.pipeline.check import Check, MailchimpSide, Report, carry_out, look
-from mcsync.pipeline.findings import Finding, Severity, Trouble
-from mcsync.pipeline.hook_findings import Fix, tell_unsigned
 
 
 def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> None:

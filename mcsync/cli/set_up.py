@@ -141,9 +141,9 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
 
     What is found does not change how this ends: the config is written, and can be mended.
     """
+    from mcsync.check.look import look
     from mcsync.cli.build import build_check
     from mcsync.cli.checking import answer_report
-    from mcsync.pipeline.check import look
 
     variables = find_variables(choices)
     unset = [name for name, text in variables.items() if os.environ.get(name) != text]

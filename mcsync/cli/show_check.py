@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from mcsync.check.findings import Finding, Severity
+from mcsync.check.look import Check, Report
+from mcsync.check.webhook_findings import Fix
 from mcsync.cli.tables import is_terminal, show_fields, show_gap, show_line, show_table
-from mcsync.pipeline.check import Check, Report
-from mcsync.pipeline.findings import Finding, Severity
-from mcsync.pipeline.hook_findings import Fix
 
 _COLUMNS = ("severity", "code", "where", "finding")
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
+from mcsync.check.findings import AudienceToCheck
+from mcsync.check.look import AccountToCheck, MailchimpSide
+from mcsync.check.webhook_findings import WantedHook
 from mcsync.config import AccountConfig, AudienceConfig, Config, Secret
-from mcsync.pipeline.check import AccountToCheck, MailchimpSide
-from mcsync.pipeline.findings import AudienceToCheck
-from mcsync.pipeline.hook_findings import WantedHook
 
 _CENTRE = re.compile(r"-([a-z]{2,}[0-9]{1,3})\Z")
 

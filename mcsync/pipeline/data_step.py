@@ -57,6 +57,7 @@ from mcsync.cache.wanted_data import (
     load_wanted,
     save_wanted,
 )
+from mcsync.check.findings import count_values
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import (
     MERGE_TEXT_BYTES,
@@ -73,7 +74,6 @@ from mcsync.model import (
     Reason,
     TagSnapshot,
 )
-from mcsync.pipeline.findings import count_values
 from mcsync.pipeline.mirror_groups import mirror_groups
 from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over

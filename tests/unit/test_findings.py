@@ -5,9 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcsync.model import Audience, Group, MergeField
-from mcsync.model_setup import Account, BatchWebhook, Webhook
-from mcsync.pipeline.findings import (
+from mcsync.check.findings import (
     SEVERITIES,
     AudienceToCheck,
     Finding,
@@ -27,7 +25,7 @@ from mcsync.pipeline.findings import (
     judge_tag_groups,
     judge_values,
 )
-from mcsync.pipeline.hook_findings import (
+from mcsync.check.webhook_findings import (
     EVENTS,
     SOURCES,
     Fix,
@@ -42,6 +40,8 @@ from mcsync.pipeline.hook_findings import (
     show_url,
     tell_unsigned,
 )
+from mcsync.model import Audience, Group, MergeField
+from mcsync.model_setup import Account, BatchWebhook, Webhook
 from mcsync.plugins.fields import find_problem
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

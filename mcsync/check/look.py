@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.model import Group, MergeField
-from mcsync.pipeline.findings import (
+from mcsync.check.findings import (
     AudienceToCheck,
     Finding,
     FindProblem,
@@ -31,7 +29,7 @@ from mcsync.pipeline.findings import (
     judge_tag_groups,
     judge_values,
 )
-from mcsync.pipeline.hook_findings import (
+from mcsync.check.webhook_findings import (
     SOURCES,
     Fix,
     FixKind,
@@ -43,6 +41,8 @@ from mcsync.pipeline.hook_findings import (
     plan_batch_fixes,
     plan_webhook_fixes,
 )
+from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.model import Group, MergeField
 from mcsync.pipeline.ports import (
     CivicrmPort,
     CivicrmSetupPort,

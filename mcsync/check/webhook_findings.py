@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
+from mcsync.check.findings import Finding, Trouble
 from mcsync.model_setup import BatchWebhook, Webhook
-from mcsync.pipeline.findings import Finding, Trouble
 
 EVENTS: Mapping[str, bool] = {
     "subscribe": True,
