@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcsync.cli.binding import Address, Bind, listen
-from mcsync.cli.desk import Desk, gather_keys, open_desk, require_keys
 from mcsync.cli.options import State, global_options
 from mcsync.cli.output import print_document
-from mcsync.cli.receiving import open_intake, prepare_cache
+from mcsync.webhooks.listening import Address, Bind, listen
+from mcsync.webhooks.queue import open_intake, prepare_cache
+from mcsync.webhooks.receiver import Desk, gather_keys, open_desk, require_keys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

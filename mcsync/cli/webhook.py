@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.cgi import answer_web_server, put_event, refuse_web_server
 from mcsync.cli.looking import utc_now
 from mcsync.cli.options import FileName, State, global_options
 from mcsync.cli.output import write_answer
-from mcsync.cli.receiving import Intake, QueueHandler, open_intake
 from mcsync.errors import LockHeld, McsyncError, UsageError
 from mcsync.lock import check_place
 from mcsync.model_setup import WebhookEvent
 from mcsync.webhooks.app import is_for_us
+from mcsync.webhooks.cgi import answer_web_server, put_event, refuse_web_server
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
+from mcsync.webhooks.queue import Intake, QueueHandler, open_intake
 
 log = logging.getLogger("mcsync")
 

@@ -27,10 +27,7 @@ from hypothesis import strategies as st
 
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import note_attempts, save_events
-from mcsync.cli.binding import Address, listen
-from mcsync.cli.desk import Desk, open_desk
 from mcsync.cli.options import State
-from mcsync.cli.receiving import Intake, open_intake
 from mcsync.cli.serve import _warn_of_strangers, make_application
 from mcsync.errors import CacheError, ConfigError
 from mcsync.lock import hold_lock
@@ -42,7 +39,10 @@ from mcsync.sandbox.town import API_KEY
 from mcsync.webhooks.app import WebhookApp
 from mcsync.webhooks.auth import AccountKeys, Gate
 from mcsync.webhooks.inbox import Inbox
+from mcsync.webhooks.listening import Address, listen
 from mcsync.webhooks.payload import MAX_BODY
+from mcsync.webhooks.queue import Intake, open_intake
+from mcsync.webhooks.receiver import Desk, open_desk
 from mcsync.webhooks.server import WebServer
 from mcsync.webhooks.worker import Worker
 from tests.cli.conftest import GIVE_UP_S, LIST, Office, Said
@@ -986,8 +986,8 @@ def test_an_account_without_secrets_is_warned_of(
     shop: Office, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     from mcsync.cli.options import State
-    from mcsync.cli.receiving import open_intake
     from mcsync.cli.serve import open_desk
+    from mcsync.webhooks.queue import open_intake
 
     options = shop.options["accounts"] | {"other": {"apiKey": "0" * 32 + "-us2"}}
     lists = {**shop.town.lists, "bbbbbbbbbb": {"subscriptionGroup": "9", "apiKey": "other"}}
@@ -1111,7 +1111,7 @@ def test_stops_while_mailchimp_hangs_count_for_nothing_d2(
 ):
     """However often the server is restarted meanwhile, what it has answered is handled."""
     assert shop.run("sync", "--wait").code == 0
-    monkeypatch.setattr("mcsync.cli.desk._CHUNK_S", 0.2)
+    monkeypatch.setattr("mcsync.webhooks.receiver._CHUNK_S", 0.2)
     hanging = threading.Event()
     members = Fault(
         path="/members",

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
-from mcsync.cli.desk import gather_keys
 from mcsync.cli.looking import utc_now
-from mcsync.cli.receiving import Intake, prepare_cache
 from mcsync.errors import CacheError
 from mcsync.model_setup import WebhookEvent
 from mcsync.webhooks.app import WebhookApp
 from mcsync.webhooks.auth import Gate
 from mcsync.webhooks.inbox import store_at_once
+from mcsync.webhooks.queue import Intake, prepare_cache
+from mcsync.webhooks.receiver import gather_keys
 
 log = logging.getLogger("mcsync")
 

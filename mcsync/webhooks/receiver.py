@@ -7,12 +7,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mcsync.cli.looking import utc_now
-from mcsync.cli.receiving import Intake, QueueHandler
 from mcsync.config import Config, Secret
 from mcsync.errors import ConfigError
 from mcsync.webhooks.app import WebhookApp
 from mcsync.webhooks.auth import AccountKeys, Gate
 from mcsync.webhooks.inbox import Inbox
+from mcsync.webhooks.queue import Intake, QueueHandler
 from mcsync.webhooks.worker import Worker
 
 log = logging.getLogger("mcsync")
