@@ -132,7 +132,7 @@ def print_account(state: State, named: str) -> None:
 
     Raises: UsageError when no account is meant; RemoteRefused, RemoteUnavailable, ProtocolError.
     """
-    from mcsync.cli.account_blob import draw_account
+    from mcsync.cli.account import draw_account
 
     blob = {"accounts": draw_account(state, named)}
     state.answer["config"] = blob

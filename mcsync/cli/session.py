@@ -84,8 +84,8 @@ def open_run(
     with hold_lock(cache, lock_wait_s):
         from mcsync.cli.build import build_run
         from mcsync.cli.copying import open_cache
-        from mcsync.cli.plan import tell_changes
         from mcsync.cli.progress import show_progress
+        from mcsync.cli.show_changes import tell_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
 

@@ -897,7 +897,7 @@ def test_on_a_terminal_a_key_is_asked_for_and_does_not_show(set_up: Desk) -> Non
 
 def test_a_key_works_without_any_config(set_up: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "mcsync.cli.account_blob.derive_api_url",
+        "mcsync.cli.account.derive_api_url",
         lambda key: set_up.town.api_url if key.endswith("-us1") else None,
     )
     set_up.office.config.unlink()
