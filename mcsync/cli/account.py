@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import click
 
+from mcsync.assemble import build_mailchimp_setup
 from mcsync.check.look import MailchimpSide
 from mcsync.check.webhook_findings import (
     WantedHook,
@@ -24,7 +25,6 @@ from mcsync.check.webhook_findings import (
     secret_in,
     show_url,
 )
-from mcsync.cli.build import build_mailchimp_setup
 from mcsync.cli.options import State
 from mcsync.cli.to_check import want_batch_hook, want_hook
 from mcsync.config import (

@@ -4,10 +4,10 @@ import json
 import sys
 from collections.abc import Sequence
 
+from mcsync.assemble import build_check
 from mcsync.check.findings import Finding, Severity, Trouble
 from mcsync.check.look import Check, MailchimpSide, Report, carry_out, look
 from mcsync.check.webhook_findings import Fix, tell_unsigned
-from mcsync.cli.build import build_check
 from mcsync.cli.options import State
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import load

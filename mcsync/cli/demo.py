@@ -52,9 +52,9 @@ def command(state: State, keep: Path | None) -> None:
 
 def _make_sync(town: "Town", folder: Path, stack: ExitStack) -> "Sync":
     """`mcsync sync --wait` on the town, telling what it changed."""
+    from mcsync.assemble import build_run
     from mcsync.cache.store import Store
     from mcsync.cache.trail import load_changes
-    from mcsync.cli.build import build_run
     from mcsync.config import load_config
     from mcsync.lock import hold_lock
     from mcsync.model import REASONS

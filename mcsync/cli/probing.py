@@ -45,7 +45,7 @@ def find_site(url: str) -> None:
 
     Raises: ProtocolError when something else is, RemoteUnavailable when nothing is.
     """
-    from mcsync.cli.build import build_civicrm_setup
+    from mcsync.assemble import build_civicrm_setup
 
     try:
         build_civicrm_setup(url, _NO_KEY).fetch_groups()
@@ -65,7 +65,7 @@ def open_site(url: str, api_key: str, site_key: str | None) -> Site:
     Raises: RemoteRefused for a wrong key or a missing permission; RemoteUnavailable,
     ProtocolError.
     """
-    from mcsync.cli.build import build_civicrm_setup
+    from mcsync.assemble import build_civicrm_setup
 
     _refuse_odd(api_key, "CiviCRM")
     if site_key is not None:
@@ -88,7 +88,7 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
     Raises: RemoteRefused for a wrong key, or one without data centre where `api_url` is None;
     RemoteUnavailable, ProtocolError; ConfigError when there is no audience.
     """
-    from mcsync.cli.build import build_mailchimp_setup
+    from mcsync.assemble import build_mailchimp_setup
 
     _refuse_odd(api_key, "Mailchimp")
     address = api_url or derive_api_url(api_key)

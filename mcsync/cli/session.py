@@ -82,7 +82,7 @@ def open_run(
         state.trust = parse_trust(trust, {a.list_id: list(a.interests) for a in audiences})
     cache = resolve_cache(state.cache or config.cache)
     with hold_lock(cache, lock_wait_s):
-        from mcsync.cli.build import build_run
+        from mcsync.assemble import build_run
         from mcsync.cli.copying import open_cache
         from mcsync.cli.progress import show_progress
         from mcsync.cli.show_changes import tell_changes

@@ -141,8 +141,8 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
 
     What is found does not change how this ends: the config is written, and can be mended.
     """
+    from mcsync.assemble import build_check
     from mcsync.check.look import look
-    from mcsync.cli.build import build_check
     from mcsync.cli.checking import answer_report
 
     variables = find_variables(choices)

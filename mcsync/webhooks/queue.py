@@ -94,7 +94,7 @@ class QueueHandler:
             take_back_attempts(store, self.run.trying)
 
     def _handle(self, store: "Store") -> int:
-        from mcsync.cli.build import build_run
+        from mcsync.assemble import build_run
         from mcsync.pipeline.handle_webhooks import handle_webhooks
         from mcsync.pipeline.run import OutOfTime, count_of
 

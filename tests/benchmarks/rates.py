@@ -19,10 +19,10 @@ from urllib.request import urlopen
 import msgspec
 
 import mcsync.mailchimp.members as members_module
+from mcsync.assemble import build_run
 from mcsync.cache.looks import make_reader, take_page
 from mcsync.cache.rows import mark_everyone
 from mcsync.cache.store import Store
-from mcsync.cli.build import build_run
 from mcsync.cli.session import _RARELY
 from mcsync.config import load_config
 from mcsync.http import HttpClient, Reply

@@ -11,8 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from mcsync.assemble import build_run
 from mcsync.cache.store import Store
-from mcsync.cli.build import build_run
 from mcsync.config import load_config
 from mcsync.pipeline.run import Report
 from mcsync.pipeline.sync import sync

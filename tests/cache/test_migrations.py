@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import msgspec
 import pytest
 
+from mcsync.assemble import build_run
 from mcsync.cache import migrations as migrations_module
 from mcsync.cache.audience_status import count_todo, count_unsettled, load_status
 from mcsync.cache.mirror import load_mirror_state
@@ -20,7 +21,6 @@ from mcsync.cache.outbox import load_open_batches, load_queued
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.rows import StoredRefusal, decode_refusals, load_refusals
 from mcsync.cache.store import Store
-from mcsync.cli.build import build_run
 from mcsync.config import load_config
 from mcsync.model import MemberStatus, Person, Policy, Reason, Statement
 from mcsync.pipeline.fetch import fetch

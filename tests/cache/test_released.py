@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mcsync.assemble import build_run
 from mcsync.cache.store import Store
 from mcsync.cache.trail import load_changes
-from mcsync.cli.build import build_run
 from mcsync.config import load_config
 from mcsync.errors import GuardTripped
 from mcsync.pipeline.run import Run

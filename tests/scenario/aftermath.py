@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from click.testing import CliRunner
 
-from mcsync.cli import build
+from mcsync import assemble
 from mcsync.cli.main import app
 from mcsync.pipeline.fetch import Window
 from tests.scenario.bedrock import LIST, Bedrock
@@ -103,7 +103,7 @@ def mcsync(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Runs commands as cron does."""
     for name in ("MCSYNC_CONFIG", "JOURNAL_STREAM", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    build_run: Callable[..., object] = build.build_run
+    build_run: Callable[..., object] = assemble.build_run
     timed = partial(build_run, clock=bedrock.town.clock, sleep=bedrock.naps.append)
-    monkeypatch.setattr(build, "build_run", timed)
+    monkeypatch.setattr(assemble, "build_run", timed)
     return CommandLine(bedrock)

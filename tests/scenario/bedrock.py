@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mcsync.assemble import build_run
 from mcsync.cache.store import Store
 from mcsync.cache.trail import Change, load_changes
-from mcsync.cli.build import build_run
 from mcsync.config import Config, load_config
 from mcsync.model import Side
 from mcsync.pipeline.fetch import Window

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from mcsync.assemble import build_run
 from mcsync.cache.trail import Change, load_changes
-from mcsync.cli.build import build_run
 from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.fetch import Window

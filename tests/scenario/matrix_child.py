@@ -24,9 +24,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
+from mcsync.assemble import build_run
 from mcsync.cache import persons, plans
 from mcsync.cache.store import Store
-from mcsync.cli.build import build_run
 from mcsync.config import load_config
 from mcsync.errors import McsyncError
 from mcsync.lock import hold_lock

@@ -517,7 +517,7 @@ def test_without_data_it_costs_nothing(bedrock: Bedrock):
     assert not [text for text in asked if "Tag" in text]
     paths = [x.request.path for x in bedrock.town.mailchimp_server.requests]
     assert not [path for path in paths if "merge-fields" in path]
-    script = "import sys, mcsync.cli.build; sys.exit('mcsync.plugins' in sys.modules)"
+    script = "import sys, mcsync.assemble; sys.exit('mcsync.plugins' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mcsync.assemble import build_run
 from mcsync.cache.store import Store
-from mcsync.cli.build import build_run
 from mcsync.cli.main import app
 from mcsync.config import load_config
 from mcsync.pipeline.sync import sync

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcsync.assemble import build_check
 from mcsync.check.look import look
-from mcsync.cli.build import build_check
 from tests.scenario.bedrock import LIST, Bedrock
 from tests.scenario.test_data_sync import field_of, map_fields, sync_statuses
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcsync.assemble import build_run
 from mcsync.cache.counts import count_webhooks
 from mcsync.cache.webhooks import (
     count_news_of_given_up,
@@ -14,7 +15,6 @@ from mcsync.cache.webhooks import (
     retry_given_up,
     save_events,
 )
-from mcsync.cli.build import build_run
 from mcsync.model import Member
 from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.pipeline import direct

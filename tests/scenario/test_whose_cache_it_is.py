@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mcsync.assemble import build_run
 from mcsync.cache.store import Store
-from mcsync.cli.build import build_run
 from mcsync.config import load_config
 from mcsync.errors import McsyncError
 from mcsync.pipeline.sync import sync

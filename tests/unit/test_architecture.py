@@ -39,7 +39,6 @@ ARROWS: dict[str, set[str]] = {
 }
 # "builds the adapters and hands them to a stage", and the sandbox's own commands
 DOORS = {
-    "mcsync/cli/build.py": {"mailchimp", "civicrm", "plugins"},
     "mcsync/assemble.py": {"mailchimp", "civicrm", "plugins"},
     "mcsync/cli/demo.py": {"sandbox"},
     "mcsync/cli/sandbox.py": {"sandbox"},
@@ -173,7 +172,7 @@ def test_the_adapters_are_built_in_one_place():
         for adapter in ("mailchimp", "civicrm")
         if room_of_file(path) != adapter and adapter in rooms_imported(path)
     }
-    assert importers == {"mcsync/cli/build.py"}
+    assert importers == {"mcsync/assemble.py"}
 
 
 def test_model_and_errors_stand_at_the_bottom():

@@ -27,10 +27,10 @@ from typing import Any
 from town_state import describe_town, write_json
 
 import mcsync
+from mcsync.assemble import build_run
 from mcsync.cache.migrations import migrations
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import save_events
-from mcsync.cli.build import build_run
 from mcsync.config import load_config
 from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.pipeline.batches import process_batches
