@@ -16,7 +16,7 @@ from mcsync.cli.output import explain, finish, flush_streams
 from mcsync.cli.signals import WATCHER, catch_signals, release_signals
 
 _COMMANDS = {
-    "init": "init",
+    "init": "init.command",
     "fetch": "fetch",
     "reconcile": "reconcile",
     "submit": "submit",

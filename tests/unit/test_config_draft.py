@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cli.config_draft import (
+from mcsync.cli.init.draft import (
     AudienceChoice,
     Choices,
     KeysIn,
@@ -19,7 +19,7 @@ from mcsync.cli.config_draft import (
     read_address,
     read_hook_address,
 )
-from mcsync.cli.config_file import refuse_existing, write_config
+from mcsync.cli.init.file import refuse_existing, write_config
 from mcsync.config import Config, load_config
 from mcsync.errors import ConfigError
 from mcsync.model_setup import Account, GroupChoice

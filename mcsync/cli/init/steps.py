@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.config_draft import (
+from mcsync.cli.init.draft import (
     CIVICRM_KEY,
     MAILCHIMP_KEY,
     SITE_KEY,
@@ -19,11 +19,8 @@ from mcsync.cli.config_draft import (
     find_variables,
     read_hook_address,
 )
-from mcsync.cli.config_file import refuse_existing, write_config
-from mcsync.cli.options import State
-from mcsync.cli.signals import Stopped
-from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
-from mcsync.cli.wishes import (
+from mcsync.cli.init.file import refuse_existing, write_config
+from mcsync.cli.init.given import (
     Wishes,
     check_address,
     find_given,
@@ -31,6 +28,9 @@ from mcsync.cli.wishes import (
     read_keys,
     take_choices,
 )
+from mcsync.cli.options import State
+from mcsync.cli.signals import Stopped
+from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
 from mcsync.config import Config, find_config
 from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
@@ -83,7 +83,7 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
     wishes = _make_wishes(state, options)
     if options.no_input or options.read_keys or state.wants_json or not _is_somebody_there():
         return take_choices(wishes)
-    from mcsync.cli.conversation import Declined, converse
+    from mcsync.cli.init.conversation import Declined, converse
 
     try:
         return converse(wishes, path)

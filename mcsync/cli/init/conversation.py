@@ -6,16 +6,7 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.asking import (
-    ask,
-    ask_hidden,
-    ask_yes,
-    choose_one,
-    choose_several,
-    show_step,
-    try_to,
-)
-from mcsync.cli.config_draft import (
+from mcsync.cli.init.draft import (
     CIVICRM_KEY,
     CIVICRM_URL,
     MAILCHIMP_KEY,
@@ -31,9 +22,18 @@ from mcsync.cli.config_draft import (
     read_address,
     read_hook_address,
 )
-from mcsync.cli.probing import OpenAccount, Site, find_site, open_account, open_site
+from mcsync.cli.init.given import Wishes, make_secret, match_audiences, match_interests
+from mcsync.cli.init.questions import (
+    ask,
+    ask_hidden,
+    ask_yes,
+    choose_one,
+    choose_several,
+    show_step,
+    try_to,
+)
+from mcsync.cli.init.services import OpenAccount, Site, find_site, open_account, open_site
 from mcsync.cli.tables import show_fields, show_line
-from mcsync.cli.wishes import Wishes, make_secret, match_audiences, match_interests
 from mcsync.config import derive_api_url
 from mcsync.errors import RemoteRefused
 from mcsync.model import Audience

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import TypeVar
 
-from mcsync.cli.config_draft import (
+from mcsync.cli.init.draft import (
     CIVICRM_KEY,
     CIVICRM_URL,
     MAILCHIMP_KEY,
@@ -20,7 +20,7 @@ from mcsync.cli.config_draft import (
     place_keys,
     read_address,
 )
-from mcsync.cli.probing import OpenAccount, open_account, open_site
+from mcsync.cli.init.services import OpenAccount, open_account, open_site
 from mcsync.config import did_you_mean
 from mcsync.errors import McsyncError, UsageError
 from mcsync.model import Audience

@@ -72,7 +72,13 @@ def command(state: State, **options: Any) -> None:
       mcsync init --no-input --civicrm-url https://crm.example.org \\
           --audience "Main audience=Newsletter" --interest "Topics: Events=Events"
     """
-    from mcsync.cli.set_up import Options, choose_place, gather_choices, tell_result, write_choices
+    from mcsync.cli.init.steps import (
+        Options,
+        choose_place,
+        gather_choices,
+        tell_result,
+        write_choices,
+    )
 
     path = choose_place(state, Path.cwd())
     choices = gather_choices(state, Options(**options), path)
