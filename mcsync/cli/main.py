@@ -33,6 +33,7 @@ _COMMANDS = {
     "serve": "serve",
     "demo": "demo",
     "sandbox": "sandbox",
+    "sample": "sample",
 }
 
 
