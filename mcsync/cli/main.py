@@ -34,6 +34,7 @@ _COMMANDS = {
     "demo": "demo",
     "sandbox": "sandbox",
     "sample": "sample",
+    "help": "help",
 }
 
 

@@ -1,4 +1,8 @@
-"""The ready files that `mcsync sample` prints; each lies in `samples/` and has a line here."""
+"""The manual's pages and the ready files: what `mcsync help` and `mcsync sample` print.
+
+A page is a `TOPIC.md` in this folder, and its first line is its title. A ready file lies in
+`samples/` and has a line in `SAMPLES`.
+"""
 
 from importlib.resources import files
 
@@ -37,3 +41,15 @@ def name_samples() -> list[str]:
 def read_sample(name: str) -> str:
     """The text of a ready file; `name` is a key of SAMPLES."""
     return (files(__name__) / "samples" / name).read_text(encoding="utf-8")
+
+
+def list_topics() -> dict[str, str]:
+    """The manual's pages by name, with their titles, in alphabetical order."""
+    names = (entry.name for entry in files(__name__).iterdir() if entry.name.endswith(".md"))
+    topics = sorted(name.removesuffix(".md") for name in names)
+    return {topic: read_topic(topic).partition("\n")[0].lstrip("# ") for topic in topics}
+
+
+def read_topic(topic: str) -> str:
+    """A page of the manual, as Markdown; `topic` is a key of `list_topics`."""
+    return (files(__name__) / f"{topic}.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The ready files: what `sample` prints, and that it fits the program."""
+"""The manual and the ready files: what `help` and `sample` print, and that it fits the program."""
 
 import json
 import os
@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from mcsync.cli.main import app
-from mcsync.docs import SAMPLES, find_sample, name_samples
-from tests.cli.conftest import GIVE_UP_S, Said
+from mcsync.docs import SAMPLES, find_sample, list_topics, name_samples
+from tests.cli.conftest import GIVE_UP_S, SCRIPT, Said
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "mcsync" / "docs"
-TEXTS = [*(DOCS / "samples").iterdir()]
+TEXTS = [*DOCS.glob("*.md"), *(DOCS / "samples").iterdir()]
 
 
 def run(*args: str) -> Said:
@@ -68,7 +68,62 @@ def test_the_config_is_the_one_at_the_top():
     assert text_of("config.json") == (ROOT / "config.example.json").read_text(encoding="utf-8")
 
 
-def test_they_are_not_imported_for_anything_else():
+# --- mcsync help ----------------------------------------------------------------------------------
+
+
+def test_help_lists_the_pages():
+    said = run("help")
+    assert (said.code, said.err) == (0, "")
+    assert "security  " in said.out
+    listed = run("help", "--json").document["topics"]
+    assert {each["name"]: each["about"] for each in listed} == list_topics()
+    assert set(list_topics()) == {path.stem for path in DOCS.glob("*.md")}
+
+
+@pytest.mark.parametrize("topic", list_topics())
+def test_a_page_is_markdown_off_a_terminal(topic: str):
+    page = (DOCS / f"{topic}.md").read_text(encoding="utf-8")
+    assert run("help", topic) == Said(0, page, "")
+    assert run("help", topic, "--json").document["text"] == page
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no terminals to play here")
+def test_a_page_is_laid_out_on_a_terminal():
+    import pty  # which Windows has not
+
+    ours, its = pty.openpty()
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "70"}
+    with subprocess.Popen([SCRIPT, "help", "security"], stdout=its, env=environ) as process:  # noqa: S603
+        os.close(its)
+        shown = b""
+        try:
+            while piece := os.read(ours, 10_000):
+                shown += piece
+        except OSError:  # how Linux tells that the other end is closed
+            pass
+        assert process.wait(GIVE_UP_S) == 0
+    os.close(ours)
+    plain = re.sub(rb"\x1b\[[0-9;]*m", b"", shown).decode()
+    assert "Security" in plain
+    assert "\n## " not in plain
+    assert max(map(len, plain.splitlines())) <= 70
+
+
+def test_help_of_a_command_is_what_the_command_tells():
+    for name in ("sync", "help", "serve"):
+        assert run("help", name) == run(name, "--help")
+
+
+def test_an_unknown_topic_is_a_usage_error():
+    said = run("help", "securty")
+    assert said.code == 2
+    assert said.err == (
+        'error: there is no page and no command "securty"; did you mean "security"?\n\n'
+        "hint: mcsync help\n"
+    )
+
+
+def test_neither_is_imported_for_anything_else():
     code = (
         "import sys\nfrom mcsync.cli.main import app\n"
         "import atexit; atexit.register(lambda: print([m for m in sys.modules"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from mcsync.docs import SAMPLES, read_sample
-from tests.cli.conftest import GIVE_UP_S, SCRIPT, Office
+from tests.cli.conftest import GIVE_UP_S, LIST, SCRIPT, Office
 from tests.cli.test_serve import SECRET, payload, serving, settle, wait_for, waiting
 
 DEBIAN = Path("/etc/apache2")
@@ -270,6 +270,35 @@ def test_it_would_be_noticed_if_a_log_had_the_secret(shop: Office, tmp_path: Pat
         deliver_all(front, shop)
     for name in ("access.log", "error.log"):
         assert SECRET in (front.logs / name).read_text()
+
+
+# --- the manual's way to change the secret --------------------------------------------------------
+
+
+def test_no_webhook_is_refused_while_the_secret_is_changed(office: Office):
+    """Step by step as the page on security has it."""
+    port = free_port()
+    at, old, new = f"http://127.0.0.1:{port}{HOOK}?secret=", "old" * 12, "new" * 12
+    bind = ("--bind", f"127.0.0.1:{port}")
+
+    def registered() -> list[str]:
+        return [hook.url for hook in office.town.mailchimp.audiences[LIST].webhooks.values()]
+
+    settle(office, webhookUrl=at + old)
+    with serving(office, *bind) as served:
+        office.run("check", "--fix")
+        assert registered() == [at + old]
+        served.stop()
+    settle(office, webhookUrl=at + new, webhookSecret=old)
+    with serving(office, *bind) as served:
+        settle(office, webhookUrl=at + new)
+        office.run("check", "--fix")
+        assert registered() == [at + new]
+        assert [served.post(payload(), HOOK, each) for each in (old, new)] == [200, 200]
+        served.stop()
+    with serving(office, *bind) as served:
+        assert [served.post(payload(), HOOK, each) for each in (old, new)] == [401, 200]
+        served.stop()
 
 
 # --- systemd --------------------------------------------------------------------------------------
