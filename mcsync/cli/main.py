@@ -33,6 +33,8 @@ _COMMANDS = {
     "serve": "serve",
     "demo": "demo",
     "sandbox": "sandbox",
+    "sample": "sample",
+    "help": "help",
 }
 
 
