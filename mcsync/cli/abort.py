@@ -2,9 +2,9 @@
 
 import click
 
-from mcsync.cli.options import State, global_options
+from mcsync.cli.options import global_options, lock_wait_option
 from mcsync.cli.session import open_run
-from mcsync.cli.waiting import lock_wait_option
+from mcsync.cli.state import State
 
 
 @click.command(name="abort")

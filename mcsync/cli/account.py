@@ -25,7 +25,7 @@ from mcsync.check.webhook_findings import (
     secret_in,
     show_url,
 )
-from mcsync.cli.options import State
+from mcsync.cli.state import State
 from mcsync.cli.to_check import want_batch_hook, want_hook
 from mcsync.config import (
     KEY_SHAPE,

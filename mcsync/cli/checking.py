@@ -8,7 +8,6 @@ from mcsync.assemble import build_check
 from mcsync.check.findings import Finding, Severity, Trouble
 from mcsync.check.look import Check, MailchimpSide, Report, carry_out, look
 from mcsync.check.webhook_findings import Fix, tell_unsigned
-from mcsync.cli.options import State
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import load
 from mcsync.cli.show_check import (
@@ -18,6 +17,7 @@ from mcsync.cli.show_check import (
     show_secret,
     show_secret_hint,
 )
+from mcsync.cli.state import State
 from mcsync.cli.tables import show_gap
 from mcsync.config import AudienceConfig
 from mcsync.errors import PartialFailure

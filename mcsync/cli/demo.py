@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcsync.cli.options import State, global_options
+from mcsync.cli.options import global_options
+from mcsync.cli.state import State
 
 if TYPE_CHECKING:
     from mcsync.sandbox.demo import Deed, Sync

@@ -3,7 +3,8 @@
 import click
 
 from mcsync.cli.looking import open_look
-from mcsync.cli.options import State, global_options
+from mcsync.cli.options import global_options
+from mcsync.cli.state import State
 
 
 @click.command(name="explain")

@@ -5,8 +5,8 @@ from datetime import datetime
 import click
 
 from mcsync.cli.looking import open_look
-from mcsync.cli.options import State, global_options
-from mcsync.cli.when import When
+from mcsync.cli.options import When, global_options
+from mcsync.cli.state import State
 from mcsync.errors import UsageError
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcsync.cli.options import State
 from mcsync.cli.session import load
+from mcsync.cli.state import State
 from mcsync.lock import check_place, hold_lock, resolve_cache
 
 if TYPE_CHECKING:

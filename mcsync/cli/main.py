@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 import click
 
 from mcsync import __version__
-from mcsync.cli.options import State, give_answer, global_options
+from mcsync.cli.options import give_answer, global_options
 from mcsync.cli.output import explain, finish, flush_streams
 from mcsync.cli.signals import WATCHER, catch_signals, release_signals
+from mcsync.cli.state import State
 
 _COMMANDS = {
     "init": "init.command",

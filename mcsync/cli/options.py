@@ -1,7 +1,10 @@
-"""Options that every command has, and what one invocation carries along."""
+"""The options that every command has, and those that several share."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import math
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,35 +14,9 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from mcsync.config import Config
-    from mcsync.model import Side
+from mcsync.cli.state import State
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(slots=True)
-class State:
-    """One invocation: its global options, and its answer as far as it got.
-
-    `audiences` and `answer` are what `--json` prints, whatever happens afterwards; `is_told`,
-    once it is printed. `settings` is the config as soon as it is read. `stop_hint` is what is
-    said when a signal, or the end of the input at a question, ends it.
-    """
-
-    wants_json: bool = False
-    command: str = ""
-    config: Path | None = None
-    cache: Path | None = None
-    lists: tuple[str, ...] = ()
-    quiet: bool = False
-    verbose: int = 0
-    is_dry_run: bool = False
-    audiences: list[dict[str, object]] = field(default_factory=list)
-    answer: dict[str, object] = field(default_factory=dict)
-    is_told: bool = False
-    settings: "Config | None" = None
-    stop_hint: str | None = None
-    trust: "Mapping[str, Mapping[str, Side]]" = field(default_factory=dict)
 
 
 class FileName(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
@@ -75,11 +52,27 @@ def give_answer(context: click.Context, answer: dict[str, object], text: str) ->
 
 
 def _complete_list(
-    context: click.Context, option: click.Parameter, begun: str
+    context: click.Context, _option: click.Parameter, begun: str
 ) -> "list[CompletionItem]":
-    from mcsync.cli.completion import complete_list
+    """The ids of the config's audiences, with their names; nothing where there is no config."""
+    from click.shell_completion import CompletionItem
 
-    return complete_list(context, option, begun)
+    from mcsync.config import find_config, load_config
+    from mcsync.errors import McsyncError
+
+    named = context.params.get("config")
+    if named is None and context.parent is not None:
+        named = context.parent.params.get("config")
+    try:
+        path = find_config(Path(named) if named else None, os.environ, Path.cwd())
+        audiences = load_config(path, os.environ).audiences
+    except (McsyncError, OSError):
+        return []
+    return [
+        CompletionItem(audience.list_id, help=audience.name)
+        for audience in audiences
+        if audience.list_id.startswith(begun)
+    ]
 
 
 _OPTIONS = (
@@ -144,3 +137,113 @@ def global_options(function: F) -> F:
     for option in reversed(_OPTIONS):
         wrapper = option(wrapper)
     return wrapper  # type: ignore[return-value]
+
+
+# --- lengths of time, and points in it ------------------------------------------------------------
+
+DEFAULT_WAIT_S = 3600.0
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
+    """A number of seconds, not negative, with an end."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; a usage error for anything else."""
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            seconds = math.nan
+        if not math.isfinite(seconds) or seconds < 0:
+            self.fail(f"'{value}' is no number of seconds", param, ctx)
+        return seconds
+
+
+wait_option = click.option(
+    "--wait",
+    is_flag=False,
+    flag_value=DEFAULT_WAIT_S,
+    type=Seconds(),
+    default=None,
+    metavar="[S]",
+    help="Wait until Mailchimp has finished, at most S seconds (an hour).",
+)
+lock_wait_option = click.option(
+    "--lock-wait",
+    type=Seconds(),
+    default=0.0,
+    metavar="S",
+    help="Wait up to S seconds for another run to end.",
+)
+max_time_option = click.option(
+    "--max-time",
+    type=Seconds(),
+    default=None,
+    metavar="S",
+    help="Stop after about S seconds where it is safe; the next run goes on from there.",
+)
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show what would be done; write nothing, leave no trace."
+)
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="With --dry-run: as CSV.")
+exit_code_option = click.option(
+    "--exit-code", is_flag=True, help="End with 10 when something differs, or was changed."
+)
+print_changes_option = click.option(
+    "--print-changes", is_flag=True, help="Print one line for each change that was made."
+)
+
+_LENGTH = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])", re.IGNORECASE)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MAX_S = 100 * 366 * 86400  # a century: longer ago than anything the cache tells of
+
+
+class Length(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
+    """A length of time, in seconds."""
+
+    name = "length"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds; a usage error for anything else."""
+        seconds = parse_length(str(value))
+        if seconds is None:
+            self.fail(f'"{value}" is no length of time; write 90s, 15m, 1h or 2d', param, ctx)
+        return seconds
+
+
+class When(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
+    """An ISO date or time, UTC unless it says otherwise, or how long ago."""
+
+    name = "when"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The time, aware UTC; a usage error for anything else."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        ago = parse_length(text)
+        if ago is not None:
+            return datetime.now(UTC) - timedelta(seconds=ago)
+        try:
+            at = datetime.fromisoformat(text)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            words = "write it as 2026-11-22, as 2026-11-22T06:00, or as 2d for two days ago"
+            self.fail(f'"{value}" is no date; {words}', param, ctx)
+
+
+def parse_length(text: str) -> float | None:
+    """The seconds of a length such as 90s, 15m, 1h or 2d; None if it is none."""
+    match = _LENGTH.fullmatch(text.strip())
+    if match is None:
+        return None
+    seconds = float(match[1]) * _UNITS[match[2].lower()]
+    return seconds if seconds <= _MAX_S else None

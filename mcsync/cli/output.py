@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import click
 
-from mcsync.cli.options import State
 from mcsync.cli.signals import Stopped
+from mcsync.cli.state import State
 from mcsync.errors import ConfigError, ExitCode, McsyncError, UsageError
 from mcsync.logs import write_error
 from mcsync.text import one_line

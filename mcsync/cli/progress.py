@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mcsync.cli.options import State
+from mcsync.cli.state import State
 from mcsync.logs import is_terminal
 from mcsync.pipeline.run import Progress
 from mcsync.text import one_line

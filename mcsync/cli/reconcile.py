@@ -2,15 +2,16 @@
 
 import click
 
-from mcsync.cli.options import State, global_options
-from mcsync.cli.session import Tell, open_run
-from mcsync.cli.waiting import (
+from mcsync.cli.options import (
     csv_option,
     dry_run_option,
     exit_code_option,
+    global_options,
     lock_wait_option,
     print_changes_option,
 )
+from mcsync.cli.session import open_run
+from mcsync.cli.state import ChangesAsked, State
 
 
 @click.command(name="reconcile")
@@ -61,7 +62,7 @@ def command(
         is_forced=force,
         with_data=with_data,
         trust=trust,
-        tells=Tell(dry_run, as_csv, print_changes, exit_code),
+        tells=ChangesAsked(dry_run, as_csv, print_changes, exit_code),
     ) as run:
         from mcsync.pipeline.sync import reconcile_alone
 

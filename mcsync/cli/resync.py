@@ -3,8 +3,8 @@
 import click
 
 from mcsync.cli.looking import open_to_mark
-from mcsync.cli.options import State, global_options
-from mcsync.cli.waiting import lock_wait_option
+from mcsync.cli.options import global_options, lock_wait_option
+from mcsync.cli.state import State
 from mcsync.errors import UsageError
 
 

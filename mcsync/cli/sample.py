@@ -2,7 +2,8 @@
 
 import click
 
-from mcsync.cli.options import State, global_options
+from mcsync.cli.options import global_options
+from mcsync.cli.state import State
 from mcsync.errors import UsageError
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.options import State, global_options
+from mcsync.cli.options import global_options
 from mcsync.cli.output import print_document, write_answer
 from mcsync.cli.signals import Stopped
+from mcsync.cli.state import State
 from mcsync.errors import ConfigError, UsageError
 
 _LOOK_S = 0.5

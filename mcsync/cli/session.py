@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from mcsync.cli.options import State
+from mcsync.cli.state import ChangesAsked, State
 from mcsync.config import AudienceConfig, Config, find_config, load_config, select_audiences
 from mcsync.errors import ExitCode, UsageError
 from mcsync.lock import hold_lock, resolve_cache
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 # The rest is imported where it is used.
 
 log = logging.getLogger("mcsync")
-
-
-class Tell(NamedTuple):
-    """What a run is asked to print of its changes."""
-
-    is_dry_run: bool = False
-    as_csv: bool = False
-    print_changes: bool = False
-    exit_code: bool = False
 
 
 # Values by the million live shortly and hardly ever in circles: to look for these after every 700
@@ -67,7 +58,7 @@ def open_run(
     with_data: bool | None = None,
     max_time_s: float | None = None,
     trust: tuple[str, ...] = (),
-    tells: "Tell" = Tell(),  # noqa: B008 (it never changes)
+    tells: ChangesAsked = ChangesAsked(),  # noqa: B008 (it never changes)
 ) -> Iterator["Run"]:
     """A run over the audiences asked for, under the lock; its troubles are raised at the end.
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mcsync.cli.options import State
-from mcsync.cli.session import Tell
+from mcsync.cli.state import ChangesAsked, State
 from mcsync.cli.tables import (
     show_csv,
     show_gap,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 _SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}
 
 
-def tell_changes(state: State, run: "Run", tells: Tell) -> bool:
+def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
     """Print what was asked for: the plan of a dry run, or the changes of a real one.
 
     Returns whether there are any; they are looked up only when somebody wants to know.

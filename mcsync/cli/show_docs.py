@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from mcsync.cli.options import State
+from mcsync.cli.state import State
 from mcsync.cli.tables import is_terminal, show_gap, show_line, show_table, write_lines
 
 

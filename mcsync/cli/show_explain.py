@@ -15,7 +15,7 @@ from mcsync.cli.tables import show_gap, show_heading, show_line
 from mcsync.model import REASONS, SUBSCRIPTION, ContactView, MemberStatus, Person, Statement
 
 if TYPE_CHECKING:
-    from mcsync.cli.options import State
+    from mcsync.cli.state import State
 
 
 def answer_explained(state: "State", people: Sequence[Explained]) -> None:

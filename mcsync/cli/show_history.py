@@ -19,7 +19,7 @@ from mcsync.model import SUBSCRIPTION
 
 if TYPE_CHECKING:
     from mcsync.cache.trail import Change
-    from mcsync.cli.options import State
+    from mcsync.cli.state import State
 
 COLUMNS = (  # of `describe_change`
     *("at", "run", "list_id", "email", "contact_id", "row_id"),

@@ -13,7 +13,7 @@ from mcsync.model import REASONS, Reason
 
 if TYPE_CHECKING:
     from mcsync.cli.looking import Look
-    from mcsync.cli.options import State
+    from mcsync.cli.state import State
 
 
 def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -> None:

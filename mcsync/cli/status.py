@@ -3,8 +3,8 @@
 import click
 
 from mcsync.cli.looking import open_look
-from mcsync.cli.options import State, global_options
-from mcsync.cli.when import Length
+from mcsync.cli.options import Length, global_options
+from mcsync.cli.state import State
 
 
 @click.command(name="status")

@@ -2,9 +2,9 @@
 
 import click
 
-from mcsync.cli.options import State, global_options
-from mcsync.cli.session import Tell, open_run
-from mcsync.cli.waiting import csv_option, dry_run_option, lock_wait_option
+from mcsync.cli.options import csv_option, dry_run_option, global_options, lock_wait_option
+from mcsync.cli.session import open_run
+from mcsync.cli.state import ChangesAsked, State
 
 
 @click.command(name="submit")
@@ -19,7 +19,7 @@ def command(state: State, dry_run: bool, as_csv: bool, lock_wait: float) -> None
     Example:
       mcsync submit --list aaaaaaaaaa
     """
-    with open_run(state, lock_wait_s=lock_wait, tells=Tell(dry_run, as_csv)) as run:
+    with open_run(state, lock_wait_s=lock_wait, tells=ChangesAsked(dry_run, as_csv)) as run:
         from mcsync.pipeline.submit import submit
 
         submit(run)

@@ -2,17 +2,18 @@
 
 import click
 
-from mcsync.cli.options import State, global_options
-from mcsync.cli.session import Tell, open_run, parse_since
-from mcsync.cli.waiting import (
+from mcsync.cli.options import (
     csv_option,
     dry_run_option,
     exit_code_option,
+    global_options,
     lock_wait_option,
     max_time_option,
     print_changes_option,
     wait_option,
 )
+from mcsync.cli.session import open_run, parse_since
+from mcsync.cli.state import ChangesAsked, State
 
 
 @click.command(name="sync")
@@ -69,7 +70,7 @@ def command(
         with_data=with_data,
         max_time_s=max_time,
         trust=trust,
-        tells=Tell(dry_run, as_csv, print_changes, exit_code),
+        tells=ChangesAsked(dry_run, as_csv, print_changes, exit_code),
     ) as run:
         from mcsync.pipeline.sync import sync
 

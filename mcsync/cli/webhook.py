@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from mcsync.cli.looking import utc_now
-from mcsync.cli.options import FileName, State, global_options
+from mcsync.cli.options import FileName, global_options
 from mcsync.cli.output import write_answer
+from mcsync.cli.state import State
 from mcsync.errors import LockHeld, McsyncError, UsageError
 from mcsync.lock import check_place
 from mcsync.model_setup import WebhookEvent

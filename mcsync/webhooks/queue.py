@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcsync.cli.options import State
 from mcsync.cli.session import load
+from mcsync.cli.state import State
 from mcsync.config import AudienceConfig, Config
 from mcsync.errors import LockHeld, McsyncError
 from mcsync.lock import hold_lock, resolve_cache

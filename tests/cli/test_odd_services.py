@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mcsync.cli.options import State
 from mcsync.cli.progress import show_progress
+from mcsync.cli.state import State
 from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Request, Response
 from tests.cli.conftest import COMMANDS, GIVE_UP_S, LIST, Office

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import note_attempts, save_events
-from mcsync.cli.options import State
 from mcsync.cli.serve import _warn_of_strangers, make_application
+from mcsync.cli.state import State
 from mcsync.errors import CacheError, ConfigError
 from mcsync.lock import hold_lock
 from mcsync.model_setup import EventKind, WebhookEvent
@@ -985,8 +985,8 @@ def test_a_cache_that_cannot_be_used_is_told_at_the_start(shop: Office):
 def test_an_account_without_secrets_is_warned_of(
     shop: Office, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    from mcsync.cli.options import State
     from mcsync.cli.serve import open_desk
+    from mcsync.cli.state import State
     from mcsync.webhooks.queue import open_intake
 
     options = shop.options["accounts"] | {"other": {"apiKey": "0" * 32 + "-us2"}}

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from mcsync.cli.options import State, global_options
+from mcsync.cli.options import global_options
+from mcsync.cli.state import State
 
 _KEY_HELP = "Take the API key of {} from $NAME. Default: ${}."
 

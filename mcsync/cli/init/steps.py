@@ -28,8 +28,8 @@ from mcsync.cli.init.given import (
     read_keys,
     take_choices,
 )
-from mcsync.cli.options import State
 from mcsync.cli.signals import Stopped
+from mcsync.cli.state import State
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
 from mcsync.config import Config, find_config
 from mcsync.config.builder import name_cache
