@@ -1,33 +1,44 @@
 """From the config to what the stages work on: adapters, rules, limits."""
 
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from mcsync.cache.store import Store
-from mcsync.civicrm.site import CivicrmClient
-from mcsync.cli.rules import build_policy
-from mcsync.config import AudienceConfig, Config, Limit
+from mcsync.config import (
+    NAME_FIELDS,
+    AccountConfig,
+    AudienceConfig,
+    Config,
+    Duplicates,
+    Limit,
+    Reconfirm,
+    Removal,
+    Secret,
+)
 from mcsync.errors import CacheError
 from mcsync.lock import check_writable, resolve_cache
-from mcsync.mailchimp.client import MailchimpClient
-from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
-from mcsync.pipeline.name_fields import NamedFields
-from mcsync.pipeline.ports import MailchimpPort
-from mcsync.pipeline.run import Progress, Run, Task
-from mcsync.reconcile.guards import Ceiling, Ceilings
+from mcsync.model import InterestPolicy, Policy
 
 if TYPE_CHECKING:
+    from mcsync.cache.store import Store
     from mcsync.check.findings import Trouble
-    from mcsync.check.look import Check
+    from mcsync.check.look import AccountToCheck, Check, MailchimpSide
+    from mcsync.check.webhook_findings import WantedHook
     from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.account_setup import MailchimpSetup
     from mcsync.model import MergeField
+    from mcsync.pipeline.ports import MailchimpPort
+    from mcsync.pipeline.run import Progress, Run, Task
     from mcsync.plugins.manager import DataPlugins
+    from mcsync.reconcile.guards import Ceiling
+
+# Who only looks at the cache comes here for the rules: what reaches a network is imported late.
 
 
 def utc_now() -> datetime:
@@ -38,22 +49,27 @@ def utc_now() -> datetime:
 def build_run(
     config: Config,
     audiences: Sequence[AudienceConfig],
-    store: Store,
+    store: "Store",
     *,
     clock: Callable[[], datetime] = utc_now,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
     is_forced: bool = False,
     with_data: bool | None = None,
     is_dry_run: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     deadline: float | None = None,
-) -> Run:
+) -> "Run":
     """One run over these audiences; audiences of one account share its connections.
 
     `with_data` None is what the config says, True is now, whenever it was done last. In a dry
     run both services are read and never written. `sleep` is how retries wait; `deadline`, a time
     of `time.monotonic`, is when the run's time is over.
     """
+    from mcsync.civicrm.site import CivicrmClient
+    from mcsync.mailchimp.client import MailchimpClient
+    from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
+    from mcsync.pipeline.run import Run
+
     clients: dict[str, MailchimpPort] = {}
     for key in {audience.account_key for audience in audiences}:
         account = config.accounts[key]
@@ -127,7 +143,6 @@ def build_check(
     """
     from mcsync.check.look import Check, PluginSeen
     from mcsync.check.webhook_findings import show_url
-    from mcsync.cli.to_check import gather_account, gather_keys, name_filled_tags
     from mcsync.mailchimp.account_setup import probe_url
     from mcsync.plugins.fields import find_problem, name_sources
 
@@ -205,7 +220,11 @@ def _load_plugins(config: Config) -> "DataPlugins":
     return load_plugins(data.fields, data.plugins, data.slow_plugin_s, data.group_tags)
 
 
-def _build_task(audience: AudienceConfig, client: MailchimpPort, config: Config) -> Task:
+def _build_task(audience: AudienceConfig, client: "MailchimpPort", config: Config) -> "Task":
+    from mcsync.pipeline.name_fields import NamedFields
+    from mcsync.pipeline.run import Task
+    from mcsync.reconcile.guards import Ceilings
+
     account = config.accounts[audience.account_key]
     safety = audience.safety
     policy = build_policy(audience)
@@ -245,5 +264,104 @@ def _print_key(key: str) -> str:
     return sha256(f"mcsync:{key}".encode()).hexdigest()[:16]
 
 
-def _ceiling(limit: Limit | None) -> Ceiling:
+def _ceiling(limit: Limit | None) -> "Ceiling":
+    from mcsync.reconcile.guards import Ceiling
+
     return Ceiling() if limit is None else Ceiling(limit.number, limit.is_percent)
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def build_policy(audience: AudienceConfig) -> Policy:
+    """What the rules need to know of the audience's configuration."""
+    return Policy(
+        list_id=audience.list_id,
+        group_id=audience.group_id,
+        interests={
+            interest_id: InterestPolicy(group_id, interest_id in audience.push_only_interests)
+            for interest_id, group_id in audience.interests.items()
+        },
+        skips_duplicates=audience.duplicates is Duplicates.SKIP,
+        may_reconfirm=audience.reconfirm is not Reconfirm.NEVER,
+        removes_by_archiving=audience.removal is Removal.ARCHIVE,
+        deleted_contacts=audience.deleted_contacts.value,
+        pushes_email_changes=audience.push_email_changes,
+        confirms_new=audience.confirm_new,
+        name_fields={
+            tag: audience.name_fields[key]
+            for key, tag in NAME_FIELDS.items()
+            if audience.name_fields[key] != tag
+        },
+    )
+
+
+# --- what is to be checked ------------------------------------------------------------------------
+
+_CENTRE = re.compile(r"-([a-z]{2,}[0-9]{1,3})\Z")
+
+
+def gather_keys(audiences: Iterable[AudienceConfig]) -> list[str]:
+    """The accounts of these audiences, each once, by their keys in the config."""
+    return list(dict.fromkeys(audience.account_key for audience in audiences))
+
+
+def gather_account(
+    config: Config, key: str, audiences: Sequence[AudienceConfig], mailchimp: "MailchimpSide"
+) -> "AccountToCheck":
+    """An account with those of its audiences that are to be looked at."""
+    from mcsync.check.findings import AudienceToCheck
+    from mcsync.check.look import AccountToCheck
+
+    account = config.accounts[key]
+    own = [audience for audience in audiences if audience.account_key == key]
+    return AccountToCheck(
+        label=label_account(account),
+        place=urlsplit(account.api_url).netloc,
+        mailchimp=mailchimp,
+        audiences=tuple(
+            AudienceToCheck(
+                a.list_id,
+                a.name,
+                a.group_id,
+                a.interests,
+                a.push_only_interests,
+                a.name_fields,
+            )
+            for a in own
+        ),
+        hooks={a.list_id: want_hook(a.webhook_url, account) for a in own if a.webhook_url},
+        batch_hook=want_batch_hook(account),
+    )
+
+
+def label_account(account: AccountConfig) -> str:
+    """What to call an account before Mailchimp has told its name; never its key."""
+    centre = _CENTRE.search(account.key.reveal())
+    return account.name or (centre[1] if centre else urlsplit(account.api_url).netloc)
+
+
+def want_hook(url: Secret, account: AccountConfig) -> "WantedHook":
+    """Where the webhook of an audience goes."""
+    return _want(url, account.webhook_secrets, account)
+
+
+def want_batch_hook(account: AccountConfig) -> "WantedHook | None":
+    """Where the batch webhook of an account goes, if there is to be one."""
+    url = account.batch_webhook_url
+    return _want(url, account.batch_webhook_secrets, account) if url else None
+
+
+def _want(url: Secret, secrets: Iterable[Secret], account: AccountConfig) -> "WantedHook":
+    from mcsync.check.webhook_findings import WantedHook
+
+    known = tuple(secret.reveal() for secret in secrets)
+    return WantedHook(url.reveal(), known, bool(account.signing_secrets))
+
+
+def name_filled_tags(config: Config, audience: AudienceConfig) -> frozenset[str]:
+    """The merge tags that a sync fills when it adds somebody: none without the data step."""
+    if not config.data.sync:
+        return frozenset()
+    names = {tag for tag in audience.name_fields.values() if tag}
+    return frozenset(names | {tag.upper() for tag in config.data.fields})

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import click
 
-from mcsync.assemble import build_mailchimp_setup
+from mcsync.assemble import build_mailchimp_setup, want_batch_hook, want_hook
 from mcsync.check.look import MailchimpSide
 from mcsync.check.webhook_findings import (
     WantedHook,
@@ -26,7 +26,6 @@ from mcsync.check.webhook_findings import (
     show_url,
 )
 from mcsync.cli.state import State
-from mcsync.cli.to_check import want_batch_hook, want_hook
 from mcsync.config import (
     KEY_SHAPE,
     AccountConfig,

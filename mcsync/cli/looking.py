@@ -75,6 +75,6 @@ def open_to_mark(state: State, lock_wait_s: float) -> "Iterator[tuple[Store, tup
 def watch(audiences: "Sequence[AudienceConfig]") -> "tuple[Watched, ...]":
     """The audiences of the config, with their rules, to be looked at."""
     from mcsync.answers.status import Watched
-    from mcsync.cli.rules import build_policy
+    from mcsync.assemble import build_policy
 
     return tuple(Watched(build_policy(a), a.name, a.trust_override) for a in audiences)

@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
         "lock",
         "errors",
     },
-    "assemble": {"pipeline", "check", "config"},
+    "assemble": {"pipeline", "check", "config", "lock"},
     "answers": {"pipeline", "cache"},
     "check": {"pipeline", "cache"},
     "pipeline": {"reconcile", "cache", "text"},
