@@ -4,12 +4,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mcsync.clock import utc_now
 from mcsync.config import (
     NAME_FIELDS,
     AccountConfig,
@@ -39,11 +40,6 @@ if TYPE_CHECKING:
     from mcsync.reconcile.guards import Ceiling
 
 # Who only looks at the cache comes here for the rules: what reaches a network is imported late.
-
-
-def utc_now() -> datetime:
-    """The time, aware UTC."""
-    return datetime.now(UTC)
 
 
 def build_run(

@@ -26,6 +26,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from mcsync import __version__
+from mcsync.clock import utc_now
 from mcsync.errors import ProtocolError, RemoteUnavailable
 from mcsync.exchange import (
     ACCEPTED,
@@ -88,7 +89,7 @@ class Reply:
     @property
     def served_at(self) -> datetime:
         """The server's own clock, in whole seconds; ours when it cannot be read."""
-        return self.date or datetime.now(UTC).replace(microsecond=0)
+        return self.date or utc_now().replace(microsecond=0)
 
     def decode(self, shape: type[T]) -> T:
         """The body as `shape`, numbers and booleans in quotes accepted.

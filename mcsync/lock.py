@@ -6,13 +6,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mcsync.clock import utc_now
 from mcsync.errors import CacheError, LockHeld
 from mcsync.ownership import find_fault, is_dangling
+from mcsync.text import show_length
 
 LONG_S = 3600  # a run this old is worth a look
 _BESIDE = ("-wal", "-shm")  # SQLite's own files
@@ -183,7 +185,7 @@ def _explain(cache: Path, error: OSError) -> CacheError:
 
 
 def _note_holder(path: Path) -> None:
-    holder = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    holder = {"pid": os.getpid(), "since": utc_now().isoformat(timespec="seconds")}
     with suppress(OSError):
         path.unlink(missing_ok=True)  # whatever it is, a link or a pipe, nothing is written to it
         path.write_text(json.dumps(holder), encoding="utf-8")
@@ -203,7 +205,7 @@ def _describe_holder(cache: Path) -> LockHeld:
     pid, age_s = holder.get("pid"), _read_age_s(holder)
     if not isinstance(pid, int) or age_s is None:
         return LockHeld(f"another run holds {lock_path(cache).name}")
-    message = f"another run (process {pid}) has been at work for {_show_length(age_s)}"
+    message = f"another run (process {pid}) has been at work for {show_length(age_s)}"
     if age_s < LONG_S:
         return LockHeld(message)
     return LockHeldLong(message, hint="look at that process; stop it if it hangs")
@@ -213,16 +215,7 @@ def _read_age_s(holder: dict[str, object]) -> float | None:
     """How long it has been at work, in seconds; None when it did not say so sensibly."""
     try:
         since = datetime.fromisoformat(str(holder.get("since")))
-        age_s = (datetime.now(UTC) - since).total_seconds()
+        age_s = (utc_now() - since).total_seconds()
     except (ValueError, TypeError, OverflowError):  # no date; one without a zone
         return None
     return age_s if age_s >= 0 else None
-
-
-def _show_length(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    if minutes >= 120:
-        return f"{minutes // 60} hours"
-    if minutes >= 2:
-        return f"{minutes} minutes"
-    return "1 second" if int(seconds) == 1 else f"{int(seconds)} seconds"

@@ -1,4 +1,4 @@
-"""Words that came from elsewhere, made fit for logs, messages and terminals."""
+"""Words: numbers and lengths put into them, and others' made fit for logs and terminals."""
 
 import re
 from collections.abc import Iterable
@@ -47,3 +47,21 @@ def safe_lines(text: str) -> list[str]:
     """
     lines = [one_line(line) for line in re.split(r"\r\n|[\r\n]", text)]
     return [lines[0], *(line if line.startswith("  ") else f"  {line}" for line in lines[1:])]
+
+
+# --- numbers in words -----------------------------------------------------------------------------
+
+_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+def count_of(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 member", "1,200 members", "3 people"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def show_length(seconds: float) -> str:
+    """A length of time in words, cut down to its one unit that tells enough."""
+    for name, size in _UNITS:
+        if seconds >= 2 * size or seconds == size:
+            return count_of(int(seconds // size), name)
+    return count_of(int(seconds), "second")

@@ -70,6 +70,23 @@ def find_who(store: Store, list_id: str, who: Who) -> list[Found]:
     return [each for each in found if each.row_ids or each.contact_ids]
 
 
+def find_everybody(
+    store: Store, list_ids: Sequence[str], wanted: Sequence[Who]
+) -> dict[str, list[int]]:
+    """By audience, the rows of all these people, each once, however often somebody is named.
+
+    Raises: UsageError when nobody is known by one of these names.
+    """
+    meant: dict[str, dict[int, None]] = {list_id: {} for list_id in list_ids}
+    for who in wanted:
+        found = {list_id: find_who(store, list_id, who) for list_id in list_ids}
+        if not any(each.row_ids for finds in found.values() for each in finds):
+            raise unknown(who, list(meant))
+        for list_id, finds in found.items():
+            meant[list_id] |= {row_id: None for each in finds for row_id in each.row_ids}
+    return {list_id: list(rows) for list_id, rows in meant.items()}
+
+
 def unknown(who: Who, list_ids: Sequence[str]) -> UsageError:
     """Nobody like that is in the cache."""
     count = len(list_ids)

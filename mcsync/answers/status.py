@@ -23,6 +23,7 @@ from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import StaleSync, UsageError
 from mcsync.model import REASONS, MemberStatus, Policy, Reason, Side, SyncStatus
+from mcsync.text import show_length
 
 # Somebody wants them in and a rule, or Mailchimp, says no: only a human can change that.
 CANNOT_SUBSCRIBE = frozenset(
@@ -254,16 +255,3 @@ def check_age(standings: Sequence[Standing], max_age_s: float) -> None:
 
 def _tell_age(age_s: float | None) -> str:
     return "never synced" if age_s is None else f"last complete sync {show_length(age_s)} ago"
-
-
-_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
-
-
-def show_length(seconds: float) -> str:
-    """A length of time in words, cut down to its one unit that tells enough."""
-    for name, size in _UNITS:
-        if seconds >= 2 * size or seconds == size:
-            count = int(seconds // size)
-            return f"{count} {name}{'' if count == 1 else 's'}"
-    count = int(seconds)
-    return f"{count} second{'' if count == 1 else 's'}"

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcsync.clock import utc_now
 from mcsync.errors import CacheError
 from mcsync.ownership import find_fault
 
@@ -71,7 +72,7 @@ def find_newest_copy(path: Path) -> Path | None:
 
     One of a day that is still to come is taken only where there is no other.
     """
-    copies, today = find_copies(path), _place(path, datetime.now(UTC).date())
+    copies, today = find_copies(path), _place(path, utc_now().date())
     past = [copy for copy in copies if copy.name <= today.name]
     return next(iter(past or copies), None)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from mcsync.model import Audience, Group, MergeField
 from mcsync.model_setup import Account
+from mcsync.text import count_of
 
 MAX_SKEW_S = 60  # design §6, "Time"
 # Guess: that these two may not change audiences and webhooks; no recording of a refusal.
@@ -241,16 +242,11 @@ def judge_values(task: AudienceToCheck, counts: Mapping[tuple[str, str], int]) -
         yield Finding(
             "values-left-out",
             f"{task.name}, {tag}",
-            f"data.fields.{tag}: {count_values(number)} left out: {why}",
+            f"data.fields.{tag}: {count_of(number, 'value is', 'values are')} left out: {why}",
             "correct them in CiviCRM, or the merge field at Mailchimp; until then the value there"
             " stays as it is",
             task.list_id,
         )
-
-
-def count_values(number: int) -> str:
-    """A number of values, with its verb."""
-    return f"{number:,} {'value is' if number == 1 else 'values are'}"
 
 
 # --- CiviCRM --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from mcsync.check.findings import Finding, Trouble
 from mcsync.model_setup import BatchWebhook, Webhook
+from mcsync.text import count_of
 
 EVENTS: Mapping[str, bool] = {
     "subscribe": True,
@@ -220,7 +221,7 @@ def judge_batch_webhooks(
 
 def _tell_foreign(code: str, where: str, count: int, list_id: str = "") -> Iterator[Finding]:
     if count:
-        which = "1 webhook leads" if count == 1 else f"{count} webhooks lead"
+        which = count_of(count, "webhook leads", "webhooks lead")
         message = f"{which} elsewhere and is left alone"
         if count > 1:
             message = f"{which} elsewhere and are left alone"

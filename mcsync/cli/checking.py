@@ -21,6 +21,7 @@ from mcsync.cli.state import State
 from mcsync.cli.tables import show_gap
 from mcsync.config import AudienceConfig
 from mcsync.errors import PartialFailure
+from mcsync.text import count_of
 
 
 def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> None:
@@ -38,7 +39,7 @@ def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> Non
     problems = report.count(Severity.PROBLEM)
     if problems:
         raise PartialFailure(
-            "1 problem was found" if problems == 1 else f"{problems} problems were found",
+            f"{count_of(problems, 'problem was', 'problems were')} found",
             hint="mcsync check --fix" if report.fixes and not fixes else None,
         )
 

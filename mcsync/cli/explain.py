@@ -25,7 +25,7 @@ def command(state: State, who: str) -> None:
     with open_look(state) as look:
         from mcsync.answers.asked import read_who
         from mcsync.answers.explain import explain
-        from mcsync.assemble import utc_now
         from mcsync.cli.show_explain import answer_explained
+        from mcsync.clock import utc_now
 
         answer_explained(state, explain(look.store, look.audiences, read_who(who), utc_now()))

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcsync.cli.session import load
 from mcsync.cli.state import State
+from mcsync.clock import utc_now
 from mcsync.lock import check_place, hold_lock, resolve_cache
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ class Look:
     store: "Store | None"
     audiences: "tuple[Watched, ...]"
     now: datetime
-
-
-def utc_now() -> datetime:
-    """The time, aware UTC."""
-    return datetime.now(UTC)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 from mcsync.cli.state import State
+from mcsync.clock import utc_now
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -231,7 +232,7 @@ class When(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks 
         text = str(value).strip()
         ago = parse_length(text)
         if ago is not None:
-            return datetime.now(UTC) - timedelta(seconds=ago)
+            return utc_now() - timedelta(seconds=ago)
         try:
             at = datetime.fromisoformat(text)
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)

@@ -29,11 +29,15 @@ def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: floa
             "name people, or --failed, and not both", hint="for example: mcsync resync --failed"
         )
     with open_to_mark(state, lock_wait) as (store, audiences):
-        from mcsync.answers.asked import read_who
-        from mcsync.pipeline.resync import resync_failed, resync_people
+        from mcsync.answers.asked import find_everybody, read_who
+        from mcsync.pipeline.resync import resync_failed, resync_rows
 
-        if failed:
-            included = resync_failed(store, audiences)
-        else:
-            included = resync_people(store, audiences, [read_who(text) for text in people])
+        wanted = [read_who(text) for text in people]
+        rows = find_everybody(store, [a.list_id for a in audiences], wanted)
+        included = [
+            resync_failed(store, a.policy, a.name)
+            if failed
+            else resync_rows(store, a.policy, a.name, rows[a.list_id])
+            for a in audiences
+        ]
         state.audiences = [each.as_dict() for each in included]

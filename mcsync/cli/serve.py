@@ -13,9 +13,10 @@ import click
 
 from mcsync.cli.options import global_options
 from mcsync.cli.output import print_document
+from mcsync.cli.session import open_intake
 from mcsync.cli.state import State
 from mcsync.webhooks.listening import Address, Bind, listen
-from mcsync.webhooks.queue import open_intake, prepare_cache
+from mcsync.webhooks.queue import prepare_cache
 from mcsync.webhooks.receiver import Desk, gather_keys, open_desk, require_keys
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mcsync.model import Side
     from mcsync.pipeline.fetch import Window
     from mcsync.pipeline.run import Run
+    from mcsync.webhooks.queue import Intake
 
 # Only what finding the lock held needs is imported above: that happens every five minutes.
 # The rest is imported where it is used.
@@ -105,6 +106,14 @@ def open_run(
             run.raise_troubles()
             if tells.exit_code and is_different:
                 click.get_current_context().exit(ExitCode.DIFFERENT)
+
+
+def open_intake(state: State) -> "Intake":
+    """What receiving webhooks needs of the config; nothing is opened yet."""
+    from mcsync.webhooks.queue import Intake
+
+    config, audiences = load(state)
+    return Intake(config, audiences, resolve_cache(state.cache or config.cache))
 
 
 class Since(NamedTuple):

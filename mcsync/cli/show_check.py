@@ -6,6 +6,7 @@ from mcsync.check.findings import Finding, Severity
 from mcsync.check.look import Check, Report
 from mcsync.check.webhook_findings import Fix
 from mcsync.cli.tables import is_terminal, show_fields, show_gap, show_line, show_table
+from mcsync.text import count_of
 
 _COLUMNS = ("severity", "code", "where", "finding")
 
@@ -51,9 +52,7 @@ def _say_account(account: dict[str, object]) -> str:
         return f"{told}: could not be asked"
     told += f", as {account['role']}" if account["role"] else ""
     count = account.get("audiences")
-    if count is None:
-        return told
-    return f"{told}, with {count} {'audience' if count == 1 else 'audiences'}"
+    return f"{told}, with {count_of(count, 'audience')}" if isinstance(count, int) else told
 
 
 def _rows(findings: list[Finding]) -> Iterator[tuple[str, str]]:
@@ -74,13 +73,9 @@ def _sum_up(report: Report) -> str:
     counts = {each: report.count(each) for each in Severity}
     if not counts[Severity.PROBLEM] and not counts[Severity.WARNING]:
         notes = counts[Severity.NOTE]
-        told = f", with {notes} {'note' if notes == 1 else 'notes'}" if notes else ""
+        told = f", with {count_of(notes, 'note')}" if notes else ""
         return f"All is well{told}."
-    told = ", ".join(
-        f"{count} {each.value if count == 1 else each.value + 's'}"
-        for each, count in counts.items()
-        if count
-    )
+    told = ", ".join(f"{count_of(count, each.value)}" for each, count in counts.items() if count)
     return f"{told}."
 
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from os import kill, name
 from typing import TYPE_CHECKING
 
-from mcsync.answers.status import ReasonCount, Standing, find_people, show_length
+from mcsync.answers.status import ReasonCount, Standing, find_people
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
 from mcsync.lock import read_holder
 from mcsync.model import REASONS, Reason
+from mcsync.text import count_of, show_length
 
 if TYPE_CHECKING:
     from mcsync.cli.looking import Look
@@ -127,14 +128,14 @@ def _tell_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, st
     count, operations = len(standing.batches), standing.operations_waiting
     yield (
         "waiting",
-        f"{_count(count, 'batch', 'batches')} with {_count(operations, 'operation')} at"
+        f"{count_of(count, 'batch', 'batches')} with {count_of(operations, 'operation')} at"
         f" Mailchimp since {_time(standing.waiting_since)}",
     )
     for batch in standing.batches if with_each else ():
         name = f"batch {batch.batch_id}" if batch.batch_id else "batch, id not known yet"
         if batch.is_direct:
             name = "direct calls"
-        of_all = _count(batch.total_operations, "operation")
+        of_all = count_of(batch.total_operations, "operation")
         done, since = f"{batch.finished_operations:,} of {of_all} done", _time(batch.submitted_at)
         yield "", f"{name}: {done}, since {since}"
 
@@ -178,20 +179,16 @@ def _close(
         yield 'Nothing was ever fetched; begin with "mcsync fetch", which writes to neither side.'
     waiting, given_up = webhooks or (0, 0)
     if waiting:
-        yield f"{_count(waiting, 'webhook')} stored and not yet applied."
+        yield f"{count_of(waiting, 'webhook')} stored and not yet applied."
     if given_up:
         yield (
-            f"{_count(given_up, 'webhook was', 'webhooks were')} given up;"
+            f"{count_of(given_up, 'webhook was', 'webhooks were')} given up;"
             ' "mcsync webhook --retry" tries again.'
         )
     if holder is not None:
         age_s = holder["age_s"]
         length = f" for {show_length(age_s)}" if isinstance(age_s, int) else ""
         yield f"A run (process {holder['pid']}) has been at work{length}."
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _time(at: datetime) -> str:

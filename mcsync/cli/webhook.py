@@ -8,17 +8,18 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.looking import utc_now
 from mcsync.cli.options import FileName, global_options
 from mcsync.cli.output import write_answer
+from mcsync.cli.session import open_intake
 from mcsync.cli.state import State
+from mcsync.clock import utc_now
 from mcsync.errors import LockHeld, McsyncError, UsageError
 from mcsync.lock import check_place
 from mcsync.model_setup import WebhookEvent
 from mcsync.webhooks.app import is_for_us
 from mcsync.webhooks.cgi import answer_web_server, put_event, refuse_web_server
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
-from mcsync.webhooks.queue import Intake, QueueHandler, open_intake
+from mcsync.webhooks.queue import Intake, QueueHandler
 
 log = logging.getLogger("mcsync")
 

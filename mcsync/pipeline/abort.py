@@ -18,7 +18,8 @@ from mcsync.cache.outbox import (
 )
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.results import settle_by_reading
-from mcsync.pipeline.run import Run, Task, count_of
+from mcsync.pipeline.run import Run, Task
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync")
 

@@ -37,7 +37,8 @@ from mcsync.model import Batch, MemberStatus, Outcome, Refusal
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.judge import judge_quietly
 from mcsync.pipeline.results import apply_outcome, settle_by_reading, tell_refused_data
-from mcsync.pipeline.run import Run, Task, count_of, is_over
+from mcsync.pipeline.run import Run, Task, is_over
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.batches")
 

@@ -57,7 +57,6 @@ from mcsync.cache.wanted_data import (
     load_wanted,
     save_wanted,
 )
-from mcsync.check.findings import count_values
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import (
     MERGE_TEXT_BYTES,
@@ -79,6 +78,7 @@ from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.reconcile.names import stays_in
 from mcsync.reconcile.refusals import without_prints
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.data")
 
@@ -172,7 +172,7 @@ def _tell_left_out(
             " or the merge field",
             audience.name,
             what,
-            count_values(count),
+            count_of(count, "value is", "values are"),
             why,
         )
     with run.store.atomic():

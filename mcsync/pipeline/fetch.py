@@ -34,8 +34,9 @@ from mcsync.errors import GuardTripped
 from mcsync.model import LONG_AGO, Member, MemberStatus
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.identity import follow_rules, know_accounts
-from mcsync.pipeline.run import OutOfTime, Run, Task, count_of, is_over
+from mcsync.pipeline.run import OutOfTime, Run, Task, is_over
 from mcsync.reconcile.guards import NEVER_BELOW
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.fetch")
 

@@ -46,10 +46,11 @@ from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.identity import know_accounts
-from mcsync.pipeline.run import OutOfTime, Run, Task, count_of
+from mcsync.pipeline.run import OutOfTime, Run, Task
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import may_be_done_alone
 from mcsync.reconcile.names import NAME_TAGS, add_names
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.webhooks")
 

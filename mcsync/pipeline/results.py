@@ -40,11 +40,11 @@ from mcsync.model import (
     email_key,
     show_value,
 )
-from mcsync.pipeline.run import Run, Task, count_of
+from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written
 from mcsync.reconcile.refusals import PAUSES, find_prints, find_times
-from mcsync.text import without_addresses
+from mcsync.text import count_of, without_addresses
 
 log = logging.getLogger("mcsync.batches")
 

@@ -239,8 +239,3 @@ def is_over(since: str | None, length: timedelta, now: datetime) -> bool:
 
 
 _SKEW = timedelta(minutes=5)  # two clocks that are right may differ by so much
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number with its noun: "1 member", "1,200 members"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

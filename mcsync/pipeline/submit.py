@@ -19,7 +19,8 @@ from mcsync.errors import RemoteRefused, RemoteUnavailable
 from mcsync.model import Operation
 from mcsync.pipeline.direct import send_directly
 from mcsync.pipeline.identity import know_accounts
-from mcsync.pipeline.run import Run, Task, count_of
+from mcsync.pipeline.run import Run, Task
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.submit")
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
-from mcsync.cli.looking import utc_now
+from mcsync.clock import utc_now
 from mcsync.errors import CacheError
 from mcsync.model_setup import WebhookEvent
 from mcsync.webhooks.app import WebhookApp

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcsync.cli.session import load
-from mcsync.cli.state import State
 from mcsync.config import AudienceConfig, Config
 from mcsync.errors import LockHeld, McsyncError
-from mcsync.lock import hold_lock, resolve_cache
+from mcsync.lock import hold_lock
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
@@ -35,12 +33,6 @@ class Intake:
     def list_ids(self) -> frozenset[str]:
         """The audiences that we care for."""
         return frozenset(audience.list_id for audience in self.audiences)
-
-
-def open_intake(state: State) -> Intake:
-    """Read the config; nothing is opened yet."""
-    config, audiences = load(state)
-    return Intake(config, audiences, resolve_cache(state.cache or config.cache))
 
 
 def prepare_cache(cache: Path) -> None:
@@ -96,7 +88,8 @@ class QueueHandler:
     def _handle(self, store: "Store") -> int:
         from mcsync.assemble import build_run
         from mcsync.pipeline.handle_webhooks import handle_webhooks
-        from mcsync.pipeline.run import OutOfTime, count_of
+        from mcsync.pipeline.run import OutOfTime
+        from mcsync.text import count_of
 
         self.run = run = build_run(
             self.intake.config, self.intake.audiences, store, sleep=self._sleep

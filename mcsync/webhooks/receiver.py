@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mcsync.cli.looking import utc_now
+from mcsync.clock import utc_now
 from mcsync.config import Config, Secret
 from mcsync.errors import ConfigError
 from mcsync.webhooks.app import WebhookApp

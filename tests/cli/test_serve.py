@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import note_attempts, save_events
 from mcsync.cli.serve import _warn_of_strangers, make_application
+from mcsync.cli.session import open_intake
 from mcsync.cli.state import State
 from mcsync.errors import CacheError, ConfigError
 from mcsync.lock import hold_lock
@@ -41,7 +42,7 @@ from mcsync.webhooks.auth import AccountKeys, Gate
 from mcsync.webhooks.inbox import Inbox
 from mcsync.webhooks.listening import Address, listen
 from mcsync.webhooks.payload import MAX_BODY
-from mcsync.webhooks.queue import Intake, open_intake
+from mcsync.webhooks.queue import Intake
 from mcsync.webhooks.receiver import Desk, open_desk
 from mcsync.webhooks.server import WebServer
 from mcsync.webhooks.worker import Worker
@@ -986,8 +987,8 @@ def test_an_account_without_secrets_is_warned_of(
     shop: Office, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     from mcsync.cli.serve import open_desk
+    from mcsync.cli.session import open_intake
     from mcsync.cli.state import State
-    from mcsync.webhooks.queue import open_intake
 
     options = shop.options["accounts"] | {"other": {"apiKey": "0" * 32 + "-us2"}}
     lists = {**shop.town.lists, "bbbbbbbbbb": {"subscriptionGroup": "9", "apiKey": "other"}}

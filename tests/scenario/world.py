@@ -481,7 +481,8 @@ class World(Watched):
         """`mcsync resync --failed`."""
         self.tell("resync --failed")
         with closing(self.bedrock.open_store()) as store:
-            resync_failed(store, watch(self.bedrock.load_config().audiences))
+            for each in watch(self.bedrock.load_config().audiences):
+                resync_failed(store, each.policy, each.name)
 
     def bring_post(self, fate: str) -> None:
         """What becomes of the webhooks that came since last time; "late" leaves them for later."""

@@ -38,6 +38,7 @@ from mcsync.config import derive_api_url
 from mcsync.errors import RemoteRefused
 from mcsync.model import Audience
 from mcsync.model_setup import GroupChoice
+from mcsync.text import count_of
 
 Look = Callable[[], Sequence[GroupChoice]]
 
@@ -127,7 +128,7 @@ def _ask_civicrm(wishes: Wishes) -> _Login:
     site = try_to(attempt, "Check the address and whether the site is up, then try again")
     if site.url != login.url.text:
         login.url = Setting(site.url)
-    show_line(f"CiviCRM lets us in; it has {_count(site.groups, 'group')}.", indent=2)
+    show_line(f"CiviCRM lets us in; it has {count_of(len(site.groups), 'group')}.", indent=2)
     return login
 
 
@@ -273,7 +274,7 @@ def _label_audiences(audiences: Sequence[Audience]) -> list[str]:
     """Names and sizes; ids only where names are not enough."""
     names = [each.name for each in audiences]
     return [
-        f"{each.name}, {each.member_count:,} member{'' if each.member_count == 1 else 's'}"
+        f"{each.name}, {count_of(each.member_count, 'member')}"
         + (f", id {each.list_id}" if names.count(each.name) > 1 else "")
         for each in audiences
     ]
@@ -409,7 +410,3 @@ def show_choices(choices: Choices, path: Path) -> None:
     keys = ["in the file"] if has_typed_keys(choices) else []
     keys += [f"in {variables}"] if variables else []
     show_fields([*rows, ("webhooks", hooks), ("keys", " and ".join(keys))])
-
-
-def _count(things: Sequence[object], word: str) -> str:
-    return f"{len(things):,} {word}{'' if len(things) == 1 else 's'}"

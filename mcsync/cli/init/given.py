@@ -25,7 +25,7 @@ from mcsync.config import did_you_mean
 from mcsync.errors import McsyncError, UsageError
 from mcsync.model import Audience
 from mcsync.model_setup import GroupChoice
-from mcsync.pipeline.run import count_of
+from mcsync.text import count_of
 
 T = TypeVar("T")
 _HELP = 'see "mcsync init --help"; on a terminal it asks for what is missing'
