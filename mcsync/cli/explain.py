@@ -2,8 +2,8 @@
 
 import click
 
-from mcsync.cli.looking import open_look
 from mcsync.cli.options import global_options
+from mcsync.cli.session import open_look
 from mcsync.cli.state import State
 
 

@@ -2,8 +2,8 @@
 
 import click
 
-from mcsync.cli.options import global_options, lock_wait_option, max_time_option
-from mcsync.cli.session import open_run, parse_since
+from mcsync.cli.options import global_options, lock_wait_option, max_time_option, parse_since
+from mcsync.cli.session import open_run
 from mcsync.cli.state import State
 
 

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import click
 
-from mcsync.cli.looking import open_look
 from mcsync.cli.options import When, global_options
+from mcsync.cli.session import open_look
 from mcsync.cli.state import State
 from mcsync.errors import UsageError
 

@@ -3,19 +3,24 @@
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+from mcsync.cli.state import State
+from mcsync.clock import utc_now
+from mcsync.config import find_config, load_config
+from mcsync.errors import McsyncError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-from mcsync.cli.state import State
-from mcsync.clock import utc_now
+    from mcsync.model import Side
+    from mcsync.pipeline.fetch import Window
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,9 +62,6 @@ def _complete_list(
 ) -> "list[CompletionItem]":
     """The ids of the config's audiences, with their names; nothing where there is no config."""
     from click.shell_completion import CompletionItem
-
-    from mcsync.config import find_config, load_config
-    from mcsync.errors import McsyncError
 
     named = context.params.get("config")
     if named is None and context.parent is not None:
@@ -229,16 +231,25 @@ class When(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks 
         """The time, aware UTC; a usage error for anything else."""
         if isinstance(value, datetime):
             return value
-        text = str(value).strip()
-        ago = parse_length(text)
-        if ago is not None:
-            return utc_now() - timedelta(seconds=ago)
-        try:
-            at = datetime.fromisoformat(text)
-            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            words = "write it as 2026-11-22, as 2026-11-22T06:00, or as 2d for two days ago"
-            self.fail(f'"{value}" is no date; {words}', param, ctx)
+        at = _parse_time(str(value))
+        if at is None:
+            self.fail(f'"{value}" is not a date; {_TIME_FORMS}', param, ctx)
+        return at
+
+
+_TIME_FORMS = "write it as 2026-11-22, as 2026-11-22T06:00, or as 2d for two days ago"
+
+
+def _parse_time(text: str) -> datetime | None:
+    """An ISO date or time, UTC unless it says otherwise, or how long ago; None for others."""
+    ago = parse_length(text)
+    if ago is not None:
+        return utc_now() - timedelta(seconds=ago)
+    try:
+        at = datetime.fromisoformat(text.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def parse_length(text: str) -> float | None:
@@ -248,3 +259,79 @@ def parse_length(text: str) -> float | None:
         return None
     seconds = float(match[1]) * _UNITS[match[2].lower()]
     return seconds if seconds <= _MAX_S else None
+
+
+_YEARS = range(1970, 3000)  # which leave room for the overlaps that a fetch takes off
+
+
+class Since(NamedTuple):
+    """What `--since` says: a time, aware UTC, or None for ever."""
+
+    at: datetime | None
+
+    def as_window(self) -> "Window":
+        """The window for a fetch."""
+        from mcsync.pipeline.fetch import Window
+
+        return Window(self.at)
+
+
+def parse_since(text: str | None) -> Since | None:
+    """`--since`: an ISO date or time (UTC unless it says otherwise), how long ago, or "ever"."""
+    if text is None:
+        return None
+    if text.strip().lower() == "ever":
+        return Since(None)
+    at = _parse_time(text)
+    if at is None:
+        raise UsageError(f'--since: "{text}" is not a date', hint=f'{_TIME_FORMS}, or "ever"')
+    if at.year not in _YEARS:
+        raise UsageError(
+            f"--since: the year {at.year} is no time for this", hint='for everything write "ever"'
+        )
+    return Since(at)
+
+
+def parse_trust(
+    values: tuple[str, ...], audiences: Mapping[str, "list[str]"]
+) -> "dict[str, dict[str, Side]]":
+    """`--trust`, as trust per audience; `audiences` maps a list id to its interest ids.
+
+    Forms: `mailchimp`, `subscription=mailchimp`, `INTEREST=civicrm`, whatever the case.
+    """
+    from mcsync.model import SUBSCRIPTION
+
+    everything: Side | None = None
+    single: dict[str, Side] = {}
+    known = {key.lower(): key for keys in audiences.values() for key in (SUBSCRIPTION, *keys)}
+    for value in values:
+        key, equals, name = value.rpartition("=")
+        side = _parse_side(value, name)
+        if not equals:
+            everything = side
+        elif key.lower() in known:
+            single[known[key.lower()]] = side
+        else:
+            raise UsageError(
+                f'--trust: "{key}" is neither "subscription" nor a mapped interest',
+                hint="mapped are: " + ", ".join(sorted(known.values())),
+            )
+    chosen: dict[str, dict[str, Side]] = {}
+    for list_id, interest_ids in audiences.items():
+        keys = [SUBSCRIPTION, *interest_ids]
+        trust = dict.fromkeys(keys, everything) if everything else {}
+        trust |= {key: side for key, side in single.items() if key in keys}
+        chosen[list_id] = {key: side for key, side in trust.items() if side is not None}
+    return {list_id: trust for list_id, trust in chosen.items() if trust}
+
+
+def _parse_side(value: str, name: str) -> "Side":
+    from mcsync.model import Side
+
+    try:
+        return Side(name.strip().lower())
+    except ValueError:
+        raise UsageError(
+            f'--trust: "{value}" names neither side',
+            hint="write mailchimp or civicrm, or for one thing subscription=mailchimp",
+        ) from None

@@ -2,8 +2,8 @@
 
 import click
 
-from mcsync.cli.looking import open_to_mark
 from mcsync.cli.options import global_options, lock_wait_option
+from mcsync.cli.session import open_to_mark
 from mcsync.cli.state import State
 from mcsync.errors import UsageError
 

@@ -4,25 +4,29 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from mcsync.cli.state import ChangesAsked, State
+from mcsync.clock import utc_now
 from mcsync.config import AudienceConfig, Config, find_config, load_config, select_audiences
-from mcsync.errors import ExitCode, UsageError
-from mcsync.lock import hold_lock, resolve_cache
+from mcsync.errors import ExitCode
+from mcsync.lock import check_place, hold_lock, resolve_cache
 from mcsync.logs import choose_level, is_terminal, set_up
+from mcsync.text import one_line
 
 if TYPE_CHECKING:
-    from mcsync.model import Side
-    from mcsync.pipeline.fetch import Window
-    from mcsync.pipeline.run import Run
+    from mcsync.answers.status import Watched
+    from mcsync.cache.store import Store
+    from mcsync.pipeline.run import Progress, Run
     from mcsync.webhooks.queue import Intake
+from mcsync.cli.options import parse_trust
 
 # Only what finding the lock held needs is imported above: that happens every five minutes.
 # The rest is imported where it is used.
@@ -33,7 +37,6 @@ log = logging.getLogger("mcsync")
 # Values by the million live shortly and hardly ever in circles: to look for these after every 700
 # of them, as Python does by itself, takes a fifth of a first fetch's time.
 _RARELY = (50_000, 20, 100)
-_YEARS = range(1970, 3000)  # which leave room for the overlaps that a fetch takes off
 
 
 def load(state: State) -> tuple[Config, tuple[AudienceConfig, ...]]:
@@ -76,7 +79,6 @@ def open_run(
     with hold_lock(cache, lock_wait_s):
         from mcsync.assemble import build_run
         from mcsync.cli.copying import open_cache
-        from mcsync.cli.progress import show_progress
         from mcsync.cli.show_changes import tell_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
@@ -116,79 +118,84 @@ def open_intake(state: State) -> "Intake":
     return Intake(config, audiences, resolve_cache(state.cache or config.cache))
 
 
-class Since(NamedTuple):
-    """What `--since` says: a time, aware UTC, or None for ever."""
-
-    at: datetime | None
-
-    def as_window(self) -> "Window":
-        """The window for a fetch."""
-        from mcsync.pipeline.fetch import Window
-
-        return Window(self.at)
+# --- only looking ---------------------------------------------------------------------------------
 
 
-def parse_since(text: str | None) -> Since | None:
-    """`--since`: an ISO date or date-time (UTC unless it says otherwise), or "ever"."""
-    if text is None:
-        return None
-    if text.strip().lower() == "ever":
-        return Since(None)
-    try:
-        at = datetime.fromisoformat(text.strip())
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f'--since: "{text}" is no date',
-            hint='write it as 2026-11-22, as 2026-11-22T06:00, or "ever"',
-        ) from None
-    if at.year not in _YEARS:
-        raise UsageError(
-            f"--since: the year {at.year} is no time for this", hint='for everything write "ever"'
-        )
-    return Since(at)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The cache as it is now, None when there is none yet, and the audiences asked for."""
+
+    cache: Path
+    store: "Store | None"
+    audiences: "tuple[Watched, ...]"
+    now: datetime
 
 
-def parse_trust(
-    values: tuple[str, ...], audiences: Mapping[str, "list[str]"]
-) -> "dict[str, dict[str, Side]]":
-    """`--trust`, as trust per audience; `audiences` maps a list id to its interest ids.
+@contextmanager
+def open_look(state: State) -> Iterator[Look]:
+    """Look at the cache, whatever a run does meanwhile; nothing is written, nothing is asked.
 
-    Forms: `mailchimp`, `subscription=mailchimp`, `INTEREST=civicrm`, whatever the case.
+    Raises: CacheError when there can be no cache at that place.
     """
-    from mcsync.model import SUBSCRIPTION
+    config, audiences = load(state)
+    cache = resolve_cache(state.cache or config.cache)
+    check_place(cache)
+    from mcsync.cache.reading import open_to_look
 
-    everything: Side | None = None
-    single: dict[str, Side] = {}
-    known = {key.lower(): key for keys in audiences.values() for key in (SUBSCRIPTION, *keys)}
-    for value in values:
-        key, equals, name = value.rpartition("=")
-        side = _parse_side(value, name)
-        if not equals:
-            everything = side
-        elif key.lower() in known:
-            single[known[key.lower()]] = side
-        else:
-            raise UsageError(
-                f'--trust: "{key}" is neither "subscription" nor a mapped interest',
-                hint="mapped are: " + ", ".join(sorted(known.values())),
-            )
-    chosen: dict[str, dict[str, Side]] = {}
-    for list_id, interest_ids in audiences.items():
-        keys = [SUBSCRIPTION, *interest_ids]
-        trust = dict.fromkeys(keys, everything) if everything else {}
-        trust |= {key: side for key, side in single.items() if key in keys}
-        chosen[list_id] = {key: side for key, side in trust.items() if side is not None}
-    return {list_id: trust for list_id, trust in chosen.items() if trust}
-
-
-def _parse_side(value: str, name: str) -> "Side":
-    from mcsync.model import Side
-
+    store = open_to_look(cache)
     try:
-        return Side(name.strip().lower())
-    except ValueError:
-        raise UsageError(
-            f'--trust: "{value}" names neither side',
-            hint="write mailchimp or civicrm, or for one thing subscription=mailchimp",
-        ) from None
+        look = Look(cache, store, watch(audiences), utc_now())
+        if store is None:
+            yield look
+        else:
+            with store.explaining():
+                yield look
+    finally:
+        if store is not None:
+            store.close()
+
+
+@contextmanager
+def open_to_mark(state: State, lock_wait_s: float) -> "Iterator[tuple[Store, tuple[Watched, ...]]]":
+    """The cache under the lock, to mark rows in it; nothing else is asked or told."""
+    config, audiences = load(state)
+    cache = resolve_cache(state.cache or config.cache)
+    with hold_lock(cache, lock_wait_s):
+        from mcsync.cache.store import Store
+
+        store = Store(cache)
+        try:
+            with store.explaining():
+                yield store, watch(audiences)
+        finally:
+            store.close()
+
+
+def watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
+    """The audiences of the config, with their rules, to be looked at."""
+    from mcsync.answers.status import Watched
+    from mcsync.assemble import build_policy
+
+    return tuple(Watched(build_policy(a), a.name, a.trust_override) for a in audiences)
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def show_progress(state: State) -> Iterator["Progress | None"]:
+    """What to tell progress to; None when nobody watches or wants it."""
+    if state.wants_json or state.quiet or not is_terminal() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        def progress(audience: str, what: str, count: int) -> None:
+            # As it stands: a name may look like rich's markup.
+            status.update(Text(one_line(f"{audience}: {count:,} {what}")))
+
+        yield progress

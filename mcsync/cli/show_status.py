@@ -13,7 +13,7 @@ from mcsync.model import REASONS, Reason
 from mcsync.text import count_of, show_length
 
 if TYPE_CHECKING:
-    from mcsync.cli.looking import Look
+    from mcsync.cli.session import Look
     from mcsync.cli.state import State
 
 

@@ -9,10 +9,11 @@ from mcsync.cli.options import (
     global_options,
     lock_wait_option,
     max_time_option,
+    parse_since,
     print_changes_option,
     wait_option,
 )
-from mcsync.cli.session import open_run, parse_since
+from mcsync.cli.session import open_run
 from mcsync.cli.state import ChangesAsked, State
 
 

@@ -375,7 +375,12 @@ CALAMITIES = {
         2, "usage-error", _nothing, "--bogus", "mcsync sync --help", ("--bogus",)
     ),
     "a date that is none": Calamity(
-        2, "usage-error", _nothing, '"tomorrow" is no date', "2026-11-22", ("--since", "tomorrow")
+        2,
+        "usage-error",
+        _nothing,
+        '"tomorrow" is not a date',
+        "2026-11-22",
+        ("--since", "tomorrow"),
     ),
     "an unknown list": Calamity(
         2, "usage-error", _nothing, 'no audience "zzzzzzzzzz"', LIST, ("--list", "zzzzzzzzzz")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcsync.cli.progress import show_progress
+from mcsync.cli.session import show_progress
 from mcsync.cli.state import State
 from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Request, Response
@@ -172,7 +172,7 @@ def test_a_terminal_that_writes_latin_1_d14(office: Office) -> None:
 def test_on_a_terminal_a_name_that_looks_like_markup_is_shown_as_it_stands_d14() -> None:
     progress_of = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mcsync.cli.progress.is_terminal", lambda: True)
+        patch.setattr("mcsync.cli.session.is_terminal", lambda: True)
         patch.setattr("sys.stderr", progress_of)
         with show_progress(State()) as progress:
             assert progress is not None

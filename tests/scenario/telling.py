@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mcsync.cli import looking
+from mcsync.cli import session
 from mcsync.cli.main import app
 from tests.scenario.bedrock import Bedrock
 
@@ -63,5 +63,5 @@ def tell(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> Teller:
     """Runs a command that only looks."""
     for name in ("MCSYNC_CONFIG", "JOURNAL_STREAM", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(looking, "utc_now", bedrock.town.clock)
+    monkeypatch.setattr(session, "utc_now", bedrock.town.clock)
     return Teller(bedrock)

@@ -111,7 +111,7 @@ def test_one_document_or_lines_but_not_both(bedrock: Bedrock, tell: Teller):
 def test_a_time_that_is_none(bedrock: Bedrock, tell: Teller, when: str):
     told = tell("history", "--since", when)
     assert (told.code, told.out) == (2, "")
-    assert "is no date" in told.err
+    assert "is not a date" in told.err
 
 
 def test_without_a_cache_there_is_no_history(bedrock: Bedrock, tell: Teller):

@@ -12,7 +12,7 @@ from itertools import count
 
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import save_events
-from mcsync.cli.looking import watch
+from mcsync.cli.session import watch
 from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.model_setup import WebhookEvent
