@@ -58,6 +58,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self._since: float | None = time.monotonic()  # the first one is due
+        self._unread_since: float | None = None
         super().__init__(*args, **settings)
 
     def received(self, data: bytes) -> Any:
@@ -75,6 +76,22 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             return False
         has_head = self.request is not None and self.request.headers_finished
         return bool(now - self._since > (_WHOLE_S if has_head else _HEAD_S))
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether nobody takes what we send: neither an answer, however short, nor the end.
+
+        waitress closes a connection only when it could write to it.
+        """
+        if not (self.total_outbufs_len or self.will_close):
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        return self._unread_since is not None and now - self._unread_since > _WHOLE_S
+
+    def cut(self) -> None:
+        """Close the connection at once, unless that was done meanwhile."""
+        if self.connected:
+            self.handle_close()
 
 
 class WebServer:
@@ -142,3 +159,6 @@ def _close_the_slow(server: Any, now: float) -> None:
     for channel in list(server.active_channels.values()):
         if channel.is_overdue(time.monotonic()):
             channel.will_close = True
+        if channel.is_stuck(time.monotonic()):
+            # Not here: waitress is about to wait for what it thinks is open.
+            server.trigger.pull_trigger(channel.cut)
