@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,10 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mcsync.errors import CacheError, LockHeld
-from mcsync.ownership import find_fault, is_dangling
+from mcsync.ownership import beside, is_dangling, refuse_shared_folder, refuse_strangers
 
 LONG_S = 3600  # a run this old is worth a look
-_BESIDE = ("-wal", "-shm")  # SQLite's own files
 _LET_WRITE = "let the user that runs mcsync write the folder, or name another file with --cache"
 
 
@@ -83,7 +81,8 @@ def check_place(cache: Path) -> None:
     Raises: CacheError
     """
     folder = cache.parent
-    refuse_strangers(cache, lock_path(cache), *_beside(cache))
+    refuse_shared_folder(folder)
+    refuse_strangers(cache, lock_path(cache), *beside(cache))
     if os.path.isdir(cache):
         raise CacheError(
             f"the cache {cache} is a directory", hint=f"name a file in it: {cache / 'mcsync.db'}"
@@ -103,29 +102,6 @@ def check_place(cache: Path) -> None:
     )
 
 
-def refuse_strangers(*paths: Path) -> None:
-    """Refuse files that somebody else could write, or chose the place of.
-
-    Raises: CacheError
-    """
-    for path in paths:
-        try:
-            found = os.lstat(path)
-        except (OSError, ValueError):
-            continue  # it is not there, or the next one who opens it says why not
-        if stat.S_ISLNK(found.st_mode):
-            raise CacheError(
-                f"{path} is a link, which no file of mcsync's is", hint=f'run "rm {path}"'
-            )
-        fault = find_fault(path, found) if stat.S_ISREG(found.st_mode) else None
-        if fault is not None:
-            raise CacheError(f"{path} {fault.what}", hint=fault.mend)
-
-
-def _beside(path: Path) -> tuple[Path, ...]:
-    return tuple(path.with_name(path.name + end) for end in _BESIDE)
-
-
 def dry_copy_path(cache: Path) -> Path:
     """Where a dry run works on a copy of a cache; whoever holds the lock next removes it."""
     return cache.with_name(cache.name + ".dry")
@@ -134,7 +110,7 @@ def dry_copy_path(cache: Path) -> Path:
 def remove_dry_copy(cache: Path) -> None:
     """Remove what a dry run left that was killed; for who holds the lock. Raises: OSError"""
     copy = dry_copy_path(cache)
-    for path in (copy, *_beside(copy), copy.with_name(f"{copy.name}-journal")):
+    for path in (copy, *beside(copy)):
         path.unlink(missing_ok=True)
 
 
@@ -157,7 +133,7 @@ def check_writable(cache: Path) -> None:
         raise CacheError(
             f"the folder {cache.parent} of the cache may not be written", hint=_LET_WRITE
         )
-    for path in (cache, lock_path(cache), *_beside(cache)):
+    for path in (cache, lock_path(cache), *beside(cache)):
         if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
             raise CacheError(
                 f"{path} may not be read and written",

@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "exchange": set(),
     "config": {"model", "errors", "ownership"},
     "lock": {"errors", "ownership"},
-    "ownership": set(),
+    "ownership": {"errors"},
     "logs": {"text"},
     "model": set(),
     "model_setup": {"model"},
