@@ -38,6 +38,10 @@ class OutOfBounds(Exception):
     """The other side sent more than it may; the message ends the sentence "HOST sends …"."""
 
 
+class TooMuch(OutOfBounds):
+    """More bytes than were expected: to ask for less may help."""
+
+
 class TooSlow(Exception):
     """The time for this exchange is over, however much of the answer is there."""
 
@@ -69,7 +73,7 @@ class Watch:
         """Take note of bytes from the wire. Raises: OutOfBounds when they are too many."""
         self._left -= size
         if self._left < 0:
-            raise OutOfBounds(f"more than {_shown(self._max_bytes)} in one answer")
+            raise TooMuch(f"more than {_shown(self._max_bytes)} in one answer")
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -212,12 +216,12 @@ def read_pieces(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
     packing = response.headers.get("Content-Encoding", "").strip().lower()
     told = response.headers.get("Content-Length", "").strip()
     if told.isascii() and told.isdecimal() and int(told[:18]) > max_bytes:
-        raise OutOfBounds(f"more than {_shown(max_bytes)} in one answer")
+        raise TooMuch(f"more than {_shown(max_bytes)} in one answer")
     size = 0
     for piece in _unpack(_stream(response), packing):
         size += len(piece)
         if size > max_bytes:
-            raise OutOfBounds(f"more than {_shown(max_bytes)} in one answer")
+            raise TooMuch(f"more than {_shown(max_bytes)} in one answer")
         yield piece
 
 
