@@ -41,6 +41,8 @@ def resolve_cache(path: Path) -> Path:
             hint="mend or remove the link, or name another file with --cache",
         )
     try:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.parent.resolve(strict=True)  # from Python 3.13 on none else tells of circles
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # circles of links; a zero byte
         raise CacheError(
