@@ -28,7 +28,7 @@ from mcsync.model import (
     Operation,
     Outcome,
 )
-from mcsync.text import cut, without_addresses, without_keys
+from mcsync.text import fit
 
 # In a page of members, of which some are in the air at once. Who has more in a thousand of them,
 # 4 KiB and 150 fields and interests each, gets smaller pages.
@@ -438,8 +438,7 @@ class MailchimpClient:
                 words = str(reply.decode(wire.WireProblem))
             except ProtocolError:
                 words = ""
-        words = without_addresses(without_keys(cut(words), self._secrets))
-        return f"{words} (HTTP {reply.status})".strip()
+        return f"{fit(words, self._secrets)} (HTTP {reply.status})".strip()
 
 
 def _changed_since(at: datetime) -> dict[str, str]:

@@ -130,6 +130,27 @@ def test_a_key_that_a_service_echoes_is_masked_d15(office: Office, no_pauses: li
                 server.faults.clear()
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/html"])
+@pytest.mark.parametrize("before", [170, 190, 1_970, 1_990])
+def test_a_key_that_is_cut_in_two_is_masked_d15(
+    office: Office, no_pauses: list[float], kind: str, before: int
+) -> None:
+    for key in office.secrets():
+        words = "x " * (before // 2) + key
+        body = f'<div class="crm-error-message">{words}</div>'
+        if kind == "application/json":
+            body = json.dumps({"title": words, "error_message": words, "error_id": "abc"})
+        elif kind == "text/plain":
+            body = words
+        answer = Response(500, body.encode(), {"Content-Type": kind})
+        office.town.civicrm_server.faults.append(Fault(answer=answer, times=None))
+        office.town.mailchimp_server.faults.append(Fault(answer=answer, times=None))
+        said = office.run("check")
+        assert key[:8] not in said.out + said.err
+        office.town.civicrm_server.faults.clear()
+        office.town.mailchimp_server.faults.clear()
+
+
 def test_vv_tells_nothing_from_which_an_address_can_be_computed_d15(office: Office) -> None:
     said = office.run("sync", "--wait", "-vv")
     said_again = office.run("sync-contact", "--email", "Barney@bedrock.example", "-vv")
