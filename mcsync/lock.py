@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,9 +12,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mcsync.errors import CacheError, LockHeld
-from mcsync.ownership import beside, is_dangling, refuse_shared_folder, refuse_strangers
+from mcsync.ownership import (
+    beside,
+    find_fault,
+    is_dangling,
+    refuse_shared_folder,
+    refuse_strangers,
+)
 
 LONG_S = 3600  # a run this old is worth a look
+_NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
+_MOST_OF_HOLDER = 1000  # bytes
 _LET_WRITE = "let the user that runs mcsync write the folder, or name another file with --cache"
 
 
@@ -145,7 +154,7 @@ def check_writable(cache: Path) -> None:
 
 def _make_lock_file(path: Path) -> None:
     """Make the lock's file if need be: filelock takes some refusals for another run's lock."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _NOT_A_LINK, 0o600))
 
 
 def _explain(cache: Path, error: OSError) -> CacheError:
@@ -164,13 +173,22 @@ def _note_holder(path: Path) -> None:
     holder = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
     with suppress(OSError):
         path.unlink(missing_ok=True)  # whatever it is, a link or a pipe, nothing is written to it
-        path.write_text(json.dumps(holder), encoding="utf-8")
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(json.dumps(holder))
 
 
 def read_holder(cache: Path) -> dict[str, object]:
     """What the holder of the lock wrote about itself; empty when that is not known."""
+    path = _holder_path(cache)
     try:
-        holder = json.loads(_holder_path(cache).read_text(encoding="utf-8"))
+        # A stranger's pipe must not have us wait, nor a file of theirs fill the memory.
+        number = os.open(path, os.O_RDONLY | _NOT_A_LINK | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(number, "rb") as file:
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode) or find_fault(path, found) is not None:
+                return {}
+            holder = json.loads(file.read(_MOST_OF_HOLDER))
     except (OSError, ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}

@@ -80,6 +80,11 @@ def refuse_strangers(*paths: Path) -> None:
             raise CacheError(
                 f"{path} is a link, which no file of mcsync's is", hint=f'run "rm {path}"'
             )
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise CacheError(
+                f"{path} is no file that data could be kept in",
+                hint="name another file with --cache or in the config",
+            )
         fault = find_fault(path, found) if stat.S_ISREG(found.st_mode) else None
         if fault is not None:
             raise CacheError(f"{path} {fault.what}", hint=fault.mend)
