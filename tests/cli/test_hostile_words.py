@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from mcsync.cli.tables import _defuse
 from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Response
 from tests.cli.conftest import LIST, SCRIPT, Office
@@ -67,6 +68,29 @@ def test_no_cell_is_a_formula_b15(evil_office: Office) -> None:
         assert len(rows) > len(EVIL)
         assert len({len(row) for row in rows}) == 1
         assert not [cell for row in rows for cell in row if cell.strip()[:1] in tuple("=+@＝")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("  =1+1", "'  =1+1"),
+        ("\u200b=1+1", "' =1+1"),  # a blank, once nothing in it steers a terminal
+        ("\x1b@SUM(1)", "' @SUM(1)"),
+        ("\ufeff-1", "' -1"),
+        ("\t1", "' 1"),
+        ("x;=1+1", "x;'=1+1"),
+        ('x; "+1', "x; \"'+1"),
+        ("x|\u200b=1", "x| '=1"),
+        ("1;2;@3", "1;2;'@3"),
+        ("", ""),
+        ("Wilma; Fred - both", "Wilma; Fred - both"),
+        (7, 7),
+        (None, None),
+    ],
+)
+def test_a_cell_is_no_formula_however_it_is_read_b15(cell: object, written: object) -> None:
+    assert _defuse(cell) == written
 
 
 def test_a_reader_who_has_seen_enough_is_no_trouble_b15(office: Office) -> None:
