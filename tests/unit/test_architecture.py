@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "config": {"model", "errors", "ownership"},
     "docs": set(),
     "lock": {"errors", "ownership"},
-    "ownership": set(),
+    "ownership": {"errors"},
     "logs": {"text"},
     "model": set(),
     "model_setup": {"model"},
