@@ -18,6 +18,7 @@ TESTS = (  # some seconds; each dependency is at work in some of them
     "tests/cli/test_exit_codes.py",
     "tests/scenario/test_demo.py",
 )
+TOOLS = ("hypothesis", "pexpect", "pytest", "pytest-xdist", "PyYAML", "vcrpy")
 
 
 def read_floors() -> list[str]:
@@ -40,8 +41,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     constraints = folder / "floors.txt"
     constraints.write_text("\n".join(read_floors()) + "\n", encoding="utf-8")
-    tools = ["hypothesis", "pexpect", "pytest", "pytest-xdist", "PyYAML", "vcrpy"]
-    install = [python, "-m", "pip", "install", "-q", "-c", constraints, "-e", ROOT, *tools]
+    install = [python, "-m", "pip", "install", "-q", "-c", constraints, "-e", ROOT, *TOOLS]
     subprocess.run(install, check=True)
     tests = sys.argv[2:] or TESTS
     done = subprocess.run([python, "-m", "pytest", "-n", "auto", *tests], cwd=ROOT, check=False)

@@ -23,6 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 MAX_ANSWER_BYTES = 64 << 20
 ACCEPTED = "gzip, deflate"
 _ROOM_FOR_HEADERS = 8 << 20  # on the wire, beside the body: headers, lengths of chunks
+_LONGEST_LINE = 1 << 16  # as the standard library has it
 _AT_ONCE = 1 << 16
 _SENT_AT_ONCE = 1 << 14
 _GZIP_BEGINS = b"\x1f"
@@ -35,6 +36,10 @@ _UNZIPPERS: Mapping[str, tuple[int, ...]] = {  # the window bits to try, one aft
 
 class OutOfBounds(Exception):
     """The other side sent more than it may; the message ends the sentence "HOST sends …"."""
+
+
+class TooMuch(OutOfBounds):
+    """More bytes than were expected: to ask for less may help."""
 
 
 class TooSlow(Exception):
@@ -68,7 +73,7 @@ class Watch:
         """Take note of bytes from the wire. Raises: OutOfBounds when they are too many."""
         self._left -= size
         if self._left < 0:
-            raise OutOfBounds(f"more than {_shown(self._max_bytes)} in one answer")
+            raise TooMuch(f"more than {_shown(self._max_bytes)} in one answer")
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -112,7 +117,19 @@ class _Answer(http.client.HTTPResponse):
         watch = _watch_of_thread()
         if watch is not None:
             raw = self.fp.detach()
-            self.fp = io.BufferedReader(_Watched(raw, sock, watch))
+            self.fp = _Lines(_Watched(raw, sock, watch))
+
+
+class _Lines(io.BufferedReader):
+    """Lines that end: one is put together in memory before anybody looks at it."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size >= 0:
+            return super().readline(size)
+        line = super().readline(_LONGEST_LINE + 1)
+        if len(line) > _LONGEST_LINE:
+            raise OutOfBounds("a line without end")
+        return line
 
 
 class _Watched(io.RawIOBase):
@@ -199,13 +216,21 @@ def read_pieces(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
     packing = response.headers.get("Content-Encoding", "").strip().lower()
     told = response.headers.get("Content-Length", "").strip()
     if told.isascii() and told.isdecimal() and int(told[:18]) > max_bytes:
-        raise OutOfBounds(f"more than {_shown(max_bytes)} in one answer")
+        raise TooMuch(f"more than {_shown(max_bytes)} in one answer")
     size = 0
-    for piece in _unpack(response.raw.stream(_AT_ONCE, decode_content=False), packing):
+    for piece in _unpack(_stream(response), packing):
         size += len(piece)
         if size > max_bytes:
-            raise OutOfBounds(f"more than {_shown(max_bytes)} in one answer")
+            raise TooMuch(f"more than {_shown(max_bytes)} in one answer")
         yield piece
+
+
+def _stream(response: requests.Response) -> Iterator[bytes]:
+    """The body as it comes over the wire."""
+    try:
+        yield from response.raw.stream(_AT_ONCE, decode_content=False)
+    except ValueError:  # urllib3 reads on by whatever length a chunk says it has
+        raise OutOfBounds("a chunk of a length that there is not") from None
 
 
 def _unpack(pieces: Iterator[bytes], packing: str) -> Iterator[bytes]:
@@ -220,15 +245,17 @@ def _unpack(pieces: Iterator[bytes], packing: str) -> Iterator[bytes]:
 
 def _unzip(pieces: Iterator[bytes], windows: tuple[int, ...]) -> Iterator[bytes]:
     unzipper = None
+    has_ended = False
     try:
         for piece in pieces:
-            left = piece
+            left = b"" if has_ended else piece
             if unzipper is None:
                 unzipper = _begin_unzipping(left, windows)
             while left:
                 if unzipper.eof:
                     if left[:1] != _GZIP_BEGINS:
-                        break  # whatever it is, it is not of the body
+                        has_ended = True  # whatever it is, it is not of the body
+                        break
                     unzipper = zlib.decompressobj(windows[0])
                 yield unzipper.decompress(left, _AT_ONCE)
                 left = unzipper.unconsumed_tail or unzipper.unused_data

@@ -33,6 +33,7 @@ from mcsync.exchange import (
     MAX_ANSWER_BYTES,
     BoundedAdapter,
     OutOfBounds,
+    TooMuch,
     TooSlow,
     Watch,
     read_body,
@@ -91,12 +92,12 @@ class Reply:
         """The server's own clock, in whole seconds; ours when it cannot be read."""
         return self.date or utc_now().replace(microsecond=0)
 
-    def decode(self, shape: type[T]) -> T:
+    def decode(self, shape: type[T], max_values: int = MAX_VALUES) -> T:
         """The body as `shape`, numbers and booleans in quotes accepted.
 
-        Raises: ProtocolError when the body is not JSON of that shape.
+        Raises: ProtocolError when the body is not JSON of that shape; AnswerTooLarge.
         """
-        return decode_json(self.body, shape)
+        return decode_json(self.body, shape, max_values)
 
 
 class NoAnswer(RemoteUnavailable):
@@ -131,13 +132,17 @@ class NoAnswer(RemoteUnavailable):
         return self.reply is not None and self.reply.status == 429
 
 
-def decode_json(body: bytes, shape: type[T]) -> T:
+class AnswerTooLarge(ProtocolError):
+    """An answer is larger than what was asked for can be; asking for less may help."""
+
+
+def decode_json(body: bytes, shape: type[T], max_values: int = MAX_VALUES) -> T:
     """Decode JSON into `shape`; what is wrong is told by its place, never by its content.
 
-    Raises: ProtocolError; also when there are more than MAX_VALUES values in it.
+    Raises: ProtocolError; AnswerTooLarge when there are more than so many values in it.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ProtocolError("an answer has more in it than any that we asked for")
+    if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
+        raise AnswerTooLarge("an answer has more in it than any that we asked for")
     try:
         return msgspec.json.decode(body, type=shape, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -208,6 +213,7 @@ class HttpClient:
         may_ask_for_less: bool = False,
         waits_for_429: bool = False,
         deadline_s: float = DEADLINE_S,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Reply:
         """Send one request and return its answer, whatever its status below 500 except 429.
 
@@ -219,10 +225,11 @@ class HttpClient:
         No try begins later than `deadline_s` after the first.
 
         Raises: NoAnswer (a RemoteUnavailable) when there is no usable answer in the end;
-        ProtocolError when one is beyond all bounds.
+        AnswerTooLarge when one has more than `max_bytes`, ProtocolError when it is odd otherwise.
         """
         request = requests.Request(method, url, headers=headers, params=params, data=data)
-        bounds = _Bounds(timeout_s, timeout_s + TRANSFER_S, self._max_answer_bytes, is_repeatable)
+        most = min(max_bytes, self._max_answer_bytes)
+        bounds = _Bounds(timeout_s, timeout_s + TRANSFER_S, most, is_repeatable)
         attempt = partial(self._attempt, request, bounds, expects_json, None)
 
         def is_worth_repeating(error: BaseException) -> bool:
@@ -307,6 +314,8 @@ class HttpClient:
                 raise _no_answer(host, error, bounds.timeout_s, self._address_key) from None
             except TooSlow:
                 raise _too_slow(host, self._clock() - begun) from None
+            except TooMuch as error:
+                raise AnswerTooLarge(f"{host} sends {error}") from None
             except OutOfBounds as error:
                 raise ProtocolError(f"{host} sends {error}") from None
             seen.append(reply.status)

@@ -13,11 +13,18 @@ from filelock import FileLock, Timeout
 
 from mcsync.clock import utc_now
 from mcsync.errors import CacheError, LockHeld
-from mcsync.ownership import find_fault, is_dangling
+from mcsync.ownership import (
+    beside,
+    find_fault,
+    is_dangling,
+    refuse_shared_folder,
+    refuse_strangers,
+)
 from mcsync.text import show_length
 
 LONG_S = 3600  # a run this old is worth a look
-_BESIDE = ("-wal", "-shm")  # SQLite's own files
+_NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
+_MOST_OF_HOLDER = 1000  # bytes
 _LET_WRITE = "let the user that runs mcsync write the folder, or name another file with --cache"
 
 
@@ -45,6 +52,8 @@ def resolve_cache(path: Path) -> Path:
             hint="mend or remove the link, or name another file with --cache",
         )
     try:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.parent.resolve(strict=True)  # from Python 3.13 on none else tells of circles
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # circles of links; a zero byte
         raise CacheError(
@@ -85,7 +94,8 @@ def check_place(cache: Path) -> None:
     Raises: CacheError
     """
     folder = cache.parent
-    refuse_strangers(cache, lock_path(cache), *_beside(cache))
+    refuse_shared_folder(folder)
+    refuse_strangers(cache, lock_path(cache), *beside(cache))
     if os.path.isdir(cache):
         raise CacheError(
             f"the cache {cache} is a directory", hint=f"name a file in it: {cache / 'mcsync.db'}"
@@ -105,29 +115,6 @@ def check_place(cache: Path) -> None:
     )
 
 
-def refuse_strangers(*paths: Path) -> None:
-    """Refuse files that somebody else could write, or chose the place of.
-
-    Raises: CacheError
-    """
-    for path in paths:
-        try:
-            found = os.lstat(path)
-        except (OSError, ValueError):
-            continue  # it is not there, or the next one who opens it says why not
-        if stat.S_ISLNK(found.st_mode):
-            raise CacheError(
-                f"{path} is a link, which no file of mcsync's is", hint=f'run "rm {path}"'
-            )
-        fault = find_fault(path, found) if stat.S_ISREG(found.st_mode) else None
-        if fault is not None:
-            raise CacheError(f"{path} {fault.what}", hint=fault.mend)
-
-
-def _beside(path: Path) -> tuple[Path, ...]:
-    return tuple(path.with_name(path.name + end) for end in _BESIDE)
-
-
 def dry_copy_path(cache: Path) -> Path:
     """Where a dry run works on a copy of a cache; whoever holds the lock next removes it."""
     return cache.with_name(cache.name + ".dry")
@@ -136,7 +123,7 @@ def dry_copy_path(cache: Path) -> Path:
 def remove_dry_copy(cache: Path) -> None:
     """Remove what a dry run left that was killed; for who holds the lock. Raises: OSError"""
     copy = dry_copy_path(cache)
-    for path in (copy, *_beside(copy), copy.with_name(f"{copy.name}-journal")):
+    for path in (copy, *beside(copy)):
         path.unlink(missing_ok=True)
 
 
@@ -159,7 +146,7 @@ def check_writable(cache: Path) -> None:
         raise CacheError(
             f"the folder {cache.parent} of the cache may not be written", hint=_LET_WRITE
         )
-    for path in (cache, lock_path(cache), *_beside(cache)):
+    for path in (cache, lock_path(cache), *beside(cache)):
         if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
             raise CacheError(
                 f"{path} may not be read and written",
@@ -169,7 +156,7 @@ def check_writable(cache: Path) -> None:
 
 def _make_lock_file(path: Path) -> None:
     """Make the lock's file if need be: filelock takes some refusals for another run's lock."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _NOT_A_LINK, 0o600))
 
 
 def _explain(cache: Path, error: OSError) -> CacheError:
@@ -188,13 +175,22 @@ def _note_holder(path: Path) -> None:
     holder = {"pid": os.getpid(), "since": utc_now().isoformat(timespec="seconds")}
     with suppress(OSError):
         path.unlink(missing_ok=True)  # whatever it is, a link or a pipe, nothing is written to it
-        path.write_text(json.dumps(holder), encoding="utf-8")
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(json.dumps(holder))
 
 
 def read_holder(cache: Path) -> dict[str, object]:
     """What the holder of the lock wrote about itself; empty when that is not known."""
+    path = _holder_path(cache)
     try:
-        holder = json.loads(_holder_path(cache).read_text(encoding="utf-8"))
+        # A stranger's pipe must not have us wait, nor a file of theirs fill the memory.
+        number = os.open(path, os.O_RDONLY | _NOT_A_LINK | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(number, "rb") as file:
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode) or find_fault(path, found) is not None:
+                return {}
+            holder = json.loads(file.read(_MOST_OF_HOLDER))
     except (OSError, ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}

@@ -1,7 +1,9 @@
 """Whose a file is: one that somebody else can write is not believed, and not written to.
 
 Our own are ours or root's. The group may write where it is nobody's but the owner's, as on systems
-that give each user a group.
+that give each user a group. In a folder that everybody may write, anybody gives the name of one of
+our files to another one of them, an old copy say; where its sticky bit is set, as in /tmp, they
+cannot.
 """
 
 import os
@@ -9,6 +11,11 @@ import shlex
 import stat
 from pathlib import Path
 from typing import NamedTuple
+
+from mcsync.errors import CacheError
+
+# What SQLite puts beside a file, and takes into it: at the next opening, if a process died.
+_BESIDE = ("-wal", "-shm", "-journal")
 
 
 class Fault(NamedTuple):
@@ -37,6 +44,57 @@ def find_fault(path: Path, found: os.stat_result) -> Fault | None:
             f'look whether it is still as it should be, then run "chmod go-w {shown}"',
         )
     return None
+
+
+def find_folder_fault(folder: Path) -> Fault | None:
+    """What is wrong with the folder of a file of ours; None when nothing is, or it is not there."""
+    try:
+        mode = os.stat(folder).st_mode
+    except (OSError, ValueError):
+        return None
+    if os.name == "nt" or not mode & stat.S_IWOTH or mode & stat.S_ISVTX:
+        return None
+    return Fault(
+        f"may be written by everybody (mode {stat.S_IMODE(mode):04o})",
+        f"look whether everything in it is as it should be, then run"
+        f' "chmod o-w {shlex.quote(os.fspath(folder))}"',
+    )
+
+
+def beside(path: Path) -> tuple[Path, ...]:
+    """The files of SQLite's own beside one of its files."""
+    return tuple(path.with_name(path.name + end) for end in _BESIDE)
+
+
+def refuse_strangers(*paths: Path) -> None:
+    """Refuse files of a cache that somebody else could write, or chose the place of.
+
+    Raises: CacheError
+    """
+    for path in paths:
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            continue  # it is not there, or the next one who opens it says why not
+        if stat.S_ISLNK(found.st_mode):
+            raise CacheError(
+                f"{path} is a link, which no file of mcsync's is", hint=f'run "rm {path}"'
+            )
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise CacheError(
+                f"{path} is no file that data could be kept in",
+                hint="name another file with --cache or in the config",
+            )
+        fault = find_fault(path, found) if stat.S_ISREG(found.st_mode) else None
+        if fault is not None:
+            raise CacheError(f"{path} {fault.what}", hint=fault.mend)
+
+
+def refuse_shared_folder(folder: Path) -> None:
+    """Refuse a cache in a folder that everybody may write. Raises: CacheError"""
+    fault = find_folder_fault(folder)
+    if fault is not None:
+        raise CacheError(f"the folder {folder} of the cache {fault.what}", hint=fault.mend)
 
 
 def is_dangling(path: Path) -> bool:

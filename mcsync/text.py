@@ -1,9 +1,10 @@
 """Words: numbers and lengths put into them, and others' made fit for logs and terminals."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 MOST_WORDS = 2000  # characters of a service's words; Mailchimp's longest have some hundred
+_LONGEST_SECRET = 400
 
 # Possessive, and begun only where a word begins: whatever comes is looked at once.
 _IN_WORD = r"[^\s\"'<>(),;:=]"
@@ -19,7 +20,31 @@ def cut(words: str) -> str:
 
 def without_addresses(words: str) -> str:
     """A service's words without the e-mail addresses in them, fit for logs."""
-    return _ADDRESS.sub("(address)", cut(words))
+    return _clean(words, _hide_addresses)
+
+
+def fit(words: str, secrets: Iterable[str] = ()) -> str:
+    """A service's words as they may be told: without addresses, without secrets, and cut."""
+    return _clean(words, lambda text: _hide_addresses(without_keys(text, secrets)))
+
+
+def fit_to_keep(words: str) -> str:
+    """A service's words as the cache may keep them: without what looks like a key, and cut."""
+    return _clean(words, without_keys)
+
+
+def _clean(words: str, clean: Callable[[str], str]) -> str:
+    """Words cleaned and cut: half a key, at the end of what was looked at, is left out, too."""
+    looked_at = words[: MOST_WORDS + _LONGEST_SECRET]
+    cleaned = clean(looked_at)
+    if len(looked_at) < len(words):
+        cleaned = cleaned[:-_LONGEST_SECRET]
+        return f"{cleaned[:MOST_WORDS]}…"
+    return cut(cleaned)
+
+
+def _hide_addresses(words: str) -> str:
+    return _ADDRESS.sub("(address)", words)
 
 
 def without_keys(words: str, secrets: Iterable[str] = ()) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mcsync.clock import utc_now
 from mcsync.errors import CacheError
-from mcsync.ownership import find_fault
+from mcsync.ownership import beside, find_fault
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
@@ -29,7 +29,6 @@ _PAGES = 4096  # copied in one step, mostly 16 MiB; between two of them signals 
 _WARNED = "copy-warned"  # the day when somebody was last told that there is no copy
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
-_BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite may have put beside a file
 
 
 class _Damaged(Exception):
@@ -203,8 +202,8 @@ def _delete_oldest(store: "Store", today: date, most: int) -> None:
 
 
 def _delete(copy: Path) -> None:
-    for suffix in _BESIDE:
-        copy.with_name(f"{copy.name}{suffix}").unlink(missing_ok=True)
+    for path in (copy, *beside(copy)):
+        path.unlink(missing_ok=True)
 
 
 # --- telling --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from mcsync.cache.migrations import migrations
 from mcsync.cache.store import Store, explain_trouble, refuse_foreign, refuse_other_formats
+from mcsync.ownership import beside, refuse_strangers
 
 
 class ReadOnlyStore(Store):
@@ -18,6 +19,7 @@ class ReadOnlyStore(Store):
         """Open the file at `path`; CacheError if that cannot be done."""
         self.path = path
         try:
+            refuse_strangers(*beside(path))
             refuse_other_formats(path)
             self.db = Database(_connect(path))
         except (sqlite3.Error, OSError) as error:

@@ -13,7 +13,7 @@ from sqlite_utils.migrations import Migrations
 from mcsync.cache.copies import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
-from mcsync.ownership import find_fault, is_dangling
+from mcsync.ownership import beside, find_fault, is_dangling, refuse_strangers
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -40,6 +40,7 @@ class Store:
         """Open, create or migrate the file at `path`; CacheError if that cannot be done."""
         self.path = path
         try:
+            refuse_strangers(*beside(path))
             _create_private(path)
             refuse_other_formats(path)
             self.db = Database(path)

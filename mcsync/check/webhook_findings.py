@@ -5,7 +5,7 @@ query, a trailing slash or the case of the host. All others are somebody else's.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
@@ -154,8 +154,8 @@ def _judge_proofs(where: str, wanted: WantedHook, list_id: str = "") -> Iterator
             "webhook-no-signature",
             where,
             "webhooks are not signed, so whoever reads their URL in some log can send others",
-            "take the webhook away at Mailchimp and run"
-            f" {FIX}: it makes a new one, and tells what to put into signingSecrets",
+            f"run {FIX}, which makes a webhook and tells what to put into signingSecrets; one that"
+            " Mailchimp has already must be deleted there first",
             list_id,
         )
 
@@ -398,6 +398,12 @@ def _plan(
         events = {**dict.fromkeys(known, False), **EVENTS}  # those that came later, off
         fixes.append(Fix(FixKind.UPDATE, where, wanted, list_id, best.webhook_id, faults, events))
     return tuple(fixes)
+
+
+def tell_where_secrets_go(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings once new webhooks' signing secrets were told: there is nothing to be deleted."""
+    hint = "put the signing secrets that are told above into signingSecrets of the account"
+    return [replace(f, hint=hint) if f.code == "webhook-no-signature" else f for f in findings]
 
 
 def tell_unsigned(fix: Fix) -> Finding:

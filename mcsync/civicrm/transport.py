@@ -24,7 +24,7 @@ from mcsync.http import (
     decode_json,
     place_of,
 )
-from mcsync.text import MOST_WORDS, cut, without_addresses, without_keys
+from mcsync.text import MOST_WORDS, fit
 
 log = logging.getLogger("mcsync.civicrm")
 
@@ -271,11 +271,14 @@ class Transport:
 
     def _words(self, reply: Reply) -> str:
         """CiviCRM's own words for an error; the Error ID is part of them."""
-        return self._fit(_find_words(reply)) or f"HTTP {reply.status}"
+        words = self._fit(_find_words(reply))
+        if not reply.is_json and "html" not in reply.headers.get("content-type", ""):
+            words = words[:_MOST_PLAIN]
+        return words or f"HTTP {reply.status}"
 
     def _fit(self, words: str) -> str:
         """Words of CiviCRM's without addresses, and without our keys."""
-        return without_addresses(without_keys(cut(words), self._secrets))
+        return fit(words, self._secrets)
 
     def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
         permission = _PERMISSIONS.get((entity, action), "access CiviCRM")
@@ -294,6 +297,7 @@ class Transport:
         raise CallFailed(f"{self.host} says about {call.entity}.{call.action}: {words}")
 
 
+_MOST_PLAIN = 200  # characters of what is neither data nor a page
 _LOG_HINT = "CiviCRM's log on the server tells more under the Error ID"
 _LOGIN_HINT = (
     'check the API key, and give its user the permission "authenticate with api key", '
@@ -315,10 +319,11 @@ def _find_words(reply: Reply) -> str:
             return ""
         words = trouble.error_message or trouble.status_message
         if trouble.error_id and trouble.error_id not in words:
-            words = f"{cut(words)} (Error ID: {trouble.error_id})"
+            mark = f"(Error ID: {trouble.error_id})"
+            words = f"{words} {mark}" if len(words) < MOST_WORDS // 2 else f"{mark} {words}"
         return words
     if "html" not in reply.headers.get("content-type", ""):
-        return reply.body[:MOST_WORDS].decode("utf-8", "replace").strip()[:200]
+        return reply.body[:MOST_WORDS].decode("utf-8", "replace").strip()
     _, found, after = reply.body.partition(b'crm-error-message">')
-    told = after[:MOST_WORDS].partition(b"<")[0] if found else b""
+    told = after[: 2 * MOST_WORDS].partition(b"<")[0] if found else b""
     return told.decode("utf-8", "replace").strip()

@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from mcsync.assemble import build_check
 from mcsync.check.findings import Finding, Severity, Trouble
 from mcsync.check.look import Check, MailchimpSide, Report, carry_out, look
-from mcsync.check.webhook_findings import Fix, tell_unsigned
+from mcsync.check.webhook_findings import Fix, FixKind, tell_unsigned, tell_where_secrets_go
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import load
 from mcsync.cli.show_check import (
@@ -73,56 +74,70 @@ def answer_report(
 # --- putting right --------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class Deeds:
+    """What fixes did: as `--json` has them, the signing secrets that came, and what failed."""
+
+    told: list[dict[str, object]] = field(default_factory=list)
+    secrets: list[dict[str, object]] = field(default_factory=list)
+    failed: list[Finding] = field(default_factory=list)
+
+    @property
+    def all_signed(self) -> bool:
+        """Whether a signing secret came with every webhook that was made."""
+        made = [each for each in self.told if each["is_done"] and each["kind"] == FixKind.CREATE]
+        return len(made) == len(self.secrets)
+
+    def do(self, state: State, mailchimp: MailchimpSide, fix: Fix) -> str | None:
+        """Do a fix and tell it; the signing secret, which nobody will tell again."""
+        self.told.append({**fix.as_dict(), "is_done": False})
+        outcome = carry_out(mailchimp, fix)
+        if isinstance(outcome, Trouble):
+            finding = Finding("fix-failed", fix.where, outcome.message, outcome.hint, fix.list_id)
+            self.failed.append(finding)
+            if not state.wants_json:
+                show_fix(fix, f"could not {fix.sentence}")
+            return None
+        self.told[-1]["is_done"] = True
+        if not state.wants_json:
+            show_fix(fix, fix.deed)
+        if outcome is None and fix.is_unsigned:
+            self.failed.append(tell_unsigned(fix))
+        if outcome is not None:
+            where = {"where": fix.where, "list_id": fix.list_id or None}
+            self.secrets.append({**where, "secret": outcome})
+        return outcome
+
+
 def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) -> Report:
     """Do each fix and tell it, or in a dry run only tell it; what is left afterwards.
 
     A signing secret is told at once: Mailchimp never shows it again.
     """
-    told: list[dict[str, object]] = []
-    secrets: list[dict[str, object]] = []
-    state.answer |= {"fixes": told, "signing_secrets": secrets}
-    failed: list[Finding] = []
+    deeds = Deeds()
+    state.answer |= {"fixes": deeds.told, "signing_secrets": deeds.secrets}
     for mailchimp, fix in report.fixes:
-        told.append({**fix.as_dict(), "is_done": False})
-        if not is_dry_run:
-            told[-1]["is_done"] = _do(state, mailchimp, fix, secrets, failed)
-        elif not state.wants_json:
-            show_fix(fix, f"would {fix.sentence}")
+        if is_dry_run:
+            deeds.told.append({**fix.as_dict(), "is_done": False})
+            if not state.wants_json:
+                show_fix(fix, f"would {fix.sentence}")
+            continue
+        secret = deeds.do(state, mailchimp, fix)
+        if secret is not None and not state.wants_json:
+            show_secret(fix.where, secret)
     if not state.wants_json:
-        if secrets:
+        if deeds.secrets:
             show_secret_hint()
-        if not told:
+        if not deeds.told:
             show_no_fix(report)
         show_gap()
-    if is_dry_run or not told:
+    if is_dry_run or not deeds.told:
         return report
     after = look(wanted)
-    after.findings += failed
+    if deeds.secrets:
+        after.findings = tell_where_secrets_go(after.findings)
+    after.findings += deeds.failed
     return after
-
-
-def _do(
-    state: State,
-    mailchimp: MailchimpSide,
-    fix: Fix,
-    secrets: list[dict[str, object]],
-    failed: list[Finding],
-) -> bool:
-    outcome = carry_out(mailchimp, fix)
-    if isinstance(outcome, Trouble):
-        failed.append(Finding("fix-failed", fix.where, outcome.message, outcome.hint, fix.list_id))
-        if not state.wants_json:
-            show_fix(fix, f"could not {fix.sentence}")
-        return False
-    if not state.wants_json:
-        show_fix(fix, fix.deed)
-    if outcome is None and fix.is_unsigned:
-        failed.append(tell_unsigned(fix))
-    if outcome is not None:
-        secrets.append({"where": fix.where, "list_id": fix.list_id or None, "secret": outcome})
-        if not state.wants_json:
-            show_secret(fix, outcome)
-    return True
 
 
 # --- an account for the config --------------------------------------------------------------------

@@ -99,9 +99,9 @@ def show_no_fix(report: Report) -> None:
         show_line("No webhook needed a change.")
 
 
-def show_secret(fix: Fix, secret: str) -> None:
+def show_secret(where: str, secret: str) -> None:
     """A signing secret, at once: nobody will be able to show it again."""
-    show_line(f"{fix.where}: Mailchimp signs what it sends there with {secret}")
+    show_line(f"{where}: Mailchimp signs what it sends there with {secret}")
 
 
 def show_secret_hint() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from mcsync.text import one_line
 
 _LINES = 1000  # written at once
 _BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_IN_CELL = re.compile(r"""([;|]["'\s]*+)(?=[=+\-@＝＋－＠])""")
 
 
 def is_terminal() -> bool:
@@ -89,11 +91,16 @@ def _csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
 
 
 def _defuse(cell: object) -> object:
+    """A cell that is no formula: nor when what steers terminals is gone from it, nor where ";"
+    separates cells, as in much of Europe.
+    """
     if not isinstance(cell, str):
         return cell
+    text = one_line(cell)
     # Spreadsheets pass over blanks, and take the wide forms of some signs for the sign.
-    is_formula = cell.lstrip()[:1] in _BEGIN_FORMULAS or cell[:1] in ("\t", "\r", "\n")
-    return f"'{one_line(cell)}" if is_formula and cell else one_line(cell)
+    is_formula = text.lstrip()[:1] in _BEGIN_FORMULAS or cell[:1] in ("\t", "\r", "\n")
+    text = _IN_CELL.sub(r"\1'", text)
+    return f"'{text}" if is_formula and cell else text
 
 
 def show_heading(text: str) -> None:

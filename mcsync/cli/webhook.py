@@ -86,7 +86,7 @@ def _be_script(state: State) -> None:
     """Answer a web server, whatever happens; only then handle what was stored."""
     try:
         intake = open_intake(state)
-    except Exception:
+    except Exception:  # a bug, too, must not keep Mailchimp waiting; it is told as ever
         refuse_web_server()
         raise
     if answer_web_server(intake):

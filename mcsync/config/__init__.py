@@ -33,7 +33,7 @@ from mcsync.config.values import (
     Secret,
 )
 from mcsync.errors import ConfigError, UsageError
-from mcsync.ownership import find_fault, is_dangling
+from mcsync.ownership import find_fault, find_folder_fault, is_dangling
 
 __all__ = [
     "KEY_SHAPE",
@@ -205,6 +205,12 @@ def _refuse_strangers(path: Path, found: os.stat_result) -> None:
     for fault in faults:
         if fault is not None and stat.S_ISREG(found.st_mode):
             raise ConfigError(f"{_shown_path(path)} {fault.what}", hint=fault.mend)
+    for place in (os.path.abspath(path), os.path.realpath(path)):  # where a link is, and the file
+        folder = Path(place).parent
+        shared = find_folder_fault(folder)
+        if shared is not None and stat.S_ISREG(found.st_mode):
+            message = f"the folder {folder} of {path.name} {shared.what}"
+            raise ConfigError(message, hint=shared.mend)
 
 
 def _of_link(path: Path) -> os.stat_result:

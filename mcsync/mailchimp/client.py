@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
+from mcsync.exchange import MAX_ANSWER_BYTES
 from mcsync.http import DEADLINE_S, NEXT_RUN, HttpClient, Reply, place_of
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.archive import MAX_PACKED_BYTES, parse_batch_archive
@@ -27,8 +28,12 @@ from mcsync.model import (
     Operation,
     Outcome,
 )
-from mcsync.text import cut, without_addresses, without_keys
+from mcsync.text import fit
 
+# In a page of members, of which some are in the air at once. Who has more in a thousand of them,
+# 4 KiB and 150 fields and interests each, gets smaller pages.
+MAX_PAGE_BYTES = 4 << 20
+MAX_PAGE_VALUES = 150_000
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
 READERS = 4  # single members read at the same time
 COUNT = 1000  # the maximum of any collection; the default is 10
@@ -148,11 +153,13 @@ class MailchimpClient:
         def fetch_page(only: dict[str, str], offset: int, count: int, is_patient: bool) -> RawPage:
             asked = {**params, **only, "count": str(count), "offset": str(offset)}
             path = f"/lists/{list_id}/members"
-            reply = self._checked(
-                self._get(path, may_ask_for_less=not is_patient, **asked), list_id
+            got = self._get(
+                path, may_ask_for_less=not is_patient, max_bytes=MAX_PAGE_BYTES, **asked
             )
-            found = reply.decode(wire.WireMembers)
-            return RawPage(found.members, found.total_items, reply.served_at)
+            found = self._checked(got, list_id).decode(wire.WireMembers, MAX_PAGE_VALUES)
+            if len(found.members) > count:
+                raise ProtocolError(f"{self._host} sends more members than were asked for")
+            return RawPage(found.members, found.total_items, got.served_at)
 
         archived = {"status": "archived"}
         began_at: datetime | None = None
@@ -345,9 +352,21 @@ class MailchimpClient:
             if not received:
                 raise ProtocolError(f"received {offset} of {root.total_items} items of {path}")
 
-    def _get(self, path: str, *, may_ask_for_less: bool = False, **params: str) -> Reply:
+    def _get(
+        self,
+        path: str,
+        *,
+        may_ask_for_less: bool = False,
+        max_bytes: int = MAX_ANSWER_BYTES,
+        **params: str,
+    ) -> Reply:
         return self._send(
-            "GET", path, is_repeatable=True, params=params, may_ask_for_less=may_ask_for_less
+            "GET",
+            path,
+            is_repeatable=True,
+            params=params,
+            may_ask_for_less=may_ask_for_less,
+            max_bytes=max_bytes,
         )
 
     def _send(
@@ -362,6 +381,7 @@ class MailchimpClient:
         may_ask_for_less: bool = False,
         waits_for_429: bool = False,
         deadline_s: float = DEADLINE_S,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Reply:
         headers = dict(self._headers)
         if body is not None:
@@ -377,6 +397,7 @@ class MailchimpClient:
             may_ask_for_less=may_ask_for_less,
             waits_for_429=waits_for_429,
             deadline_s=deadline_s,
+            max_bytes=max_bytes,
         )
         if reply.status == 404 and not reply.is_json:
             # Mailchimp's own 404 is JSON; to take this one for it would make people absent.
@@ -417,8 +438,7 @@ class MailchimpClient:
                 words = str(reply.decode(wire.WireProblem))
             except ProtocolError:
                 words = ""
-        words = without_addresses(without_keys(cut(words), self._secrets))
-        return f"{words} (HTTP {reply.status})".strip()
+        return f"{fit(words, self._secrets)} (HTTP {reply.status})".strip()
 
 
 def _changed_since(at: datetime) -> dict[str, str]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mcsync.errors import ProtocolError
-from mcsync.http import NoAnswer
+from mcsync.http import AnswerTooLarge, NoAnswer
 from mcsync.mailchimp.wire import WireMember, as_noticed, read_member
 from mcsync.model import LONG_AGO, Member, MemberPage
 
@@ -107,7 +107,7 @@ class MemberReader:
             offset, before = _next_offset(offset, len(page.rows)), page.rows
 
     def _take(self, offset: int) -> RawPage:
-        """The page at `offset`, half as long when Mailchimp took too long over it."""
+        """The page at `offset`, half as long when Mailchimp took too long, or gave too much."""
         while True:
             is_patient = self._size <= MIN_PAGE_SIZE
             try:
@@ -118,12 +118,27 @@ class MemberReader:
             except NoAnswer as error:
                 if is_patient or not error.is_timeout:
                     raise
-                self._ahead.clear()
-                self._size = max(MIN_PAGE_SIZE, self._size // 2)
+                self._shrink()
                 self._pause(PAUSE_S)
+            except AnswerTooLarge:
+                if is_patient:
+                    raise
+                self._shrink()
+
+    def _shrink(self) -> None:
+        """Ask for half as many from now on."""
+        self._ahead.clear()
+        self._size = max(MIN_PAGE_SIZE, self._size // 2)
 
     def _look_ahead(self, offset: int, count: int, total: int) -> None:
-        """Ask for the next pages already, except for the last one, which must come last."""
+        """Ask for the next pages already, except for the last one, which must come last.
+
+        Not where fewer came than were asked for, so that nobody knows where pages will begin:
+        those asked for would pile up.
+        """
+        if count < self._size:
+            self._ahead.clear()
+            return
         offset = _next_offset(offset, count)
         for _ in range(IN_FLIGHT):
             if offset + self._size >= total:

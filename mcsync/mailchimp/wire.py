@@ -22,7 +22,7 @@ from mcsync.model import (
     Refusal,
     email_key,
 )
-from mcsync.text import cut, without_keys
+from mcsync.text import cut, fit_to_keep
 
 _BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
 _YEARS = range(1971, 3000)  # in any zone
@@ -434,7 +434,7 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
     problem = WireProblem()
     if answer.strip() not in (b"", b"null"):
         problem = decode_json(answer, WireProblem)
-    words, tags = without_keys(cut(str(problem))) or f"HTTP {status}", problem.merge_tags
+    words, tags = fit_to_keep(str(problem)) or f"HTTP {status}", problem.merge_tags
     refusal = read_refusal(status, words)
     if refusal is Refusal.INVALID and tags:
         refusal = Refusal.MERGE_FIELDS

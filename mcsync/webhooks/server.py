@@ -57,7 +57,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        self._since: float | None = time.monotonic()  # the first one is due
+        self._begun = time.monotonic()
+        self._since: float | None = self._begun  # the first one is due
+        self._unread_since: float | None = None
         super().__init__(*args, **settings)
 
     def received(self, data: bytes) -> Any:
@@ -65,7 +67,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if self._since is None:
             self._since = time.monotonic()
         done = super().received(data)
-        if self.request is None:
+        if self.request is None and data.strip():  # blank lines before a request are none of it
             self._since = None
         return done
 
@@ -75,6 +77,26 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             return False
         has_head = self.request is not None and self.request.headers_finished
         return bool(now - self._since > (_WHOLE_S if has_head else _HEAD_S))
+
+    def has_had_its_turn(self, now: float) -> bool:
+        """Whether it may go where others wait: it is not new, and asks for nothing just now."""
+        return not self.requests and now - self._begun > _HEAD_S
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether nobody takes what we send: neither an answer, however short, nor the end.
+
+        waitress closes a connection only when it could write to it.
+        """
+        if not (self.total_outbufs_len or self.will_close):
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        return self._unread_since is not None and now - self._unread_since > _WHOLE_S
+
+    def cut(self) -> None:
+        """Close the connection at once, unless that was done meanwhile."""
+        if self.connected:
+            self.handle_close()
 
 
 class WebServer:
@@ -139,6 +161,11 @@ class WebServer:
 def _close_the_slow(server: Any, now: float) -> None:
     """Close whoever has had their time; once a second, in waitress's thread."""
     type(server).maintenance(server, now)
+    is_full = len(server._map) >= server.adj.connection_limit
+    now = time.monotonic()
     for channel in list(server.active_channels.values()):
-        if channel.is_overdue(time.monotonic()):
+        if channel.is_overdue(now) or (is_full and channel.has_had_its_turn(now)):
             channel.will_close = True
+        if channel.is_stuck(now):
+            # Not here: waitress is about to wait for what it thinks is open.
+            server.trigger.pull_trigger(channel.cut)

@@ -479,6 +479,9 @@ def test_webhooks_that_are_missing_are_created(desk: Desk) -> None:
         assert said.out.count(webhook.secret) == 1
         assert webhook.secret not in said.err
     assert "signingSecrets" in said.out
+    # Nobody is told to delete what was made just now.
+    assert "put the signing secrets that are told above into signingSecrets" in said.out
+    assert "must be deleted there first" not in said.out
 
 
 def test_a_second_fix_does_nothing(desk: Desk) -> None:

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from mcsync.cli.tables import _defuse
 from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Response
 from tests.cli.conftest import LIST, SCRIPT, Office
@@ -69,6 +70,29 @@ def test_no_cell_is_a_formula_b15(evil_office: Office) -> None:
         assert not [cell for row in rows for cell in row if cell.strip()[:1] in tuple("=+@＝")]
 
 
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("  =1+1", "'  =1+1"),
+        ("\u200b=1+1", "' =1+1"),  # a blank, once nothing in it steers a terminal
+        ("\x1b@SUM(1)", "' @SUM(1)"),
+        ("\ufeff-1", "' -1"),
+        ("\t1", "' 1"),
+        ("x;=1+1", "x;'=1+1"),
+        ('x; "+1', "x; \"'+1"),
+        ("x|\u200b=1", "x| '=1"),
+        ("1;2;@3", "1;2;'@3"),
+        ("", ""),
+        ("Wilma; Fred - both", "Wilma; Fred - both"),
+        (7, 7),
+        (None, None),
+    ],
+)
+def test_a_cell_is_no_formula_however_it_is_read_b15(cell: object, written: object) -> None:
+    assert _defuse(cell) == written
+
+
 def test_a_reader_who_has_seen_enough_is_no_trouble_b15(office: Office) -> None:
     for number in range(1500):
         office.town.mailchimp.import_member(LIST, f"worker{number}@quarry.example")
@@ -128,6 +152,27 @@ def test_a_key_that_a_service_echoes_is_masked_d15(office: Office, no_pauses: li
                     if server is not office.town.mailchimp_server or "-us" in key:
                         assert key not in said.out + said.err, (status, args)
                 server.faults.clear()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/html"])
+@pytest.mark.parametrize("before", [170, 190, 1_970, 1_990])
+def test_a_key_that_is_cut_in_two_is_masked_d15(
+    office: Office, no_pauses: list[float], kind: str, before: int
+) -> None:
+    for key in office.secrets():
+        words = "x " * (before // 2) + key
+        body = f'<div class="crm-error-message">{words}</div>'
+        if kind == "application/json":
+            body = json.dumps({"title": words, "error_message": words, "error_id": "abc"})
+        elif kind == "text/plain":
+            body = words
+        answer = Response(500, body.encode(), {"Content-Type": kind})
+        office.town.civicrm_server.faults.append(Fault(answer=answer, times=None))
+        office.town.mailchimp_server.faults.append(Fault(answer=answer, times=None))
+        said = office.run("check")
+        assert key[:8] not in said.out + said.err
+        office.town.civicrm_server.faults.clear()
+        office.town.mailchimp_server.faults.clear()
 
 
 def test_vv_tells_nothing_from_which_an_address_can_be_computed_d15(office: Office) -> None:

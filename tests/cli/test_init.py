@@ -5,11 +5,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mcsync.cli.init.file import rewrite_config, write_config
 from mcsync.config import load_config
-from mcsync.sandbox.server import Fault
+from mcsync.sandbox.mailchimp.state import Webhook
+from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 from mcsync.sandbox.town import API_KEY, Town
 from tests.cli.conftest import (
     GIVE_UP_S,
@@ -23,6 +26,7 @@ from tests.cli.conftest import (
     Office,
     Said,
 )
+from tests.cli.test_check import Door
 
 if os.name != "nt":
     import pexpect
@@ -57,6 +61,26 @@ def by_options(office: Office, *more: str, **env: str | None) -> Said:
 
 
 MAIN = ("--audience", f"{LIST}={GROUP}")
+
+
+@pytest.fixture
+def door(bedrock: Office) -> Iterator[str]:
+    """An address that answers, as of a web server that has found its way to mcsync already."""
+    bedrock.town.mailchimp.settings.validate_webhooks = True
+    with LoopbackServer(Door()) as server:
+        yield f"{server.url}/mcsync"
+
+
+def webhooks_of(office: Office) -> list[Any]:
+    """Those of the account and of its first audience, as Mailchimp has them."""
+    mailchimp = office.town.mailchimp
+    return [
+        *mailchimp.accounts[API_KEY].batch_webhooks.values(),
+        *mailchimp.audiences[LIST].webhooks.values(),
+    ]
+
+
+KEYS_SET = {"MAILCHIMP_API_KEY": API_KEY}
 
 
 # --- by options -----------------------------------------------------------------------------------
@@ -166,6 +190,117 @@ def test_the_document_tells_all_but_keys_and_secrets(bedrock: Office):
     assert isinstance(document["findings"], list)
     for hidden in (secret, API_KEY, bedrock.town.civicrm.api_key):
         assert hidden not in said.out + said.err
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def test_webhooks_are_made_and_signed_where_the_address_answers(bedrock: Office, door: str):
+    said = by_options(bedrock, *MAIN, "--webhook-url", door)
+    assert said.code == 0, said
+    assert f"created a webhook to {door}/webhook, telling subscribe" in said.out
+    assert "check --fix" not in said.out
+    assert "All is well" in said.out
+    made = webhooks_of(bedrock)
+    assert [each.url.partition("?")[0] for each in made] == [
+        f"{door}/batch-webhook",
+        f"{door}/webhook",
+    ]
+    secrets = [each.secret for each in made]
+    text = bedrock.config.read_text()
+    assert json.loads(text)["accounts"]["${MAILCHIMP_API_KEY}"]["signingSecrets"] == secrets
+    assert bedrock.config.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in bedrock.config.parent.iterdir()] == [bedrock.config.name]
+    for secret in [*secrets, *SECRET.findall(text)]:
+        assert secret not in said.out + said.err
+    env = {**KEYS_SET, "MCSYNC_CIVICRM_API_KEY": bedrock.town.civicrm.api_key}
+    assert "No webhook needed a change." in bedrock.run("check", "--fix", env=env).out
+
+
+def test_the_document_tells_what_became_of_the_webhooks(bedrock: Office, door: str):
+    said = by_options(bedrock, *MAIN, "--webhook-url", door, "--json")
+    document = said.document
+    assert [(fix["kind"], fix["is_done"]) for fix in document["fixes"]] == [("create", True)] * 2
+    assert document["signing_secrets"] == []
+    assert document["signing_secrets_at"] == "accounts.*.signingSecrets"
+    assert not [each for each in document["findings"] if "webhook" in each["code"]]
+
+
+def test_where_mailchimp_does_not_sign_none_is_demanded(bedrock: Office, door: str):
+    bedrock.town.mailchimp.settings.sign_webhooks = False
+    said = by_options(bedrock, *MAIN, "--webhook-url", door)
+    assert said.code == 0, said
+    assert len(webhooks_of(bedrock)) == 2
+    assert "signingSecrets" not in bedrock.config.read_text()
+    assert "webhook-no-signature" in said.out
+
+
+def test_where_the_address_is_silent_the_closing_words_tell_what_to_do(bedrock: Office):
+    said = by_options(bedrock, *MAIN, "--webhook-url", NOBODY)
+    assert said.code == 0, said
+    assert webhooks_of(bedrock) == []
+    assert "mcsync check --fix" in said.out
+    assert "put these into signingSecrets of the account" in said.out
+
+
+def test_a_webhook_that_is_there_already_is_left_to_who_runs_check(bedrock: Office, door: str):
+    (audience,) = [bedrock.town.mailchimp.audiences[LIST]]
+    before = Webhook("0123456789", f"{door}/webhook?secret=another", LIST)
+    audience.webhooks[before.id] = before
+    said = by_options(bedrock, *MAIN, "--webhook-url", door)
+    assert said.code == 0, said
+    assert webhooks_of(bedrock) == [before]
+    assert "webhook-secret" in said.out
+
+
+def test_one_webhook_that_cannot_be_made_does_not_keep_the_other(bedrock: Office, door: str):
+    server = bedrock.town.mailchimp_server
+    full = Response(400, b'{"title": "Too many", "status": 400, "detail": "20 are there"}')
+    server.faults.append(Fault(method="POST", path="/batch-webhooks", answer=full, times=None))
+    said = by_options(bedrock, *MAIN, "--webhook-url", door)
+    assert said.code == 0, said
+    (made,) = webhooks_of(bedrock)
+    assert made.secret in bedrock.config.read_text()
+    assert "fix-failed" in said.out
+    assert "batch-webhook-missing" in said.out
+
+
+@pytest.mark.parametrize("secret", ["${MAILCHIMP_API_KEY}", "a b", "\x1b[2J", "\n"])
+def test_a_signing_secret_that_is_none_is_not_put_into_the_config(
+    bedrock: Office, door: str, secret: str
+):
+    def forge(_request: Request, answer: Response) -> Response:
+        body = json.loads(answer.body) | {"signing_secret": secret}
+        return Response(answer.status, json.dumps(body).encode(), answer.headers)
+
+    server = bedrock.town.mailchimp_server
+    server.faults.append(Fault(method="POST", rewrite=forge, times=None))
+    said = by_options(bedrock, *MAIN, "--webhook-url", door)
+    assert said.code == 0, said
+    assert "signingSecrets" not in bedrock.config.read_text()
+    assert "add it to signingSecrets of the account" in said.out
+    assert "\x1b" not in said.out
+    assert API_KEY not in said.out + said.err
+
+
+def test_a_config_that_somebody_was_at_meanwhile_is_left_alone(tmp_path: Path):
+    blob: dict[str, object] = {
+        "civicrm": {"url": "https://crm.example.org", "apiKey": "hush"},
+        "lists": {LIST: {"subscriptionGroup": "1", "apiKey": "bbbb-us11"}},
+    }
+    path = tmp_path / "new" / "config.json"
+    write_config(path, blob, {})
+    text = path.read_text()
+    path.write_text(text + " ")
+    assert rewrite_config(path, blob, {**blob, "cache": "other.db"}, {}) is None
+    assert path.read_text() == text + " "
+    path.write_text(text)
+    assert rewrite_config(path, blob, {**blob, "cash": "other.db"}, {}) is None
+    assert path.read_text() == text
+    changed = rewrite_config(path, blob, {**blob, "cache": "other.db"}, {})
+    assert changed is not None
+    assert changed.cache.name == "other.db"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_config_goes_where_it_is_wanted(bedrock: Office, tmp_path: Path):

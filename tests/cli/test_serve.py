@@ -1090,6 +1090,60 @@ def test_slow_clients_keep_nobody_out_d10(begin: bytes, monkeypatch: pytest.Monk
             assert b"200" in ask(good)
 
 
+def test_who_does_not_read_the_answers_keeps_nobody_out_d10(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mcsync.webhooks.server._WHOLE_S", 0.3)
+    monkeypatch.setattr("mcsync.webhooks.server._CONNECTIONS", 20)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    where = listener.getsockname()
+    server = WebServer(answer_at_length, listener)
+    server.start()
+    with ExitStack() as slow:
+        slow.callback(server.stop, 1.0)
+        for _ in range(30):
+            sock = slow.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(where)
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        with socket.create_connection(where, timeout=GIVE_UP_S) as good:
+            assert b"200" in ask(good)
+            assert b"200" in ask(good)
+
+
+@pytest.mark.parametrize("piece", [b"\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_who_always_has_something_to_say_keeps_nobody_out_d10(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mcsync.webhooks.server._HEAD_S", 0.3)
+    monkeypatch.setattr("mcsync.webhooks.server._CONNECTIONS", 20)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    where = listener.getsockname()
+    server = WebServer(answer_all, listener)
+    server.start()
+    is_over = threading.Event()
+
+    def talk(sock: socket.socket) -> None:
+        with suppress(OSError):
+            while not is_over.wait(0.1):
+                sock.sendall(piece)
+                sock.recv(1000, socket.MSG_DONTWAIT) if b"GET" in piece else None
+
+    with ExitStack() as slow:
+        slow.callback(server.stop, 1.0)
+        slow.callback(is_over.set)
+        for _ in range(30):
+            sock = slow.enter_context(socket.create_connection(where))
+            threading.Thread(target=talk, args=(sock,), daemon=True).start()
+        with socket.create_connection(where, timeout=GIVE_UP_S) as good:
+            assert b"200" in ask(good)
+
+
+def answer_at_length(_environ: object, start_response: Any) -> list[bytes]:
+    """An answer of which a hundred fill what the kernel keeps for who does not read."""
+    start_response("200 OK", [("Content-Length", "5002")])
+    return [b"x" * 5000 + b"ok"]
+
+
 def test_a_door_to_other_machines_is_warned_of_d10(caplog: pytest.LogCaptureFixture):
     for host, is_open in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104  # nobody comes
         caplog.clear()

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from mcsync.cache.copies import find_copies
+from mcsync.cache.reading import ReadOnlyStore
 from mcsync.cache.store import Store
 from mcsync.cli.copying import open_cache
 from mcsync.errors import CacheError, ExitCode
-from mcsync.lock import dry_copy_path, hold_lock, lock_path
+from mcsync.lock import dry_copy_path, hold_lock, lock_path, read_holder
 from mcsync.ownership import find_fault, is_dangling
 from tests.cli.conftest import COMMANDS, Office
 from tests.cli.test_lock import held_at
@@ -117,7 +118,7 @@ def test_the_config_of_the_current_folder_is_named_to_who_watches_d9(office: Off
 # --- the cache, its lock, and what lies beside it -------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["", ".lock", "-wal", "-shm"])
+@pytest.mark.parametrize("ending", ["", ".lock", "-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("how", ["owner", "mode"])
 def test_a_cache_or_lock_of_a_stranger_is_refused_d13(
     office: Office, ending: str, how: str, monkeypatch: pytest.MonkeyPatch
@@ -157,6 +158,81 @@ def test_a_webhook_is_not_stored_in_a_strangers_cache_d13(tmp_path: Path) -> Non
     with pytest.raises(CacheError, match="may be written by others"):
         Store(path)
     assert not is_dangling(path)
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_a_strangers_log_is_not_taken_into_the_cache_d13(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "mcsync.db"
+    Store(path).close()
+    log = tmp_path / f"mcsync.db{ending}"
+    log.touch(0o600)
+    log.chmod(0o666)
+    for kind in (Store, ReadOnlyStore):
+        with pytest.raises(CacheError, match="may be written by others"):
+            kind(path)
+    log.unlink()
+    log.symlink_to(tmp_path / "elsewhere")
+    for kind in (Store, ReadOnlyStore):
+        with pytest.raises(CacheError, match="is a link"):
+            kind(path)
+
+
+@pytest.mark.parametrize(("mode", "is_right"), [(0o777, False), (0o1777, True), (0o775, True)])
+def test_a_folder_that_everybody_may_write_is_refused_d9_d13(
+    office: Office, mode: int, is_right: bool
+) -> None:
+    # There an old copy of ours can be given the name of the cache, or of the config.
+    shared = office.home / "shared"
+    shared.mkdir()
+    shared.chmod(mode)
+    config = shared / "config.json"
+    config.write_bytes(office.config.read_bytes())
+    config.chmod(0o600)
+    said = office.run("fetch", "--config", str(config), "--cache", str(office.cache))
+    assert said.code == (0 if is_right else ExitCode.CONFIG), said
+    link = office.folder / "link.json"
+    link.symlink_to(config)
+    said = office.run("fetch", "--config", str(link), "--cache", str(office.cache))
+    assert said.code == (0 if is_right else ExitCode.CONFIG), said
+    asked = office.town.requests
+    for command in ("fetch", "sync --dry-run", "status"):
+        said = office.run(*command.split(), "--cache", str(shared / "mcsync.db"))
+        assert said.code == (0 if is_right else ExitCode.CACHE), said
+        assert is_right or f'run "chmod o-w {shared}"' in said.err
+    assert is_right or office.town.requests == asked
+
+
+@pytest.mark.parametrize("ending", ["", ".lock", "-wal", "-journal"])
+def test_a_pipe_is_no_cache_and_nobody_waits_for_it_d13(office: Office, ending: str) -> None:
+    os.mkfifo(office.cache.with_name(office.cache.name + ending), 0o600)
+    for command in ("sync", "sync --dry-run", "status"):
+        said = office.run(*command.split())
+        assert said.code == ExitCode.CACHE, said
+        assert "no file that data could be kept in" in said.err
+    assert office.town.requests == 0
+
+
+def test_what_a_stranger_says_about_the_holder_of_the_lock_is_not_read_d13(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "mcsync.db"
+    note = tmp_path / "mcsync.db.run"
+    with hold_lock(cache):
+        assert read_holder(cache)["pid"] == os.getpid()
+        note.chmod(0o666)
+        assert read_holder(cache) == {}
+        note.unlink()
+        os.mkfifo(note)
+        assert read_holder(cache) == {}
+        note.unlink()
+        note.write_text('{"pid": ' + " " * 10_000 + "1}")
+        assert read_holder(cache) == {}
+    target = tmp_path / "target"
+    note.symlink_to(target)
+    monkeypatch.setattr(Path, "unlink", lambda *_args, **_more: None)  # it is there again at once
+    with hold_lock(cache):
+        assert read_holder(cache) == {}
+    assert not target.exists()
 
 
 # --- a dry run's copy -----------------------------------------------------------------------------

@@ -238,6 +238,14 @@ def test_fewer_members_than_counted_is_an_error(town: Town) -> None:
     assert len(seen) == 2500  # and none of them twice, although it was read again
 
 
+def test_more_members_than_were_asked_for_is_an_error(town: Town) -> None:
+    row = {"id": "a", "email_address": "fred@example.org", "status": "subscribed"}
+    page = json.dumps({"members": [row] * 1_001, "total_items": 1_001}).encode()
+    town.server.faults.append(Fault(path=PAGE, answer=Response(200, page, JSON), times=None))
+    with pytest.raises(ProtocolError, match="more members than were asked for"):
+        list(town.port.fetch_members(LIST, None))
+
+
 def test_a_wrong_count_that_passes_costs_a_second_reading_but_no_member_twice(town: Town) -> None:
     town.populate(50)
     town.server.faults.append(

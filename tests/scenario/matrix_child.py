@@ -208,7 +208,7 @@ def be_child(job: Job) -> int:
     except McsyncError as error:
         sys.stderr.write(f"{type(error).__name__}: {error.message}\n")
         code = FAILED
-    except Exception:
+    except Exception:  # a bug; the parent knows it by the code, who reads by the trace
         traceback.print_exc()
         code = CRASHED
     if job.trace is not None:

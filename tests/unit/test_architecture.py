@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "config": {"model", "errors", "ownership"},
     "docs": set(),
     "lock": {"clock", "errors", "ownership", "text"},
-    "ownership": set(),
+    "ownership": {"errors"},
     "clock": set(),
     "logs": {"text"},
     "model": set(),

@@ -6,7 +6,6 @@ import itertools
 import json
 import tarfile
 import time
-import tracemalloc
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -373,30 +372,12 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
-def test_no_archive_takes_much_memory_or_time_d6(make: Callable[[], bytes]) -> None:
+def test_no_archive_takes_much_time_d6(make: Callable[[], bytes]) -> None:
+    # What memory they take is measured in processes of their own, by test_peak_memory.py.
     archive = gzip.compress(make(), 1)
     begun = time.process_time()
-    tracemalloc.start()
-    try:
-        assert read_until_error(archive) == []
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 150 << 20
+    assert read_until_error(archive) == []
     assert time.process_time() - begun < 30
-
-
-def test_full_files_take_little_memory_d6() -> None:
-    results = [result(f"op{n}", 200, {**FRED, "id": f"{n}"}) for n in range(10_000)]
-    data = json.dumps(results).encode()
-    archive = pack([data.ljust(archive_module.MAX_FILE_BYTES)] * 3)
-    tracemalloc.start()
-    try:
-        assert sum(1 for _ in parse_batch_archive(io.BytesIO(archive))) == 30_000
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 150 << 20
 
 
 def test_reading_has_a_time_of_its_own_d6() -> None:

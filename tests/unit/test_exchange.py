@@ -120,6 +120,14 @@ def test_what_cannot_be_unpacked_is_told_d4(data: bytes) -> None:
         get(url)
 
 
+def test_what_follows_the_packed_body_is_not_looked_at_d4() -> None:
+    # Even where some of it looks like the begin of another member, in a piece of its own.
+    rubbish = b"x" * (3 << 16) + b"\x1f\x8b" * (1 << 16)
+    for packing, body in (("gzip", gzip.compress(b"{}")), ("deflate", zlib.compress(b"{}"))):
+        with serving(packed(body + rubbish, packing)) as url:
+            assert get(url) == b"{}"
+
+
 @pytest.mark.parametrize("body", [b"", gzip.compress(b"")], ids=["nothing", "gzip of nothing"])
 def test_nothing_stays_nothing_d4(body: bytes) -> None:
     with serving(packed(body, "gzip")) as url:
@@ -144,10 +152,57 @@ def test_an_answer_without_end_is_broken_off_d4(head: bytes, body: Iterable[byte
         get(url, make_client(max_answer_bytes=MIB))
 
 
-def test_a_line_without_end_is_broken_off_d4() -> None:
-    for start in (b"", b"HTTP/1.1 200 OK\r\nX: ", CHUNKED):
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"HTTP/1.1 200 OK\r\nX: ", CHUNKED, CHUNKED + b"1;x=", CHUNKED + b"0\r\n"],
+    ids=["status", "header", "length", "extension", "trailer"],
+)
+def test_a_line_without_end_is_broken_off_d4(start: bytes) -> None:
+    tracemalloc.start()
+    try:
         with serving([start], BYTES_FOR_EVER) as url, pytest.raises((ProtocolError, NoAnswer)):
+            make_client().download(url, io.BytesIO(), max_bytes=256 * MIB)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * MIB
+
+
+@pytest.mark.parametrize("length", [b"-1", b"-5", b"", b"x", b"0x-1", b"9" * 9000, b"\xff", b"\0"])
+def test_a_chunk_of_a_length_that_there_is_not_d4(length: bytes) -> None:
+    with serving([CHUNKED + length + b"\r\n{}\r\n0\r\n\r\n"]) as url:
+        with pytest.raises((ProtocolError, NoAnswer)):
             get(url)
+        with pytest.raises((ProtocolError, NoAnswer)):
+            make_client().download(url, io.BytesIO(), max_bytes=MIB)
+
+
+HEADS = {
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+    "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    "no colon": HEAD + b"no colon\r\nContent-Length: 2\r\n\r\n{}",
+    "too many": HEAD + b"X: y\r\n" * 200 + b"\r\n{}",
+    "negative length": HEAD + b"Content-Length: -5\r\n\r\n{}",
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "odd length": HEAD + b"Content-Length: \xb2\r\n\r\n{}",
+    "a part": HEAD.replace(b"application/json", b"multipart/x; boundary=a") + b"\r\n{}",
+    "a cookie": OPEN.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; expires=99999\r\n\r\n{}"),
+    "no status": b"HTTP/1.1\r\n\r\n{}",
+    "another status": b"HTTP/1.1 99999 ?\r\n\r\n{}",
+    "bytes": b"\0\xff\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_whatever_the_head_is_it_is_an_answer_or_none_d4(
+    head: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving([head]) as url, suppress(ProtocolError, NoAnswer):
+        reply = make_client().send("GET", f"{url}?secret=hush", is_repeatable=True)
+        assert reply.body in (b"", b"{}")
+        assert reply.is_success == (reply.status == 200)
+    written = capfd.readouterr()
+    assert "hush" not in written.out + written.err
 
 
 def test_of_an_answer_that_is_small_as_text_and_large_as_values_nothing_is_made_d4() -> None:
@@ -215,6 +270,23 @@ def test_whoever_does_not_read_is_not_written_to_for_ever_d4() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(NoAnswer, match="had not finished"):
             http.send("POST", url, is_repeatable=False, data=b"x" * 20 * MIB, timeout_s=0.2)
+
+
+def test_a_handshake_that_hangs_is_given_up_d4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcsync.http.CONNECT_TIMEOUT_S", 0.3)
+    hello = b"\x16\x03\x03\x40\x00"  # the begin of a record of 16 KiB, which never ends
+    for pieces in ([], slowly(hello + bytes(200))):
+        begun = time.monotonic()
+        with serving(pieces) as url, pytest.raises(NoAnswer):
+            make_client(ends_at=begun).send("GET", f"https{url[4:]}", is_repeatable=True)
+        assert time.monotonic() - begun < 10
+
+
+def slowly(data: bytes) -> Iterator[bytes]:
+    """A byte at a time, for longer than a test may last."""
+    for byte in data:
+        threading.Event().wait(0.1)
+        yield bytes([byte])
 
 
 def silence() -> Iterator[bytes]:

@@ -7,6 +7,7 @@ import pytest
 
 import mcsync.mailchimp.members as members_module
 from mcsync.errors import ProtocolError
+from mcsync.http import AnswerTooLarge
 from mcsync.mailchimp.members import MemberReader, RawPage
 from mcsync.mailchimp.wire import WireMember
 from mcsync.model import Member, MemberStatus
@@ -129,3 +130,41 @@ def test_who_was_missing_in_one_pass_comes_in_the_next_and_nobody_else_does():
     found = read(Late(300))
     assert sorted(int(m.member_id, 16) for m in found) == list(range(300))
     assert [int(m.member_id, 16) for m in found[-2:]] == [5, 150]
+
+
+def test_pages_that_are_too_large_are_asked_for_by_half(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(members_module, "MIN_PAGE_SIZE", 4)
+    audience, sizes = Audience(100), []
+
+    def fetch(offset: int, count: int, is_patient: bool) -> RawPage:
+        sizes.append(count)
+        if count > 11:
+            raise AnswerTooLarge("more than 4 MiB")
+        return audience.fetch(offset, count, is_patient)
+
+    found = [m for page in MemberReader(fetch, forbid_pauses).read() for m in page.members]
+    assert len(found) == 100
+    assert sizes[:3] == [40, 20, 10]
+
+    def refuse(_offset: int, _count: int, _is_patient: bool) -> RawPage:
+        raise AnswerTooLarge("more than 4 MiB")
+
+    with pytest.raises(AnswerTooLarge):
+        list(MemberReader(refuse, forbid_pauses).read())
+
+
+def forbid_pauses(_seconds: float) -> None:
+    raise AssertionError("nobody was too slow")
+
+
+def test_where_fewer_come_than_were_asked_for_no_pages_pile_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(members_module, "IN_FLIGHT", 4)
+    audience, asked = Audience(400), []
+
+    def fetch(offset: int, count: int, is_patient: bool) -> RawPage:
+        asked.append(offset)
+        return audience.fetch(offset, min(count, 15), is_patient)
+
+    reader = MemberReader(fetch, forbid_pauses)
+    assert sum(len(page.members) for page in reader.read()) == 400
+    assert asked == sorted(set(asked))

@@ -8,6 +8,8 @@ from mcsync.logs import scrub
 from mcsync.text import (
     MOST_WORDS,
     cut,
+    fit,
+    fit_to_keep,
     one_line,
     safe_lines,
     shorten_ids,
@@ -29,7 +31,7 @@ LONG = {
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_a_long_error_costs_no_time_d5(text: str) -> None:
     begun = time.process_time()
-    for clean in (without_addresses, without_keys, shorten_ids, one_line):
+    for clean in (without_addresses, without_keys, shorten_ids, one_line, fit, fit_to_keep):
         clean(text)
     scrub(text, [KEY])
     scrub("\n".join([text] * 5), [KEY])
@@ -67,6 +69,20 @@ def test_what_looks_like_a_key_is_masked_d15(text: str) -> None:
 
 def test_a_secret_is_masked_even_where_another_is_part_of_it_d15() -> None:
     assert without_keys("a-b-c", ["a", "a-b-c", ""]) == "***"
+
+
+@pytest.mark.parametrize("before", [0, 1_900, 1_970, 1_999, 2_000, 2_300, 2_390, 2_399, 2_400])
+@pytest.mark.parametrize("after", [0, 1, 500, 50_000])
+def test_where_words_are_cut_no_half_of_a_key_stays_d15(before: int, after: int) -> None:
+    secret = "Q" * 40
+    for filling in ("x ", "fred@example.org "):  # what is hidden may make room for more
+        start = (filling * before)[:before].ljust(before)
+        for hidden in (secret, KEY):
+            told = fit(f"{start}{hidden} {'y' * after}", [secret])
+            assert "QQ" not in told
+            assert KEY[:6] not in told
+            assert len(told) <= MOST_WORDS + 1
+        assert KEY[:6] not in fit_to_keep(f"{start}{KEY} {'y' * after}")
 
 
 def test_of_a_members_id_too_little_is_left_to_guess_by_d15() -> None:

@@ -51,7 +51,8 @@ _KEY_HELP = "Take the API key of {} from $NAME. Default: ${}."
 @click.option(
     "--webhook-url",
     metavar="URL",
-    help='The public address that leads to mcsync serve; "" for no webhooks.',
+    help='The public address that leads to mcsync serve; "" for no webhooks. If it answers'
+    " already, the webhooks are made at Mailchimp, too.",
 )
 @click.option(
     "--keys",

@@ -405,7 +405,10 @@ def show_choices(choices: Choices, path: Path) -> None:
             rows.append(("interest", f"{audience.interest_names[key]} = {name_group(group)}"))
     hooks = "none"
     if choices.webhook_url is not None:
-        hooks = f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret"
+        hooks = (
+            f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret; made at Mailchimp"
+            " if these answer"
+        )
     variables = ", ".join(f"${name}" for name in find_variables(choices))
     keys = ["in the file"] if has_typed_keys(choices) else []
     keys += [f"in {variables}"] if variables else []

@@ -66,7 +66,8 @@ class Choices:
     """All that a new config says.
 
     `api_url` is None where the key tells the address. `webhook_url` is the address that leads to
-    `mcsync serve`, without a last slash, None for no webhooks; `webhook_secret` goes with it.
+    `mcsync serve`, without a last slash, None for no webhooks; `webhook_secret` goes with it, and
+    `signing_secrets` are what Mailchimp told when it made them.
     """
 
     civicrm_url: Setting
@@ -78,6 +79,7 @@ class Choices:
     audiences: tuple[AudienceChoice, ...]
     webhook_url: str | None = None
     webhook_secret: str = field(default="", repr=False)
+    signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     cache: str | None = None
 
 
@@ -130,12 +132,19 @@ def _account(choices: Choices, key: str) -> dict[str, object]:
             "batchWebhook": f"{url}/batch-webhook?secret={secret}",
             "batchWebhookSecret": secret,
         }
+    if choices.signing_secrets:
+        found["signingSecrets"] = list(choices.signing_secrets)
     return found
 
 
 def _quoted(name: str) -> str:
     """A name from Mailchimp, so that the config takes no part of it for a variable."""
     return name.replace("${", "$ {")
+
+
+def can_be_written(secret: str) -> bool:
+    """Whether the config takes a text from Mailchimp as it stands: no variable, nothing odd."""
+    return secret.isprintable() and " " not in secret and "${" not in secret
 
 
 # --- keys -----------------------------------------------------------------------------------------

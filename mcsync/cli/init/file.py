@@ -42,7 +42,7 @@ def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, s
     Missing folders are made for their owner only.
     Raises: ConfigError when the loader refuses it, a file is there by now, or a disk has trouble.
     """
-    text = json.dumps(blob, indent=2, ensure_ascii=False) + "\n"
+    text = _text_of(blob)
     try:
         _make_folders(path.parent)
         number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
@@ -60,6 +60,34 @@ def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, s
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}", hint=_HINT) from None
     return load_config(path, environ)
+
+
+def rewrite_config(
+    path: Path, old: Mapping[str, object], new: Mapping[str, object], environ: Mapping[str, str]
+) -> Config | None:
+    """Replace a config that this process has just written, and return it as it loads.
+
+    None when that cannot be done: somebody was at it meanwhile, the loader refuses the new one, or
+    the disk has trouble. The old one is there then, as it was.
+    """
+    try:
+        if path.read_text(encoding="utf-8") != _text_of(old):
+            return None
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        try:
+            _fill(number, _text_of(new))
+            _try_out(Path(name), environ)
+            os.replace(name, path)
+        finally:
+            with suppress(OSError):
+                os.unlink(name)
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return None
+    return load_config(path, environ)
+
+
+def _text_of(blob: Mapping[str, object]) -> str:
+    return json.dumps(blob, indent=2, ensure_ascii=False) + "\n"
 
 
 def _make_folders(folder: Path) -> None:

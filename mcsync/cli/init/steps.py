@@ -6,6 +6,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +20,7 @@ from mcsync.cli.init.draft import (
     find_variables,
     read_hook_address,
 )
-from mcsync.cli.init.file import refuse_existing, write_config
+from mcsync.cli.init.file import refuse_existing, rewrite_config, write_config
 from mcsync.cli.init.given import (
     Wishes,
     check_address,
@@ -36,6 +37,9 @@ from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, set_up
 
+if TYPE_CHECKING:
+    from mcsync.check.look import Report
+
 _NEXT = (
     ("mcsync fetch", "reads both services, and changes nothing at either"),
     ("mcsync sync --dry-run", "shows what a sync would change, and why"),
@@ -43,7 +47,14 @@ _NEXT = (
 )
 _NEXT_WEBHOOKS = (
     ("mcsync serve", "receives what Mailchimp tells; keep it running"),
-    ("mcsync check --fix", "then has Mailchimp send its webhooks there"),
+    (
+        "mcsync check --fix",
+        "then has Mailchimp send its webhooks there, and tells the secrets that it signs them"
+        " with: put these into signingSecrets of the account",
+    ),
+)
+_NEXT_REGISTERED = (
+    ("mcsync serve", "receives what Mailchimp tells; keep it running, and restart one that runs"),
 )
 
 
@@ -128,12 +139,18 @@ def _make_wishes(state: State, options: Options) -> Wishes:
 
 def write_choices(state: State, choices: Choices, path: Path) -> Config:
     """Write the config, and return it as it loads with the variables that it names set."""
-    environ = {**os.environ, **find_variables(choices)}
-    cache = choices.cache or name_cache(path.name)
-    config = write_config(path, draft_config(replace(choices, cache=cache)), environ)
+    config = write_config(path, _draft(choices, path), _environ(choices))
     state.stop_hint = f"{path} is written"
     state.settings = config
     return config
+
+
+def _environ(choices: Choices) -> dict[str, str]:
+    return {**os.environ, **find_variables(choices)}
+
+
+def _draft(choices: Choices, path: Path) -> dict[str, object]:
+    return draft_config(replace(choices, cache=choices.cache or name_cache(path.name)))
 
 
 def tell_result(state: State, choices: Choices, config: Config) -> None:
@@ -144,6 +161,7 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
     from mcsync.assemble import build_check
     from mcsync.check.look import look
     from mcsync.cli.checking import answer_report
+    from mcsync.cli.init.registering import can_register
 
     variables = find_variables(choices)
     unset = [name for name, text in variables.items() if os.environ.get(name) != text]
@@ -158,15 +176,41 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
     }
     chosen = state.audiences = [each.as_dict() for each in choices.audiences]
     if not state.wants_json:
-        _show_written(choices, config, unset)
+        _show_written(config, unset)
     wanted = build_check(config, config.audiences, config.cache)
-    answer_report(state, wanted, look(wanted), config.audiences)
+    report = look(wanted)
+    is_registered = can_register(report)
+    if is_registered:
+        config, report = _register(state, choices, config, report)
+    if not state.wants_json:
+        _show_check(choices, is_registered)
+    answer_report(state, wanted, report, config.audiences)
     state.audiences = [a | b for a, b in zip(chosen, state.audiences, strict=True)]
     if not state.wants_json:
-        _show_next(choices, config)
+        _show_next(choices, config, is_registered)
 
 
-def _show_written(choices: Choices, config: Config, unset: list[str]) -> None:
+def _register(
+    state: State, choices: Choices, config: Config, report: "Report"
+) -> tuple[Config, "Report"]:
+    """Have Mailchimp send its webhooks; the config as it is then, and what a check finds."""
+    from mcsync.assemble import build_check
+    from mcsync.check.look import look
+    from mcsync.cli.init.registering import register
+
+    def keep(secrets: tuple[str, ...]) -> Config | None:
+        new = _draft(replace(choices, signing_secrets=secrets), config.path)
+        return rewrite_config(config.path, _draft(choices, config.path), new, _environ(choices))
+
+    if not state.wants_json:
+        show_gap()
+        show_heading("Webhooks")
+    made = register(state, report, keep)
+    config = state.settings = made.config or config
+    return config, made.amend(look(build_check(config, config.audiences, config.cache)))
+
+
+def _show_written(config: Config, unset: list[str]) -> None:
     show_gap()
     show_line(f"{config.path} is written; only you can read it.", hanging=0)
     if unset:
@@ -175,19 +219,24 @@ def _show_written(choices: Choices, config: Config, unset: list[str]) -> None:
             "in cron's line, or in the file that systemd's EnvironmentFile names.",
             hanging=0,
         )
+
+
+def _show_check(choices: Choices, is_registered: bool) -> None:
+    """What the findings are."""
     show_gap()
     show_heading("What mcsync check says")
-    if choices.webhook_url is not None:
+    if choices.webhook_url is not None and not is_registered:
         show_line(
             "That webhooks are missing is as it should be: they come last, as told below.",
             hanging=0,
         )
 
 
-def _show_next(choices: Choices, config: Config) -> None:
+def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
     """The next commands, each with the option it needs to find this config."""
     find = "" if _is_found(config.path) else f" --config {shlex.quote(str(config.path))}"
-    steps = [*_NEXT, *(_NEXT_WEBHOOKS if choices.webhook_url else ())]
+    webhooks = _NEXT_REGISTERED if is_registered else _NEXT_WEBHOOKS
+    steps = [*_NEXT, *(webhooks if choices.webhook_url else ())]
     show_gap()
     show_heading("What next")
     if find:
