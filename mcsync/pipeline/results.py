@@ -157,8 +157,8 @@ def _apply_refusal(
     close_queued(run.store, [row.row_id], "an earlier change of this member failed", run.clock())
     reason = _REASONS.get(refusal, Reason.REFUSED)
     is_pending = update.change.status is MemberStatus.PENDING
-    if is_pending and outcome.http_status == 429:  # it surely was not carried out
-        note_asked(run.store, [(row.row_id, None)])
+    if is_pending and _is_surely_not_done(outcome.http_status) and reason is not Reason.COMPLIANCE:
+        note_asked(run.store, [(row.row_id, None)])  # nobody was mailed
     told = _note_refusal(run, task, update, outcome, reason)
     mark_settled(run.store, row.row_id, SyncStatus.FAIL, reason)
     mark_due(run.store, [row.row_id])
@@ -174,6 +174,11 @@ def _apply_refusal(
     )
 
 
+def _is_surely_not_done(http_status: int) -> bool:
+    """Whether Mailchimp's answer says that an operation was not carried out."""
+    return 400 <= http_status < 500 and http_status != 408  # that one: a time-out
+
+
 def _note_refusal(
     run: Run, task: Task, update: QueuedUpdate, outcome: Outcome, reason: Reason
 ) -> bool:
@@ -184,7 +189,7 @@ def _note_refusal(
     new.count += max((r.count for r in refusals if _is_repeated(r, new)), default=0)
     if refusal not in _LOST_FOR_GOOD and new.count <= len(PAUSES):
         new.retry_at = to_text(run.clock() + PAUSES[new.count - 1])
-    rest = [r for r in refusals if r.email != new.email or not r.parts.keys() <= new.parts.keys()]
+    rest = [r for r in refusals if not _is_replaced(r, new)]
     save_refusals(run.store, update.row_id, [*rest, new])
     if change.merge_fields or change.tags:
         mark_data_wanted(run.store, [update.row_id])
@@ -232,9 +237,28 @@ def _read_refused(update: QueuedUpdate, outcome: Outcome, reason: Reason) -> Sto
     return new
 
 
+def _is_replaced(before: StoredRefusal, now: StoredRefusal) -> bool:
+    """Whether a refusal says all that one before says."""
+    return _is_alike(before, now) and before.parts.keys() <= now.parts.keys()
+
+
 def _is_repeated(before: StoredRefusal, now: StoredRefusal) -> bool:
     """Whether a part of the same wish was refused before."""
-    return before.email == now.email and not before.parts.items().isdisjoint(now.parts.items())
+    return _is_alike(before, now) and not before.parts.items().isdisjoint(now.parts.items())
+
+
+def _is_alike(before: StoredRefusal, now: StoredRefusal) -> bool:
+    """Whether two refusals concern one address, and the same helps against them.
+
+    A confirmation mail helps out of a compliance state, a direct call where a field is missing:
+    who needs both is refused for each in turn, and neither is to be forgotten for the other.
+    """
+    compliance = Reason.COMPLIANCE.value
+    return (before.email, before.reason == compliance, before.lacks_field) == (
+        now.email,
+        now.reason == compliance,
+        now.lacks_field,
+    )
 
 
 # --- nobody told what happened ----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcsync.sandbox.mailchimp.problems import Problem, invalid_merge_fields
+from mcsync.sandbox.mailchimp.problems import PROBLEMS, Problem, invalid_merge_fields
 from tests.scenario.aftermath import CommandLine, assert_at_peace, mcsync, row_status
 from tests.scenario.bedrock import LIST, VOLUNTEERS, Bedrock
 
@@ -121,3 +121,97 @@ def test_a_refused_name_in_a_field_of_the_audience_s_own_keeps_nobody_out_c1(
     assert refusal.hits == 1
     assert "Flintstone" in fields_of(nicknames, PAM)
     assert NICKNAME in fields_of(nicknames, PAM)
+
+
+@pytest.fixture
+def left(nicknames: Bedrock) -> Bedrock:
+    """Pam left by herself; staff add her again."""
+    nicknames.town.mailchimp.import_member(LIST, PAM)
+    nicknames.town.mailchimp.leave(LIST, PAM)
+    nicknames.pass_time(hours=1)
+    add_pam(nicknames)
+    return nicknames
+
+
+def count_refused(bedrock: Bedrock, status: str) -> int:
+    """How many operations with this status Mailchimp has refused for Pam."""
+    bodies = [(o.status, o.body) for o in bedrock.town.mailchimp.operations]
+    return sum(
+        code == 400 and isinstance(body, dict) and body.get("status") == status
+        for code, body in bodies
+    )
+
+
+def test_a_field_required_of_everybody_does_not_keep_her_from_being_asked_c1(
+    left: Bedrock, mcsync: CommandLine
+):
+    """Both are in the way, her having left and the field: each is dealt with, in turn."""
+    left.town.mailchimp.add_merge_field(LIST, "SHOE", "Shoe size", required=True)
+    left.town.mailchimp.settings.demands_fields_always = True
+    told = [mcsync("sync", "--wait") for _ in range(6)]
+    assert left.member_status(PAM) == "pending"
+    assert left.confirmation_mails == [PAM]
+    assert count_refused(left, "pending") == 1
+    assert {(each.code, each.err) for each in told} == {(0, "")}
+    assert_at_peace(left)
+    left.town.mailchimp.confirm(LIST, PAM)
+    left.pass_time(minutes=1)
+    left.sync_until_quiet()
+    assert left.has_interest(PAM)
+    assert left.confirmation_mails == [PAM]
+    assert row_status(left, PAM)[0] == "ok"
+
+
+@pytest.mark.parametrize("problem", [NAMED, UNNAMED], ids=["named", "unnamed"])
+def test_a_refused_value_does_not_keep_her_from_being_asked_c1(
+    left: Bedrock, mcsync: CommandLine, problem: Problem
+):
+    left.town.mailchimp.refuse(PAM, problem, times=None, body=NICKNAME)
+    told = [mcsync("sync", "--wait") for _ in range(6)]
+    assert left.member_status(PAM) == "pending"
+    assert left.confirmation_mails == [PAM]
+    assert {each.code for each in told} == {0}
+    assert_at_peace(left)
+
+
+def test_a_refusal_that_passes_does_not_keep_her_from_being_asked_b8(
+    left: Bedrock, mcsync: CommandLine
+):
+    """The brother: the confirmation was surely not sent, so it is tried again after the pause."""
+    problem = PROBLEMS["too-many-lists"](PAM)
+    refusal = left.town.mailchimp.refuse(PAM, problem, times=1, body="pending")
+    for _ in range(12):
+        mcsync("sync", "--wait")
+    assert refusal.hits == 1
+    assert left.member_status(PAM) == "pending"
+    assert left.confirmation_mails == [PAM]
+    assert_at_peace(left)
+
+
+def test_who_can_never_be_asked_is_given_up_b8(left: Bedrock, mcsync: CommandLine):
+    """The brother: a required field is missing, whatever we say."""
+    problem = invalid_merge_fields(("SHOE", "Please enter a value"))
+    refusal = left.town.mailchimp.refuse(PAM, problem, times=None, body="pending")
+    told = [mcsync("sync", "--wait") for _ in range(8)]
+    assert refusal.hits == 2
+    assert left.confirmation_mails == []
+    assert len([line for each in told for line in each.err.splitlines()]) == 1
+    assert row_status(left, PAM)[0] == "fail"
+    assert_at_peace(left)
+    assert refusal.hits == 2
+
+
+def test_who_is_asked_first_is_asked_although_a_field_is_required_c1(
+    nicknames: Bedrock, mcsync: CommandLine
+):
+    """`confirmNew`: nobody is asked twice, and nobody is forgotten."""
+    nicknames.options["confirmNew"] = True
+    nicknames.town.mailchimp.add_merge_field(LIST, "SHOE", "Shoe size", required=True)
+    nicknames.town.mailchimp.refuse(PAM, NAMED, times=None, body=NICKNAME)
+    add_pam(nicknames)
+    for _ in range(6):
+        mcsync("sync", "--wait")
+    assert nicknames.member_status(PAM) == "pending"
+    assert nicknames.has_interest(PAM)
+    assert nicknames.confirmation_mails == [PAM]
+    assert_at_peace(nicknames)
