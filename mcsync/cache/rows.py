@@ -118,6 +118,23 @@ def note_seen(store: Store, rows: Sequence[tuple[str, int, int]]) -> None:
     )
 
 
+def note_still_there(
+    store: Store, list_id: str, whom: Sequence[tuple[str, str]], fetch_no: int
+) -> None:
+    """(address, Mailchimp's contact id) of members of whom a fetch has seen nothing else.
+
+    Call inside a transaction.
+    """
+    for column, values in zip(
+        ("email_key", "unique_contact"), zip(*whom, strict=True), strict=True
+    ):
+        store.run_many(
+            f"UPDATE {TABLE} SET seen_fetch = max(seen_fetch, ?)"
+            f" WHERE {column} = ? AND +mailchimp_list_id = ?",
+            [(fetch_no, value, list_id) for value in values if value],
+        )
+
+
 # Whoever owns the address that a member leaves may have had no other.
 _MARK_LEFT_BEHIND = f"""
 UPDATE {TABLE} SET due = due + 1 WHERE id IN (

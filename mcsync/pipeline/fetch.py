@@ -5,7 +5,8 @@ addCiviOnly, identifyGroupContactChanges. Nothing is written to either service.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from mcsync.cache import linking
 from mcsync.cache.audiences import (
     AudienceStatus,
     CutFetch,
+    LeftOut,
     count_todo,
     demand_full_scan,
     load_status,
@@ -44,7 +46,8 @@ log = logging.getLogger("mcsync.fetch")
 _OVERLAP = timedelta(seconds=60)
 _STEP = timedelta(seconds=1)  # many members share a second; Mailchimp's lower bound excludes it
 _CLOCK_OVERLAP = timedelta(minutes=10)
-_LATE = timedelta(days=1)  # a full fetch that is due waits for others, but not longer
+_A_DAY = timedelta(days=1)
+_LATE = _A_DAY  # a full fetch that is due waits for others, but not longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ def _take_in_pages(
     if begin is not None and begin is not since:
         reached, begin = begin, begin - _STEP
     is_empty = begin is None and not has_members(run.store, task.list_id)
+    oddities: Counter[str] = Counter()
     for page in task.mailchimp.fetch_members(task.list_id, begin):
         served_at = served_at or page.served_at
         empty_at = served_at - _CLOCK_OVERLAP if is_empty and served_at else None
@@ -148,6 +152,7 @@ def _take_in_pages(
         report.members_fetched += count.fetched
         report.members_changed += count.changed
         run.progress(task.name, "members fetched", report.members_fetched)
+        oddities.update(member.oddity for member in page.members if member.oddity)
         newest = _latest(newest, page.members)
         reached = _latest(
             reached, [m for m in page.members if m.status is not MemberStatus.ARCHIVED]
@@ -155,7 +160,27 @@ def _take_in_pages(
         if reached is not None and (begin is None or reached > begin + _STEP):
             with _keeping_place(run, task, status, since, served_at, reached):
                 run.check_time()  # never before something was gained
+    _tell_oddities(run, task, status, oddities)
     return newest, served_at
+
+
+def _tell_oddities(
+    run: Run, task: Task, status: AudienceStatus, oddities: Mapping[str, int]
+) -> None:
+    """Warn of members that cannot be understood: by what is odd, and not all day long."""
+    for oddity, count in sorted(oddities.items()):
+        what = f"members with {oddity}"
+        before = status.left_out.get(what)
+        if before and count <= before.count and not is_over(before.told_at, _A_DAY, run.clock()):
+            continue
+        status.left_out[what] = LeftOut(to_text(run.clock()), count)
+        log.warning(
+            "%s: %s with %s %s left alone; a newer version of mcsync may know what it means",
+            task.name,
+            count_of(count, "member"),
+            oddity,
+            "is" if count == 1 else "are",
+        )
 
 
 @contextmanager

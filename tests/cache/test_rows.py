@@ -209,6 +209,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "save_looks: no news": (look(0), STAYS),
     "add_strangers": (look_at_a_stranger, STAYS),
     "note_seen": (lambda s, i: rows.note_seen(s, [(AT, 3, i)]), STAYS),
+    "note_still_there": (lambda s, _: rows.note_still_there(s, LIST, [(ADDRESS, "u1")], 3), STAYS),
     "take_addresses": (lambda s, i: rows.take_addresses(s, [i]), RISES),
     "give_addresses": (lambda s, i: rows.give_addresses(s, {i: "x@example.org"}), STAYS),
     "link_rows": (lambda s, i: rows.link_rows(s, {i: WINNER}), STAYS),
