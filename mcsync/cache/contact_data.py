@@ -10,6 +10,7 @@ from itertools import groupby
 import msgspec
 
 from mcsync.cache.data import TAKES_DATA
+from mcsync.cache.rows import mark_refused_due
 from mcsync.cache.store import Store
 from mcsync.model import EntityTag
 
@@ -162,7 +163,11 @@ def count_entity_tags(store: Store) -> dict[int, int]:
 
 
 def finish_tags(store: Store) -> None:
-    """Tell for each contact whose tags changed what they are; call inside a transaction."""
+    """Tell for each contact whose tags changed what they are; call inside a transaction.
+
+    A tag that Mailchimp refused, and that is gone now, is nothing that plugins tell of.
+    """
+    mark_refused_due(store, "SELECT contact_id FROM temp.touched")
     store.query(
         "DELETE FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
         " AND contact_id IN (SELECT contact_id FROM touched)",
@@ -260,6 +265,8 @@ def keep_group_members(store: Store, kind: str, group_ids: Sequence[int]) -> Non
 
 def finish_group_members(store: Store, kind: str) -> None:
     """Make the mirror what was gathered; call inside a transaction."""
+    mirrored = "SELECT contact_id FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
+    mark_refused_due(store, mirrored, (kind,))
     store.query(
         "DELETE FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
         " AND contact_id NOT IN (SELECT contact_id FROM now_in)",

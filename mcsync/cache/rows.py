@@ -32,6 +32,7 @@ import msgspec
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.model import Agreement, Reason, RowVerdict, SyncStatus, email_key
+from mcsync.reconcile.refusals import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"
 
@@ -389,6 +390,10 @@ class StoredRefusal(msgspec.Struct, omit_defaults=True):
         """What was refused, part by part."""
         return self.times | self.prints
 
+    def is_part_of(self, wished: Mapping[str, str]) -> bool:
+        """Whether any of the fingerprints is among these."""
+        return not self.prints.items().isdisjoint(wished.items())
+
 
 Refusals = list[StoredRefusal]
 decode_refusals = msgspec.json.Decoder(Refusals).decode
@@ -406,6 +411,17 @@ def save_refusals(store: Store, row_id: int, refusals: Refusals) -> None:
         f"UPDATE {TABLE} SET refusals = ? WHERE id = ?",
         (_encode(refusals).decode() if refusals else None, row_id),
     )
+
+
+def forget_refused_data(store: Store, row_id: int, wished: Mapping[str, str]) -> None:
+    """Of data that were refused keep what is wished still, as `refusals.find_prints` tells it.
+
+    Call inside a transaction.
+    """
+    refusals = load_refusals(store, row_id)
+    rest = [r for r in refusals if r.times or not is_of_data(r.prints) or r.is_part_of(wished)]
+    if rest != refusals:
+        save_refusals(store, row_id, rest)
 
 
 def note_asked(store: Store, asked: Iterable[tuple[int, str | None]]) -> None:
@@ -547,6 +563,18 @@ def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
         f"UPDATE {TABLE} SET due = due + 1"
         " WHERE id IN (SELECT value FROM json_each(?)) AND due = 0",
         (ids_of(row_ids),),
+    )
+
+
+def mark_refused_due(store: Store, contacts: str, parameters: Sequence[object] = ()) -> None:
+    """Have the rows of these contacts (a SELECT) judged of whom anything was refused.
+
+    Call inside a transaction.
+    """
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE refusals IS NOT NULL"
+        f" AND civicrm_contact_id IN ({contacts})",
+        parameters,
     )
 
 

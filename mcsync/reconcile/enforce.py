@@ -42,14 +42,20 @@ def decide(person: Person, policy: Policy) -> Decision:
     While something of theirs may be carried out at Mailchimp at any moment, nothing more is sent
     there; what CiviCRM needs is done at once, and they stay in the queue.
     """
+    decision = decide_all(person, policy)
+    if person.is_under_way:
+        return _wait(decision)
+    return leave_out_refused(decision, person)
+
+
+def decide_all(person: Person, policy: Policy) -> Decision:
+    """The same, whatever is under way or was refused."""
     decision = _decide_membership(person, policy)
     if person.contact is not None:
         if policy.syncs_names:
             decision = add_names(decision, person, policy)
         decision = add_address_changes(decision, person, policy)
-    if person.is_under_way:
-        return _wait(decision)
-    return leave_out_refused(decision, person)
+    return decision
 
 
 def _wait(decision: Decision) -> Decision:

@@ -183,6 +183,25 @@ def refuse(store: Store, row_id: int) -> None:
     rows.save_refusals(store, row_id, [COMPLIANCE])
 
 
+def refuse_and_mark(store: Store, row_id: int) -> None:
+    rows.mark_refused_due(store, "SELECT ?", (CONTACT,))  # nothing was refused yet
+    rows.save_refusals(store, row_id, [COMPLIANCE])
+    rows.mark_refused_due(store, "SELECT ?", (CONTACT,))
+
+
+NICK = StoredRefusal(ADDRESS, "refused-by-mailchimp", {}, {"field NICK": "1", "tag Bowling": "2"})
+BY_CIVICRM = StoredRefusal("", "refused-by-civicrm")
+
+
+def forget_refused_data(store: Store, row_id: int) -> None:
+    refusals = [COMPLIANCE, NICK, BY_CIVICRM]
+    rows.save_refusals(store, row_id, refusals)
+    rows.forget_refused_data(store, row_id, {"tag Bowling": "2", "field FNAME": "1"})
+    assert rows.load_refusals(store, row_id) == refusals
+    rows.forget_refused_data(store, row_id, {"tag Bowling": "3"})
+    assert rows.load_refusals(store, row_id) == [COMPLIANCE, BY_CIVICRM]
+
+
 def judge(status: Status, due: int | None = None) -> Deed:
     """The judge has read the row as it is, or as it was with `due`."""
 
@@ -240,6 +259,8 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "mark_due": (lambda s, i: rows.mark_due(s, [i]), GROWS),
     "mark_shared_due": (share_and_mark, GROWS),
     "mark_addresses": (lambda s, _: rows.mark_addresses(s, f"SELECT {CONTACT}"), GROWS),
+    "mark_refused_due": (refuse_and_mark, GROWS),
+    "forget_refused_data": (forget_refused_data, STAYS),
     "mark_for_resync": (lambda s, i: rows.mark_for_resync(s, [i]), GROWS),
     "mark_concerned": (be_concerned, IS_SET),
     "mark_everyone": (lambda s, _: rows.mark_everyone(s, LIST), IS_SET),
@@ -690,7 +711,7 @@ def test_no_row_without_an_open_update_is_live_or_asked(store: Store, seed: int)
     luck = random.Random(seed)
     row_id = add_member(store)
     seen = set()
-    for deed in itertools.islice(iter(lambda: luck.choice(LIFE), None), 150):
+    for deed in itertools.islice(iter(lambda: luck.choice(LIFE), None), 300):
         with store.atomic():
             deed(store, row_id)
         due, mark = state(store, row_id)

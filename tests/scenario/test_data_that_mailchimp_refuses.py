@@ -123,6 +123,123 @@ def test_a_refused_name_in_a_field_of_the_audience_s_own_keeps_nobody_out_c1(
     assert NICKNAME in fields_of(nicknames, PAM)
 
 
+REFUSED = ("fail", "refused-by-mailchimp")
+
+
+@pytest.fixture
+def seldom(nicknames: Bedrock, mcsync: CommandLine) -> Bedrock:
+    """Data every six hours; Pam is in, and Mailchimp has refused her nickname for good."""
+    nicknames.settings["data"] = {**nicknames.settings["data"], "everyHours": 6}  # type: ignore[dict-item]
+    pam = nicknames.add_both(PAM)
+    nicknames.sync_until_quiet()
+    nicknames.pass_time(hours=7)
+    nicknames.town.mailchimp.refuse(PAM, NAMED, times=None, body=NICKNAME)
+    nicknames.town.civicrm.update_contact(pam, nick_name=NICKNAME)
+    nicknames.pass_time(minutes=1)
+    mcsync("sync", "--wait")
+    return nicknames
+
+
+def pam_of(bedrock: Bedrock) -> int:
+    [pam] = bedrock.town.civicrm.contacts_by_email(PAM)
+    return pam.id
+
+
+def run_for_a_day(bedrock: Bedrock, mcsync: CommandLine) -> set[tuple[str, str]]:
+    """How Pam's row stands after each run of a day."""
+    found = set()
+    for _ in range(9):
+        told = mcsync("sync", "--wait")
+        assert (told.code, told.err) == (0, "")
+        found.add(row_status(bedrock, PAM))
+        bedrock.pass_time(hours=3)
+    return found
+
+
+def test_a_refused_value_is_told_by_status_between_two_data_steps_as_well_b8(
+    seldom: Bedrock, mcsync: CommandLine
+):
+    assert run_for_a_day(seldom, mcsync) == {REFUSED}
+    assert "refused-by-mailchimp" in mcsync("status", "--json").out
+    assert_at_peace(seldom)
+
+
+@pytest.mark.parametrize("what", ["interest", "name", "profile", "sync-contact"])
+def test_what_else_happens_between_two_data_steps_does_not_hide_it_b8(
+    seldom: Bedrock, mcsync: CommandLine, what: str
+):
+    """The brothers: she is judged for another reason, and what that needs is done."""
+    if what == "interest":
+        seldom.town.civicrm.add_to_group(pam_of(seldom), VOLUNTEERS)
+    elif what == "name":
+        seldom.town.civicrm.update_contact(pam_of(seldom), first_name="Pamela")
+    elif what == "profile":
+        seldom.town.mailchimp.edit_profile(LIST, PAM, first_name="Pamela")
+    seldom.pass_time(minutes=1)
+    if what == "sync-contact":
+        assert mcsync("sync-contact", "--email", PAM).code == 0
+    else:
+        mcsync("sync", "--wait")
+        mcsync("sync", "--wait")
+    assert row_status(seldom, PAM) == REFUSED
+    assert {how for how in run_for_a_day(seldom, mcsync) if how[1] != "data-changed"} == {REFUSED}
+    assert row_status(seldom, PAM) == REFUSED
+    assert seldom.has_interest(PAM) is (what == "interest")
+    assert_at_peace(seldom)
+
+
+@pytest.mark.parametrize("value", ["", "Pamelita"])
+def test_when_it_is_not_wished_any_more_nothing_is_refused_any_more_b8(
+    seldom: Bedrock, mcsync: CommandLine, value: str
+):
+    seldom.town.civicrm.update_contact(pam_of(seldom), nick_name=value)
+    seldom.pass_time(minutes=1)
+    run_for_a_day(seldom, mcsync)
+    assert row_status(seldom, PAM)[0] == "ok"
+    assert run_for_a_day(seldom, mcsync) == {row_status(seldom, PAM)}
+    assert_at_peace(seldom)
+
+
+@pytest.mark.parametrize("hours", [None, 6])
+def test_a_refused_tag_that_is_taken_off_again_is_refused_no_more_b8(
+    seldom: Bedrock, mcsync: CommandLine, hours: int | None
+):
+    """The brother: nothing tells of a tag that was taken off but that it is not there."""
+    seldom.settings["data"] = {**seldom.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
+    seldom.town.civicrm.update_contact(pam_of(seldom), nick_name="")
+    bowling = seldom.town.civicrm.add_tag("Bowling")
+    seldom.town.civicrm.tag(pam_of(seldom), bowling)
+    problem = PROBLEMS["forgotten"](PAM)
+    seldom.town.mailchimp.refuse(PAM, problem, times=None, body="Bowling")
+    seldom.pass_time(hours=7)
+    mcsync("sync", "--wait")
+    mcsync("sync", "--wait")
+    assert row_status(seldom, PAM)[0] == "fail"
+    seldom.town.civicrm.untag(pam_of(seldom), bowling)
+    seldom.pass_time(hours=7)
+    run_for_a_day(seldom, mcsync)
+    assert row_status(seldom, PAM)[0] == "ok"
+    assert_at_peace(seldom)
+
+
+def test_a_run_without_data_hides_it_until_the_next_one_with_b8(
+    seldom: Bedrock, mcsync: CommandLine
+):
+    """The brother: a human says --no-data once."""
+    mcsync("resync", PAM)
+    seldom.pass_time(hours=7)
+    mcsync("sync", "--wait")
+    mcsync("sync", "--wait")
+    seldom.town.civicrm.add_to_group(pam_of(seldom), VOLUNTEERS)
+    seldom.pass_time(minutes=1)
+    for _ in range(2):
+        mcsync("sync", "--wait", "--no-data")
+    assert seldom.has_interest(PAM)
+    seldom.pass_time(hours=7)
+    run_for_a_day(seldom, mcsync)
+    assert row_status(seldom, PAM) == REFUSED
+
+
 @pytest.fixture
 def left(nicknames: Bedrock) -> Bedrock:
     """Pam left by herself; staff add her again."""
