@@ -345,16 +345,16 @@ def kind_of_fields(plugin: str) -> str:
     return f"fields of {plugin}"
 
 
-def load_audience_values(store: Store, list_id: str, plugin: str) -> Iterator[dict[str, object]]:
-    """The values, as mirrored for a plugin, of each contact with a member who is in."""
-    rows = store.conn.execute(
-        "SELECT d.value FROM civicrm_mailchimpsync_contact_data d WHERE d.kind = ?"
-        " AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache c"
-        "  WHERE c.civicrm_contact_id = d.contact_id AND c.mailchimp_list_id = ?"
-        "  AND c.mailchimp_status IN ('subscribed', 'pending'))",
-        (kind_of_fields(plugin), list_id),
+def load_audience_contacts(store: Store, list_id: str, after: int, limit: int) -> list[int]:
+    """Contacts with a member of the audience who is in, in id order."""
+    rows = store.query(
+        "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
+        " WHERE civicrm_contact_id > ?2 AND mailchimp_list_id = ?1"
+        " AND mailchimp_status IN ('subscribed', 'pending')"
+        " ORDER BY civicrm_contact_id LIMIT ?3",
+        (list_id, after, limit),
     )
-    return (_decode_values(row[0]) for row in rows)
+    return [row[0] for row in rows]
 
 
 def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:

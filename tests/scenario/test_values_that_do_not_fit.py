@@ -134,6 +134,22 @@ def test_check_tells_how_many_values_do_not_fit_c1(data: Bedrock):
     assert check_findings(data) == []
 
 
+def test_check_tells_it_before_anything_is_sent_c1(data: Bedrock):
+    """People are known, and data are switched on only now, or another field is mapped."""
+    data.with_data = False
+    fred, barney = (data.add_both(f"{name}@example.org") for name in ("fred", "barney"))
+    for contact in (fred, barney):
+        give(data, contact, nick_name="Bronto")
+    data.sync()
+    assert check_findings(data) == [TWO]
+    data.with_data = True
+    data.sync()
+    data.town.mailchimp.add_merge_field(LIST, "AGE", "Age", "number")
+    map_fields(data, PET="nick_name", AGE="middle_name", NO="no_such_field")
+    give(data, fred, middle_name="old")
+    assert check_findings(data) == ["data.fields.AGE: 1 value is left out: not a number", TWO]
+
+
 def test_a_us_phone_field_takes_what_can_be_written_as_one_c1(data: Bedrock):
     data.town.mailchimp.add_merge_field(LIST, "PHONE", "Phone", "phone", options=US)
     map_fields(data, PHONE="phone_primary.phone")
