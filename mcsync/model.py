@@ -535,6 +535,10 @@ class DataSite(Protocol):
         """
         ...
 
+    def tell_skipped(self, what: str, why: str) -> None:
+        """Warn that something of the audience cannot be filled: once, then once a day."""
+        ...
+
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
         """Mirror these APIv4 fields of the audience's contacts; `as_what`: how they are sent.
 

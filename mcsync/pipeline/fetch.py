@@ -15,7 +15,6 @@ from mcsync.cache import linking
 from mcsync.cache.audiences import (
     AudienceStatus,
     CutFetch,
-    LeftOut,
     count_todo,
     demand_full_scan,
     load_status,
@@ -37,6 +36,7 @@ from mcsync.model import LONG_AGO, Member, MemberStatus
 from mcsync.pipeline.identity import follow_rules, know_accounts
 from mcsync.pipeline.mirror import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.run import OutOfTime, Run, Task, count_of, is_over
+from mcsync.pipeline.telling import note_told
 from mcsync.reconcile.guards import NEVER_BELOW
 
 log = logging.getLogger("mcsync.fetch")
@@ -46,8 +46,7 @@ log = logging.getLogger("mcsync.fetch")
 _OVERLAP = timedelta(seconds=60)
 _STEP = timedelta(seconds=1)  # many members share a second; Mailchimp's lower bound excludes it
 _CLOCK_OVERLAP = timedelta(minutes=10)
-_A_DAY = timedelta(days=1)
-_LATE = _A_DAY  # a full fetch that is due waits for others, but not longer
+_LATE = timedelta(days=1)  # a full fetch that is due waits for others, but not longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +168,8 @@ def _tell_oddities(
 ) -> None:
     """Warn of members that cannot be understood: by what is odd, and not all day long."""
     for oddity, count in sorted(oddities.items()):
-        what = f"members with {oddity}"
-        before = status.left_out.get(what)
-        if before and count <= before.count and not is_over(before.told_at, _A_DAY, run.clock()):
+        if not note_told(status, f"members with {oddity}", count, run.clock()):
             continue
-        status.left_out[what] = LeftOut(to_text(run.clock()), count)
         log.warning(
             "%s: %s with %s %s left alone; a newer version of mcsync may know what it means",
             task.name,
