@@ -113,8 +113,15 @@ class WireProblem(msgspec.Struct):
     @property
     def merge_tags(self) -> tuple[str, ...]:
         """The merge fields that it complains of, where it complains of nothing else."""
-        names = [each.field.removeprefix("merge_fields.") for each in self.errors]
-        return tuple(names) if all(map(_MERGE_TAG.fullmatch, names)) else ()
+        paths = [each.field.removeprefix("merge_fields.") for each in self.errors]
+        names = [path.partition(".")[0] for path in paths]  # of an address it may name a part
+        return tuple(dict.fromkeys(names)) if all(map(_MERGE_TAG.fullmatch, names)) else ()
+
+    @property
+    def is_about_merge_fields(self) -> bool:
+        """Whether it complains of merge fields, of single ones or of all together."""
+        names = {each.field for each in self.errors}
+        return bool(self.merge_tags) or names == {"merge_fields"}
 
 
 class WireStats(msgspec.Struct):
@@ -452,7 +459,7 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
         problem = decode_json(answer, WireProblem)
     words, tags = without_keys(cut(str(problem))) or f"HTTP {status}", problem.merge_tags
     refusal = read_refusal(status, words)
-    if refusal is Refusal.INVALID and tags:
+    if refusal is Refusal.INVALID and problem.is_about_merge_fields:
         refusal = Refusal.MERGE_FIELDS
     return Outcome(operation_id, False, status, refusal=refusal, error=words, merge_tags=tags)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 from mcsync.cache.audiences import load_status
@@ -32,6 +33,7 @@ from mcsync.model import (
     Member,
     MemberChange,
     MemberStatus,
+    MergeValue,
     Outcome,
     Reason,
     Refusal,
@@ -214,8 +216,8 @@ def tell_refused_data(run: Run, task: Task) -> None:
 def _read_refused(update: QueuedUpdate, outcome: Outcome, reason: Reason) -> StoredRefusal:
     """What of a change was refused: only the optional data, if it is these that are wrong.
 
-    Then all else goes again without them. Where a required field has no value, all of it goes
-    again, and that field may be missing.
+    Or may be, where Mailchimp's words tell nothing: then all else goes again without them. Where a
+    required field has no value, all of it goes again, and that field may be missing.
     """
     change = update.change
     new = StoredRefusal(
@@ -224,17 +226,24 @@ def _read_refused(update: QueuedUpdate, outcome: Outcome, reason: Reason) -> Sto
         times=find_times(change, update.cause.at),
         prints=find_prints(change, change.tags),
     )
+    sent = {tag: value for tag, value in change.merge_fields.items() if value}
+    if outcome.refusal is Refusal.INVALID and sent and new.times:
+        return _refuse_data(new, sent)
     if outcome.refusal is not Refusal.MERGE_FIELDS:
         return new
-    sent = {tag: value for tag, value in change.merge_fields.items() if value}
     wrong = {tag: value for tag, value in sent.items() if tag in outcome.merge_tags}
     if not wrong and not outcome.merge_tags:  # it does not say which
         wrong = sent
     if wrong:
-        data = MemberChange(change.email, merge_fields=wrong)
-        return StoredRefusal(new.email, new.reason, {}, find_prints(data, {}))
+        return _refuse_data(new, wrong)
     new.lacks_field = not change.skips_validation
     return new
+
+
+def _refuse_data(whole: StoredRefusal, wrong: Mapping[str, MergeValue]) -> StoredRefusal:
+    """A refusal of nothing but these merge fields."""
+    data = MemberChange(whole.email, merge_fields=wrong)
+    return StoredRefusal(whole.email, whole.reason, {}, find_prints(data, {}))
 
 
 def _is_replaced(before: StoredRefusal, now: StoredRefusal) -> bool:

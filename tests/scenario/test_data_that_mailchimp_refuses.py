@@ -9,6 +9,7 @@ from tests.scenario.bedrock import LIST, VOLUNTEERS, Bedrock
 __all__ = ["mcsync"]
 
 PAM, NICKNAME = "pam@example.org", "Pammy"
+REFUSED = ("fail", "refused-by-mailchimp")
 NAMED = invalid_merge_fields(("NICK", "Please choose one of the values"))
 UNNAMED = Problem(400, "Invalid Resource", "Your merge fields were invalid.")
 
@@ -34,6 +35,44 @@ def fields_of(bedrock: Bedrock, email: str) -> str:
     member = bedrock.town.mailchimp.member(LIST, email)
     assert member is not None
     return str(member["merge_fields"])
+
+
+NOT_VALIDATED = "The resource submitted could not be validated."
+SCHEMA = "Data did not match any of the schemas described in anyOf."
+WORDINGS = [
+    pytest.param(
+        Problem(
+            400, "Invalid Resource", NOT_VALIDATED, errors=(("merge_fields.NICK.state", SCHEMA),)
+        ),
+        id="a part of a field",
+    ),
+    pytest.param(
+        Problem(400, "Invalid Resource", NOT_VALIDATED, errors=(("merge_fields", SCHEMA),)),
+        id="all fields",
+    ),
+    pytest.param(Problem(400, "Bad Request", "Something in there is wrong."), id="nothing known"),
+]
+
+
+@pytest.mark.parametrize("problem", WORDINGS)
+def test_however_it_is_worded_a_refused_value_does_not_keep_her_out_c1(
+    nicknames: Bedrock, mcsync: CommandLine, problem: Problem
+):
+    """In the very next run; and what was the matter is told."""
+    add_pam(nicknames)
+    nicknames.town.mailchimp.refuse(PAM, problem, times=None, body=NICKNAME)
+    for _ in range(3):
+        mcsync("sync", "--wait")
+    assert nicknames.member_status(PAM) == "subscribed"
+    assert nicknames.has_interest(PAM)
+    told = [mcsync("sync", "--wait") for _ in range(4)]
+    assert {each.code for each in told} == {0}
+    nicknames.pass_time(days=3)
+    for _ in range(6):
+        mcsync("sync", "--wait")
+        nicknames.pass_time(days=1)
+    assert row_status(nicknames, PAM) == REFUSED
+    assert_at_peace(nicknames)
 
 
 @pytest.mark.parametrize("problem", [NAMED, UNNAMED], ids=["named", "unnamed"])
@@ -121,9 +160,6 @@ def test_a_refused_name_in_a_field_of_the_audience_s_own_keeps_nobody_out_c1(
     assert refusal.hits == 1
     assert "Flintstone" in fields_of(nicknames, PAM)
     assert NICKNAME in fields_of(nicknames, PAM)
-
-
-REFUSED = ("fail", "refused-by-mailchimp")
 
 
 @pytest.fixture
