@@ -579,6 +579,7 @@ def mark_refused_due(store: Store, contacts: str, parameters: Sequence[object] =
 
 
 BY_CIVICRM = "refused-by-civicrm"
+_CIVICRM = "civicrm"  # the part of a refusal that a fingerprint of CiviCRM's writes is
 
 
 def mark_failed_again(store: Store, list_id: str, now: str) -> None:
@@ -598,30 +599,40 @@ def mark_failed_again(store: Store, list_id: str, now: str) -> None:
     )
 
 
-def note_civicrm_refused(store: Store, row_id: int, retry_ats: Sequence[str]) -> bool:
+def note_civicrm_refused(store: Store, row_id: int, wish: str, retry_ats: Sequence[str]) -> bool:
     """Count once more that CiviCRM refused what a row needs; call inside a transaction.
 
-    `retry_ats`: until when to pause after the first time, the second, and so on. Returns whether
-    it is given up now.
+    `wish` is a fingerprint of that: another one begins to count anew. `retry_ats`: until when to
+    pause after the first time, the second, and so on. Returns whether it is given up only now.
     """
     refusals = load_refusals(store, row_id)
-    count = 1 + max((r.count for r in refusals if r.reason == BY_CIVICRM), default=0)
+    prints = {_CIVICRM: wish}
+    same = [r for r in refusals if r.reason == BY_CIVICRM and r.prints in ({}, prints)]
+    count = 1 + max((r.count for r in same), default=0)
     retry_at = retry_ats[count - 1] if count <= len(retry_ats) else ""
     rest = [refusal for refusal in refusals if refusal.reason != BY_CIVICRM]
-    save_refusals(store, row_id, [*rest, StoredRefusal("", BY_CIVICRM, {}, {}, count, retry_at)])
-    return not retry_at
+    new = StoredRefusal("", BY_CIVICRM, {}, prints, count, retry_at)
+    save_refusals(store, row_id, [*rest, new])
+    return count == len(retry_ats) + 1
+
+
+def is_refused_by_civicrm(store: Store, row_id: int) -> bool:
+    """Whether CiviCRM still refuses something that a row needs."""
+    return any(refusal.reason == BY_CIVICRM for refusal in load_refusals(store, row_id))
 
 
 def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
     """CiviCRM took what these rows need after all; call inside a transaction."""
     found = store.query(
         f"SELECT id FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?))"
-        " AND sync_reason = 'refused-by-civicrm' AND refusals IS NOT NULL",
+        " AND refusals IS NOT NULL",
         (ids_of(row_ids),),
     ).fetchall()
     for (row_id,) in found:
-        rest = [r for r in load_refusals(store, row_id) if r.reason != BY_CIVICRM]
-        save_refusals(store, row_id, rest)
+        refusals = load_refusals(store, row_id)
+        rest = [r for r in refusals if r.reason != BY_CIVICRM]
+        if rest != refusals:
+            save_refusals(store, row_id, rest)
 
 
 def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:

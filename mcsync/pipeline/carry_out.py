@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from mcsync.cache.audiences import load_status
 from mcsync.cache.looks import find_row, make_reader, take_look
@@ -161,14 +162,14 @@ def _note_created(run: Run, task: Task, created: Iterable[NewContact]) -> None:
 def _note_refused(run: Run, task: Task, failed: Mapping[int, str]) -> None:
     run.report(task).failed += len(find_not_failing(run.store, list(failed)))
     for row_id, words in failed.items():
-        _note_refused_row(run, task, row_id, words)
+        _note_refused_row(run, task, row_id, words, "contact")
         mark_settled(run.store, row_id, SyncStatus.FAIL, Reason.CIVICRM_REFUSED)
 
 
-def _note_refused_row(run: Run, task: Task, row_id: int, words: str) -> None:
+def _note_refused_row(run: Run, task: Task, row_id: int, words: str, wish: str) -> None:
     """What was refused is tried again after ever longer pauses; that it is given up, is told."""
     pauses = [to_text(run.clock() + pause) for pause in PAUSES]
-    is_given_up = note_civicrm_refused(run.store, row_id, pauses)
+    is_given_up = note_civicrm_refused(run.store, row_id, wish, pauses)
     level = logging.WARNING if is_given_up else logging.INFO
     words = without_addresses(words)
     log.log(level, "%s: CiviCRM refused what row %d needs: %s", task.name, row_id, words)
@@ -298,7 +299,7 @@ def _record(
 ) -> None:
     """Queue the updates and mark the rows of a chunk, in one transaction."""
     verdicts: list[RowVerdict] = []
-    failing: dict[int, str] = {}
+    failing: dict[int, tuple[Decision, str]] = {}
     done: list[Decision] = []
     for _, decision in chunk:
         new = decision.new_contact
@@ -306,25 +307,41 @@ def _record(
             continue  # refused, gone, or owned by somebody after all: still in the queue
         joins = created[new.row_id] if new is not None else ()
         if (words := _find_refusal(decision, joins, refused)) is not None:
-            verdicts += [
-                replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
-                for v in decision.verdicts
-            ]
-            failing |= {verdict.row_id: words for verdict in decision.verdicts[:1]}
+            verdicts += _fail(decision)
+            failing |= {verdict.row_id: (decision, words) for verdict in decision.verdicts[:1]}
             continue
         verdicts += decision.verdicts
         done.append(decision)
     run.report(task).failed += len(find_not_failing(run.store, list(failing)))
+    sent = [*done, *(decision for decision, _ in failing.values())]
     with run.store.atomic():
-        for row_id, words in failing.items():
-            _note_refused_row(run, task, row_id, words)
+        for row_id, (decision, words) in failing.items():
+            _note_refused_row(run, task, row_id, words, _print_writes(decision))
         forget_civicrm_refused(run.store, [v.row_id for d in done for v in d.verdicts])
         drop_from_plan(run.store, [plan_id for plan_id, _ in chunk])
         close_overtaken(run, verdicts)
         mark_judged(run.store, verdicts)
         note_agreed(run.store, (([v.row_id for v in d.verdicts], d.agreements) for d in done))
-        queued = sum(_queue(run, task, planned) for d in done for planned in d.changes)
+        queued = sum(_queue(run, task, planned) for d in sent for planned in d.changes)
     run.report(task).updates_queued += queued
+
+
+def _fail(decision: Decision) -> list[RowVerdict]:
+    """Verdicts where CiviCRM has refused a write; Mailchimp's updates are sent all the same."""
+    return [
+        replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
+        if decision.find_change(v.row_id) is None
+        else v
+        for v in decision.verdicts
+    ]
+
+
+def _print_writes(decision: Decision) -> str:
+    """A fingerprint of what a decision writes into CiviCRM: the same wish has the same."""
+    wishes = [(w.contact_id, w.group_id, w.status, w.caused_at) for w in decision.group_writes]
+    names = [(w.contact_id, w.first_name, w.last_name) for w in decision.name_writes]
+    emails = [(w.contact_id, w.email) for w in decision.email_writes]
+    return sha256(repr((wishes, names, emails)).encode()).hexdigest()[:16]
 
 
 def _find_refusal(decision: Decision, joins: Sequence[GroupWrite], refused: Refusals) -> str | None:

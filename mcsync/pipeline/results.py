@@ -17,6 +17,7 @@ from mcsync.cache.outbox import (
 )
 from mcsync.cache.rows import (
     StoredRefusal,
+    is_refused_by_civicrm,
     load_refusals,
     mark_data_wanted,
     mark_due,
@@ -98,7 +99,10 @@ def _apply_success(
     _forget_refusals(run, update)
     note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
     status = SyncStatus.FAIL if update.cause.is_gate else SyncStatus.OK
-    mark_settled(run.store, row.row_id, status, Reason(update.cause.reason))
+    reason = Reason(update.cause.reason)
+    if is_refused_by_civicrm(run.store, row.row_id):
+        status, reason = SyncStatus.FAIL, Reason.CIVICRM_REFUSED
+    mark_settled(run.store, row.row_id, status, reason)
 
 
 def _forget_refusals(run: Run, update: QueuedUpdate) -> None:

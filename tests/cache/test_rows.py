@@ -246,7 +246,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "note_looked_up": (lambda s, i: rows.note_looked_up(s, [i]), STAYS),
     "prepare_address": (lambda s, i: rows.prepare_address(s, LIST, i, "x@example.org"), STAYS),
     "save_refusals": (refuse, STAYS),
-    "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, [AT]), STAYS),
+    "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, "x", [AT]), STAYS),
     "forget_civicrm_refused": (lambda s, i: rows.forget_civicrm_refused(s, [i]), STAYS),
     "note_asked": (lambda s, i: rows.note_asked(s, [(i, AT)]), STAYS),
     "note_agreed": (agree, STAYS),
@@ -269,7 +269,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
 }
 JUDGES = {"mark_judged", "mark_plain"}
 RESULTS = {"mark_settled", "mark_given_up", "mark_failed_again"}
-READERS = {"ids_of", "load_refusals", "describe_agreed"}
+READERS = {"ids_of", "load_refusals", "is_refused_by_civicrm", "describe_agreed"}
 
 STARTS = [(due, mark) for due in (0, 1, 5) for mark in ("ok", "fail", "live", "redo")]
 
@@ -554,7 +554,7 @@ def test_what_civicrm_refused_is_tried_after_pauses_then_given_up(store: Store):
     given_up = []
     for pause in (*pauses, ""):
         with store.atomic():
-            given_up.append(rows.note_civicrm_refused(store, row_id, pauses))
+            given_up.append(rows.note_civicrm_refused(store, row_id, "wish", pauses))
         assert is_tried("2026-11-22T10:00:00Z") is False
         assert is_tried(pause or "2026-11-30T10:00:00Z") is bool(pause)
     assert given_up == [False, False, True]
@@ -566,7 +566,7 @@ def test_what_civicrm_refused_is_tried_after_pauses_then_given_up(store: Store):
 def test_a_pause_that_a_wrong_clock_began_is_over(store: Store):
     row_id = add_member(store, 0, "fail", sync_reason="refused-by-civicrm")
     with store.atomic():
-        rows.note_civicrm_refused(store, row_id, ["2027-11-22T10:05:00Z"])
+        rows.note_civicrm_refused(store, row_id, "wish", ["2027-11-22T10:05:00Z"])
         rows.mark_failed_again(store, LIST, "2026-11-22T10:00:00Z")
     assert state(store, row_id)[0] == 1
 
