@@ -579,6 +579,11 @@ def mark_refused_due(store: Store, contacts: str, parameters: Sequence[object] =
 
 
 BY_CIVICRM = "refused-by-civicrm"
+# Given up, or not to be tried again by now.
+_IS_WAITING = (
+    "({value} ->> 'retry_at' IS NULL OR ({value} ->> 'retry_at' > :now"
+    " AND {value} ->> 'retry_at' <= strftime('%Y-%m-%dT%H:%M:%SZ', :now, '+1 day')))"
+)
 _CIVICRM = "civicrm"  # the part of a refusal that a fingerprint of CiviCRM's writes is
 
 
@@ -592,9 +597,7 @@ def mark_failed_again(store: Store, list_id: str, now: str) -> None:
         f"UPDATE {TABLE} SET due = due + 1 WHERE mailchimp_list_id = :list AND due = 0"
         " AND sync_reason IN ('aborted', 'refused-by-civicrm') AND mark = 'fail'"
         " AND NOT EXISTS (SELECT 1 FROM json_each(refusals)"
-        "  WHERE value ->> 'reason' = 'refused-by-civicrm'"
-        "   AND (value ->> 'retry_at' IS NULL OR (value ->> 'retry_at' > :now"
-        "    AND value ->> 'retry_at' <= strftime('%Y-%m-%dT%H:%M:%SZ', :now, '+1 day'))))",
+        f"  WHERE value ->> 'reason' = '{BY_CIVICRM}' AND {_IS_WAITING.format(value='value')})",
         {"list": list_id, "now": now},
     )
 
@@ -614,6 +617,21 @@ def note_civicrm_refused(store: Store, row_id: int, wish: str, retry_ats: Sequen
     new = StoredRefusal("", BY_CIVICRM, {}, prints, count, retry_at)
     save_refusals(store, row_id, [*rest, new])
     return count == len(retry_ats) + 1
+
+
+def load_refused_by_civicrm(store: Store, row_ids: Iterable[int], now: str) -> dict[int, str]:
+    """By row id, the wish that CiviCRM has refused and that is not to be tried again by now.
+
+    `now` is our own time: a pause that lies too far ahead of it was begun by a wrong clock.
+    """
+    found = store.query(
+        f"SELECT c.id, r.value -> '$.prints' ->> '{_CIVICRM}'"
+        f" FROM {TABLE} c CROSS JOIN json_each(c.refusals) r"
+        " WHERE c.id IN (SELECT value FROM json_each(:ids)) AND c.refusals IS NOT NULL"
+        f" AND r.value ->> 'reason' = '{BY_CIVICRM}' AND {_IS_WAITING.format(value='r.value')}",
+        {"ids": ids_of(row_ids), "now": now},
+    )
+    return {row_id: wish for row_id, wish in found.fetchall() if wish}
 
 
 def is_refused_by_civicrm(store: Store, row_id: int) -> bool:

@@ -385,3 +385,51 @@ def test_after_it_was_given_up_a_newer_act_starts_anew_and_nothing_else_is_told_
     bedrock.sync_until_quiet()
     assert bedrock.group_status(pam) == "Removed"
     assert_at_peace(bedrock)
+
+
+def test_a_contact_that_civicrm_does_not_create_is_given_up_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: somebody new; the pauses are kept, and others are created."""
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.bad_names.add("Pam")
+    bedrock.town.mailchimp.sign_up(LIST, PAM, "Pam")
+    bedrock.town.mailchimp.sign_up(LIST, "fred@example.org", "Fred")
+    bedrock.pass_time(minutes=1)
+    told = [mcsync("sync", "--wait") for _ in range(4)]  # within the first pause
+    assert {(each.code, each.err) for each in told} == {(0, "")}
+    [fred] = bedrock.town.civicrm.contacts_by_email("fred@example.org")
+    assert bedrock.group_status(fred.id) == "Added"
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert len([line for each in told for line in each.err.splitlines()]) == 1
+    assert told[0].err == told[3].err == ""
+    assert row_status(bedrock, PAM) == ("fail", "refused-by-civicrm")
+    assert bedrock.member_status(PAM) == "subscribed"
+    assert_at_peace(bedrock)
+    bedrock.town.civicrm.bad_names.clear()
+    assert mcsync("resync", PAM).code == 0
+    bedrock.sync_until_quiet()
+    assert row_status(bedrock, PAM)[0] == "ok"
+    assert_at_peace(bedrock)
+
+
+def test_what_else_she_does_neither_shortens_a_pause_nor_ends_one_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: she is judged in each run, and CiviCRM is not asked in each."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.leave(LIST, PAM)
+    bedrock.town.civicrm.bad_contacts.add(pam)
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    for number in range(8):
+        bedrock.town.civicrm.add_email(pam, f"pam{number}@example.org")
+        bedrock.pass_time(minutes=7)
+        assert mcsync("sync", "--wait") == Told(0, "", "")
+    bedrock.town.civicrm.bad_contacts.clear()
+    for hours in (2, 7, 25):
+        bedrock.pass_time(hours=hours)
+        mcsync("sync", "--wait")
+    assert bedrock.group_status(pam) == "Removed"
+    assert_at_peace(bedrock)
