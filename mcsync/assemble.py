@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +23,14 @@ from mcsync.config import (
     Removal,
     Secret,
 )
-from mcsync.errors import CacheError
+from mcsync.errors import CacheError, McsyncError
 from mcsync.lock import check_writable, resolve_cache
 from mcsync.model import InterestPolicy, Policy
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
     from mcsync.check.findings import Trouble
-    from mcsync.check.look import AccountToCheck, Check, MailchimpSide
+    from mcsync.check.look import AccountToCheck, Check, CivicrmSide, MailchimpSide
     from mcsync.check.webhook_findings import WantedHook
     from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.account_setup import MailchimpSetup
@@ -144,6 +145,7 @@ def build_check(
 
     site, plugins = config.civicrm, _load_plugins(config)
     site_key = site.site_key.reveal() if site.site_key else None
+    civicrm = build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep)
     return Check(
         accounts=tuple(
             gather_account(
@@ -156,14 +158,14 @@ def build_check(
             )
             for key in gather_keys(audiences)
         ),
-        civicrm=build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep),
+        civicrm=civicrm,
         place=show_url(site.url),
         fields=config.data.fields,
         group_tags=config.data.group_tags,
         sources={tag: name_sources([name]) for tag, name in config.data.fields.items()},
         filled={a.list_id: name_filled_tags(config, a) for a in audiences},
         find_problem=find_problem,
-        count_misfits=lambda list_id, fields: _count_misfits(config, cache, list_id, fields),
+        count_misfits=partial(_count_misfits, config, cache, civicrm),
         plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
@@ -185,27 +187,34 @@ def _find_cache_trouble(cache: Path) -> "Trouble | None":
 
 
 def _count_misfits(
-    config: Config, cache: Path, list_id: str, merge_fields: Sequence["MergeField"]
+    config: Config,
+    cache: Path,
+    civicrm: "CivicrmSide",
+    list_id: str,
+    merge_fields: Sequence["MergeField"],
 ) -> "Mapping[tuple[str, str], int]":
     """How many values of `data.fields` the audience's merge fields would not take.
 
-    By merge tag and reason, as far as the cache knows the values. A cache that cannot be read is
-    told of elsewhere.
+    By merge tag and reason, of the people that the cache knows; what they have that is not in it
+    is asked for. What cannot be read is told of elsewhere.
     """
     from mcsync.cache.reading import open_to_look
-    from mcsync.cache.tags_and_fields import load_audience_values
-    from mcsync.cache.wanted_data import FIELDS
-    from mcsync.plugins.fields import count_misfits
+    from mcsync.pipeline.values import read_values
+    from mcsync.plugins.fields import count_misfits, name_sources
 
+    fields = config.data.fields
     try:
-        store = open_to_look(resolve_cache(cache)) if config.data.fields else None
-    except CacheError:
-        store = None
-    if store is None:
+        store = open_to_look(resolve_cache(cache)) if fields else None
+        if store is None:
+            return {}
+        with closing(store):
+            unknown = set(civicrm.find_unknown_fields(name_sources(fields.values())))
+            shown = {t: s for t, s in fields.items() if unknown.isdisjoint(name_sources([s]))}
+            names = sorted(set(name_sources(fields.values())) - unknown)
+            values = read_values(store, civicrm, list_id, names)
+            return count_misfits(shown, merge_fields, values)
+    except McsyncError:
         return {}
-    with closing(store):
-        contacts = load_audience_values(store, list_id, FIELDS)
-        return count_misfits(config.data.fields, merge_fields, contacts)
 
 
 def _load_plugins(config: Config) -> "DataPlugins":

@@ -135,7 +135,8 @@ class Member(NamedTuple):
     `member_id` is the id that Mailchimp gave, which for old members is not always the hash of
     the address. `merge_fields` holds text values only; `interests` may be empty although the
     audience has some, when the answer left them out. `has_left`: unsubscribed, and Mailchimp
-    gives a reason other than that an administrator, or the API, did it.
+    gives a reason other than that an administrator, or the API, did it. `oddity`: why nothing can
+    be learned of somebody but that they are there ("the unknown status ..."); nearly always empty.
     """
 
     member_id: str
@@ -146,6 +147,7 @@ class Member(NamedTuple):
     merge_fields: Mapping[str, str] = MappingProxyType({})
     interests: Mapping[str, bool] = MappingProxyType({})
     has_left: bool = False
+    oddity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,6 +533,10 @@ class DataSite(Protocol):
 
         It has none of that name, or a permission is missing.
         """
+        ...
+
+    def tell_skipped(self, what: str, why: str) -> None:
+        """Warn that something of the audience cannot be filled: once, then once a day."""
         ...
 
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:

@@ -38,6 +38,7 @@ from mcsync.model import (
 )
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
+from mcsync.reconcile.refusals import find_refused_data, keep_refused
 
 MOST = 10  # changes and updates shown of one person; `mcsync history` has them all
 
@@ -116,7 +117,7 @@ def _explain_audience(
         found_as = _find_how(person, meant)
         if not found_as:
             continue
-        decision = decide(person, policy)
+        decision = keep_refused(decide(person, policy), find_refused_data(person))
         ids = [row.row_id for row in person.rows]
         facts = load_row_facts(store, ids)
         yield Explained(

@@ -34,7 +34,7 @@ class HeldPlan(msgspec.Struct, rename="camel"):
 
 
 class LeftOut(msgspec.Struct, rename="camel"):
-    """When it was last told that values do not fit a merge field, and how many they were."""
+    """When it was last told that something is left out, and of how many."""
 
     told_at: str
     count: int
@@ -50,7 +50,8 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     config by which everybody was judged; `is_strict` while what it has changed may have to wait.
     `gone_interests` are mapped and not at Mailchimp any more, `stopped_interests` left alone
     because their groups are not believed. `spent_trust` is the override in the config that a
-    complete sync has used up. `left_out`: what was told of values that do not fit, by its words.
+    complete sync has used up. `left_out`: what was told of values that do not fit,
+    and of members that are not understood, by its words.
     """
 
     since: str | None = None

@@ -89,11 +89,16 @@ def take_page(
     Rows are found by the address and, for somebody who moved, by Mailchimp's contact id. Members
     are marked as seen by the fetch `fetch_no`. `empty_at` is when a fetch began that found no
     member of the audience in the cache: whoever was not touched since then is new, and nobody is
-    looked up.
+    looked up. Of odd members it is only noted that they are there.
     """
-    by_key = {email_key(member.email): member for member in _keep_newest(members)}
+    odd = [member for member in members if member.oddity]
+    usual = [member for member in members if not member.oddity] if odd else members
+    by_key = {email_key(member.email): member for member in _keep_newest(usual)}
     added = 0
     with store.atomic():
+        if odd:
+            whom = [(email_key(m.email), m.unique_contact) for m in odd]
+            rows.note_still_there(store, list_id, whom, fetch_no)
         are_new = empty_at is not None and all(m.last_changed < empty_at for m in members)
         if are_new:
             strangers = [_new_row(list_id, k, m, read, fetch_no) for k, m in by_key.items()]
@@ -314,6 +319,8 @@ def take_look(
     known, list_id = row
     if member is None:
         return _take_absence(store, list_id, known, noticed_at)
+    if member.oddity:
+        return _decode(known.data) if known.data else {}
     at = to_text(member.last_changed)
     under_way = load_under_way(store, [row_id]).get(row_id, ())
     look = Look(read(member), at, member.has_left, under_way, done, in_doubt)

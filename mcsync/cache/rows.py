@@ -32,6 +32,7 @@ import msgspec
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.model import Agreement, Reason, RowVerdict, SyncStatus, email_key
+from mcsync.reconcile.refusals import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"
 
@@ -116,6 +117,23 @@ def note_seen(store: Store, rows: Sequence[tuple[str, int, int]]) -> None:
         f"UPDATE {TABLE} SET mailchimp_updated = ?, seen_fetch = max(seen_fetch, ?) WHERE id = ?",
         rows,
     )
+
+
+def note_still_there(
+    store: Store, list_id: str, whom: Sequence[tuple[str, str]], fetch_no: int
+) -> None:
+    """(address, Mailchimp's contact id) of members of whom a fetch has seen nothing else.
+
+    Call inside a transaction.
+    """
+    for column, values in zip(
+        ("email_key", "unique_contact"), zip(*whom, strict=True), strict=True
+    ):
+        store.run_many(
+            f"UPDATE {TABLE} SET seen_fetch = max(seen_fetch, ?)"
+            f" WHERE {column} = ? AND +mailchimp_list_id = ?",
+            [(fetch_no, value, list_id) for value in values if value],
+        )
 
 
 # Whoever owns the address that a member leaves may have had no other.
@@ -372,6 +390,10 @@ class StoredRefusal(msgspec.Struct, omit_defaults=True):
         """What was refused, part by part."""
         return self.times | self.prints
 
+    def is_part_of(self, wished: Mapping[str, str]) -> bool:
+        """Whether any of the fingerprints is among these."""
+        return not self.prints.items().isdisjoint(wished.items())
+
 
 Refusals = list[StoredRefusal]
 decode_refusals = msgspec.json.Decoder(Refusals).decode
@@ -389,6 +411,17 @@ def save_refusals(store: Store, row_id: int, refusals: Refusals) -> None:
         f"UPDATE {TABLE} SET refusals = ? WHERE id = ?",
         (_encode(refusals).decode() if refusals else None, row_id),
     )
+
+
+def forget_refused_data(store: Store, row_id: int, wished: Mapping[str, str]) -> None:
+    """Of data that were refused keep what is wished still, as `refusals.find_prints` tells it.
+
+    Call inside a transaction.
+    """
+    refusals = load_refusals(store, row_id)
+    rest = [r for r in refusals if r.times or not is_of_data(r.prints) or r.is_part_of(wished)]
+    if rest != refusals:
+        save_refusals(store, row_id, rest)
 
 
 def note_asked(store: Store, asked: Iterable[tuple[int, str | None]]) -> None:
@@ -533,7 +566,25 @@ def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
     )
 
 
+def mark_refused_due(store: Store, contacts: str, parameters: Sequence[object] = ()) -> None:
+    """Have the rows of these contacts (a SELECT) judged of whom anything was refused.
+
+    Call inside a transaction.
+    """
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1 WHERE refusals IS NOT NULL"
+        f" AND civicrm_contact_id IN ({contacts})",
+        parameters,
+    )
+
+
 BY_CIVICRM = "refused-by-civicrm"
+# Given up, or not to be tried again by now.
+_IS_WAITING = (
+    "({value} ->> 'retry_at' IS NULL OR ({value} ->> 'retry_at' > :now"
+    " AND {value} ->> 'retry_at' <= strftime('%Y-%m-%dT%H:%M:%SZ', :now, '+1 day')))"
+)
+_CIVICRM = "civicrm"  # the part of a refusal that a fingerprint of CiviCRM's writes is
 
 
 def mark_failed_again(store: Store, list_id: str, now: str) -> None:
@@ -546,37 +597,60 @@ def mark_failed_again(store: Store, list_id: str, now: str) -> None:
         f"UPDATE {TABLE} SET due = due + 1 WHERE mailchimp_list_id = :list AND due = 0"
         " AND sync_reason IN ('aborted', 'refused-by-civicrm') AND mark = 'fail'"
         " AND NOT EXISTS (SELECT 1 FROM json_each(refusals)"
-        "  WHERE value ->> 'reason' = 'refused-by-civicrm'"
-        "   AND (value ->> 'retry_at' IS NULL OR (value ->> 'retry_at' > :now"
-        "    AND value ->> 'retry_at' <= strftime('%Y-%m-%dT%H:%M:%SZ', :now, '+1 day'))))",
+        f"  WHERE value ->> 'reason' = '{BY_CIVICRM}' AND {_IS_WAITING.format(value='value')})",
         {"list": list_id, "now": now},
     )
 
 
-def note_civicrm_refused(store: Store, row_id: int, retry_ats: Sequence[str]) -> bool:
+def note_civicrm_refused(store: Store, row_id: int, wish: str, retry_ats: Sequence[str]) -> bool:
     """Count once more that CiviCRM refused what a row needs; call inside a transaction.
 
-    `retry_ats`: until when to pause after the first time, the second, and so on. Returns whether
-    it is given up now.
+    `wish` is a fingerprint of that: another one begins to count anew. `retry_ats`: until when to
+    pause after the first time, the second, and so on. Returns whether it is given up only now.
     """
     refusals = load_refusals(store, row_id)
-    count = 1 + max((r.count for r in refusals if r.reason == BY_CIVICRM), default=0)
+    prints = {_CIVICRM: wish}
+    same = [r for r in refusals if r.reason == BY_CIVICRM and r.prints in ({}, prints)]
+    count = 1 + max((r.count for r in same), default=0)
     retry_at = retry_ats[count - 1] if count <= len(retry_ats) else ""
     rest = [refusal for refusal in refusals if refusal.reason != BY_CIVICRM]
-    save_refusals(store, row_id, [*rest, StoredRefusal("", BY_CIVICRM, {}, {}, count, retry_at)])
-    return not retry_at
+    new = StoredRefusal("", BY_CIVICRM, {}, prints, count, retry_at)
+    save_refusals(store, row_id, [*rest, new])
+    return count == len(retry_ats) + 1
+
+
+def load_refused_by_civicrm(store: Store, row_ids: Iterable[int], now: str) -> dict[int, str]:
+    """By row id, the wish that CiviCRM has refused and that is not to be tried again by now.
+
+    `now` is our own time: a pause that lies too far ahead of it was begun by a wrong clock.
+    """
+    found = store.query(
+        f"SELECT c.id, r.value -> '$.prints' ->> '{_CIVICRM}'"
+        f" FROM {TABLE} c CROSS JOIN json_each(c.refusals) r"
+        " WHERE c.id IN (SELECT value FROM json_each(:ids)) AND c.refusals IS NOT NULL"
+        f" AND r.value ->> 'reason' = '{BY_CIVICRM}' AND {_IS_WAITING.format(value='r.value')}",
+        {"ids": ids_of(row_ids), "now": now},
+    )
+    return {row_id: wish for row_id, wish in found.fetchall() if wish}
+
+
+def is_refused_by_civicrm(store: Store, row_id: int) -> bool:
+    """Whether CiviCRM still refuses something that a row needs."""
+    return any(refusal.reason == BY_CIVICRM for refusal in load_refusals(store, row_id))
 
 
 def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
     """CiviCRM took what these rows need after all; call inside a transaction."""
     found = store.query(
         f"SELECT id FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?))"
-        " AND sync_reason = 'refused-by-civicrm' AND refusals IS NOT NULL",
+        " AND refusals IS NOT NULL",
         (ids_of(row_ids),),
     ).fetchall()
     for (row_id,) in found:
-        rest = [r for r in load_refusals(store, row_id) if r.reason != BY_CIVICRM]
-        save_refusals(store, row_id, rest)
+        refusals = load_refusals(store, row_id)
+        rest = [r for r in refusals if r.reason != BY_CIVICRM]
+        if rest != refusals:
+            save_refusals(store, row_id, rest)
 
 
 def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import msgspec
 
+from mcsync.cache.rows import mark_refused_due
 from mcsync.cache.store import Store
 from mcsync.cache.wanted_data import TAKES_DATA
 from mcsync.model import EntityTag
@@ -162,7 +163,11 @@ def count_entity_tags(store: Store) -> dict[int, int]:
 
 
 def finish_tags(store: Store) -> None:
-    """Tell for each contact whose tags changed what they are; call inside a transaction."""
+    """Tell for each contact whose tags changed what they are; call inside a transaction.
+
+    A tag that Mailchimp refused, and that is gone now, is nothing that plugins tell of.
+    """
+    mark_refused_due(store, "SELECT contact_id FROM temp.touched")
     store.query(
         "DELETE FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
         " AND contact_id IN (SELECT contact_id FROM touched)",
@@ -260,6 +265,8 @@ def keep_group_members(store: Store, kind: str, group_ids: Sequence[int]) -> Non
 
 def finish_group_members(store: Store, kind: str) -> None:
     """Make the mirror what was gathered; call inside a transaction."""
+    mirrored = "SELECT contact_id FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
+    mark_refused_due(store, mirrored, (kind,))
     store.query(
         "DELETE FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
         " AND contact_id NOT IN (SELECT contact_id FROM now_in)",
@@ -338,16 +345,16 @@ def kind_of_fields(plugin: str) -> str:
     return f"fields of {plugin}"
 
 
-def load_audience_values(store: Store, list_id: str, plugin: str) -> Iterator[dict[str, object]]:
-    """The values, as mirrored for a plugin, of each contact with a member who is in."""
-    rows = store.conn.execute(
-        "SELECT d.value FROM civicrm_mailchimpsync_contact_data d WHERE d.kind = ?"
-        " AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache c"
-        "  WHERE c.civicrm_contact_id = d.contact_id AND c.mailchimp_list_id = ?"
-        "  AND c.mailchimp_status IN ('subscribed', 'pending'))",
-        (kind_of_fields(plugin), list_id),
+def load_audience_contacts(store: Store, list_id: str, after: int, limit: int) -> list[int]:
+    """Contacts with a member of the audience who is in, in id order."""
+    rows = store.query(
+        "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
+        " WHERE civicrm_contact_id > ?2 AND mailchimp_list_id = ?1"
+        " AND mailchimp_status IN ('subscribed', 'pending')"
+        " ORDER BY civicrm_contact_id LIMIT ?3",
+        (list_id, after, limit),
     )
-    return (_decode_values(row[0]) for row in rows)
+    return [row[0] for row in rows]
 
 
 def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:

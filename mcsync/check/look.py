@@ -107,9 +107,9 @@ class Check:
 
     `sources` are the fields of CiviCRM's contact that each merge tag of `fields` is filled from;
     `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
-    `count_misfits` tells of an audience, as far as the cache knows, how many values its merge
-    fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp does, and
-    returns the HTTP status. `cache_trouble` is why we could not make or write the cache.
+    `count_misfits` tells of an audience's people, as far as the cache knows them, how many values
+    its merge fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp
+    does, and returns the HTTP status. `cache_trouble` is why we could not make or write the cache.
     """
 
     accounts: tuple[AccountToCheck, ...]

@@ -229,16 +229,17 @@ class Reader:
     def fetch_owners(self, emails: Sequence[str]) -> Iterator[tuple[Email, ...]]:
         """Addresses equal to one of these but for case, of contacts that are not trashed.
 
-        CiviCRM's own comparison also ignores accents and trailing spaces, not leading ones:
-        compared again here.
+        CiviCRM's own comparison also ignores accents and trailing spaces, not leading ones: all
+        addresses with such are read, and compared here.
         """
         self._known_offset()
         unique = list({email_key(email): email for email in emails}.values())
         yield from in_flight(self._fetch_owners, chunks(unique, EMAILS_PER_REQUEST))
 
     def _fetch_owners(self, emails: list[str]) -> list[tuple[Email, ...]]:
-        asked = [*emails, *(f" {email}" for email in emails)]
-        where: Where = [["email", "IN", asked], ["contact_id.is_deleted", "=", False]]
+        like = [["email", "LIKE", f"{blank}%"] for blank in (" ", "\t")]
+        asked: list[object] = ["OR", [["email", "IN", emails], *like]]
+        where: Where = [asked, ["contact_id.is_deleted", "=", False]]
         params = {"select": records.EMAIL_FIELDS, "where": where, "orderBy": {"id": "ASC"}}
         try:
             call = Call("Email", "get", params, records.WireEmail)

@@ -241,7 +241,7 @@ def _meet(before: Sequence[WireMember], rows: Sequence[WireMember]) -> bool:
     return not _look_at(before).isdisjoint(_look_at(rows))
 
 
-def _look_at(rows: Sequence[WireMember]) -> set[tuple[str, str]]:
+def _look_at(rows: Sequence[WireMember]) -> set[tuple[str, str | None]]:
     return {(row.id, row.last_changed) for row in rows}
 
 

@@ -22,7 +22,7 @@ from mcsync.model import (
     Refusal,
     email_key,
 )
-from mcsync.text import cut, fit_to_keep
+from mcsync.text import cut, fit_to_keep, without_addresses
 
 _BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
 _YEARS = range(1971, 3000)  # in any zone
@@ -47,24 +47,26 @@ BATCH_FIELDS = (
 )
 
 _FIRST_YEAR, _LAST_YEAR = 2001, 2100  # Mailchimp began in 2001
+_MOST_STATUS = 40  # characters of an unknown one that are told
 
-FieldValue = str | int | float | bool | None | dict[str, object] | list[object]
+_STATUSES = {status.value: status for status in MemberStatus}
 
 
 class WireMember(msgspec.Struct):
     """A member; merge_fields and interests may be absent or null (facts, section 3).
 
-    PHP, which Mailchimp is written in, makes an array of an object without properties.
+    PHP, which Mailchimp is written in, makes an array of an object without properties. Nothing
+    but the id need make sense: what is odd about one member must not cost the page.
     """
 
     id: str
-    email_address: str
-    status: MemberStatus
-    last_changed: str = ""
+    email_address: str | None = None
+    status: object = None
+    last_changed: str | None = None
     contact_id: str | None = None
-    merge_fields: dict[str, FieldValue] | list[object] | None = None
-    interests: dict[str, bool | None] | list[object] | None = None
-    unsubscribe_reason: str | None = None
+    merge_fields: object = None
+    interests: object = None
+    unsubscribe_reason: object = None
 
 
 class WireMembers(msgspec.Struct):
@@ -111,8 +113,15 @@ class WireProblem(msgspec.Struct):
     @property
     def merge_tags(self) -> tuple[str, ...]:
         """The merge fields that it complains of, where it complains of nothing else."""
-        names = [each.field.removeprefix("merge_fields.") for each in self.errors]
-        return tuple(names) if all(map(_MERGE_TAG.fullmatch, names)) else ()
+        paths = [each.field.removeprefix("merge_fields.") for each in self.errors]
+        names = [path.partition(".")[0] for path in paths]  # of an address it may name a part
+        return tuple(dict.fromkeys(names)) if all(map(_MERGE_TAG.fullmatch, names)) else ()
+
+    @property
+    def is_about_merge_fields(self) -> bool:
+        """Whether it complains of merge fields, of single ones or of all together."""
+        names = {each.field for each in self.errors}
+        return bool(self.merge_tags) or names == {"merge_fields"}
 
 
 class WireStats(msgspec.Struct):
@@ -246,16 +255,29 @@ def read_time(value: str) -> datetime:
 def read_member(wire: WireMember) -> Member:
     """One member; numbers become text, and addresses, which are objects, are left out."""
     fields, interests, reason = wire.merge_fields, wire.interests, wire.unsubscribe_reason
-    return Member(
+    email = (wire.email_address or "").strip()
+    status = _STATUSES.get(wire.status) if type(wire.status) is str else None
+    member = Member(
         wire.id,
-        wire.email_address.strip(),
-        wire.status,
-        _read_change(wire.last_changed),
+        email,
+        status or MemberStatus.TRANSACTIONAL,
+        _read_change(wire.last_changed or ""),
         wire.contact_id or "",
         _read_texts(fields) if type(fields) is dict else {},
         _read_interests(interests) if type(interests) is dict else {},
         bool(reason) and reason != _BY_ADMIN,
     )
+    if status is not None and "@" in email and "\0" not in email:
+        return member
+    return member._replace(oddity=_name_oddity(status, wire.status))
+
+
+def _name_oddity(status: MemberStatus | None, word: object) -> str:
+    """What is odd about a member, to be told; without their address."""
+    if status is not None:
+        return "no usable address"
+    shown = "".join(filter(str.isprintable, str(word)))[:_MOST_STATUS]
+    return f'the unknown status "{without_addresses(shown)}"'
 
 
 def as_noticed(member: Member, served_at: datetime) -> Member:
@@ -268,7 +290,7 @@ def as_noticed(member: Member, served_at: datetime) -> Member:
     return member._replace(last_changed=served_at)
 
 
-def _read_texts(values: dict[str, FieldValue]) -> Mapping[str, str]:
+def _read_texts(values: dict[str, object]) -> Mapping[str, str]:
     """The values as text; nearly always all of them are, and none of a million dicts is copied."""
     for value in values.values():
         if type(value) is not str or "\0" in value:
@@ -282,9 +304,10 @@ def _read_texts(values: dict[str, FieldValue]) -> Mapping[str, str]:
     }
 
 
-def _read_interests(values: dict[str, bool | None]) -> Mapping[str, bool]:
-    if None in values.values():
-        return {key: value for key, value in values.items() if value is not None}
+def _read_interests(values: dict[str, object]) -> Mapping[str, bool]:
+    for value in values.values():
+        if type(value) is not bool:
+            return {key: value for key, value in values.items() if isinstance(value, bool)}
     return cast(dict[str, bool], values)
 
 
@@ -325,7 +348,7 @@ def read_batch(wire: WireBatch) -> Batch:
     )
 
 
-def _text(value: FieldValue) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -436,7 +459,7 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
         problem = decode_json(answer, WireProblem)
     words, tags = fit_to_keep(str(problem)) or f"HTTP {status}", problem.merge_tags
     refusal = read_refusal(status, words)
-    if refusal is Refusal.INVALID and tags:
+    if refusal is Refusal.INVALID and problem.is_about_merge_fields:
         refusal = Refusal.MERGE_FIELDS
     return Outcome(operation_id, False, status, refusal=refusal, error=words, merge_tags=tags)
 
@@ -445,8 +468,9 @@ def _read_member_of(answer: bytes) -> Member | None:
     if answer.strip() in (b"", b"null", b"[]", b"{}"):
         return None
     try:
-        return read_member(msgspec.json.decode(answer, type=WireMember))
+        member = read_member(msgspec.json.decode(answer, type=WireMember))
     except msgspec.ValidationError:
         return None  # a success of some other kind of operation, such as a collection
     except msgspec.DecodeError:
         raise ProtocolError("the answer to an operation is not JSON") from None
+    return None if member.oddity else member

@@ -6,8 +6,10 @@ finds everything as it should be.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
+from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.looks import find_row, make_reader, take_look
@@ -19,6 +21,7 @@ from mcsync.cache.rows import (
     add_row,
     forget_civicrm_refused,
     link_rows,
+    load_refused_by_civicrm,
     mark_due,
     mark_judged,
     mark_settled,
@@ -66,17 +69,29 @@ def carry_out(
     """
     owned: list[int] = []
     for chunk in load_plan(run.store, task.list_id, after, frozenset(map(str, held))):
-        decisions = [decision for _, decision in chunk]
-        created, others = _create_contacts(run, task, decisions)
+        waiting = _find_waiting(run, chunk)
+        decisions = [decision for plan_id, decision in chunk if plan_id not in waiting]
+        created, others, failed = _create_contacts(run, task, decisions)
         owned += others
         writes = [write for decision in decisions for write in decision.group_writes]
         joins = [write for writes_of_one in created.values() for write in writes_of_one]
         refused = _write_groups(run, task, [*writes, *joins])
         refused |= write_names(run, task, [w for d in decisions for w in d.name_writes])
         refused |= _write_emails(run, task, decisions)
-        _record(run, task, chunk, created, refused)
+        sorted_out = _sort_out(chunk, waiting, created, failed, refused)
+        _record(run, task, [plan_id for plan_id, _ in chunk], sorted_out)
         run.check_time()
     return owned
+
+
+def _find_waiting(run: Run, chunk: Planned) -> set[int]:
+    """Those of a chunk whose very writes CiviCRM has refused: not to be tried again by now."""
+    row_ids = [v.row_id for _, decision in chunk for v in decision.verdicts]
+    refused = load_refused_by_civicrm(run.store, row_ids, to_text(run.clock()))
+    if not refused:
+        return set()
+    wishes = {plan_id: {refused.get(v.row_id) for v in d.verdicts} for plan_id, d in chunk}
+    return {plan_id for plan_id, d in chunk if _print_writes(d) in wishes[plan_id]}
 
 
 # --- createNewContactsFromMailchimp -------------------------------------------------------------
@@ -84,24 +99,26 @@ def carry_out(
 
 def _create_contacts(
     run: Run, task: Task, decisions: Iterable[Decision]
-) -> tuple[dict[int, list[GroupWrite]], list[int]]:
+) -> tuple[dict[int, list[GroupWrite]], list[int], set[int]]:
     """Create contacts for members nobody owns.
 
-    Returns by row id the groups that they are to join, and the rows whose address is owned after
-    all: somebody may have been entered in CiviCRM since we looked.
+    Returns by row id the groups that they are to join; the rows whose address is owned after all:
+    somebody may have been entered in CiviCRM since we looked; and those that CiviCRM refused.
     """
     wanted = [d.new_contact for d in decisions if d.new_contact is not None]
     wanted = _leave_out_gone(run, task, wanted)
     if not wanted:
-        return {}, []
+        return {}, [], set()
     owned = take_in_owners(run, [new.email for new in wanted])
     by_row = {new.row_id: new for new in wanted if email_key(new.email) not in owned}
     joins: dict[int, list[GroupWrite]] = {}
+    failed: set[int] = set()
     for result in run.civicrm.create_contacts(list(by_row.values()), task.contact_source):
         with run.store.atomic():
             link_rows(run.store, result.done)
             _note_created(run, task, [by_row[row_id] for row_id in result.done])
-            _note_refused(run, task, result.failed)
+            _note_refused(run, task, {by_row[i]: words for i, words in result.failed.items()})
+        failed |= result.failed.keys()
         _read_back(run, list(result.done.values()))
         for row_id, contact_id in result.done.items():
             joins[row_id] = [
@@ -109,7 +126,7 @@ def _create_contacts(
                 for group_id in by_row[row_id].group_ids
             ]
         run.report(task).contacts_created += len(result.done)
-    return joins, [new.row_id for new in wanted if new.row_id not in by_row]
+    return joins, [new.row_id for new in wanted if new.row_id not in by_row], failed
 
 
 def _leave_out_gone(run: Run, task: Task, wanted: list[NewContact]) -> list[NewContact]:
@@ -158,17 +175,17 @@ def _note_created(run: Run, task: Task, created: Iterable[NewContact]) -> None:
     note_changes(run.store, changes, run.run_id, run.clock())
 
 
-def _note_refused(run: Run, task: Task, failed: Mapping[int, str]) -> None:
-    run.report(task).failed += len(find_not_failing(run.store, list(failed)))
-    for row_id, words in failed.items():
-        _note_refused_row(run, task, row_id, words)
-        mark_settled(run.store, row_id, SyncStatus.FAIL, Reason.CIVICRM_REFUSED)
+def _note_refused(run: Run, task: Task, failed: Mapping[NewContact, str]) -> None:
+    run.report(task).failed += len(find_not_failing(run.store, [new.row_id for new in failed]))
+    for new, words in failed.items():
+        wish = _print_writes(Decision((), new_contact=new))
+        _note_refused_row(run, task, new.row_id, words, wish)
 
 
-def _note_refused_row(run: Run, task: Task, row_id: int, words: str) -> None:
+def _note_refused_row(run: Run, task: Task, row_id: int, words: str, wish: str) -> None:
     """What was refused is tried again after ever longer pauses; that it is given up, is told."""
     pauses = [to_text(run.clock() + pause) for pause in PAUSES]
-    is_given_up = note_civicrm_refused(run.store, row_id, pauses)
+    is_given_up = note_civicrm_refused(run.store, row_id, wish, pauses)
     level = logging.WARNING if is_given_up else logging.INFO
     words = without_addresses(words)
     log.log(level, "%s: CiviCRM refused what row %d needs: %s", task.name, row_id, words)
@@ -289,42 +306,78 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusa
 # --- the outbox, and the end of a chunk -----------------------------------------------------------
 
 
-def _record(
-    run: Run,
-    task: Task,
+class _SortedOut(NamedTuple):
+    """A chunk after CiviCRM was written: what was done, what was refused, and what waits for that.
+
+    `refused` has CiviCRM's words by row; those who were not created are told of already.
+    """
+
+    done: list[Decision]
+    refused: dict[int, tuple[Decision, str]]
+    waiting: list[Decision]
+
+
+def _sort_out(
     chunk: Planned,
+    waiting: Container[int],
     created: Mapping[int, Sequence[GroupWrite]],
+    failed: Container[int],
     refused: Refusals,
-) -> None:
-    """Queue the updates and mark the rows of a chunk, in one transaction."""
-    verdicts: list[RowVerdict] = []
-    failing: dict[int, str] = {}
-    done: list[Decision] = []
-    for _, decision in chunk:
+) -> _SortedOut:
+    found = _SortedOut([], {}, [])
+    for plan_id, decision in chunk:
         new = decision.new_contact
-        if new is not None and new.row_id not in created:
-            continue  # refused, gone, or owned by somebody after all: still in the queue
-        joins = created[new.row_id] if new is not None else ()
-        if (words := _find_refusal(decision, joins, refused)) is not None:
-            verdicts += [
-                replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
-                for v in decision.verdicts
-            ]
-            failing |= {verdict.row_id: words for verdict in decision.verdicts[:1]}
+        if plan_id in waiting or (new is not None and new.row_id in failed):
+            found.waiting.append(decision)
             continue
-        verdicts += decision.verdicts
-        done.append(decision)
-    run.report(task).failed += len(find_not_failing(run.store, list(failing)))
+        if new is not None and new.row_id not in created:
+            continue  # gone, or owned by somebody after all: still in the queue
+        joins = created[new.row_id] if new is not None else ()
+        words = _find_refusal(decision, joins, refused)
+        if words is None:
+            found.done.append(decision)
+        else:
+            found.refused.update({v.row_id: (decision, words) for v in decision.verdicts[:1]})
+    return found
+
+
+def _record(run: Run, task: Task, plan_ids: Sequence[int], found: _SortedOut) -> None:
+    """Queue the updates and mark the rows of a chunk, in one transaction."""
+    run.report(task).failed += len(find_not_failing(run.store, list(found.refused)))
+    failing = [*(decision for decision, _ in found.refused.values()), *found.waiting]
+    verdicts = [v for decision in found.done for v in decision.verdicts]
+    verdicts += [v for decision in failing for v in _fail(decision)]
     with run.store.atomic():
-        for row_id, words in failing.items():
-            _note_refused_row(run, task, row_id, words)
-        forget_civicrm_refused(run.store, [v.row_id for d in done for v in d.verdicts])
-        drop_from_plan(run.store, [plan_id for plan_id, _ in chunk])
+        for row_id, (decision, words) in found.refused.items():
+            _note_refused_row(run, task, row_id, words, _print_writes(decision))
+        forget_civicrm_refused(run.store, [v.row_id for d in found.done for v in d.verdicts])
+        drop_from_plan(run.store, plan_ids)
         close_overtaken(run, verdicts)
         mark_judged(run.store, verdicts)
-        note_agreed(run.store, (([v.row_id for v in d.verdicts], d.agreements) for d in done))
-        queued = sum(_queue(run, task, planned) for d in done for planned in d.changes)
+        note_agreed(run.store, (([v.row_id for v in d.verdicts], d.agreements) for d in found.done))
+        sent = [planned for d in (*found.done, *failing) for planned in d.changes]
+        queued = sum(_queue(run, task, planned) for planned in sent)
     run.report(task).updates_queued += queued
+
+
+def _fail(decision: Decision) -> list[RowVerdict]:
+    """Verdicts where CiviCRM has refused a write; Mailchimp's updates are sent all the same."""
+    return [
+        v
+        if v.sync_status is SyncStatus.TODO or decision.find_change(v.row_id) is not None
+        else replace(v, sync_status=SyncStatus.FAIL, reason=Reason.CIVICRM_REFUSED)
+        for v in decision.verdicts
+    ]
+
+
+def _print_writes(decision: Decision) -> str:
+    """A fingerprint of what a decision writes into CiviCRM: the same wish has the same."""
+    wishes = [(w.contact_id, w.group_id, w.status, w.caused_at) for w in decision.group_writes]
+    names = [(w.contact_id, w.first_name, w.last_name) for w in decision.name_writes]
+    emails = [(w.contact_id, w.email) for w in decision.email_writes]
+    new = decision.new_contact
+    contact = (new.email, new.first_name, new.last_name) if new is not None else None
+    return sha256(repr((wishes, names, emails, contact)).encode()).hexdigest()[:16]
 
 
 def _find_refusal(decision: Decision, joins: Sequence[GroupWrite], refused: Refusals) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mcsync.cache.audience_status import LeftOut, load_status, save_status
+from mcsync.cache.audience_status import load_status, save_status
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.persons import load_refused
 from mcsync.cache.rows import mark_wanted
@@ -76,6 +76,7 @@ from mcsync.model import (
 from mcsync.pipeline.mirror_groups import mirror_groups
 from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
+from mcsync.pipeline.telling import note_told
 from mcsync.reconcile.names import stays_in
 from mcsync.reconcile.refusals import without_prints
 from mcsync.text import count_of
@@ -84,7 +85,6 @@ log = logging.getLogger("mcsync.data")
 
 _ENTITY_TAG_OVERLAP = 200  # ids are given out before rows are committed
 _CONTACTS_AT_ONCE = 5000  # whose fields are kept in one transaction
-_A_DAY = timedelta(days=1)
 _NEVER_BELOW = 10  # tags on contacts that may all go at once without a suspicion
 
 
@@ -163,10 +163,8 @@ def _tell_left_out(
         what = {"": f"names, {tag}", FIELDS: f"data.fields.{tag}"}.get(
             name, f"plugin {name}, {tag}"
         )
-        before = status.left_out.get(f"{what}: {why}")
-        if before and count <= before.count and not is_over(before.told_at, _A_DAY, run.clock()):
+        if not note_told(status, f"{what}: {why}", count, run.clock()):
             continue
-        status.left_out[f"{what}: {why}"] = LeftOut(to_text(run.clock()), count)
         log.warning(
             "%s: %s: %s left out: %s; what is at Mailchimp stays. Correct the values in CiviCRM,"
             " or the merge field",
@@ -335,6 +333,15 @@ class Site:
         with run.store.atomic():
             save_unknown_fields(run.store, self.plugin, new)
         return unknown
+
+    def tell_skipped(self, what: str, why: str) -> None:
+        """Warn that something cannot be filled, and not all day long."""
+        status = load_status(self.run.store, self.list_id)
+        if note_told(status, f"{what} is skipped: {why}", 1, self.run.clock()):
+            [name] = [task.name for task in self.run.tasks if task.list_id == self.list_id]
+            log.warning("%s: %s is skipped: %s", name, what, why)
+            with self.run.store.atomic():
+                save_status(self.run.store, self.list_id, status)
 
     def follow_fields(self, fields: Sequence[str], as_what: str) -> Collection[int]:
         """Mirror these fields of the audience's contacts."""

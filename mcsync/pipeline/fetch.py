@@ -5,7 +5,8 @@ addCiviOnly, identifyGroupContactChanges. Nothing is written to either service.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ from mcsync.model import LONG_AGO, Member, MemberStatus
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.identity import follow_rules, know_accounts
 from mcsync.pipeline.run import OutOfTime, Run, Task, is_over
+from mcsync.pipeline.telling import note_told
 from mcsync.reconcile.guards import NEVER_BELOW
 from mcsync.text import count_of
 
@@ -142,6 +144,7 @@ def _take_in_pages(
     if begin is not None and begin is not since:
         reached, begin = begin, begin - _STEP
     is_empty = begin is None and not has_members(run.store, task.list_id)
+    oddities: Counter[str] = Counter()
     for page in task.mailchimp.fetch_members(task.list_id, begin):
         served_at = served_at or page.served_at
         empty_at = served_at - _CLOCK_OVERLAP if is_empty and served_at else None
@@ -149,6 +152,7 @@ def _take_in_pages(
         report.members_fetched += count.fetched
         report.members_changed += count.changed
         run.progress(task.name, "members fetched", report.members_fetched)
+        oddities.update(member.oddity for member in page.members if member.oddity)
         newest = _latest(newest, page.members)
         reached = _latest(
             reached, [m for m in page.members if m.status is not MemberStatus.ARCHIVED]
@@ -156,7 +160,24 @@ def _take_in_pages(
         if reached is not None and (begin is None or reached > begin + _STEP):
             with _keeping_place(run, task, status, since, served_at, reached):
                 run.check_time()  # never before something was gained
+    _tell_oddities(run, task, status, oddities)
     return newest, served_at
+
+
+def _tell_oddities(
+    run: Run, task: Task, status: AudienceStatus, oddities: Mapping[str, int]
+) -> None:
+    """Warn of members that cannot be understood: by what is odd, and not all day long."""
+    for oddity, count in sorted(oddities.items()):
+        if not note_told(status, f"members with {oddity}", count, run.clock()):
+            continue
+        log.warning(
+            "%s: %s with %s %s left alone; a newer version of mcsync may know what it means",
+            task.name,
+            count_of(count, "member"),
+            oddity,
+            "is" if count == 1 else "are",
+        )
 
 
 @contextmanager

@@ -13,13 +13,25 @@ from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.plain_people import Shape, load_alike
 from mcsync.cache.plans import add_to_plan
 from mcsync.cache.row_facts import load_data_due
-from mcsync.cache.rows import mark_judged, mark_plain, note_agreed, note_data_done
+from mcsync.cache.rows import (
+    forget_refused_data,
+    mark_data_wanted,
+    mark_judged,
+    mark_plain,
+    note_agreed,
+    note_data_done,
+)
 from mcsync.model import Decision, Person, Policy, RowVerdict, SyncStatus
 from mcsync.pipeline.data_step import add_data
 from mcsync.pipeline.run import Run, Task
-from mcsync.reconcile.enforce import decide
+from mcsync.reconcile.enforce import decide, decide_all
 from mcsync.reconcile.guards import PlanSize, measure, sum_up
-from mcsync.reconcile.refusals import leave_out_refused
+from mcsync.reconcile.refusals import (
+    find_prints,
+    find_refused_data,
+    keep_refused,
+    leave_out_refused,
+)
 
 log = logging.getLogger("mcsync.reconcile")
 
@@ -99,6 +111,11 @@ def plan_people(
     if task.policy.syncs_names and run.plugins is not None:
         decisions = add_data(run, people, decisions)
         decisions = [leave_out_refused(d, p) for d, p in zip(decisions, people, strict=True)]
+    has_data = task.policy.syncs_names and (has_asked_plugins or run.plugins is None)
+    if has_data:
+        _forget_unwished(run, task, people)
+    else:
+        decisions = _keep_refused_data(run, people, decisions)
     kinds = [measure(d, p) for d, p in zip(decisions, people, strict=True)]
     judged = list(zip(people, decisions, kinds, strict=True))
     refused = [d for _, d, _ in judged if may_do is not None and not may_do(d)]
@@ -106,7 +123,7 @@ def plan_people(
     right = [(p, d) for p, d, _ in planned if d.is_empty]
     wanting = [(p, d, k) for p, d, k in planned if not d.is_empty]
     with run.store.atomic():
-        if task.policy.syncs_names and (has_asked_plugins or run.plugins is None):
+        if has_data:
             note_data_done(run.store, [v for _, d, _ in planned for v in d.verdicts])
         postponed = [_postpone(v) for d in refused for v in d.verdicts]
         close_overtaken(run, postponed)
@@ -114,6 +131,34 @@ def plan_people(
         _note_right(run, right)
         add_to_plan(run.store, task.list_id, ((d, k) for _, d, k in wanting))
     return sum_up(k for _, _, k in wanting)
+
+
+def _keep_refused_data(
+    run: Run, people: Sequence[Person], decisions: Sequence[Decision]
+) -> list[Decision]:
+    """Whose data were refused is told so until data are judged again, which is done soon."""
+    refused = [find_refused_data(person) for person in people]
+    with run.store.atomic():
+        mark_data_wanted(run.store, sorted(set().union(*refused)))
+    if not run.with_data:
+        return list(decisions)
+    return [keep_refused(d, rows) for d, rows in zip(decisions, refused, strict=True)]
+
+
+def _forget_unwished(run: Run, task: Task, people: Sequence[Person]) -> None:
+    """What nobody wishes any more is not refused any more, either."""
+    refused = [p for p in people if find_refused_data(p) and not p.is_under_way]
+    if not refused:
+        return
+    wishes = [decide_all(person, task.policy) for person in refused]
+    if run.plugins is not None:
+        wishes = add_data(run, refused, wishes)
+    with run.store.atomic():
+        for person, wish in zip(refused, wishes, strict=True):
+            for row_id in find_refused_data(person):
+                planned = wish.find_change(row_id)
+                wished = find_prints(planned.change, planned.tags) if planned is not None else {}
+                forget_refused_data(run.store, row_id, wished)
 
 
 def _postpone(verdict: RowVerdict) -> RowVerdict:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 from mcsync.cache.audience_status import load_status
@@ -15,6 +16,7 @@ from mcsync.cache.outbox import (
 )
 from mcsync.cache.rows import (
     StoredRefusal,
+    is_refused_by_civicrm,
     load_refusals,
     mark_data_wanted,
     mark_due,
@@ -32,6 +34,7 @@ from mcsync.model import (
     Member,
     MemberChange,
     MemberStatus,
+    MergeValue,
     Outcome,
     Reason,
     Refusal,
@@ -96,7 +99,10 @@ def _apply_success(
     _forget_refusals(run, update)
     note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
     status = SyncStatus.FAIL if update.cause.is_gate else SyncStatus.OK
-    mark_settled(run.store, row.row_id, status, Reason(update.cause.reason))
+    reason = Reason(update.cause.reason)
+    if is_refused_by_civicrm(run.store, row.row_id):
+        status, reason = SyncStatus.FAIL, Reason.CIVICRM_REFUSED
+    mark_settled(run.store, row.row_id, status, reason)
 
 
 def _forget_refusals(run: Run, update: QueuedUpdate) -> None:
@@ -157,8 +163,8 @@ def _apply_refusal(
     close_queued(run.store, [row.row_id], "an earlier change of this member failed", run.clock())
     reason = _REASONS.get(refusal, Reason.REFUSED)
     is_pending = update.change.status is MemberStatus.PENDING
-    if is_pending and outcome.http_status == 429:  # it surely was not carried out
-        note_asked(run.store, [(row.row_id, None)])
+    if is_pending and _is_surely_not_done(outcome.http_status) and reason is not Reason.COMPLIANCE:
+        note_asked(run.store, [(row.row_id, None)])  # nobody was mailed
     told = _note_refusal(run, task, update, outcome, reason)
     mark_settled(run.store, row.row_id, SyncStatus.FAIL, reason)
     mark_due(run.store, [row.row_id])
@@ -174,6 +180,11 @@ def _apply_refusal(
     )
 
 
+def _is_surely_not_done(http_status: int) -> bool:
+    """Whether Mailchimp's answer says that an operation was not carried out."""
+    return 400 <= http_status < 500 and http_status != 408  # that one: a time-out
+
+
 def _note_refusal(
     run: Run, task: Task, update: QueuedUpdate, outcome: Outcome, reason: Reason
 ) -> bool:
@@ -184,7 +195,7 @@ def _note_refusal(
     new.count += max((r.count for r in refusals if _is_repeated(r, new)), default=0)
     if refusal not in _LOST_FOR_GOOD and new.count <= len(PAUSES):
         new.retry_at = to_text(run.clock() + PAUSES[new.count - 1])
-    rest = [r for r in refusals if r.email != new.email or not r.parts.keys() <= new.parts.keys()]
+    rest = [r for r in refusals if not _is_replaced(r, new)]
     save_refusals(run.store, update.row_id, [*rest, new])
     if change.merge_fields or change.tags:
         mark_data_wanted(run.store, [update.row_id])
@@ -209,8 +220,8 @@ def tell_refused_data(run: Run, task: Task) -> None:
 def _read_refused(update: QueuedUpdate, outcome: Outcome, reason: Reason) -> StoredRefusal:
     """What of a change was refused: only the optional data, if it is these that are wrong.
 
-    Then all else goes again without them. Where a required field has no value, all of it goes
-    again, and that field may be missing.
+    Or may be, where Mailchimp's words tell nothing: then all else goes again without them. Where a
+    required field has no value, all of it goes again, and that field may be missing.
     """
     change = update.change
     new = StoredRefusal(
@@ -219,22 +230,48 @@ def _read_refused(update: QueuedUpdate, outcome: Outcome, reason: Reason) -> Sto
         times=find_times(change, update.cause.at),
         prints=find_prints(change, change.tags),
     )
+    sent = {tag: value for tag, value in change.merge_fields.items() if value}
+    if outcome.refusal is Refusal.INVALID and sent and new.times:
+        return _refuse_data(new, sent)
     if outcome.refusal is not Refusal.MERGE_FIELDS:
         return new
-    sent = {tag: value for tag, value in change.merge_fields.items() if value}
     wrong = {tag: value for tag, value in sent.items() if tag in outcome.merge_tags}
     if not wrong and not outcome.merge_tags:  # it does not say which
         wrong = sent
     if wrong:
-        data = MemberChange(change.email, merge_fields=wrong)
-        return StoredRefusal(new.email, new.reason, {}, find_prints(data, {}))
+        return _refuse_data(new, wrong)
     new.lacks_field = not change.skips_validation
     return new
 
 
+def _refuse_data(whole: StoredRefusal, wrong: Mapping[str, MergeValue]) -> StoredRefusal:
+    """A refusal of nothing but these merge fields."""
+    data = MemberChange(whole.email, merge_fields=wrong)
+    return StoredRefusal(whole.email, whole.reason, {}, find_prints(data, {}))
+
+
+def _is_replaced(before: StoredRefusal, now: StoredRefusal) -> bool:
+    """Whether a refusal says all that one before says."""
+    return _is_alike(before, now) and before.parts.keys() <= now.parts.keys()
+
+
 def _is_repeated(before: StoredRefusal, now: StoredRefusal) -> bool:
     """Whether a part of the same wish was refused before."""
-    return before.email == now.email and not before.parts.items().isdisjoint(now.parts.items())
+    return _is_alike(before, now) and not before.parts.items().isdisjoint(now.parts.items())
+
+
+def _is_alike(before: StoredRefusal, now: StoredRefusal) -> bool:
+    """Whether two refusals concern one address, and the same helps against them.
+
+    A confirmation mail helps out of a compliance state, a direct call where a field is missing:
+    who needs both is refused for each in turn, and neither is to be forgotten for the other.
+    """
+    compliance = Reason.COMPLIANCE.value
+    return (before.email, before.reason == compliance, before.lacks_field) == (
+        now.email,
+        now.reason == compliance,
+        now.lacks_field,
+    )
 
 
 # --- nobody told what happened ----------------------------------------------------------------

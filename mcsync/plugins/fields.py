@@ -6,7 +6,6 @@ overwritten with nothing.
 """
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -22,8 +21,6 @@ from mcsync.model import (
 )
 from mcsync.plugins.fitting import Fit, Misfit, fit
 from mcsync.plugins.hookspec import hookimpl
-
-log = logging.getLogger("mcsync.plugins")
 
 Values = Mapping[str, object]
 
@@ -45,7 +42,6 @@ class Fields:
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = {tag.upper(): name for tag, name in fields.items()}
-        self._warned: set[tuple[str, str]] = set()
         self._site: DataSite | None = None
         self._usable: dict[str, MergeField] = {}
         self._as = ""
@@ -64,7 +60,9 @@ class Fields:
         names = {tag: set(name_sources([source])) for tag, source in self._fields.items()}
         every = set().union(*names.values())
         unknown = set(site.find_unknown_fields(sorted(every)))
-        usable = self._find_usable(audience)
+        usable, problems = find_usable(self._fields, audience.merge_fields)
+        for tag, problem in sorted(problems.items()):
+            site.tell_skipped(f"data.fields.{tag}", problem)
         self._usable = {tag: each for tag, each in usable.items() if not names[tag] & unknown}
         formats = [(tag, self._fields[tag], *_form(f)) for tag, f in sorted(self._usable.items())]
         self._as = sha256(json.dumps(formats).encode()).hexdigest()[:16]
@@ -108,14 +106,6 @@ class Fields:
         before = _read_kept(row, "left_out")
         news = {tag: why for tag, why in misfits.items() if before.get(tag) != why}
         return DataUpdate(row.row_id, merge_fields=changed, metadata=metadata, left_out=news)
-
-    def _find_usable(self, audience: DataAudience) -> dict[str, MergeField]:
-        usable, problems = find_usable(self._fields, audience.merge_fields)
-        for tag, problem in problems.items():
-            if (audience.list_id, tag) not in self._warned:
-                self._warned.add((audience.list_id, tag))
-                log.warning("%s: data.fields.%s is skipped: %s", audience.name, tag, problem)
-        return usable
 
 
 def _form(merge_field: MergeField) -> tuple[object, ...]:

@@ -13,6 +13,8 @@ from enum import StrEnum
 from mcsync.model import MERGE_TEXT_BYTES, MergeField, MergeValue, fits_merge_text
 
 ADDRESS_PARTS = ("addr1", "addr2", "city", "state", "zip", "country")
+# The guide's "required keys" (facts, section 5). Not said: whether a state may be empty, where a
+# country has none; it is reported as refused, with the whole operation.
 _NEEDED_PARTS = ("addr1", "city", "state", "zip")
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?!\d)")

@@ -43,14 +43,20 @@ def decide(person: Person, policy: Policy) -> Decision:
     While something of theirs may be carried out at Mailchimp at any moment, nothing more is sent
     there; what CiviCRM needs is done at once, and they stay in the queue.
     """
+    decision = decide_all(person, policy)
+    if person.is_under_way:
+        return _wait(decision)
+    return leave_out_refused(decision, person)
+
+
+def decide_all(person: Person, policy: Policy) -> Decision:
+    """The same, whatever is under way or was refused."""
     decision = _decide_membership(person, policy)
     if person.contact is not None:
         if policy.syncs_names:
             decision = add_names(decision, person, policy)
         decision = add_address_changes(decision, person, policy)
-    if person.is_under_way:
-        return _wait(decision)
-    return leave_out_refused(decision, person)
+    return decision
 
 
 def _wait(decision: Decision) -> Decision:
@@ -273,7 +279,7 @@ class _Target(NamedTuple):
     """One address at which a contact could be subscribed, and what came of it before.
 
     `row` is the one that the operation belongs to, None for a new one; `member` is None for an
-    address that is no member yet.
+    address that is no member yet. That a required field is missing is no refusal here: it may be.
     """
 
     row: RowView | None
@@ -311,7 +317,7 @@ def _subscribe(
     """Subscribe the contact at the best address that Mailchimp has not refused for this wish."""
     targets = _list_targets(person, contact, right.at)
     for target in targets:
-        if target.refused is None or target.refused.lacks_field:
+        if target.refused is None:
             is_asking = policy.confirms_new and target.is_new
             if is_asking and target.was_asked(right.at):
                 return Decision(_mark(person, SyncStatus.FAIL, Reason.COMPLIANCE))
@@ -337,8 +343,11 @@ def _list_targets(person: Person, contact: ContactView, decided_at: datetime) ->
     rows = (*person.rows, *person.shared)
 
     def find_refusal(email: str) -> Refused | None:
-        refusals = (r for row in rows for r in row.refusals if r.email == email_key(email))
-        return next((r for r in refusals if decided_at <= r.times.get(SUBSCRIBE, LONG_AGO)), None)
+        """What stands in the way most: only of a compliance state a confirmation mail helps out."""
+        refusals = [r for row in rows for r in row.refusals if r.email == email_key(email)]
+        found = (r for r in refusals if decided_at <= r.times.get(SUBSCRIBE, LONG_AGO))
+        in_the_way = [r for r in found if not r.lacks_field]
+        return min(in_the_way, key=lambda r: r.reason is Reason.COMPLIANCE, default=None)
 
     def order(row: RowView, member: MemberView) -> tuple[object, ...]:
         is_others = row.contact_id != contact.contact_id
@@ -387,7 +396,7 @@ def _plan(
         interests=interests[0].change.interests if interests else {},
     )
     reason = Reason.GATE_OPENED if member.is_muted else heard.reason
-    if is_asking and target.refused is not None and not target.refused.lacks_field:
+    if is_asking and target.refused is not None:
         reason = Reason.COMPLIANCE
     caused_at = {"status": right.at, **(interests[0].caused_at if interests else {})}
     is_shared = target.row is not None and target.row.contact_id not in (None, contact.contact_id)

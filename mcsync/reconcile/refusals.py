@@ -5,7 +5,7 @@ as these parts, so that nothing else waits for them: an address moves although a
 refused, a tag is set although another one was.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -17,6 +17,7 @@ from mcsync.model import (
     MergeValue,
     Person,
     PlannedChange,
+    Reason,
     Refused,
     SyncStatus,
     email_key,
@@ -80,6 +81,36 @@ def _tag(name: str) -> str:
     return f"tag {name}"
 
 
+def is_of_data(parts: Collection[str]) -> bool:
+    """Whether these parts are merge fields and tags, and nothing else."""
+    return bool(parts) and all(part.startswith((_field(""), _tag(""))) for part in parts)
+
+
+# --- data that were given up ----------------------------------------------------------------------
+
+
+def find_refused_data(person: Person) -> set[int]:
+    """Rows of members who are in, and of whom Mailchimp did not take some data for good."""
+    return {
+        row.row_id
+        for row in person.rows
+        if row.member is not None and row.member.is_in and any(map(_is_given_up_data, row.refusals))
+    }
+
+
+def _is_given_up_data(refused: Refused) -> bool:
+    is_given_up = not (refused.is_paused or refused.lacks_field or refused.times)
+    return is_given_up and is_of_data(refused.prints)
+
+
+def keep_refused(decision: Decision, row_ids: Iterable[int]) -> Decision:
+    """The decision where data are not judged: what was refused of these rows is refused still."""
+    fine = {v.row_id for v in decision.verdicts if v.sync_status is SyncStatus.OK}
+    for row_id in fine.intersection(row_ids):
+        decision = decision.with_verdict(row_id, SyncStatus.FAIL, Reason.REFUSED)
+    return decision
+
+
 # --- leaving out ----------------------------------------------------------------------------------
 
 
@@ -123,6 +154,8 @@ def _find_refused(
 
 def _lacks_field(planned: PlannedChange, refusals: tuple[Refused, ...]) -> bool:
     """Whether what is left was refused only because a required merge field has no value."""
+    if planned.change.is_archiving:  # which sends no fields, and so is not validated
+        return False
     return any(r.lacks_field and any(_find_same(planned, r)) for r in refusals)
 
 

@@ -183,6 +183,25 @@ def refuse(store: Store, row_id: int) -> None:
     rows.save_refusals(store, row_id, [COMPLIANCE])
 
 
+def refuse_and_mark(store: Store, row_id: int) -> None:
+    rows.mark_refused_due(store, "SELECT ?", (CONTACT,))  # nothing was refused yet
+    rows.save_refusals(store, row_id, [COMPLIANCE])
+    rows.mark_refused_due(store, "SELECT ?", (CONTACT,))
+
+
+NICK = StoredRefusal(ADDRESS, "refused-by-mailchimp", {}, {"field NICK": "1", "tag Bowling": "2"})
+BY_CIVICRM = StoredRefusal("", "refused-by-civicrm")
+
+
+def forget_refused_data(store: Store, row_id: int) -> None:
+    refusals = [COMPLIANCE, NICK, BY_CIVICRM]
+    rows.save_refusals(store, row_id, refusals)
+    rows.forget_refused_data(store, row_id, {"tag Bowling": "2", "field FNAME": "1"})
+    assert rows.load_refusals(store, row_id) == refusals
+    rows.forget_refused_data(store, row_id, {"tag Bowling": "3"})
+    assert rows.load_refusals(store, row_id) == [COMPLIANCE, BY_CIVICRM]
+
+
 def judge(status: Status, due: int | None = None) -> Deed:
     """The judge has read the row as it is, or as it was with `due`."""
 
@@ -209,6 +228,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "save_looks: no news": (look(0), STAYS),
     "add_strangers": (look_at_a_stranger, STAYS),
     "note_seen": (lambda s, i: rows.note_seen(s, [(AT, 3, i)]), STAYS),
+    "note_still_there": (lambda s, _: rows.note_still_there(s, LIST, [(ADDRESS, "u1")], 3), STAYS),
     "take_addresses": (lambda s, i: rows.take_addresses(s, [i]), RISES),
     "give_addresses": (lambda s, i: rows.give_addresses(s, {i: "x@example.org"}), STAYS),
     "link_rows": (lambda s, i: rows.link_rows(s, {i: WINNER}), STAYS),
@@ -226,7 +246,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "note_looked_up": (lambda s, i: rows.note_looked_up(s, [i]), STAYS),
     "prepare_address": (lambda s, i: rows.prepare_address(s, LIST, i, "x@example.org"), STAYS),
     "save_refusals": (refuse, STAYS),
-    "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, [AT]), STAYS),
+    "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, "x", [AT]), STAYS),
     "forget_civicrm_refused": (lambda s, i: rows.forget_civicrm_refused(s, [i]), STAYS),
     "note_asked": (lambda s, i: rows.note_asked(s, [(i, AT)]), STAYS),
     "note_agreed": (agree, STAYS),
@@ -239,6 +259,8 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "mark_due": (lambda s, i: rows.mark_due(s, [i]), GROWS),
     "mark_shared_due": (share_and_mark, GROWS),
     "mark_addresses": (lambda s, _: rows.mark_addresses(s, f"SELECT {CONTACT}"), GROWS),
+    "mark_refused_due": (refuse_and_mark, GROWS),
+    "forget_refused_data": (forget_refused_data, STAYS),
     "mark_for_resync": (lambda s, i: rows.mark_for_resync(s, [i]), GROWS),
     "mark_concerned": (be_concerned, IS_SET),
     "mark_everyone": (lambda s, _: rows.mark_everyone(s, LIST), IS_SET),
@@ -247,7 +269,13 @@ DEEDS: dict[str, tuple[Deed, str]] = {
 }
 JUDGES = {"mark_judged", "mark_plain"}
 RESULTS = {"mark_settled", "mark_given_up", "mark_failed_again"}
-READERS = {"ids_of", "load_refusals", "describe_agreed"}
+READERS = {
+    "ids_of",
+    "load_refusals",
+    "is_refused_by_civicrm",
+    "load_refused_by_civicrm",
+    "describe_agreed",
+}
 
 STARTS = [(due, mark) for due in (0, 1, 5) for mark in ("ok", "fail", "live", "redo")]
 
@@ -532,7 +560,7 @@ def test_what_civicrm_refused_is_tried_after_pauses_then_given_up(store: Store):
     given_up = []
     for pause in (*pauses, ""):
         with store.atomic():
-            given_up.append(rows.note_civicrm_refused(store, row_id, pauses))
+            given_up.append(rows.note_civicrm_refused(store, row_id, "wish", pauses))
         assert is_tried("2026-11-22T10:00:00Z") is False
         assert is_tried(pause or "2026-11-30T10:00:00Z") is bool(pause)
     assert given_up == [False, False, True]
@@ -544,7 +572,7 @@ def test_what_civicrm_refused_is_tried_after_pauses_then_given_up(store: Store):
 def test_a_pause_that_a_wrong_clock_began_is_over(store: Store):
     row_id = add_member(store, 0, "fail", sync_reason="refused-by-civicrm")
     with store.atomic():
-        rows.note_civicrm_refused(store, row_id, ["2027-11-22T10:05:00Z"])
+        rows.note_civicrm_refused(store, row_id, "wish", ["2027-11-22T10:05:00Z"])
         rows.mark_failed_again(store, LIST, "2026-11-22T10:00:00Z")
     assert state(store, row_id)[0] == 1
 
@@ -689,7 +717,7 @@ def test_no_row_without_an_open_update_is_live_or_asked(store: Store, seed: int)
     luck = random.Random(seed)
     row_id = add_member(store)
     seen = set()
-    for deed in itertools.islice(iter(lambda: luck.choice(LIFE), None), 150):
+    for deed in itertools.islice(iter(lambda: luck.choice(LIFE), None), 300):
         with store.atomic():
             deed(store, row_id)
         due, mark = state(store, row_id)

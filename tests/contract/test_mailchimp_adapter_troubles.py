@@ -469,8 +469,9 @@ def test_json_that_is_cut_is_a_protocol_error(town: Town) -> None:
         town.fetch_all()
 
 
-def test_a_status_nobody_knows_is_a_protocol_error(town: Town) -> None:
+def test_who_has_a_status_nobody_knows_is_counted_and_comes_as_odd_c8(town: Town) -> None:
     town.populate(5)
+    town.sim.import_member(LIST, FRED, "unsubscribed")
     town.server.faults.append(
         Fault(
             path=PAGE,
@@ -480,8 +481,9 @@ def test_a_status_nobody_knows_is_a_protocol_error(town: Town) -> None:
             ),
         )
     )
-    with pytest.raises(ProtocolError, match=r"members\[0\]\.status"):
-        town.fetch_all()
+    oddities = {member.email: member.oddity for member in town.fetch_all()}
+    assert oddities.pop(FRED) == ""
+    assert list(oddities.values()) == ['the unknown status "enchanted"'] * 5
 
 
 def test_no_key_and_no_address_in_the_log(town: Town, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,8 @@ TYPED = [
     pytest.param("pam@example.org ", id="behind"),
     pytest.param(" pam@example.org", id="before"),
     pytest.param(" Pam@Example.org ", id="around, in capitals"),
+    pytest.param("  pam@example.org", id="two before"),
+    pytest.param("\tpam@example.org", id="a tabulator before"),
     pytest.param("pam@example.org\t", id="a tabulator"),
 ]
 
@@ -32,7 +34,7 @@ def test_who_was_typed_in_with_blanks_is_subscribed_c3(bedrock: Bedrock, typed: 
 
 
 @pytest.mark.parametrize("in_group", [True, False])
-@pytest.mark.parametrize("typed", TYPED[:3])
+@pytest.mark.parametrize("typed", TYPED[:5])
 def test_who_signs_up_is_the_contact_that_was_typed_in_with_blanks_c3(
     bedrock: Bedrock, typed: str, in_group: bool
 ):
@@ -67,3 +69,27 @@ def test_blanks_that_somebody_takes_away_change_nothing_c3(bedrock: Bedrock):
     assert bedrock.sync() == 0
     assert bedrock.member_status(PAM) == "subscribed"
     assert_at_peace(bedrock)
+
+
+@pytest.mark.parametrize("spelled", ["Pam@Example.ORG", " pam@example.org ", "PAM@example.org\t"])
+def test_another_spelling_of_an_address_moves_nobody_c3(bedrock: Bedrock, spelled: str):
+    """Typed over, or added as the one for mailings; and as Mailchimp shows it."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync_until_quiet()
+    [email] = bedrock.town.civicrm.emails(pam)
+    bedrock.town.civicrm.update_email(email.id, email=spelled)
+    bedrock.town.civicrm.add_email(pam, spelled, is_bulkmail=True)
+    bedrock.pass_time(minutes=1)
+    assert bedrock.sync() == 0
+    audience = bedrock.town.mailchimp.audiences[LIST]
+    member = audience.by_address(PAM)
+    assert member is not None
+    member.email = spelled
+    audience.move(member, at=int(bedrock.town.clock().timestamp()))
+    bedrock.pass_time(minutes=1)
+    assert bedrock.sync() == 0
+    assert_at_peace(bedrock)
+    bedrock.town.civicrm.remove_from_group(pam, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert [m["status"] for m in bedrock.town.mailchimp.members(LIST).values()] == ["unsubscribed"]

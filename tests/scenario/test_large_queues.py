@@ -327,7 +327,7 @@ def test_a_run_cut_in_the_look_up_of_owners_goes_on_there_b9(
     store.close()
     bedrock.town.civicrm_server.faults.clear()
     assert cuts >= 3
-    assert set(found) == {*emails, *(f" {email}" for email in emails)}  # blanks before one count
+    assert set(found) == set(emails)
     assert max(found.values()) == 1, found.most_common(3)
     bedrock.sync()
     for email in emails:
@@ -342,7 +342,7 @@ def count_asked(bedrock: Bedrock) -> Counter[str]:
     def count(request: Request) -> None:
         if "Email/get" in request.path:
             params = json.loads(parse_qs(request.body.decode())["params"][0])
-            [emails] = [value for name, _, value, *_ in params["where"] if name == "email"]
+            (_, [(_, _, emails), *_]), *_ = params["where"]  # these, or any with blanks before it
             found.update(emails)
 
     bedrock.town.civicrm_server.before_request = count

@@ -1,10 +1,12 @@
 """One odd value, or one odd member, contact or row, never stops the others."""
 
 import json
+import logging
 from collections.abc import Callable
 
 import pytest
 
+from mcsync.pipeline.direct import settle, take_in_members
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.server import Fault, Request, Response
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
@@ -87,6 +89,9 @@ def assert_the_others_go_on(bedrock: Bedrock) -> None:
         {"last_changed": "9999-12-31T23:59:59+00:00"},
         {"last_changed": "0001-01-01T00:00:00+14:00"},
         {"contact_id": None, "unsubscribe_reason": None},
+        {"last_changed": None, "unsubscribe_reason": 7},
+        {"merge_fields": "", "interests": ""},
+        {"interests": {"cccccccccc": "perhaps"}},
     ],
     ids=str,
 )
@@ -107,6 +112,71 @@ def test_whoever_leaves_at_an_odd_time_is_out_and_not_asked_to_confirm_c8(
     assert data.group_status(contact_of(data, ODD)) == "Removed"
     assert data.member_status(ODD) == "unsubscribed"
     assert data.confirmation_mails == []
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was warned of since it was last asked."""
+    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    caplog.clear()
+    return found
+
+
+ODDITIES = [
+    pytest.param({"status": "sms_only"}, 'the unknown status "sms_only"', id="a new word"),
+    pytest.param({"status": f"see {ODD}\n"}, 'the unknown status "see (address)"', id="an address"),
+    pytest.param({"status": None}, 'the unknown status "None"', id="none"),
+    pytest.param({"email_address": ""}, "no usable address", id="no address"),
+    pytest.param({"email_address": None}, "no usable address", id="address null"),
+    pytest.param({"email_address": "o\0dd@example.org"}, "no usable address", id="NUL"),
+]
+
+
+@pytest.mark.parametrize(("values", "oddity"), ODDITIES)
+def test_a_member_that_is_not_understood_is_left_alone_and_told_once_c8(
+    data: Bedrock, caplog: pytest.LogCaptureFixture, values: dict[str, object], oddity: str
+):
+    """In the list and when read alone; that member is neither in nor out, gone nor new."""
+    contacts = len(data.town.civicrm.contacts())
+    show_odd(data, **values)
+    data.town.mailchimp.edit_profile(LIST, ODD, interests={"cccccccccc": False})
+    data.pass_time(minutes=5)
+    data.sync()
+    [told] = warnings(caplog)
+    assert told.startswith(f"Main audience: 1 member with {oddity} is left alone")
+    for window in (None, Window(), None):
+        data.sync(window=window)
+    assert warnings(caplog) == []
+    assert_the_others_go_on(data)
+    assert data.member_status(ODD) == "subscribed"
+    assert len(data.town.civicrm.contacts()) == contacts
+    assert data.confirmation_mails == []
+
+
+def test_a_stranger_who_is_not_understood_becomes_nobody_c8(bedrock: Bedrock):
+    for email in (ODD, WILMA):
+        bedrock.add_member(email)
+    show_odd(bedrock, status="sms_only")
+    bedrock.sync_until_quiet()
+    assert bedrock.town.civicrm.contacts_by_email(ODD) == []
+    assert bedrock.group_status(contact_of(bedrock, WILMA)) == "Added"
+    bedrock.town.mailchimp_server.faults.clear()
+    bedrock.sync(window=Window())
+    assert bedrock.group_status(contact_of(bedrock, ODD)) == "Added"
+
+
+def test_an_odd_member_is_read_alone_without_harm_c8(data: Bedrock):
+    """What a webhook, or `sync-contact`, makes us read again."""
+    show_odd(data, status="sms_only")
+    store = data.open_store()
+    try:
+        run = data.make_run(store)
+        [task] = run.tasks
+        take_in_members(run, task, [ODD, WILMA])
+        settle(run, task, [ODD, WILMA])
+    finally:
+        store.close()
+    assert data.group_status(contact_of(data, ODD)) == "Added"
+    assert_the_others_go_on(data)
 
 
 def test_an_odd_member_is_one_contact_only_c8(bedrock: Bedrock):

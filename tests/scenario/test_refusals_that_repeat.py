@@ -312,3 +312,124 @@ def test_who_is_always_refused_by_civicrm_is_given_up_b8(bedrock: Bedrock, mcsyn
     assert row_status(bedrock, PAM)[0] == "ok"
     assert bedrock.group_status(pam) == "Removed"
     assert_at_peace(bedrock)
+
+
+def test_what_civicrm_refuses_holds_back_nothing_at_mailchimp_b8(
+    with_data: Bedrock, mcsync: CommandLine
+):
+    """The brother: a name that CiviCRM does not take; an interest is given all the same."""
+    pam = with_data.add_both(PAM)
+    with_data.sync_until_quiet()
+    with_data.town.mailchimp.edit_profile(LIST, PAM, first_name="Pam \N{DROMEDARY CAMEL}")
+    with_data.town.civicrm.bad_contacts.add(pam)
+    with_data.town.civicrm.add_to_group(pam, VOLUNTEERS)
+    with_data.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    assert with_data.has_interest(PAM)
+    told = list(run_for_two_days(with_data, mcsync))
+    assert {each.code for each in told} == {0}
+    [line] = [line for each in told for line in each.err.splitlines()]
+    assert "CiviCRM refused what row" in line
+    assert row_status(with_data, PAM) == ("fail", "refused-by-civicrm")
+    with_data.town.civicrm.bad_contacts.clear()
+    assert mcsync("resync", PAM).code == 0
+    with_data.sync_until_quiet()
+    assert row_status(with_data, PAM)[0] == "ok"
+    assert with_data.town.civicrm.contact(pam).first_name == "Pam \N{DROMEDARY CAMEL}"
+    assert_at_peace(with_data)
+
+
+def test_who_may_not_be_mailed_is_not_whatever_civicrm_refuses_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: she moves to another address, which CiviCRM does not take, and opts out."""
+    pam, new = bedrock.add_both(PAM), "pamela@example.org"
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.change_address(LIST, PAM, new)
+    bedrock.town.civicrm.update_contact(pam, is_opt_out=True)
+    bedrock.town.civicrm.bad_contacts.add(pam)
+    bedrock.pass_time(minutes=1)
+    mcsync("sync", "--wait")
+    assert bedrock.member_status(new) == "unsubscribed"
+    bedrock.town.civicrm.bad_contacts.clear()
+    list(run_for_two_days(bedrock, mcsync))
+    assert bedrock.group_status(pam) == "Added"
+    assert_at_peace(bedrock)
+
+
+def test_after_it_was_given_up_a_newer_act_starts_anew_and_nothing_else_is_told_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: CiviCRM's refusals have their pauses again, and one more warning."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.leave(LIST, PAM)
+    bedrock.town.civicrm.bad_contacts.add(pam)
+    bedrock.pass_time(minutes=1)
+    list(run_for_two_days(bedrock, mcsync))
+    for address in ("one@example.org", "two@example.org"):  # nothing that concerns what is refused
+        bedrock.town.civicrm.add_email(pam, address)
+        bedrock.pass_time(minutes=1)
+        assert mcsync("sync", "--wait") == Told(0, "", "")
+    bedrock.town.mailchimp.sign_up(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    bedrock.town.mailchimp.leave(LIST, PAM)
+    bedrock.pass_time(minutes=1)
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert len([line for each in told for line in each.err.splitlines()]) == 1
+    assert told[0].err == told[-5].err == ""
+    assert row_status(bedrock, PAM) == ("fail", "refused-by-civicrm")
+    bedrock.town.civicrm.bad_contacts.clear()
+    assert mcsync("resync", PAM).code == 0
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(pam) == "Removed"
+    assert_at_peace(bedrock)
+
+
+def test_a_contact_that_civicrm_does_not_create_is_given_up_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: somebody new; the pauses are kept, and others are created."""
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.bad_names.add("Pam")
+    bedrock.town.mailchimp.sign_up(LIST, PAM, "Pam")
+    bedrock.town.mailchimp.sign_up(LIST, "fred@example.org", "Fred")
+    bedrock.pass_time(minutes=1)
+    told = [mcsync("sync", "--wait") for _ in range(4)]  # within the first pause
+    assert {(each.code, each.err) for each in told} == {(0, "")}
+    [fred] = bedrock.town.civicrm.contacts_by_email("fred@example.org")
+    assert bedrock.group_status(fred.id) == "Added"
+    told = list(run_for_two_days(bedrock, mcsync))
+    assert len([line for each in told for line in each.err.splitlines()]) == 1
+    assert told[0].err == told[3].err == ""
+    assert row_status(bedrock, PAM) == ("fail", "refused-by-civicrm")
+    assert bedrock.member_status(PAM) == "subscribed"
+    assert_at_peace(bedrock)
+    bedrock.town.civicrm.bad_names.clear()
+    assert mcsync("resync", PAM).code == 0
+    bedrock.sync_until_quiet()
+    assert row_status(bedrock, PAM)[0] == "ok"
+    assert_at_peace(bedrock)
+
+
+def test_what_else_she_does_neither_shortens_a_pause_nor_ends_one_b8(
+    bedrock: Bedrock, mcsync: CommandLine
+):
+    """The brother: she is judged in each run, and CiviCRM is not asked in each."""
+    pam = bedrock.add_both(PAM)
+    bedrock.sync_until_quiet()
+    bedrock.town.mailchimp.leave(LIST, PAM)
+    bedrock.town.civicrm.bad_contacts.add(pam)
+    bedrock.pass_time(minutes=1)
+    assert mcsync("sync", "--wait") == Told(0, "", "")
+    for number in range(8):
+        bedrock.town.civicrm.add_email(pam, f"pam{number}@example.org")
+        bedrock.pass_time(minutes=7)
+        assert mcsync("sync", "--wait") == Told(0, "", "")
+    bedrock.town.civicrm.bad_contacts.clear()
+    for hours in (2, 7, 25):
+        bedrock.pass_time(hours=hours)
+        mcsync("sync", "--wait")
+    assert bedrock.group_status(pam) == "Removed"
+    assert_at_peace(bedrock)

@@ -134,6 +134,22 @@ def test_check_tells_how_many_values_do_not_fit_c1(data: Bedrock):
     assert check_findings(data) == []
 
 
+def test_check_tells_it_before_anything_is_sent_c1(data: Bedrock):
+    """People are known, and data are switched on only now, or another field is mapped."""
+    data.with_data = False
+    fred, barney = (data.add_both(f"{name}@example.org") for name in ("fred", "barney"))
+    for contact in (fred, barney):
+        give(data, contact, nick_name="Bronto")
+    data.sync()
+    assert check_findings(data) == [TWO]
+    data.with_data = True
+    data.sync()
+    data.town.mailchimp.add_merge_field(LIST, "AGE", "Age", "number")
+    map_fields(data, PET="nick_name", AGE="middle_name", NO="no_such_field")
+    give(data, fred, middle_name="old")
+    assert check_findings(data) == ["data.fields.AGE: 1 value is left out: not a number", TWO]
+
+
 def test_a_us_phone_field_takes_what_can_be_written_as_one_c1(data: Bedrock):
     data.town.mailchimp.add_merge_field(LIST, "PHONE", "Phone", "phone", options=US)
     map_fields(data, PHONE="phone_primary.phone")
@@ -247,7 +263,13 @@ ADDRESSES = st.fixed_dictionaries(
         "country_id": st.sampled_from((1228, 9999)),
     },
 )
-PERSON = st.tuples(VALUES, ADDRESSES)
+WIDTH = 64  # characters that CiviCRM keeps of a name
+NAMES = st.one_of(
+    st.sampled_from(("", "Pebbles", f"{'P' * 61}...", "N\0l", "\N{DROMEDARY CAMEL}" * WIDTH)),
+    VALUES.map(lambda value: value[:WIDTH]),
+)
+PERSON = st.tuples(VALUES, ADDRESSES, NAMES, NAMES)
+Someone = tuple[str, dict[str, object], str, str]
 
 
 @pytest.fixture
@@ -263,16 +285,20 @@ def everything(data: Bedrock) -> Bedrock:
 
 
 def test_whatever_the_data_subscription_and_interest_arrive_at_once_c1(everything: Bedrock):
-    numbers = count()
+    numbers, tag = count(), everything.town.civicrm.add_tag("Bowling")
 
     @settings(max_examples=12, deadline=None)
     @given(st.lists(PERSON, min_size=3, max_size=8))
-    def arrive(people: list[tuple[str, dict[str, object]]]) -> None:
+    def arrive(people: list[Someone]) -> None:
         emails = [f"p{next(numbers)}@example.org" for _ in people]
-        for email, (value, address) in zip(emails, people, strict=True):
+        for email, (value, address, first, last) in zip(emails, people, strict=True):
             contact = everything.add_contact(email)
             everything.town.civicrm.add_to_group(contact, 222)
-            everything.town.civicrm.update_contact(contact, nick_name=value)
+            everything.town.civicrm.update_contact(
+                contact, nick_name=value, first_name=first, last_name=last
+            )
+            if value:
+                everything.town.civicrm.tag(contact, tag)
             if address:
                 everything.town.civicrm.store.add_block(
                     "Address", {"contact_id": contact, **address}
@@ -283,6 +309,8 @@ def test_whatever_the_data_subscription_and_interest_arrive_at_once_c1(everythin
         for email in emails:
             assert everything.member_status(email) == "subscribed"
             assert everything.has_interest(email)
+        everything.sync()  # tags need the member, and go in a later batch
+        assert refused(everything) == 0
         assert everything.sync() == 0
 
     arrive()

@@ -139,3 +139,11 @@ def test_plugins_do_not_take_what_was_left_out_for_done():
     rest, _ = leave_out(replace(whole, change=BOTH), refuse(plan(HELP)))
     assert rest is not None
     assert rest.metadata == kept
+
+
+def test_where_a_field_is_missing_all_goes_without_validation_but_archiving_which_has_none():
+    lacking = replace(refuse(plan(LEAVE)), lacks_field=True)
+    unsubscribed, _ = leave_out(plan(LEAVE), lacking)
+    archived, _ = leave_out(plan(ARCHIVE), lacking)
+    assert unsubscribed == plan(replace(LEAVE, skips_validation=True))
+    assert archived == plan(ARCHIVE)

@@ -230,6 +230,11 @@ class CivicrmSimulator(People):
         """Ids of contacts whose writes fail (theirs, their emails', memberships', tags')."""
         return self.api.bad_contacts
 
+    @property
+    def bad_names(self) -> set[str]:
+        """First names with which no contact can be created."""
+        return self.api.writer.bad_names
+
     def fail_next(
         self, entity: str, action: str, admin_message: str = "DB Error: unknown error"
     ) -> None:

@@ -34,6 +34,7 @@ class Writer:
     def __init__(self, store: Store, bad_contacts: set[int]) -> None:
         self.store = store
         self.bad_contacts = bad_contacts
+        self.bad_names: set[str] = set()  # contacts with these first names cannot be created
         self.written = 0
 
     # Permissions
@@ -135,6 +136,8 @@ class Writer:
         return {**echo, **dict.fromkeys(values.unknown), **_TAIL}
 
     def _create_contact(self, values: Values) -> Row:
+        if values.own.get("first_name") in self.bad_names:
+            raise ApiError("DB Error: unknown error")
         row = self.store.add_contact(values.own)
         echo = self._echo_contact(row, values, dict.fromkeys(_GREETINGS))
         self._write_primaries(row["id"], values)

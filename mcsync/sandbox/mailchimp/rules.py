@@ -122,7 +122,8 @@ def update(
         values |= status_values(world, member, status, now)
     values |= plain_values(body)
     back = member.status == "archived" and status != "archived"
-    values["merge"] = read_merge(audience, body, member.merge, skip=skip, complete=back)
+    whole = back or world.settings.demands_fields_always
+    values["merge"] = read_merge(audience, body, member.merge, skip=skip, complete=whole)
     values["interests"] = read_interests(audience, body, member.interests)
     apply(world, audience, member, values, "api", now)
     return member

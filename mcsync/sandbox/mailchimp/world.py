@@ -52,6 +52,7 @@ class Settings:
     batch_delay_polls: GETs of a batch until it is finished; 0: it is run as soon as it was
         submitted; None: only `run_batches()` runs it.
     api_unsubscribe_is_final: an unsubscribe by API counts as the person's own (reported).
+    demands_fields_always: required merge fields are demanded of members that exist, too (unknown).
     unstable_order: pages of an unsorted listing do not fit together.
     drop_429_body: 429 comes without JSON.
     fake_addresses, busy_addresses: lower-case addresses that are refused.
@@ -65,6 +66,7 @@ class Settings:
     max_connections: int = 10
     batch_delay_polls: int | None = 1
     api_unsubscribe_is_final: bool = False
+    demands_fields_always: bool = False
     unstable_order: bool = True
     drop_429_body: bool = False
     fake_addresses: set[str] = field(default_factory=set)
