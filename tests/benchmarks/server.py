@@ -12,11 +12,12 @@ import tarfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -44,6 +45,13 @@ def _utc_now() -> datetime:
 def answer(rows: list[str]) -> str:
     """APIv4's frame around some rows."""
     return f'{{"values":[{",".join(rows)}],"version":4,"count":{len(rows)}}}'
+
+
+def _conditions(params: Params) -> Iterator[list[Any]]:
+    """What is asked for; the alternatives of an OR one after the other."""
+    where: list[list[Any]] = params.get("where", [])  # type: ignore[assignment]
+    for condition in where:
+        yield from condition[1] if condition[0] == "OR" else [condition]
 
 
 class Services:
@@ -156,7 +164,7 @@ class Services:
 
     def _call(self, entity: str, action: str, params: Params) -> str:
         name = f"_{entity.lower()}_{action}"
-        where = {f"{w[0]} {w[1]}": w[2] for w in params.get("where", ()) if len(w) > 2}  # type: ignore[attr-defined]
+        where = {f"{w[0]} {w[1]}": w[2] for w in _conditions(params) if len(w) > 2}
         call: Callable[[Params, Params], list[str]] = getattr(self, name)
         return answer(call(params, where))
 
