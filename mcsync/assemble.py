@@ -198,7 +198,7 @@ def _count_misfits(
     By merge tag and reason, of the people that the cache knows; what they have that is not in it
     is asked for. What cannot be read is told of elsewhere.
     """
-    from mcsync.cache.reading import open_to_look
+    from mcsync.cache.store import open_to_look
     from mcsync.pipeline.values import read_values
     from mcsync.plugins.fields import count_misfits, name_sources
 

@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -13,6 +15,7 @@ from sqlite_utils.migrations import Migrations
 from mcsync.cache.copies import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
+from mcsync.lock import dry_copy_path, lock_path, remove_dry_copy
 from mcsync.ownership import beside, find_fault, is_dangling, refuse_strangers
 
 _PRAGMAS = (
@@ -211,3 +214,139 @@ def _not_a_cache(path: Path) -> CacheError:
 def make_uid() -> str:
     """A short random id, for this cache or for one run."""
     return secrets.token_hex(4)
+
+
+# --- the cache to be looked at --------------------------------------------------------------------
+
+
+class ReadOnlyStore(Store):
+    """A cache that can be read as it was when it was opened, whatever a run does meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at `path`; CacheError if that cannot be done."""
+        self.path = path
+        try:
+            refuse_strangers(*beside(path))
+            refuse_other_formats(path)
+            self.db = Database(_connect(path))
+        except (sqlite3.Error, OSError) as error:
+            raise explain_trouble(path, error) from error
+        try:
+            self.conn.isolation_level = None
+            self.conn.execute("PRAGMA busy_timeout = 5000")
+            refuse_foreign(self.db, path)
+            self.conn.execute("BEGIN")  # one snapshot for all that is asked
+        except sqlite3.Error as error:
+            self.close()
+            raise explain_trouble(path, error) from error
+        except Exception:  # whatever it was, the file is closed before it goes on
+            self.close()
+            raise
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether anything was ever kept in it."""
+        return bool(migrations.applied(self.db))
+
+
+def open_to_look(path: Path) -> ReadOnlyStore | None:
+    """The cache, or None when there is none yet; CacheError if it cannot be read."""
+    try:
+        if path.stat().st_size == 0:
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise explain_trouble(path, error) from error
+    store = ReadOnlyStore(path)
+    if store.has_tables:
+        return store
+    store.close()
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"file:{quote(os.fspath(path.absolute()))}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        # In WAL mode SQLite wants files beside the cache. Where it may not make them, and there
+        # are none, nobody is writing.
+        connection.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(uri + "&immutable=1", uri=True)
+    return connection
+
+
+# --- the cache that a run works on ----------------------------------------------------------------
+
+_TRIES = 20
+
+
+@contextmanager
+def open_cache(path: Path, *, is_dry_run: bool) -> Iterator[Store]:
+    """The cache at `path`, or a temporary copy of it; closed at the end."""
+    if not is_dry_run:
+        with closing(Store(path)) as store:
+            yield store
+        return
+    copy = dry_copy_path(path)
+    try:
+        _prepare_copy(path, copy)
+        with closing(Store(copy)) as store:
+            yield store
+    finally:
+        with suppress(OSError):  # a disk that is gone; the next one tries again
+            remove_dry_copy(path)
+    if not path.exists():
+        # Nobody has ever worked here: the lock file would be all that is left of this run.
+        lock_path(path).unlink(missing_ok=True)
+
+
+def _prepare_copy(path: Path, copy: Path) -> None:
+    """Make the copy, if there is anything to copy. Raises: CacheError"""
+    try:
+        if path.exists():
+            _copy(path, copy)
+    except OSError as error:
+        raise explain_trouble(path, error) from error
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy the file as it lies there, until nobody wrote while we did.
+
+    We hold the lock of a run, but webhooks are stored without it.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    for _ in range(_TRIES):
+        before = _size_and_time(path), _size_and_time(log)
+        _copy_file(path, copy)
+        copied_log = copy.with_name(f"{copy.name}-wal")
+        try:  # what is committed, and not yet moved into the file
+            _copy_file(log, copied_log)
+        except FileNotFoundError:
+            copied_log.unlink(missing_ok=True)
+        if before == (_size_and_time(path), _size_and_time(log)):
+            return
+    raise CacheError(
+        f"{path} is written to all the time, so that no copy could be made of it",
+        hint="try again when fewer webhooks come in",
+    )
+
+
+def _copy_file(path: Path, copy: Path) -> None:
+    """Copy one file, for nobody but us to read."""
+    copy.unlink(missing_ok=True)
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    shutil.copyfile(path, copy)
+
+
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last write (ns), None if there is no such file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns

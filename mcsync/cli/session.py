@@ -78,7 +78,7 @@ def open_run(
     cache = resolve_cache(state.cache or config.cache)
     with hold_lock(cache, lock_wait_s):
         from mcsync.assemble import build_run
-        from mcsync.cli.copying import open_cache
+        from mcsync.cache.store import open_cache
         from mcsync.cli.show_changes import tell_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
@@ -140,7 +140,7 @@ def open_look(state: State) -> Iterator[Look]:
     config, audiences = load(state)
     cache = resolve_cache(state.cache or config.cache)
     check_place(cache)
-    from mcsync.cache.reading import open_to_look
+    from mcsync.cache.store import open_to_look
 
     store = open_to_look(cache)
     try:

@@ -148,7 +148,7 @@ def _handle(intake: Intake) -> tuple[int, str | None]:
 def _find_why(intake: Intake, event: WebhookEvent) -> str:
     """Why nothing was handled, though nothing went wrong."""
     from mcsync.cache.audience_status import load_status
-    from mcsync.cache.reading import open_to_look
+    from mcsync.cache.store import open_to_look
 
     store = open_to_look(intake.cache)
     if store is not None and event.list_id:

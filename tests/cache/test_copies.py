@@ -18,8 +18,7 @@ import pytest
 
 from mcsync.cache import copies
 from mcsync.cache.copies import find_copies, find_newest_copy, keep_copies
-from mcsync.cache.reading import open_to_look
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, open_to_look
 from mcsync.cache.webhooks import save_events
 from mcsync.errors import CacheError
 from mcsync.model_setup import EventKind, WebhookEvent

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, open_cache
 from mcsync.cache.webhooks import save_events
-from mcsync.cli.copying import open_cache
 from mcsync.errors import CacheError
 from mcsync.model_setup import EventKind, WebhookEvent
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcsync.cache.copies import find_copies
-from mcsync.cache.reading import ReadOnlyStore
-from mcsync.cache.store import Store
-from mcsync.cli.copying import open_cache
+from mcsync.cache.store import ReadOnlyStore, Store, open_cache
 from mcsync.errors import CacheError, ExitCode
 from mcsync.lock import dry_copy_path, hold_lock, lock_path, read_holder
 from mcsync.ownership import find_fault, is_dangling
