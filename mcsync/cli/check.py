@@ -1,10 +1,31 @@
 """mcsync check."""
 
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import click
 
+from mcsync.assemble import build_check
+from mcsync.check.findings import Finding, Severity, Trouble
+from mcsync.check.look import Check, MailchimpSide, Report, carry_out, look
+from mcsync.check.webhook_findings import Fix, FixKind, tell_unsigned, tell_where_secrets_go
 from mcsync.cli.options import global_options
+from mcsync.cli.output import write_answer
+from mcsync.cli.session import load
+from mcsync.cli.show_check import (
+    show_fix,
+    show_no_fix,
+    show_report,
+    show_secret,
+    show_secret_hint,
+)
 from mcsync.cli.state import State
-from mcsync.errors import UsageError
+from mcsync.cli.tables import show_gap
+from mcsync.config import AudienceConfig
+from mcsync.errors import PartialFailure, UsageError
+from mcsync.text import count_of
 
 
 @click.command(name="check")
@@ -29,13 +50,146 @@ def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None
       mcsync check --json
       mcsync check --account '${MAILCHIMP_API_KEY}'
     """
-    from mcsync.cli import checking
-
     if dry_run and not fix:
         raise UsageError("--dry-run goes with --fix", hint="mcsync check --fix --dry-run")
     if account is not None and fix:
         raise UsageError("--account fixes nothing", hint="mcsync check --fix")
     if account is not None:
-        checking.print_account(state, account)
+        print_account(state, account)
     else:
-        checking.check(state, fixes=fix, is_dry_run=dry_run)
+        check(state, fixes=fix, is_dry_run=dry_run)
+
+
+# --- the steps ------------------------------------------------------------------------------------
+
+
+def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> None:
+    """Look at everything and tell it.
+
+    Raises: PartialFailure when there is a problem, left after `fixes` if these were asked for.
+    """
+    state.is_dry_run = is_dry_run
+    config, audiences = load(state)
+    wanted = build_check(config, audiences, state.cache or config.cache)
+    report = look(wanted)
+    if fixes:
+        report = _put_right(state, wanted, report, is_dry_run)
+    answer_report(state, wanted, report, audiences)
+    problems = report.count(Severity.PROBLEM)
+    if problems:
+        raise PartialFailure(
+            f"{count_of(problems, 'problem was', 'problems were')} found",
+            hint="mcsync check --fix" if report.fixes and not fixes else None,
+        )
+
+
+def answer_report(
+    state: State, wanted: Check, report: Report, audiences: Sequence[AudienceConfig]
+) -> None:
+    """The answer of a check, as a table or in the document."""
+    state.audiences = [
+        {
+            "list_id": audience.list_id,
+            "name": audience.name,
+            "group_id": audience.group_id,
+            **{f"{each}s": report.count(each, audience.list_id) for each in Severity},
+        }
+        for audience in audiences
+    ]
+    state.answer |= {
+        "findings": [finding.as_dict() for finding in report.findings],
+        "accounts": report.accounts,
+        "civicrm": report.site or None,
+        "plugins": [
+            {"name": each.name, "version": each.version or None, "source": each.source}
+            for each in wanted.plugins
+        ],
+    }
+    if not state.wants_json:
+        show_report(wanted, report)
+
+
+# --- putting right --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Deeds:
+    """What fixes did: as `--json` has them, the signing secrets that came, and what failed."""
+
+    told: list[dict[str, object]] = field(default_factory=list)
+    secrets: list[dict[str, object]] = field(default_factory=list)
+    failed: list[Finding] = field(default_factory=list)
+
+    @property
+    def all_signed(self) -> bool:
+        """Whether a signing secret came with every webhook that was made."""
+        made = [each for each in self.told if each["is_done"] and each["kind"] == FixKind.CREATE]
+        return len(made) == len(self.secrets)
+
+    def do(self, state: State, mailchimp: MailchimpSide, fix: Fix) -> str | None:
+        """Do a fix and tell it; the signing secret, which nobody will tell again."""
+        self.told.append({**fix.as_dict(), "is_done": False})
+        outcome = carry_out(mailchimp, fix)
+        if isinstance(outcome, Trouble):
+            finding = Finding("fix-failed", fix.where, outcome.message, outcome.hint, fix.list_id)
+            self.failed.append(finding)
+            if not state.wants_json:
+                show_fix(fix, f"could not {fix.sentence}")
+            return None
+        self.told[-1]["is_done"] = True
+        if not state.wants_json:
+            show_fix(fix, fix.deed)
+        if outcome is None and fix.is_unsigned:
+            self.failed.append(tell_unsigned(fix))
+        if outcome is not None:
+            where = {"where": fix.where, "list_id": fix.list_id or None}
+            self.secrets.append({**where, "secret": outcome})
+        return outcome
+
+
+def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) -> Report:
+    """Do each fix and tell it, or in a dry run only tell it; what is left afterwards.
+
+    A signing secret is told at once: Mailchimp never shows it again.
+    """
+    deeds = Deeds()
+    state.answer |= {"fixes": deeds.told, "signing_secrets": deeds.secrets}
+    for mailchimp, fix in report.fixes:
+        if is_dry_run:
+            deeds.told.append({**fix.as_dict(), "is_done": False})
+            if not state.wants_json:
+                show_fix(fix, f"would {fix.sentence}")
+            continue
+        secret = deeds.do(state, mailchimp, fix)
+        if secret is not None and not state.wants_json:
+            show_secret(fix.where, secret)
+    if not state.wants_json:
+        if deeds.secrets:
+            show_secret_hint()
+        if not deeds.told:
+            show_no_fix(report)
+        show_gap()
+    if is_dry_run or not deeds.told:
+        return report
+    after = look(wanted)
+    if deeds.secrets:
+        after.findings = tell_where_secrets_go(after.findings)
+    after.findings += deeds.failed
+    return after
+
+
+# --- an account for the config --------------------------------------------------------------------
+
+
+def print_account(state: State, named: str) -> None:
+    """The `accounts` part of a config, as Mailchimp has it now; no key and no secret in it.
+
+    Raises: UsageError when no account is meant; RemoteRefused, RemoteUnavailable, ProtocolError.
+    """
+    from mcsync.cli.account import draw_account
+
+    blob = {"accounts": draw_account(state, named)}
+    state.answer["config"] = blob
+    if not state.wants_json:
+        is_whole = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        write_answer(json.dumps(blob, indent=2, ensure_ascii=not is_whole))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mcsync.check.findings import Finding
 from mcsync.check.look import Report
 from mcsync.check.webhook_findings import FixKind, tell_where_secrets_go
-from mcsync.cli.checking import Deeds
+from mcsync.cli.check import Deeds
 from mcsync.cli.init.draft import can_be_written
 from mcsync.cli.show_check import show_secret, show_secret_hint
 from mcsync.cli.state import State

@@ -160,7 +160,7 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
     """
     from mcsync.assemble import build_check
     from mcsync.check.look import look
-    from mcsync.cli.checking import answer_report
+    from mcsync.cli.check import answer_report
     from mcsync.cli.init.registering import can_register
 
     variables = find_variables(choices)
