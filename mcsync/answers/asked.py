@@ -4,12 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcsync.cache.finding import (
-    find_contacts,
-    find_row,
-    find_rows_by_contact,
-    find_rows_by_email,
-)
+from mcsync.cache.row_facts import find_contacts, find_row, find_rows_by_contact, find_rows_by_email
 from mcsync.cache.store import Store
 from mcsync.errors import UsageError
 

@@ -2,7 +2,7 @@
 
 from mcsync.answers.explain import Explained, show_time, tell_change, tell_outcome
 from mcsync.answers.status import tell_reason
-from mcsync.cache.finding import RowFacts, UpdateFacts
+from mcsync.cache.row_facts import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change
 from mcsync.model import REASONS, ContactView, Statement

@@ -11,19 +11,12 @@ from mcsync.answers.advice import advise
 from mcsync.answers.asked import Found, Who, find_who, unknown
 from mcsync.answers.status import Watched, tell_reason
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.finding import (
-    Asked,
-    RowFacts,
-    UpdateFacts,
-    find_changes,
-    load_row_facts,
-    load_updates,
-)
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.persons import load_persons_of
+from mcsync.cache.row_facts import RowFacts, UpdateFacts, load_row_facts, load_updates
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
-from mcsync.cache.trail import Change
+from mcsync.cache.trail import Asked, Change, find_changes
 from mcsync.model import (
     LONG_AGO,
     REASONS,

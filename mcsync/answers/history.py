@@ -5,9 +5,9 @@ from datetime import datetime
 
 from mcsync.answers.asked import Who, find_who
 from mcsync.answers.status import Watched
-from mcsync.cache.finding import Asked, find_changes, load_row_facts
+from mcsync.cache.row_facts import load_row_facts
 from mcsync.cache.store import Store
-from mcsync.cache.trail import Change
+from mcsync.cache.trail import Asked, Change, find_changes
 
 
 def load_history(

@@ -1,12 +1,16 @@
 """Questions about single rows: whose they are, and what their members are like. Only reads."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.rows import ids_of
 from mcsync.cache.store import Store
-from mcsync.model import email_key
+from mcsync.cache.times import from_text
+from mcsync.model import MemberChange, email_key
 
 
 def find_addresses(store: Store, list_id: str, contact_id: int) -> list[str]:
@@ -104,3 +108,136 @@ def load_data_due(store: Store, row_ids: Sequence[int]) -> set[int]:
         (ids_of(row_ids),),
     )
     return {row[0] for row in rows}
+
+
+# --- finding people -------------------------------------------------------------------------------
+
+
+def find_rows_by_email(store: Store, list_id: str, email: str) -> list[int]:
+    """Rows with this address, and rows linked to a contact that owns it."""
+    rows = store.query(
+        "SELECT id FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?1 AND email_key = ?2"
+        " UNION SELECT r.id FROM civicrm_mailchimpsync_email e"
+        "  JOIN civicrm_mailchimpsync_cache r"
+        "   ON r.civicrm_contact_id = e.contact_id AND r.mailchimp_list_id = ?1"
+        "  WHERE e.email_key = ?2 ORDER BY 1",
+        (list_id, email_key(email)),
+    )
+    return [row[0] for row in rows]
+
+
+def find_rows_by_contact(store: Store, list_id: str, contact_id: int) -> list[int]:
+    """Rows linked to this contact, or that were before it was deleted; else by its addresses."""
+    rows = store.query(
+        "SELECT id FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ?1 AND (civicrm_contact_id = ?2 OR lost_contact_id = ?2)"
+        " UNION SELECT r.id FROM civicrm_mailchimpsync_email e"
+        "  JOIN civicrm_mailchimpsync_cache r"
+        "   ON r.email_key = e.email_key AND r.mailchimp_list_id = ?1"
+        "  WHERE e.contact_id = ?2 ORDER BY 1",
+        (list_id, contact_id),
+    )
+    return [row[0] for row in rows]
+
+
+def find_row(store: Store, list_id: str, row_id: int) -> list[int]:
+    """This row, if it is one of the audience's."""
+    rows = store.query(
+        "SELECT id FROM civicrm_mailchimpsync_cache WHERE id = ? AND mailchimp_list_id = ?",
+        (row_id, list_id),
+    )
+    return [row[0] for row in rows]
+
+
+def find_contacts(store: Store, email: str | None, contact_id: int | None) -> list[int]:
+    """Contacts that the mirror knows: those that own the address, or this one; no trashed ones."""
+    rows = store.query(
+        "SELECT c.contact_id FROM civicrm_mailchimpsync_contact c WHERE c.is_deleted = 0"
+        " AND (c.contact_id = ?1 OR c.contact_id IN (SELECT e.contact_id"
+        "  FROM civicrm_mailchimpsync_email e WHERE e.email_key = ?2)) ORDER BY 1",
+        (contact_id, None if email is None else email_key(email)),
+    )
+    return [row[0] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """What a row says of itself, beyond what the rules need."""
+
+    row_id: int
+    email: str | None
+    contact_id: int | None
+    member_status: str | None
+    sync_status: str
+    reason: str | None
+    updated: str | None
+
+
+def load_row_facts(store: Store, row_ids: Sequence[int]) -> dict[int, RowFacts]:
+    """These rows, by id."""
+    rows = store.query(
+        "SELECT id, mailchimp_email, civicrm_contact_id, mailchimp_status, sync_status,"
+        " sync_reason, mailchimp_updated FROM civicrm_mailchimpsync_cache"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (ids_of(row_ids),),
+    )
+    return {row[0]: RowFacts(*row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFacts:
+    """One update and what became of it; `error` is in Mailchimp's words once it was sent."""
+
+    update_id: int
+    row_id: int
+    change: MemberChange
+    cause: StoredCause
+    created_at: datetime
+    batch_id: str | None
+    is_sent: bool
+    sent_at: datetime | None
+    is_completed: bool
+    completed_at: datetime | None
+    error: str | None
+
+
+def load_updates(store: Store, row_ids: Sequence[int], most: int) -> list[UpdateFacts]:
+    """The last updates of these rows, newest first."""
+    rows = store.query(
+        "SELECT u.id, u.mailchimpsync_cache_id, u.data, u.cause, u.created_at,"
+        " b.mailchimp_batch_id, b.id IS NOT NULL, b.submitted_at, u.completed, u.completed_at,"
+        " u.error_response FROM civicrm_mailchimpsync_update u"
+        " LEFT JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id"
+        " WHERE u.mailchimpsync_cache_id IN (SELECT value FROM json_each(?))"
+        " ORDER BY u.id DESC LIMIT ?",
+        (ids_of(row_ids), most),
+    )
+    return [
+        UpdateFacts(
+            row[0],
+            row[1],
+            *decode_update(row[2], row[3]),
+            created_at=from_text(row[4]),
+            batch_id=row[5],
+            is_sent=bool(row[6]),
+            sent_at=_time(row[7]),
+            is_completed=bool(row[8]),
+            completed_at=_time(row[9]),
+            error=row[10],
+        )
+        for row in rows
+    ]
+
+
+def _time(text: str | None) -> datetime | None:
+    return from_text(text) if text else None
+
+
+def find_failed(store: Store, list_id: str) -> list[int]:
+    """Rows of the audience that are in `fail`."""
+    rows = store.query(
+        "SELECT id FROM civicrm_mailchimpsync_cache"
+        " WHERE mailchimp_list_id = ? AND sync_status = 'fail' ORDER BY id",
+        (list_id,),
+    )
+    return [row[0] for row in rows]

@@ -1,13 +1,16 @@
 """The audit trail: every change that was made at either end, when, for whom and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from mcsync.cache.rows import ids_of
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
-from mcsync.model import Reason, Side
+from mcsync.model import Reason, Side, email_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +108,57 @@ def read_change(row: tuple[Any, ...]) -> Change:
         at=from_text(row[9]),
         run=row[10],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which changes are wanted; what is None or empty does not count. `most`: the newest ones.
+
+    Of a person: those of any of the rows, of any of the contacts, or with any of the addresses.
+    """
+
+    list_ids: Sequence[str] = ()
+    row_ids: Sequence[int] = ()
+    contact_ids: Sequence[int] = ()
+    emails: Sequence[str] = ()
+    is_of_person: bool = False
+    run: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    most: int | None = None
+
+
+_CHANGES = """
+SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run
+FROM civicrm_mailchimpsync_change
+WHERE list_id IN (SELECT value FROM json_each(:lists))
+    AND (:run IS NULL OR run = :run)
+    AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
+    AND (NOT :is_of_person
+        OR cache_id IN (SELECT value FROM json_each(:rows))
+        OR contact_id IN (SELECT value FROM json_each(:contacts))
+        OR email_key(email) IN (SELECT value FROM json_each(:emails)))
+ORDER BY id {order}
+"""
+
+
+def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
+    """The changes asked for, oldest first."""
+    store.conn.create_function("email_key", 1, lambda text: text and email_key(text))
+    where = {
+        "lists": msgspec.json.encode(list(asked.list_ids)).decode(),
+        "rows": ids_of(asked.row_ids),
+        "contacts": ids_of(asked.contact_ids),
+        "emails": msgspec.json.encode([email_key(email) for email in asked.emails]).decode(),
+        "is_of_person": asked.is_of_person,
+        "run": asked.run,
+        "since": to_text(asked.since) if asked.since else None,
+        "until": to_text(asked.until) if asked.until else None,
+        "most": asked.most,
+    }
+    if asked.most is None:
+        rows = store.conn.execute(_CHANGES.format(order="ASC"), where)
+        yield from map(read_change, rows)
+        return
+    newest = store.conn.execute(_CHANGES.format(order="DESC LIMIT :most"), where).fetchall()
+    yield from map(read_change, reversed(newest))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcsync.cache.persons import load_persons_of
-from mcsync.cache.resync import find_failed
+from mcsync.cache.row_facts import find_failed
 from mcsync.cache.rows import mark_for_resync
 from mcsync.cache.store import Store
 from mcsync.model import Policy
