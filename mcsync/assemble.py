@@ -199,7 +199,7 @@ def _count_misfits(
     is asked for. What cannot be read is told of elsewhere.
     """
     from mcsync.cache.store import open_to_look
-    from mcsync.pipeline.values import read_values
+    from mcsync.pipeline.field_values import read_values
     from mcsync.plugins.fields import count_misfits, name_sources
 
     fields = config.data.fields

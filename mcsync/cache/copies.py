@@ -8,20 +8,20 @@ import errno
 import logging
 import os
 import re
-import shlex
 import shutil
 import sqlite3
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mcsync.clock import utc_now
+from mcsync.cache.copy_names import (
+    list_copies,
+    place_of,
+    tell_restoring,
+)
+from mcsync.cache.store import Store
 from mcsync.errors import CacheError
-from mcsync.ownership import beside, find_fault
-
-if TYPE_CHECKING:
-    from mcsync.cache.store import Store
+from mcsync.ownership import beside
 
 log = logging.getLogger("mcsync")
 
@@ -35,7 +35,7 @@ class _Damaged(Exception):
     """What was copied is not whole."""
 
 
-def keep_copies(store: "Store", now: datetime, most: int) -> None:
+def keep_copies(store: Store, now: datetime, most: int) -> None:
     """Make today's copy, if it is not there, and delete the oldest beyond `most`; 0 makes none.
 
     For a run that holds the lock. The cache is only read, as it is when the copy begins, so that
@@ -43,7 +43,7 @@ def keep_copies(store: "Store", now: datetime, most: int) -> None:
     days to come are left alone, and count for nothing: a clock was wrong, then or now.
     """
     today = now.astimezone(UTC).date()
-    copy = _place(store.path, today)
+    copy = place_of(store.path, today)
     try:
         if copy.is_file():
             return
@@ -57,65 +57,7 @@ def keep_copies(store: "Store", now: datetime, most: int) -> None:
     _delete_oldest(store, today, most)
 
 
-def find_copies(path: Path) -> list[Path]:
-    """The copies of the cache at `path`, the newest day first; empty if they cannot be listed."""
-    try:
-        dated = _list_copies(path)
-    except OSError:
-        return []
-    return [copy for _, copy in sorted(dated, reverse=True)]
-
-
-def find_newest_copy(path: Path) -> Path | None:
-    """The newest copy of the cache at `path`, None if there is none.
-
-    One of a day that is still to come is taken only where there is no other.
-    """
-    copies, today = find_copies(path), _place(path, utc_now().date())
-    past = [copy for copy in copies if copy.name <= today.name]
-    return next(iter(past or copies), None)
-
-
-def tell_restoring(path: Path) -> str | None:
-    """What restoring the newest copy means, and the command that does it; None without a copy.
-
-    A log of the broken file would be read into the restored one, so it goes first.
-    """
-    copy = find_newest_copy(path)
-    if copy is None:
-        return None
-    cache, wal, shm = (shlex.quote(f"{path}{suffix}") for suffix in ("", "-wal", "-shm"))
-    return (
-        f"there is a copy of it, {copy}; once that is restored, the next run fetches again what"
-        " was said since then. While nothing of mcsync runs:"
-        f" rm -f {wal} {shm} && cp -p {shlex.quote(os.fspath(copy))} {cache}"
-    )
-
-
 # --- making and deleting --------------------------------------------------------------------------
-
-
-def _place(path: Path, day: date) -> Path:
-    return path.with_name(f"{path.name}.{day.isoformat()}.copy")
-
-
-def _list_copies(path: Path) -> list[tuple[date, Path]]:
-    shape = re.compile(re.escape(path.name) + r"\.([0-9]{4}-[0-9]{2}-[0-9]{2})\.copy")
-    found = []
-    with os.scandir(path.parent) as entries:
-        for entry in entries:
-            match = shape.fullmatch(entry.name)
-            with suppress(ValueError):  # a day that there is not
-                if match is not None and _is_ours(entry):
-                    found.append((date.fromisoformat(match[1]), path.with_name(entry.name)))
-    return found
-
-
-def _is_ours(entry: "os.DirEntry[str]") -> bool:
-    """Whether it is a file that nobody else can write: another one is neither used nor deleted."""
-    if not entry.is_file(follow_symlinks=False):
-        return False
-    return find_fault(Path(entry.path), entry.stat(follow_symlinks=False)) is None
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -140,7 +82,7 @@ def _make(path: Path, copy: Path) -> None:
         raise
 
 
-def _check_room(store: "Store") -> None:
+def _check_room(store: Store) -> None:
     """A disk that is nearly full is not filled to find out: others need it, too."""
     pages, size = (store.query(f"PRAGMA page_{what}").fetchone()[0] for what in ("count", "size"))
     if shutil.disk_usage(store.path.parent).free < pages * size:
@@ -178,13 +120,11 @@ def _check_whole(part: Path) -> None:
         raise _Damaged(str(found[0]).splitlines()[-1])
 
 
-def _delete_oldest(store: "Store", today: date, most: int) -> None:
+def _delete_oldest(store: Store, today: date, most: int) -> None:
     if most <= 0:
         return
     try:
-        dated = sorted(
-            (pair for pair in _list_copies(store.path) if pair[0] <= today), reverse=True
-        )
+        dated = sorted((pair for pair in list_copies(store.path) if pair[0] <= today), reverse=True)
     except OSError as error:
         _warn(store, today, _tell_trouble(store.path, error))
         return
@@ -227,7 +167,7 @@ def _tell_trouble(path: Path, error: Exception) -> str:
     )
 
 
-def _warn(store: "Store", today: date, text: str) -> None:
+def _warn(store: Store, today: date, text: str) -> None:
     """Tell it once a day, however many runs there are; in the others it is news for `-v`."""
     is_told = False
     with suppress(CacheError):  # the same trouble again, surely

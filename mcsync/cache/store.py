@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from mcsync.cache.copies import tell_restoring
+from mcsync.cache.copy_names import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
 from mcsync.lock import dry_copy_path, lock_path, remove_dry_copy

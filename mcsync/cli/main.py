@@ -16,7 +16,7 @@ from mcsync.cli.output import explain, finish, flush_streams
 from mcsync.cli.signals import WATCHER, catch_signals, release_signals
 from mcsync.cli.state import State
 
-_COMMANDS = {
+COMMANDS = {
     "init": "init.command",
     "fetch": "fetch",
     "reconcile": "reconcile",
@@ -44,13 +44,13 @@ class ErrorBoundary(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of the work."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the one command that is wanted."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"mcsync.cli.{_COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"mcsync.cli.{COMMANDS[cmd_name]}")
         command: click.Command = module.command
         return command
 

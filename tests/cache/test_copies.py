@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from mcsync.cache import copies
-from mcsync.cache.copies import find_copies, find_newest_copy, keep_copies
+from mcsync.cache.copies import keep_copies
+from mcsync.cache.copy_names import find_copies, find_newest_copy
 from mcsync.cache.store import Store, open_to_look
 from mcsync.cache.webhooks import save_events
 from mcsync.errors import CacheError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.main import _COMMANDS, app
+from mcsync.cli.main import COMMANDS, app
 from mcsync.config import builder as config
 from mcsync.errors import ExitCode
 
@@ -31,7 +31,7 @@ def first_cells(heading: str) -> set[str]:
 
 def commands() -> dict[str, click.Command]:
     context = click.Context(app)
-    found = {name: app.get_command(context, name) for name in _COMMANDS}
+    found = {name: app.get_command(context, name) for name in COMMANDS}
     return {name: command for name, command in found.items() if command is not None}
 
 

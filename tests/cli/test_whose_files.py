@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cache.copies import find_copies
+from mcsync.cache.copy_names import find_copies
 from mcsync.cache.store import ReadOnlyStore, Store, open_cache
 from mcsync.errors import CacheError, ExitCode
 from mcsync.lock import dry_copy_path, hold_lock, lock_path, read_holder

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mcsync.cache.copies import find_copies
+from mcsync.cache.copy_names import find_copies
 from mcsync.cache.trail import load_changes
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.mailchimp.problems import PROBLEMS

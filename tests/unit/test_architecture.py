@@ -2,10 +2,14 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from mcsync.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "mcsync").rglob("*.py"))
@@ -190,6 +194,33 @@ def test_the_adapters_are_built_in_one_place():
 def test_model_and_errors_stand_at_the_bottom():
     assert rooms_imported(ROOT / "mcsync/model.py") == set()
     assert rooms_imported(ROOT / "mcsync/errors.py") == set()
+
+
+def test_no_two_files_import_each_other():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {name: set(imported_files(path, names)) - {name} for name, path in names.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, and names the files
+
+
+def imported_files(path: Path, names: Mapping[str, Path]) -> Iterator[str]:
+    """The files of ours that a file imports, `from mcsync.cache import rows` included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found = full if full in names else node.module
+                yield from [found] if found in names else []
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in names)
+
+
+def test_every_file_name_occurs_once():
+    """But for the commands, which are called as what they do, and what simulates the services."""
+    commands = {f"mcsync/cli/{name}.py" for name in COMMANDS.values()}
+    files = [p for p in MODULES if room_of_file(p) != "sandbox" and name_of(p) not in commands]
+    seen = Counter(path.name for path in files if path.name != "__init__.py")
+    assert [name for name, count in seen.items() if count > 1] == []
 
 
 def test_the_top_level_of_the_repository_holds_nothing_unexpected():
