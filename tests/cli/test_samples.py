@@ -237,7 +237,7 @@ def deliver_all(front: Front, office: Office) -> tuple[list[int], list[int], int
 
 
 @pytest.mark.parametrize(("web_server", "when_down"), FRONTS)
-def test_webhooks_arrive_and_no_log_has_the_secret(
+def test_webhooks_arrive_and_no_log_has_the_secret_d8(
     web_server: Callable[[Path, int], AbstractContextManager[Front]],
     when_down: int,
     shop: Office,
@@ -255,7 +255,7 @@ def test_webhooks_arrive_and_no_log_has_the_secret(
 
 
 @needs_nginx
-def test_the_location_alone_does_it_in_a_server_that_is_there(shop: Office, tmp_path: Path):
+def test_the_location_alone_does_it_in_a_server_that_is_there_d8(shop: Office, tmp_path: Path):
     with nginx(tmp_path / "front", free_port(), inside="") as front:
         up, down, back = deliver_all(front, shop)
     assert (up, down, back) == ([200, 200, 404], [502, 502], 200)
@@ -263,7 +263,7 @@ def test_the_location_alone_does_it_in_a_server_that_is_there(shop: Office, tmp_
 
 
 @needs_nginx
-def test_it_would_be_noticed_if_a_log_had_the_secret(shop: Office, tmp_path: Path):
+def test_it_would_be_noticed_if_a_log_had_the_secret_d8(shop: Office, tmp_path: Path):
     """An access log that is off is not enough."""
     plain = "location /mailchimp/ { proxy_pass http://127.0.0.1:BACKEND; access_log off; }\n"
     with nginx(tmp_path / "front", free_port(), inside=plain) as front:

@@ -67,7 +67,7 @@ def test_force_carries_out_exactly_the_held_plan_once(guarded: Bedrock):
     assert count_subscribed(guarded) == 30
 
 
-def test_a_held_plan_is_news_once_a_day_and_when_it_has_grown_by_a_tenth(guarded: Bedrock):
+def test_a_held_plan_is_news_once_a_day_and_when_it_has_grown_by_a_tenth_b12(guarded: Bedrock):
     contacts = settle(guarded, 60)
     more = {0: contacts[:30], 5: contacts[30:33], 20: [contacts[33]]}  # 30, 33, 34
     news, since = [], set()

@@ -36,7 +36,7 @@ def test_given_people_are_judged_again_and_nobody_else(bedrock: Bedrock, tell: T
     assert set(rows(bedrock).values()) == {"ok"}
 
 
-def test_who_is_named_twice_is_one_person(bedrock: Bedrock, tell: Teller):
+def test_who_is_named_twice_is_one_person_f6(bedrock: Bedrock, tell: Teller):
     wilma = bedrock.add_both("wilma@example.org")
     bedrock.add_both("betty@example.org")
     bedrock.town.civicrm.add_email(wilma, "wilma@work.example.org")

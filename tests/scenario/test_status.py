@@ -102,7 +102,7 @@ def send_one(bedrock: Bedrock, email: str) -> None:
     bedrock.pass_time(minutes=1)
 
 
-def test_which_batches_wait_is_told_when_asked(bedrock: Bedrock, tell: Teller):
+def test_which_batches_wait_is_told_when_asked_f12(bedrock: Bedrock, tell: Teller):
     bedrock.town.mailchimp.settings.batch_delay_polls = None
     sent_at = [bedrock.town.clock() + timedelta(minutes=each) for each in range(2)]
     send_one(bedrock, "wilma@example.org")
