@@ -47,7 +47,7 @@ log = logging.getLogger("mcsync.http")
 RETRIES = 5
 UNREACHED_WAIT_S = 2.0  # at most, when nobody is there: likely a mistyped address, told soon
 CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (facts, section 2)
+READ_TIMEOUT_S = 130.0  # Mailchimp ends a call itself after 120 s (mailchimp: Limits)
 TRANSFER_S = 60.0  # on top of that for the whole answer to come; by then it is a page or two
 DOWNLOAD_S = 900.0
 LEAST_S = 30.0  # what an answer gets in any case when the time of the run is over meanwhile
@@ -321,7 +321,7 @@ class HttpClient:
             seen.append(reply.status)
         what = _trouble(reply, expects_json)
         if what:
-            slow = reply.status in (502, 504)  # facts, section 1: 502 too is a time-out there
+            slow = reply.status in (502, 504)  # mailchimp: Errors: 502 too is a time-out there
             raise NoAnswer(f"{host} {what}", is_timeout=slow, reply=reply)
         return reply
 

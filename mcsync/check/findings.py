@@ -9,7 +9,7 @@ from mcsync.model import Audience, Group, MergeField
 from mcsync.model_setup import Account
 from mcsync.text import count_of
 
-MAX_SKEW_S = 60  # design §6, "Time"
+MAX_SKEW_S = 60  # a clock that is further off is told of
 # Guess: that these two may not change audiences and webhooks; no recording of a refusal.
 LOW_ROLES = frozenset(("viewer", "author"))
 

@@ -232,7 +232,7 @@ def _read_values(rows: Sequence[Record], fields: Sequence[str]) -> Values:
     """By contact id, what is in these fields.
 
     An empty field comes as null; one that CiviCRM does not know, or may not show us, does not
-    come at all (facts, "unknown fields in select are silently ignored").
+    come at all (civicrm: Answers).
     Raises: ConfigError for such a field: it must not be taken for empty everywhere.
     """
     for name in fields:

@@ -8,7 +8,7 @@ from mcsync.civicrm.reading import chunks
 from mcsync.civicrm.transport import Call, Transport
 from mcsync.model import EmailWrite, WriteResult, email_key
 
-EMAILS_PER_REQUEST = 200  # 200 to 220 rows a second (facts, "Speed")
+EMAILS_PER_REQUEST = 200  # 200 to 220 rows a second (civicrm: Writing)
 
 
 class AddressWriter:

@@ -12,7 +12,7 @@ def url_templates(url: str) -> tuple[str, ...]:
     """The address with `{route}` in the place of the route, the likeliest form first.
 
     A full APIv4 endpoint is taken at its word. A base address may mean clean URLs, or, on
-    WordPress, the `?civiwp=` form (facts, "Endpoint").
+    WordPress, the `?civiwp=` form (civicrm: Address).
     """
     url = url.strip()
     found = _API_IN_URL.search(url)

@@ -83,7 +83,7 @@ class WireGroup(msgspec.Struct):
 
 
 class WireGroupContact(msgspec.Struct):
-    """A contact's place in a group; bad statuses are stored as they came (facts)."""
+    """A contact's place in a group; bad statuses are stored as they came."""
 
     id: int
     group_id: int
@@ -153,7 +153,7 @@ def read_time(value: str | None, offset: timedelta) -> datetime:
     """A TIMESTAMP in aware UTC; LONG_AGO for none, and for what no TIMESTAMP can hold.
 
     `offset` is the site's offset of this moment: CiviCRM shows every TIMESTAMP with it, those of
-    the other half of the year too (facts, "Time"), so a zone's rule would be an hour wrong. One
+    the other half of the year too (civicrm: Time), so a zone's rule would be an hour wrong. One
     odd row must not stop all others, nor may a year 9999 be later than what anybody says.
     """
     try:
@@ -221,7 +221,7 @@ def read_contact(row: WireContact, offset: timedelta) -> Contact:
 
 
 def _display_name(row: WireContact) -> str:
-    """How a contact is shown; one without a name has its address there (facts), which is none."""
+    """How a contact is shown; one without a name has its address there, which is none."""
     name = row.display_name or ""
     return "" if _ADDRESS.fullmatch(name) else name
 

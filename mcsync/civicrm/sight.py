@@ -3,7 +3,7 @@
 Without `view all contacts` CiviCRM answers with empty lists and no error. Our own contact proves
 nothing: `view my contact` shows it. A user limited by ACLs sees the contacts of some groups, and
 somebody whom staff take out of them would look deleted. Contact 1, the site's own organisation,
-is in nobody's group: who sees it sees all (facts, "Measured later").
+is in nobody's group: who sees it sees all (civicrm: Permissions).
 """
 
 from collections.abc import Sequence

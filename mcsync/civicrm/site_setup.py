@@ -59,7 +59,7 @@ class CivicrmSetup(CivicrmClient):
         """All groups that our user may see, by title; hidden ones are left out.
 
         To somebody who may not view all contacts CiviCRM shows some groups, or none, and no
-        error (facts, "Measured later").
+        error (civicrm: Permissions).
 
         Raises: RemoteRefused when we may not look, or do not see everybody.
         """
@@ -87,5 +87,5 @@ def _ask(action: str) -> dict[str, object]:
 
 
 def _is_denied(answer: Sequence[object]) -> bool:
-    """Whether `checkAccess` said no: one row of `access` and `id` (facts, "Measured later")."""
+    """Whether `checkAccess` said no: one row of `access` and `id` (civicrm: Permissions)."""
     return any(isinstance(row, dict) and row.get("access") is False for row in answer)

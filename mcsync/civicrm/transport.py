@@ -1,7 +1,7 @@
 """APIv4 over HTTP: requests out, checked answers in.
 
-HTTP 200 is not success here, and an error may hide in one element of an answer (facts, "The ten
-facts"). So every answer goes through this module, which believes only JSON with `values`.
+HTTP 200 is not success here, and an error may hide in one element of an answer (civicrm: Answers).
+So every answer goes through this module, which believes only JSON with `values`.
 """
 
 import logging
@@ -33,7 +33,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _URL_HINT = "check civicrm.url in the config: the site's base URL, or its full APIv4 endpoint"
-_PERMISSIONS = {  # measured (facts, "Permissions")
+_PERMISSIONS = {  # measured (civicrm: Permissions)
     ("Contact", "save"): "add contacts",
     ("Contact", "create"): "add contacts",
     ("Contact", "update"): "edit all contacts",

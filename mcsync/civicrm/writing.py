@@ -1,8 +1,8 @@
 """The writing half of the adapter.
 
 `save` is not atomic and does not say which record was bad; a time-out does not say what was
-written (facts 7). So a write is never simply repeated: what is there is read again, what is
-there counts as done, and only the rest goes on, one by one, so that one bad record fails alone.
+written (civicrm: Writing). So a write is never simply repeated: what is there is read again, what
+is there counts as done, and only the rest goes on, one by one: one bad record fails alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,11 @@ from mcsync.errors import McsyncError
 from mcsync.http import NoAnswer
 from mcsync.model import Contact, GroupStatus, NewContact, WriteResult, email_key
 
-# 200 memberships or 50 contacts stay within a slow host's 30 s (facts, "Speed").
+# 200 memberships or 50 contacts stay within a slow host's 30 s (civicrm: Writing).
 GROUP_CONTACTS_PER_REQUEST = 200
 CONTACTS_PER_REQUEST = 50
 T = TypeVar("T")
-METHOD = "API"  # longer than 8 characters, and CiviCRM silently writes no history (facts 5)
+METHOD = "API"  # longer than 8 characters, and CiviCRM silently writes no history (civicrm: Groups)
 
 
 class Writer:
@@ -234,8 +234,8 @@ class _NewContacts:
             "defaults": {"contact_type": "Individual", "source": self._source},
         }
         # Without `reload`: that reads the new contacts back, and to a user who may not see them
-        # it tells of none, though they were created. The plain echo tells their ids (facts,
-        # "Measured later").
+        # it tells of none, though they were created. The plain echo tells their ids
+        # (civicrm: Permissions).
         call = Call("Contact", "save", params, records.WireCreated)
         rows = self._transport.call(call, is_repeatable=False)
         if len(rows) == len(contacts):

@@ -15,7 +15,7 @@ from mcsync.mailchimp.client import MailchimpClient
 from mcsync.model import Audience
 from mcsync.model_setup import Account, BatchWebhook, Webhook
 
-PROBE_TIMEOUT_S = 10.0  # Mailchimp takes an answer within 10 s (facts, section 7)
+PROBE_TIMEOUT_S = 10.0  # Mailchimp takes an answer within 10 s (mailchimp: Webhooks)
 _ACCOUNT_FIELDS = "account_id,account_name,email,first_name,last_name,username,role"
 _AUDIENCE_FIELDS = "lists.id,lists.name,lists.double_optin,lists.stats.member_count"
 _URL_HINT = (

@@ -43,7 +43,7 @@ def parse_batch_archive(
 ) -> Iterator[Outcome]:
     """Yield one outcome per operation of a finished batch, in no particular order.
 
-    Shape: a gzipped tar of JSON arrays of results (facts, section 6): the directory `./` comes
+    Shape: a gzipped tar of JSON arrays of results (mailchimp: Batches): the directory `./` comes
     first, a file may hold several results, one, none (`[]`) or nothing at all; results without
     an operation id are left out. `stream` must be seekable; `clock` (seconds) is for tests.
     Raises: ProtocolError if the archive, or any file in it, cannot be read to its end, or is

@@ -176,7 +176,7 @@ class MailchimpClient:
 
         `key` is an address, or a member id as Mailchimp gave it. An address in mixed case is
         tried under its old hash too: audiences from before 2015 may hold such ids, and some
-        that no spelling leads to (facts, section 4).
+        that no spelling leads to (mailchimp: Identity).
         """
         found = (self._fetch_by_id(list_id, member_id) for member_id in _member_ids(key))
         return next((member for member in found if member is not None), None)
@@ -442,7 +442,7 @@ class MailchimpClient:
 
 
 def _changed_since(at: datetime) -> dict[str, str]:
-    """Mailchimp ignores offsets and reads the clock time as UTC (facts, section 3)."""
+    """Mailchimp ignores offsets and reads the clock time as UTC (mailchimp: Members)."""
     return {"since_last_changed": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
 
 

@@ -53,7 +53,7 @@ _STATUSES = {status.value: status for status in MemberStatus}
 
 
 class WireMember(msgspec.Struct):
-    """A member; merge_fields and interests may be absent or null (facts, section 3).
+    """A member; merge_fields and interests may be absent or null (mailchimp: Members).
 
     PHP, which Mailchimp is written in, makes an array of an object without properties. Nothing
     but the id need make sense: what is odd about one member must not cost the page.
@@ -420,7 +420,7 @@ def _check_is_one_request(change: MemberChange) -> None:
 
 # --- what became of them --------------------------------------------------------------------------
 
-_REFUSALS = (  # title and detail, as recorded (facts, section 1); the first that fits
+_REFUSALS = (  # title and detail, as recorded (mailchimp: Errors); the first that fits
     (r"was permanently deleted|Forgotten Email", Refusal.FORGOTTEN),
     (r"Member In Compliance State", Refusal.COMPLIANCE),
     (r"looks fake or invalid|provide a valid email|email address is invalid", Refusal.FAKE),

@@ -43,7 +43,7 @@ from mcsync.text import count_of
 log = logging.getLogger("mcsync.batches")
 
 _CHUNK = 200  # outcomes applied in one transaction
-_FIRST_POLL_S, _LAST_POLL_S = 5.0, 60.0  # Mailchimp's own advice (facts, section 6)
+_FIRST_POLL_S, _LAST_POLL_S = 5.0, 60.0  # Mailchimp's own advice (mailchimp: Batches)
 # A POST is tried for a minute, and one that timed out may run on for Mailchimp's 120 s; after that
 # it is there or it is not.
 _UNDECIDED_FOR = timedelta(seconds=210)

@@ -43,7 +43,7 @@ from mcsync.text import count_of
 log = logging.getLogger("mcsync.fetch")
 
 # How far the next window begins before the newest change seen, and at the latest before the
-# moment Mailchimp began to answer: its pages are not read at one instant (facts, section 3).
+# moment Mailchimp began to answer: its pages are not read at one instant (mailchimp: Members).
 _OVERLAP = timedelta(seconds=60)
 _STEP = timedelta(seconds=1)  # many members share a second; Mailchimp's lower bound excludes it
 _CLOCK_OVERLAP = timedelta(minutes=10)

@@ -257,7 +257,7 @@ def _time_of(event: WebhookEvent) -> str:
 
 
 def _fired_at(event: WebhookEvent) -> datetime | None:
-    """When an event was fired, which is told in UTC (facts, section 7); None if it is not."""
+    """When an event was fired, which is told in UTC (mailchimp: Webhooks); None if it is not."""
     try:
         return datetime.strptime(event.fired_at, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from mcsync.model import MERGE_TEXT_BYTES, MergeField, MergeValue, fits_merge_text
 
 ADDRESS_PARTS = ("addr1", "addr2", "city", "state", "zip", "country")
-# The guide's "required keys" (facts, section 5). Not said: whether a state may be empty, where a
+# The guide's "required keys" (mailchimp: Writing). Not said: whether a state may be empty, where a
 # country has none; it is reported as refused, with the whole operation.
 _NEEDED_PARTS = ("addr1", "city", "state", "zip")
 

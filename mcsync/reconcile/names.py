@@ -40,7 +40,7 @@ def join_names(first: str, last: str) -> str:
 
 
 def cut_as_civicrm(name: str) -> str:
-    """What CiviCRM keeps of a name: it cuts what its column cannot hold (facts, "Seen later")."""
+    """What CiviCRM keeps of a name: it cuts what its column cannot hold (civicrm: Writing)."""
     return name if len(name) <= _CIVICRM_WIDTH else f"{name[: _CIVICRM_WIDTH - 3]}..."
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from mcsync.webhooks.payload import Payload
 
-MAX_AGE_S = 300  # facts §7: a signature that is older is refused; from the future no less
+MAX_AGE_S = 300  # a signature that is older is refused; from the future no less
 _SIGNATURE = re.compile(r"\s*(t|v1)\s*=\s*([0-9A-Fa-f]{1,64})\s*")
 
 

@@ -42,7 +42,7 @@ def parse_payload(body: bytes) -> Payload:
     Of a field that stands there twice the last one counts, as with PHP. What cannot be decoded,
     or has not the shape it should have, is as good as absent.
     Raises: NotAPayload, and nothing else, for a body without a type or with too many fields.
-    Source: facts §7, and §6 at its end.
+    Source: mailchimp: Webhooks.
     """
     try:
         pairs = parse_qsl(

@@ -95,7 +95,7 @@ def test_nobody_is_created_by_a_user_who_does_not_see_everybody(site: Site) -> N
 
 
 def test_created_contacts_are_known_though_they_are_not_seen(site: Site) -> None:
-    """(facts, "Measured later") `reload` would tell of none of them; the plain echo tells all."""
+    """(civicrm: Permissions) `reload` would tell of none of them; the plain echo tells all."""
     limit_before(site, SAVE_CONTACT)
     done = merged(site.port.create_contacts(newcomers(60), "test")).done
     made = site.sim.contacts(source="test")

@@ -116,7 +116,7 @@ def test_records_of_any_entity_come_in_pages(
 
 
 def test_params_are_form_encoded(port: CivicrmPort, town: Town):
-    """A JSON body would be ignored, and everything answered (facts)."""
+    """A JSON body would be ignored, and everything answered."""
     list(port.fetch_records("Tag", ["label"], []))
     last = town.civicrm_server.requests[-1].request
     assert json.loads(parse_qs(last.body.decode())["params"][0])["where"] == [["id", ">", 0]]

@@ -63,7 +63,7 @@ def test_without_permission_there_is_a_refusal_and_no_empty_list(site: Site) -> 
 
 
 def test_a_list_of_some_groups_or_none_is_a_missing_permission(site: Site) -> None:
-    """(facts, "Measured later") CiviCRM says 200, with no groups or those of an ACL."""
+    """(civicrm: Permissions) CiviCRM says 200, with no groups or those of an ACL."""
     site.sim.limit_to_group(site.group)
     with pytest.raises(RemoteRefused) as caught:
         setup_of(site).fetch_groups()
@@ -124,7 +124,7 @@ def test_where_nobody_is_shown_no_field_is_judged(site: Site) -> None:
 
 
 def test_a_field_that_we_may_not_see_is_as_good_as_unknown(site: Site) -> None:
-    """(CiviCRM leaves `api_key` out of a select silently; facts, "Reading")"""
+    """(CiviCRM leaves `api_key` out of a select silently; civicrm: Reading)"""
     assert setup_of(site).find_unknown_fields(["api_key"]) == ("api_key",)
 
 
@@ -148,7 +148,7 @@ def test_somebody_in_the_trash_proves_that_we_may_look(site: Site) -> None:
 
 @pytest.mark.parametrize("permission", ["add contacts", "edit all contacts"])
 def test_a_missing_permission_to_write_is_named(site: Site, permission: str) -> None:
-    """(facts, "Measured later") `edit my contact` does not hide that others may not be edited."""
+    """(civicrm: Permissions) `edit my contact` does not hide that others may not be edited."""
     site.sim.grant("edit my contact")
     site.sim.revoke(permission)
     assert setup_of(site).fetch_sight() == (False, (permission,))

@@ -1,7 +1,7 @@
 """The simulated CiviCRM site from outside: URLs, logging in, answers, errors, switches.
 
-Names in brackets are the recorded exchanges that a test restates; what has none is from the
-facts' later comparison or is a switch of the simulator's own.
+Names in brackets are the recorded exchanges that a test restates; what has none was
+measured later or is a switch of the simulator's own.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The simulated CiviCRM site: what somebody sees whom an ACL limits, and what is said of access.
 
-All of it restates the facts' section "Measured later"; there are no recordings of it.
+All of it was measured later (civicrm: Permissions); there are no recordings of it.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The simulated CiviCRM site's data: reading, time, memberships, history, contacts, merges.
 
-Names in brackets are the recorded exchanges that a test restates; what has none is from the
-facts' later comparison, or is what a human does.
+Names in brackets are the recorded exchanges that a test restates; what has none was
+measured later, or is what a human does.
 """
 
 from collections.abc import Iterator

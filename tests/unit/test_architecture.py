@@ -1,4 +1,4 @@
-"""The import arrows of style §1, read from the source itself."""
+"""The import arrows of `mcsync/__init__.py`, read from the source itself."""
 
 import ast
 import sys
@@ -14,7 +14,7 @@ from mcsync.cli.main import COMMANDS
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "mcsync").rglob("*.py"))
 
-# Style §1, the drawn arrows: a room may import itself and whatever an arrow leads to, however
+# The arrows of the map: a room may import itself and whatever an arrow leads to, however
 # many arrows that takes. The adapters have the ports' shape and do not import it.
 ARROWS: dict[str, set[str]] = {
     "cli": {

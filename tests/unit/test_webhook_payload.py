@@ -10,7 +10,7 @@ from mcsync.model_setup import EventKind, WebhookEvent
 from mcsync.sandbox.mailchimp.webhooks import flatten
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, Payload, parse_payload
 
-# facts §7, decoded, one field a line; §6 for the batch.
+# As Mailchimp documents them, decoded, one field a line.
 SUBSCRIBE = """type=subscribe
 fired_at=2020-09-07 21:31:09
 data[id]=b748506b63

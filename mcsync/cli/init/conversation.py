@@ -97,7 +97,7 @@ class _Login:
         try:
             return open_site(self.url.text, self.key.text, site_key)
         except RemoteRefused as error:
-            # "Must satisfy guard (site_key, perm)" are CiviCRM's own words (facts, "Request").
+            # "Must satisfy guard (site_key, perm)" are CiviCRM's own words (civicrm: Address).
             self.wants_site_key = "site_key" in error.message
             raise
 

@@ -62,7 +62,7 @@ class Endpoint:
         self.maintenance = False
         self.database_down = False
         self.hidden_errors = True
-        # nginx's default client_max_body_size; facts: passed at about 30,000 addresses.
+        # nginx's default client_max_body_size; passed at about 30,000 addresses.
         self.max_body_bytes = 1_048_576
         self.errors: list[LoggedError] = []
 

@@ -15,7 +15,7 @@ CUSTOM = "access all custom data"
 VIEW_OWN = "view my contact"
 EDIT_OWN = "edit my contact"
 
-# What a sync needs, and no more; the facts' permission table.
+# What a sync needs, and no more (civicrm: Permissions).
 SYNC_PERMISSIONS = frozenset({LOG_IN, ACCESS, VIEW, EDIT, ADD, EDIT_GROUPS, TRASH})
 
 
