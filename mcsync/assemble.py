@@ -18,14 +18,13 @@ from mcsync.config import (
     AudienceConfig,
     Config,
     Duplicates,
-    Limit,
     Reconfirm,
     Removal,
     Secret,
 )
+from mcsync.decision import InterestPolicy, Policy
 from mcsync.errors import CacheError, McsyncError
 from mcsync.lock import check_writable, resolve_cache
-from mcsync.model import InterestPolicy, Policy
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from mcsync.pipeline.ports import MailchimpPort
     from mcsync.pipeline.run import Progress, Run, Task
     from mcsync.plugins.manager import DataPlugins
-    from mcsync.reconcile.guards import Ceiling
 
 # Who only looks at the cache comes here for the rules: what reaches a network is imported late.
 
@@ -64,7 +62,7 @@ def build_run(
     """
     from mcsync.civicrm.site import CivicrmClient
     from mcsync.mailchimp.client import MailchimpClient
-    from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
+    from mcsync.pipeline.dry import dry_civicrm, dry_mailchimp
     from mcsync.pipeline.run import Run
 
     clients: dict[str, MailchimpPort] = {}
@@ -73,7 +71,7 @@ def build_run(
         client = MailchimpClient(
             account.key.reveal(), account.api_url, sleep=sleep, ends_at=deadline
         )
-        clients[key] = DryMailchimp(client) if is_dry_run else client
+        clients[key] = dry_mailchimp(client) if is_dry_run else client
     site_key = config.civicrm.site_key
     civicrm = CivicrmClient(
         config.civicrm.url,
@@ -85,7 +83,7 @@ def build_run(
     wants_data = config.data.sync if with_data is None else with_data
     run = Run(
         store=store,
-        civicrm=DryCivicrm(civicrm) if is_dry_run else civicrm,
+        civicrm=dry_civicrm(civicrm) if is_dry_run else civicrm,
         tasks=tuple(_build_task(a, clients[a.account_key], config) for a in audiences),
         clock=clock,
         deadline=deadline,
@@ -138,7 +136,7 @@ def build_check(
 
     Plugins are loaded.
     """
-    from mcsync.check.look import Check, PluginSeen
+    from mcsync.check.look import Check
     from mcsync.check.webhook_findings import show_url
     from mcsync.mailchimp.account_setup import probe_url
     from mcsync.plugins.fields import find_problem, name_sources
@@ -166,7 +164,7 @@ def build_check(
         filled={a.list_id: name_filled_tags(config, a) for a in audiences},
         find_problem=find_problem,
         count_misfits=partial(_count_misfits, config, cache, civicrm),
-        plugins=tuple(PluginSeen(i.name, i.version, i.source) for i in plugins.describe()),
+        plugins=tuple(plugins.describe()),
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
         cache_trouble=_find_cache_trouble(cache),
@@ -228,10 +226,8 @@ def _load_plugins(config: Config) -> "DataPlugins":
 def _build_task(audience: AudienceConfig, client: "MailchimpPort", config: Config) -> "Task":
     from mcsync.pipeline.name_fields import NamedFields
     from mcsync.pipeline.run import Task
-    from mcsync.reconcile.guards import Ceilings
 
     account = config.accounts[audience.account_key]
-    safety = audience.safety
     policy = build_policy(audience)
     if policy.name_fields:
         client = NamedFields(client, policy.name_fields)
@@ -240,13 +236,7 @@ def _build_task(audience: AudienceConfig, client: "MailchimpPort", config: Confi
         name=audience.name,
         account=account.api_url,
         mailchimp=client,
-        ceilings=Ceilings(
-            unsubscribes=_ceiling(safety.max_unsubscribes),
-            removals=_ceiling(safety.max_removals),
-            additions=_ceiling(safety.max_additions),
-            new_contacts=_ceiling(safety.max_new_contacts),
-            address_changes=_ceiling(safety.max_address_changes),
-        ),
+        safety=audience.safety,
         contact_source=audience.contact_source,
         key_print=_print_key(account.key.reveal()),
         trust_override=audience.trust_override,
@@ -267,12 +257,6 @@ def _groups_of(audience: AudienceConfig) -> frozenset[int]:
 def _print_key(key: str) -> str:
     """A fingerprint of a key, by which the cache knows it again; nobody gets the key from it."""
     return sha256(f"mcsync:{key}".encode()).hexdigest()[:16]
-
-
-def _ceiling(limit: Limit | None) -> "Ceiling":
-    from mcsync.reconcile.guards import Ceiling
-
-    return Ceiling() if limit is None else Ceiling(limit.number, limit.is_percent)
 
 
 # --- the rules ------------------------------------------------------------------------------------

@@ -5,11 +5,11 @@ and `email_key` is how two of them are compared.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 SUBSCRIPTION = "subscription"  # the key of the subscription beside interest ids (config blob)
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)  # older than anything that anybody said
@@ -50,16 +50,6 @@ class GroupStatus(StrEnum):
     DELETED = "Deleted"
 
 
-class SyncStatus(StrEnum):
-    """How a cache row stands, as in the documents' table reference."""
-
-    OK = "ok"
-    TODO = "todo"
-    LIVE = "live"
-    REDO = "redo"
-    FAIL = "fail"
-
-
 # What a merge field holds: a text, or an address by its parts.
 MergeValue = str | dict[str, str]
 
@@ -93,35 +83,6 @@ def read_names(merge_fields: Mapping[str, str]) -> tuple[str, str]:
         return first, last
     head, _, rest = merge_fields["NAME"].strip().partition(" ")
     return head, rest.strip()
-
-
-# --- what was said ----------------------------------------------------------------------------
-
-V = TypeVar("V", bool, str)
-
-
-@dataclass(frozen=True, slots=True)
-class Statement(Generic[V]):
-    """What a human last said at one side about one thing, and when.
-
-    For a subscription or an interest `value` is whether they are in; for a name it is the name.
-    """
-
-    value: V
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """What was agreed last about one thing: whether they are in, by the word of which time, why.
-
-    A word older than `at` counts no more, at either side: so one that was overruled never comes
-    back to life.
-    """
-
-    value: bool
-    at: datetime
-    reason: "Reason"
 
 
 # --- Mailchimp --------------------------------------------------------------------------------
@@ -351,7 +312,10 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One CiviCRM group."""
+    """One CiviCRM group.
+
+    `is_access_control`: whoever is in it may do more than others in CiviCRM or the CMS.
+    """
 
     group_id: int
     title: str
@@ -444,6 +408,18 @@ class TagSnapshot:
 
 
 # --- the data step, as its plugins see it -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """A plugin as `mcsync check` lists it; the version is empty where there is none.
+
+    `source` is where it comes from: built in, entry point, config.
+    """
+
+    name: str
+    version: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,348 +535,6 @@ class DataSite(Protocol):
         ...
 
 
-# --- a person in an audience, as the pure room sees it -----------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class MemberView:
-    """One member of a person, from the cache: what is there, and what was said.
-
-    `status` is None when a full fetch no longer returned the member. `subscription` is what a
-    human last said, None if nobody did (a shop's customer); a status that we wrote because of the
-    mail gate, or that an operation of ours wrote over a later word, does not change it.
-    `interests` are words likewise; `has` what the member has where that differs. `has_left`:
-    Mailchimp gives a reason of the member's own. `is_stranger`: out by an administrator or the API
-    when the cache met them, and nothing was seen to change since. `written` are the things of
-    which the word is one of CiviCRM's about the own contact, that we wrote. The names are those
-    that the member has; `said_names` what was said, where an operation of ours has overwritten it.
-    """
-
-    row_id: int
-    email: str
-    member_id: str | None
-    status: MemberStatus | None
-    subscription: Statement[bool] | None
-    interests: Mapping[str, Statement[bool]] = field(default_factory=dict)
-    has: Mapping[str, bool] = field(default_factory=dict)
-    has_left: bool = False
-    is_stranger: bool = False
-    written: frozenset[str] = frozenset()
-    first_name: str = ""
-    last_name: str = ""
-    first_name_at: datetime = LONG_AGO
-    last_name_at: datetime = LONG_AGO
-    said_names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_in(self) -> bool:
-        """Whether the member gets mail now, as far as we know."""
-        return self.status is not None and self.status.is_in
-
-    @property
-    def is_muted(self) -> bool:
-        """Whether the member is out only because we wrote it, and wants to be in."""
-        return not self.is_in and self.subscription is not None and self.subscription.value
-
-    def has_interest(self, interest_id: str) -> bool:
-        """Whether the member has an interest now."""
-        if interest_id in self.has:
-            return self.has[interest_id]
-        said = self.interests.get(interest_id)
-        return said is not None and said.value
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """That Mailchimp refused a change of the member with an address, part by part.
-
-    `email` is the address as it is compared. `times` tells the time of each wish, `prints` the
-    fingerprints of the parts that no human act with a time has caused (`reconcile.refusals`).
-    `is_paused`: it may be tried again later, and it is not later yet. `lacks_field`: all that was
-    wrong is that the member has no value for a required merge field.
-    """
-
-    email: str
-    reason: "Reason"
-    times: Mapping[str, datetime] = field(default_factory=dict)
-    prints: Mapping[str, str] = field(default_factory=dict)
-    is_paused: bool = False
-    lacks_field: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RowView:
-    """One cache row of a person: a member, a contact, or a member linked to a contact.
-
-    `refusals` tells what Mailchimp refused. `reconfirmed_at` is the time
-    of the human word for which Mailchimp was asked to mail for confirmation. `email` is the
-    address that the row has, or was tried with. `lost_at`: since when the row's contact is known
-    to be trashed or purged. `is_shared`: the contact is one of several owners of the address, and
-    was chosen by something else than their name. `moved_from` is the address that the member had
-    before they changed it at Mailchimp; `owned_by` the contact that was last seen to own the
-    member's address. `agreed` is what was agreed last, by `make_topic`. `due`: the mark in the
-    queue, 0 when nothing is to be judged. `is_under_way`: an operation may be carried out at
-    Mailchimp at any moment.
-    """
-
-    row_id: int
-    contact_id: int | None = None
-    member: MemberView | None = None
-    refusals: tuple[Refused, ...] = ()
-    reconfirmed_at: datetime | None = None
-    lost_at: datetime | None = None
-    email: str | None = None
-    is_shared: bool = False
-    moved_from: str | None = None
-    owned_by: int | None = None
-    agreed: Mapping[str, Agreed] = field(default_factory=dict)
-    due: int = 0
-    is_under_way: bool = False
-
-
-def make_topic(thing: str, group_id: int) -> str:
-    """What an agreement is about: a subscription or an interest, and the group it stands for.
-
-    With another group it is another topic: what was agreed about the old one does not bind.
-    """
-    return f"{thing}/{group_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A contact's place in one group: what is there now, and what a human last said.
-
-    `is_known`: the group has, or had, a row for the contact.
-    """
-
-    is_added: bool = False
-    said: Statement[bool] | None = None
-    is_known: bool = False
-
-
-NOWHERE = Place()
-
-
-@dataclass(frozen=True, slots=True)
-class ContactView:
-    """One contact of a person, from the cache; `places` by group id.
-
-    `gate_closed_at`: since when, at the latest, the contact may not be mailed. The names' times
-    are when CiviCRM last touched the contact as the name changed. `is_unseen`: CiviCRM no longer
-    shows the contact, together with so many others that nobody believes it.
-    """
-
-    contact: Contact
-    emails: tuple[Email, ...] = ()
-    places: Mapping[int, Place] = field(default_factory=dict)
-    gate_closed_at: datetime | None = None
-    first_name_at: datetime = LONG_AGO
-    last_name_at: datetime = LONG_AGO
-    is_unseen: bool = False
-
-    @property
-    def contact_id(self) -> int:
-        """CiviCRM's id of the contact."""
-        return self.contact.contact_id
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """The contact's addresses in the form in which they are compared."""
-        return frozenset(email_key(email.email) for email in self.emails if email.email)
-
-    def place(self, group_id: int) -> Place:
-        """Where the contact stands in a group."""
-        return self.places.get(group_id, NOWHERE)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A contact in an audience with the members that are its own, or a member without a contact.
-
-    `rows` are those linked to the contact. `shared` are rows of others, whose address the contact
-    owns, too; `sharers` other contacts of the group who own the address of one of `rows`, each
-    as a person without sharers. `rivals` are contacts that own the address when nobody could be
-    chosen among them.
-    """
-
-    rows: tuple[RowView, ...]
-    contact: ContactView | None = None
-    shared: tuple[RowView, ...] = ()
-    sharers: tuple["Person", ...] = ()
-    rivals: tuple[int, ...] = ()
-
-    @property
-    def members(self) -> tuple[MemberView, ...]:
-        """The person's own members."""
-        return tuple(row.member for row in self.rows if row.member is not None)
-
-    @property
-    def shared_members(self) -> tuple[MemberView, ...]:
-        """The members whose address the contact owns, too."""
-        return tuple(row.member for row in self.shared if row.member is not None)
-
-    @property
-    def voices(self) -> tuple[MemberView, ...]:
-        """The members that speak for the person: their own, else those they share."""
-        return self.members or self.shared_members
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether something of theirs may be carried out at Mailchimp at any moment.
-
-        What is sent for a contact who shares a member goes with the row of that member.
-        """
-        return any(row.is_under_way for row in (*self.rows, *self.shared))
-
-    @property
-    def agreed(self) -> Mapping[str, Agreed]:
-        """What was agreed last about each topic."""
-        found: dict[str, Agreed] = {}
-        for row in self.rows:
-            for topic, agreed in row.agreed.items():
-                if topic not in found or agreed.at > found[topic].at:
-                    found[topic] = agreed
-        return found
-
-
-# --- decisions --------------------------------------------------------------------------------
-
-
-class Reason(StrEnum):
-    """The rule that decided about a person; `REASONS` has a sentence for each."""
-
-    IN_AGREEMENT = "in-agreement"
-    CIVICRM_ADDED = "added-in-civicrm"
-    CIVICRM_REMOVED = "removed-in-civicrm"
-    MAILCHIMP_SUBSCRIBED = "subscribed-at-mailchimp"
-    MAILCHIMP_LEFT = "left-at-mailchimp"
-    MAILCHIMP_STAFF = "unsubscribed-at-mailchimp"
-    MAILCHIMP_CLEANED = "cleaned-at-mailchimp"
-    MAILCHIMP_ARCHIVED = "archived-at-mailchimp"
-    MAILCHIMP_VANISHED = "vanished-from-mailchimp"
-    TRUST_MAILCHIMP = "trust-mailchimp"
-    TRUST_CIVICRM = "trust-civicrm"
-    GATE_OPENED = "may-be-mailed-again"
-    ADDRESS = "address-changed"
-    INTEREST = "interest-changed"
-    DATA = "data-changed"
-    NEW_CONTACT = "new-contact"
-    DECEASED = "deceased"
-    OPT_OUT = "opt-out"
-    DO_NOT_EMAIL = "do-not-email"
-    NO_EMAIL = "no-usable-address"
-    SIGNED_UP_AFTER_GATE = "signed-up-despite-opt-out"
-    OTHER_ADDRESS = "other-address-subscribed"
-    AMBIGUOUS = "ambiguous-contact"
-    UNKNOWN_AND_OUT = "unknown-and-not-subscribed"
-    CONTACT_DELETED = "contact-deleted"
-    COMPLIANCE = "compliance-state"
-    FORGOTTEN = "forgotten-email"
-    CLEANED = "cleaned-address"
-    REFUSED = "refused-by-mailchimp"
-    CIVICRM_REFUSED = "refused-by-civicrm"
-    ABORTED = "aborted"
-
-
-REASONS: Mapping[Reason, str] = {
-    Reason.IN_AGREEMENT: "both sides agree",
-    Reason.CIVICRM_ADDED: "added to the group, later than anything said at Mailchimp",
-    Reason.CIVICRM_REMOVED: "removed from the group, later than anything said at Mailchimp",
-    Reason.MAILCHIMP_SUBSCRIBED: "subscribed, later than anything said in CiviCRM",
-    Reason.MAILCHIMP_LEFT: "left by themselves, later than anything said in CiviCRM",
-    Reason.MAILCHIMP_STAFF: "unsubscribed by an administrator at Mailchimp, or through its API",
-    Reason.MAILCHIMP_CLEANED: "the address bounced, and Mailchimp cleaned it",
-    Reason.MAILCHIMP_ARCHIVED: "archived, later than anything said in CiviCRM",
-    Reason.MAILCHIMP_VANISHED: "no longer in the audience at Mailchimp",
-    Reason.TRUST_MAILCHIMP: "Mailchimp was to be trusted",
-    Reason.TRUST_CIVICRM: "CiviCRM was to be trusted",
-    Reason.GATE_OPENED: "the contact may be mailed again",
-    Reason.ADDRESS: "the address was changed",
-    Reason.INTEREST: "an interest or its group was changed",
-    Reason.DATA: "names or other data were changed",
-    Reason.NEW_CONTACT: "subscribed, and no contact owns the address",
-    Reason.DECEASED: "the contact is deceased",
-    Reason.OPT_OUT: "the contact has opted out of bulk mail in CiviCRM",
-    Reason.DO_NOT_EMAIL: "the contact is marked do-not-email in CiviCRM",
-    Reason.NO_EMAIL: "the contact has no address, or all are on hold",
-    Reason.SIGNED_UP_AFTER_GATE: "signed up at Mailchimp although opted out in CiviCRM; left alone",
-    Reason.OTHER_ADDRESS: "this address left, but another one of the contact is subscribed",
-    Reason.AMBIGUOUS: "several contacts own the address and nothing tells them apart",
-    Reason.UNKNOWN_AND_OUT: "not subscribed at Mailchimp and unknown to CiviCRM",
-    Reason.CONTACT_DELETED: "the contact was deleted in CiviCRM",
-    Reason.COMPLIANCE: "left by themselves before; Mailchimp asks them to confirm first",
-    Reason.FORGOTTEN: "permanently deleted at Mailchimp; only a sign-up form brings them back",
-    Reason.CLEANED: "the address was cleaned at Mailchimp and can never be subscribed again",
-    Reason.REFUSED: "Mailchimp refused the change",
-    Reason.CIVICRM_REFUSED: "CiviCRM refused the change",
-    Reason.ABORTED: "the update was aborted by hand",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class InterestPolicy:
-    """A mapped interest: its group, and whether Mailchimp may change that group."""
-
-    group_id: int
-    is_push_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the rules need to know of one audience's configuration.
-
-    `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
-    synced. `name_fields` maps those of the three that the audience calls otherwise to its own
-    tags, "" for one that it does not have. `trusted_at` is when the trusted side was read, by its
-    own clock.
-    """
-
-    list_id: str
-    group_id: int
-    interests: Mapping[str, InterestPolicy] = field(default_factory=dict)
-    trust: Mapping[str, Side] = field(default_factory=dict)
-    trusted_at: datetime = LONG_AGO
-    skips_duplicates: bool = False
-    may_reconfirm: bool = True
-    removes_by_archiving: bool = False
-    deleted_contacts: str = "recreate"
-    pushes_email_changes: bool = True
-    confirms_new: bool = False
-    syncs_names: bool = False
-    name_tags: frozenset[str] = frozenset()
-    name_fields: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupWrite:
-    """One group contact to be made Added or Removed; `caused_at` is the time of the word for it."""
-
-    contact_id: int
-    group_id: int
-    status: GroupStatus
-    reason: Reason
-    caused_at: datetime = LONG_AGO
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """What is to be remembered of a person: that this was agreed about a topic."""
-
-    topic: str
-    agreed: Agreed
-
-
-@dataclass(frozen=True, slots=True)
-class NameWrite:
-    """A contact's names to be written; None leaves one as it is. Times: who caused them."""
-
-    contact_id: int
-    first_name: str | None
-    last_name: str | None
-    first_name_at: datetime
-    last_name_at: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class EmailWrite:
     """A bulk address to be added to a contact, because its member moved there."""
@@ -909,97 +543,70 @@ class EmailWrite:
     email: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedChange:
-    """One update to be queued.
+# --- accounts, webhooks, and groups to choose from ------------------------------------------------
 
-    `row_id` is the cache row it belongs to, or None when `contact_id` needs a row of its own.
-    `caused_at` tells, for each field that is written ("status", "interest-ID", "first_name"),
-    when a human caused it. `is_gate`: written because of the mail gate, so that the member's
-    own statement stands; `for_others` are fields written for a contact who merely shares the
-    member, with the same effect. Mailchimp takes `tags` in an operation of their own, which is
-    queued behind `change`. `metadata` is what plugins keep, by their names, when all has
-    succeeded.
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A Mailchimp account as its key shows it; `served_at` is Mailchimp's clock, aware UTC."""
+
+    account_id: str
+    name: str
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    username: str = ""
+    role: str = ""
+    served_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An audience's webhook; `events` and `sources` say which are on, by Mailchimp's names.
+
+    `signing_secret` comes once, with the answer that created it.
     """
 
-    row_id: int | None
-    contact_id: int | None
-    change: MemberChange
-    reason: Reason
-    caused_at: Mapping[str, datetime] = field(default_factory=dict)
-    is_gate: bool = False
-    for_others: tuple[str, ...] = ()
-    tags: Mapping[str, bool] = field(default_factory=dict)
-    metadata: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-
-    @property
-    def sync_status(self) -> SyncStatus:
-        """How its row is marked until the result is in."""
-        is_asking = self.change.status is MemberStatus.PENDING
-        is_asking &= self.reason is Reason.COMPLIANCE
-        return SyncStatus.REDO if is_asking else SyncStatus.LIVE
+    webhook_id: str
+    url: str = field(repr=False)  # it may carry a secret
+    events: Mapping[str, bool]
+    sources: Mapping[str, bool]
+    signing_secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class RowVerdict:
-    """What one cache row is marked with when the decision has been carried out.
+class BatchWebhook:
+    """A webhook of an account, for finished batches."""
 
-    `due` is the mark that the row had when it was judged: it leaves the queue only if nothing was
-    learned since. With `TODO` it stays in the queue.
+    webhook_id: str
+    url: str = field(repr=False)
+    is_enabled: bool
+    signing_secret: str | None = field(default=None, repr=False)
+
+
+class EventKind(StrEnum):
+    """What a webhook may tell, by Mailchimp's names; any other is nothing to us."""
+
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    PROFILE = "profile"
+    CLEANED = "cleaned"
+    UPEMAIL = "upemail"
+    BATCH_COMPLETED = "batch_operation_completed"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """One delivery, reduced to what is needed to look for oneself: a payload is but a hint.
+
+    `email` is the new address of an `upemail`; `reason` is that of a `cleaned` ("hard" or
+    "abuse"); a batch has neither audience nor address. `fired_at` is the payload's text.
     """
 
-    row_id: int
-    sync_status: SyncStatus
-    reason: Reason
-    due: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The verdict about one person: what is written where, and how their rows are marked."""
-
-    verdicts: tuple[RowVerdict, ...]
-    group_writes: tuple[GroupWrite, ...] = ()
-    changes: tuple[PlannedChange, ...] = ()
-    new_contact: NewContact | None = None
-    name_writes: tuple[NameWrite, ...] = ()
-    email_writes: tuple[EmailWrite, ...] = ()
-    agreements: tuple[Agreement, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be written at either side."""
-        return not (
-            self.group_writes
-            or self.changes
-            or self.new_contact
-            or self.name_writes
-            or self.email_writes
-        )
-
-    def with_verdict(self, row_id: int, sync_status: SyncStatus, reason: Reason) -> "Decision":
-        """The decision with this verdict in place of the row's own."""
-        return replace(
-            self,
-            verdicts=tuple(
-                replace(verdict, sync_status=sync_status, reason=reason)
-                if verdict.row_id == row_id
-                else verdict
-                for verdict in self.verdicts
-            ),
-        )
-
-    def find_change(self, row_id: int | None) -> PlannedChange | None:
-        """The one change planned for a row, if there is one."""
-        return next((change for change in self.changes if change.row_id == row_id), None)
-
-    def with_change(self, planned: PlannedChange) -> "Decision":
-        """The decision with this change in place of the row's own; the row waits for its result."""
-        others = tuple(change for change in self.changes if change.row_id != planned.row_id)
-        verdicts = tuple(
-            replace(verdict, sync_status=planned.sync_status)
-            if verdict.row_id == planned.row_id
-            else verdict
-            for verdict in self.verdicts
-        )
-        return replace(self, changes=(*others, planned), verdicts=verdicts)
+    kind: EventKind
+    list_id: str = ""
+    email: str = ""
+    old_email: str = ""
+    reason: str = ""
+    batch_id: str = ""
+    fired_at: str = ""

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from mcsync.model import Decision, MemberStatus, Person, Policy, Reason
+from mcsync.decision import Decision, Person, Policy, Reason
+from mcsync.model import MemberStatus
 from mcsync.reconcile.gate import find_closed_gate
 
 _ADD = "add the contact to group {group} in CiviCRM, or have them sign up at Mailchimp"

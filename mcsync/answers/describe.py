@@ -5,7 +5,7 @@ from mcsync.answers.status import tell_reason
 from mcsync.cache.row_facts import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change
-from mcsync.model import REASONS, ContactView, Statement
+from mcsync.decision import REASONS, ContactView, Statement
 
 
 def describe(explained: Explained) -> dict[str, object]:

@@ -17,18 +17,8 @@ from mcsync.cache.row_facts import RowFacts, UpdateFacts, load_row_facts, load_u
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Asked, Change, find_changes
-from mcsync.model import (
-    LONG_AGO,
-    REASONS,
-    Decision,
-    MemberChange,
-    MemberStatus,
-    Person,
-    Policy,
-    Side,
-    Statement,
-    show_value,
-)
+from mcsync.decision import REASONS, Decision, Person, Policy, Statement
+from mcsync.model import LONG_AGO, MemberChange, MemberStatus, Side, show_value
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.refusals import find_refused_data, keep_refused

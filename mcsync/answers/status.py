@@ -21,8 +21,9 @@ from mcsync.cache.counts import (
 from mcsync.cache.outbox import count_queued
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
+from mcsync.decision import REASONS, Policy, Reason, SyncStatus
 from mcsync.errors import StaleSync, UsageError
-from mcsync.model import REASONS, MemberStatus, Policy, Reason, Side, SyncStatus
+from mcsync.model import MemberStatus, Side
 from mcsync.text import show_length
 
 # Somebody wants them in and a rule, or Mailchimp, says no: only a human can change that.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils.migrations import Migrations
 
-from mcsync.model import REASONS
+from mcsync.decision import REASONS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

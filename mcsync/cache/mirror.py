@@ -13,6 +13,7 @@ import msgspec
 from mcsync.cache.rows import ids_of, lose_strangers, mark_addresses
 from mcsync.cache.store import Store
 from mcsync.cache.times import LONG_AGO_TEXT, to_text
+from mcsync.decision import GroupWrite, NameWrite
 from mcsync.model import (
     LONG_AGO,
     Contact,
@@ -20,9 +21,7 @@ from mcsync.model import (
     Email,
     GroupContact,
     GroupStatus,
-    GroupWrite,
     HistoryRow,
-    NameWrite,
     email_key,
 )
 

@@ -13,7 +13,8 @@ import msgspec
 from mcsync.cache.rows import mark_given_up, note_asked
 from mcsync.cache.store import Store, make_uid
 from mcsync.cache.times import from_text, to_text
-from mcsync.model import Batch, MemberChange, MemberStatus, PlannedChange
+from mcsync.decision import PlannedChange
+from mcsync.model import Batch, MemberChange, MemberStatus
 
 CLAIMED = "claimed"  # our own word for a batch whose id we do not know yet
 DIRECT = "direct"  # and for updates that are sent one by one, outside any batch

@@ -18,14 +18,9 @@ import msgspec
 from mcsync.cache.rows import TABLE, decode_refusals, ids_of
 from mcsync.cache.store import Store
 from mcsync.cache.times import LONG_AGO_TEXT, from_text, to_text
-from mcsync.model import (
-    LONG_AGO,
-    SUBSCRIPTION,
+from mcsync.decision import (
     Agreed,
-    Contact,
     ContactView,
-    Email,
-    MemberStatus,
     MemberView,
     Person,
     Place,
@@ -35,6 +30,7 @@ from mcsync.model import (
     RowView,
     Statement,
 )
+from mcsync.model import LONG_AGO, SUBSCRIPTION, Contact, Email, MemberStatus
 from mcsync.reconcile.people import split
 
 CHUNK = 1000  # rows judged at once

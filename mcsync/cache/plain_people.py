@@ -13,7 +13,7 @@ import msgspec
 
 from mcsync.cache.rows import TABLE
 from mcsync.cache.store import Store
-from mcsync.model import Policy, make_topic
+from mcsync.decision import Policy, make_topic
 
 CHUNK = 5000  # rows looked at, and marked, at once
 

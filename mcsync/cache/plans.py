@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from mcsync.cache.store import Store
-from mcsync.model import Decision
+from mcsync.decision import Decision
 
 CHUNK = 200  # decisions carried out and recorded together; memberships per call to CiviCRM
 

@@ -31,7 +31,8 @@ import msgspec
 
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
-from mcsync.model import Agreement, Reason, RowVerdict, SyncStatus, email_key
+from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus
+from mcsync.model import email_key
 from mcsync.reconcile.refusals import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"

@@ -10,7 +10,8 @@ import msgspec
 from mcsync.cache.rows import ids_of
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
-from mcsync.model import Reason, Side, email_key
+from mcsync.decision import Reason
+from mcsync.model import Side, email_key
 
 
 @dataclass(frozen=True, slots=True)

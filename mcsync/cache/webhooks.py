@@ -8,7 +8,7 @@ import msgspec
 
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 
 _COLUMNS = "kind, list_id, email, old_email, reason, batch_id, fired_at"
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from mcsync.model import Audience, Group, MergeField
-from mcsync.model_setup import Account
+from mcsync.model import Account, Audience, Group, MergeField
 from mcsync.text import count_of
 
 MAX_SKEW_S = 60  # a clock that is further off is told of

@@ -42,7 +42,7 @@ from mcsync.check.webhook_findings import (
     plan_webhook_fixes,
 )
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.model import Group, MergeField
+from mcsync.model import Group, MergeField, PluginInfo
 from mcsync.pipeline.ports import (
     CivicrmPort,
     CivicrmSetupPort,
@@ -92,15 +92,6 @@ class AccountToCheck:
     batch_hook: WantedHook | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PluginSeen:
-    """A plugin of the data step; the version is empty where there is none."""
-
-    name: str
-    version: str
-    source: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What there is to check.
@@ -121,7 +112,7 @@ class Check:
     filled: Mapping[str, frozenset[str]]
     find_problem: FindProblem
     count_misfits: CountMisfits
-    plugins: tuple[PluginSeen, ...]
+    plugins: tuple[PluginInfo, ...]
     left_out: Mapping[str, str]
     warnings: tuple[str, ...]
     cache_trouble: Trouble | None

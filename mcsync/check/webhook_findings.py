@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 from mcsync.check.findings import Finding, Trouble
-from mcsync.model_setup import BatchWebhook, Webhook
+from mcsync.model import BatchWebhook, Webhook
 from mcsync.text import count_of
 
 EVENTS: Mapping[str, bool] = {

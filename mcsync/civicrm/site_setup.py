@@ -6,7 +6,7 @@ from mcsync.civicrm import records, sight
 from mcsync.civicrm.site import CivicrmClient
 from mcsync.civicrm.transport import Call, CallFailed
 from mcsync.errors import RemoteRefused
-from mcsync.model_setup import GroupChoice
+from mcsync.model import Group
 
 _FIELDS = (*records.GROUP_FIELDS, "is_hidden")
 _WRITES = {"create": "add contacts", "update": "edit all contacts"}
@@ -55,7 +55,7 @@ class CivicrmSetup(CivicrmClient):
         said = zip(_WRITES.values(), accesses, strict=True)
         return bool(trash), tuple(name for name, answer in said if _is_denied(answer))
 
-    def fetch_groups(self) -> tuple[GroupChoice, ...]:
+    def fetch_groups(self) -> tuple[Group, ...]:
         """All groups that our user may see, by title; hidden ones are left out.
 
         To somebody who may not view all contacts CiviCRM shows some groups, or none, and no
@@ -68,9 +68,7 @@ class CivicrmSetup(CivicrmClient):
         rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
         groups = (records.read_group(row) for row in rows)
         choices = (
-            GroupChoice(
-                g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart, g.is_access_control
-            )
+            Group(g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart, g.is_access_control)
             for g in groups
         )
         return tuple(sorted(choices, key=lambda each: (each.title.casefold(), each.group_id)))

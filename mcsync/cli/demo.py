@@ -57,8 +57,8 @@ def _make_sync(town: "Town", folder: Path, stack: ExitStack) -> "Sync":
     from mcsync.cache.store import Store
     from mcsync.cache.trail import load_changes
     from mcsync.config import load_config
+    from mcsync.decision import REASONS
     from mcsync.lock import hold_lock
-    from mcsync.model import REASONS
     from mcsync.pipeline.sync import sync
     from mcsync.sandbox.demo import Deed
 

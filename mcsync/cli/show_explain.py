@@ -12,7 +12,8 @@ from mcsync.answers.explain import (
 )
 from mcsync.answers.status import tell_reason
 from mcsync.cli.tables import show_gap, show_heading, show_line
-from mcsync.model import REASONS, SUBSCRIPTION, ContactView, MemberStatus, Person, Statement
+from mcsync.decision import REASONS, ContactView, Person, Statement
+from mcsync.model import SUBSCRIPTION, MemberStatus
 
 if TYPE_CHECKING:
     from mcsync.cli.state import State

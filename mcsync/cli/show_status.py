@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mcsync.answers.status import ReasonCount, Standing, find_people
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
+from mcsync.decision import REASONS, Reason
 from mcsync.lock import read_holder
-from mcsync.model import REASONS, Reason
 from mcsync.text import count_of, show_length
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from mcsync.cli.state import State
 from mcsync.clock import utc_now
 from mcsync.errors import LockHeld, McsyncError, UsageError
 from mcsync.lock import check_place
-from mcsync.model_setup import WebhookEvent
+from mcsync.model import WebhookEvent
 from mcsync.webhooks.app import is_for_us
 from mcsync.webhooks.cgi import answer_web_server, put_event, refuse_web_server
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload

@@ -26,10 +26,8 @@ from mcsync.config.values import (
     DataConfig,
     DeletedContacts,
     Duplicates,
-    Limit,
     Reconfirm,
     Removal,
-    Safety,
     Secret,
 )
 from mcsync.errors import ConfigError, UsageError
@@ -46,10 +44,8 @@ __all__ = [
     "DeletedContacts",
     "Duplicates",
     "JsonSlip",
-    "Limit",
     "Reconfirm",
     "Removal",
-    "Safety",
     "Secret",
     "derive_api_url",
     "did_you_mean",

@@ -27,12 +27,11 @@ from mcsync.config.values import (
     DataConfig,
     DeletedContacts,
     Duplicates,
-    Limit,
     Reconfirm,
     Removal,
-    Safety,
     Secret,
 )
+from mcsync.decision import NO_LIMIT, Limit, Safety
 
 if TYPE_CHECKING:
     from mcsync.model import Side
@@ -302,27 +301,27 @@ def _safety(section: Section, base: Safety) -> Safety:
     """Return the limits of a section; a key that is absent is `base`'s, null is no limit."""
     section.refuse_unknown(_SAFETY_KEYS)
     return Safety(
-        max_unsubscribes=_limit(section, "maxUnsubscribes", base.max_unsubscribes),
-        max_removals=_limit(section, "maxRemovals", base.max_removals),
-        max_additions=_limit(section, "maxAdditions", base.max_additions),
-        max_new_contacts=_limit(section, "maxNewContacts", base.max_new_contacts),
-        max_address_changes=_limit(section, "maxAddressChanges", base.max_address_changes),
+        unsubscribes=_limit(section, "maxUnsubscribes", base.unsubscribes),
+        removals=_limit(section, "maxRemovals", base.removals),
+        additions=_limit(section, "maxAdditions", base.additions),
+        new_contacts=_limit(section, "maxNewContacts", base.new_contacts),
+        address_changes=_limit(section, "maxAddressChanges", base.address_changes),
     )
 
 
-def _limit(section: Section, key: str, base: Limit | None) -> Limit | None:
+def _limit(section: Section, key: str, base: Limit) -> Limit:
     if key not in section.values:
         return base
     value = section.values[key]
     if value is None or value is BROKEN:
-        return None
+        return NO_LIMIT
     match = _LIMIT.fullmatch(value) if isinstance(value, str) else None
     if match:
         return Limit(float(match[1]), is_percent=match[2] == "%")
     if is_number(value) and 0 <= value <= MAX_NUMBER:
         return Limit(float(value), is_percent=False)
     section.expected(key, 'a number, a percentage such as "10%", or null for no limit')
-    return None
+    return NO_LIMIT
 
 
 def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:

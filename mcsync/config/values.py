@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from mcsync.config.section import HIDDEN
+from mcsync.decision import USUAL_SAFETY, Safety
 
 if TYPE_CHECKING:
     from mcsync.model import Side
@@ -68,25 +69,6 @@ class DeletedContacts(StrEnum):
     RECREATE = "recreate"
     UNSUBSCRIBE = "unsubscribe"
     HOLD = "hold"
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The most that one plan may do: a count, or a percentage (10 means 10 %)."""
-
-    number: float
-    is_percent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Safety:
-    """The guards of one audience; None is no limit."""
-
-    max_unsubscribes: Limit | None = Limit(10, True)
-    max_removals: Limit | None = Limit(10, True)
-    max_additions: Limit | None = Limit(50, True)
-    max_new_contacts: Limit | None = Limit(50, True)
-    max_address_changes: Limit | None = Limit(10, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +145,7 @@ class AudienceConfig:
     confirm_new: bool = False
     contact_source: str = "mailchimpsync"
     name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
-    safety: Safety = Safety()
+    safety: Safety = USUAL_SAFETY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +161,7 @@ class Config:
     cache: Path
     accounts: Mapping[str, AccountConfig] = field(repr=False)
     audiences: tuple[AudienceConfig, ...]
-    safety: Safety = Safety()
+    safety: Safety = USUAL_SAFETY
     data: DataConfig = DataConfig()
     full_compare_hours: int = 24
     full_fetch_days: float = 7

@@ -12,8 +12,7 @@ from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import HttpClient, NoAnswer, Reply
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.client import MailchimpClient
-from mcsync.model import Audience
-from mcsync.model_setup import Account, BatchWebhook, Webhook
+from mcsync.model import Account, Audience, BatchWebhook, Webhook
 
 PROBE_TIMEOUT_S = 10.0  # Mailchimp takes an answer within 10 s (mailchimp: Webhooks)
 _ACCOUNT_FIELDS = "account_id,account_name,email,first_name,last_name,username,role"

@@ -31,21 +31,16 @@ from mcsync.cache.rows import (
 )
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, note_changes
-from mcsync.model import (
-    SUBSCRIPTION,
-    Contact,
+from mcsync.decision import (
     Decision,
-    GroupStatus,
     GroupWrite,
     NameWrite,
-    NewContact,
     PlannedChange,
     Reason,
     RowVerdict,
-    Side,
     SyncStatus,
-    email_key,
 )
+from mcsync.model import SUBSCRIPTION, Contact, GroupStatus, NewContact, Side, email_key
 from mcsync.pipeline.fetch_civicrm import take_contacts, take_in_owners
 from mcsync.pipeline.judge import close_overtaken
 from mcsync.pipeline.run import Run, Task

@@ -13,7 +13,8 @@ from mcsync.cache.counts import count_rows
 from mcsync.cache.looks import read_written
 from mcsync.cache.outbox import load_queued, load_row_state
 from mcsync.cache.trail import Change, load_changes
-from mcsync.model import REASONS, SUBSCRIPTION, MemberStatus, Side
+from mcsync.decision import REASONS
+from mcsync.model import SUBSCRIPTION, MemberStatus, Side
 from mcsync.pipeline.results import tell_changes
 from mcsync.pipeline.run import Run, Task
 

@@ -57,20 +57,17 @@ from mcsync.cache.wanted_data import (
     load_wanted,
     save_wanted,
 )
+from mcsync.decision import Decision, Person, PlannedChange, Reason
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import (
     MERGE_TEXT_BYTES,
     DataAudience,
     DataRow,
     DataUpdate,
-    Decision,
     EntityTag,
     FieldsNotShown,
     MemberChange,
     MergeField,
-    Person,
-    PlannedChange,
-    Reason,
     TagSnapshot,
 )
 from mcsync.pipeline.mirror_groups import mirror_groups

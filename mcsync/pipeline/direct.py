@@ -21,7 +21,8 @@ from mcsync.cache.outbox import (
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end
 from mcsync.cache.row_facts import find_rows, load_known_members
-from mcsync.model import Decision, Member, Operation, Refusal, email_key
+from mcsync.decision import Decision
+from mcsync.model import Member, Operation, Refusal, email_key
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.judge import plan_people
 from mcsync.pipeline.reconcile import adapt_rules

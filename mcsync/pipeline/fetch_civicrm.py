@@ -37,11 +37,11 @@ from mcsync.cache.mirror import (
 )
 from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
+from mcsync.decision import NEVER_BELOW
 from mcsync.errors import ConfigError, GuardTripped, McsyncError
 from mcsync.model import LONG_AGO, Group, HistoryRow, SiteSnapshot, email_key
 from mcsync.pipeline.identity import check_site, tell_skew
 from mcsync.pipeline.run import Run, Task, is_over
-from mcsync.reconcile.guards import NEVER_BELOW
 
 log = logging.getLogger("mcsync.fetch")
 
@@ -337,8 +337,8 @@ def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
         count += len(contact_ids)
         run.progress("CiviCRM", "contacts fetched", count)
     gone = load_not_deleted(run.store, gone)
-    ceilings = [task.ceilings.removals for task in run.tasks]
-    if run.is_forced or all(ceiling.allows(len(gone), count) for ceiling in ceilings):
+    limits = [task.safety.removals for task in run.tasks]
+    if run.is_forced or all(limit.allows(len(gone), count) for limit in limits):
         mark_purged(run.store, gone)
     else:
         mark_unseen(run.store, gone)

@@ -28,18 +28,9 @@ from mcsync.cache.webhooks import (
     load_events,
     note_attempts,
 )
+from mcsync.decision import Decision, NameWrite, Person, Reason
 from mcsync.errors import McsyncError
-from mcsync.model import (
-    Decision,
-    Email,
-    MemberStatus,
-    NameWrite,
-    Person,
-    Reason,
-    Side,
-    email_key,
-)
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import Email, EventKind, MemberStatus, Side, WebhookEvent, email_key
 from mcsync.pipeline.batches import settle_direct, take_in_batch
 from mcsync.pipeline.carry_out import write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
@@ -268,7 +259,7 @@ def _is_free(task: Task) -> Callable[[Decision], bool]:
     """Whether a decision needs no guard. One by one nobody would ever be too many: what a guard
     counts is left to the next sync, which looks at all of it together.
     """
-    return lambda decision: may_be_done_alone(decision, task.ceilings)
+    return lambda decision: may_be_done_alone(decision, task.safety)
 
 
 def _link(run: Run) -> None:

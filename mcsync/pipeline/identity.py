@@ -14,8 +14,9 @@ from mcsync.cache.mirror import load_sample
 from mcsync.cache.rows import mark_everyone
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
+from mcsync.decision import Policy
 from mcsync.errors import ConfigError
-from mcsync.model import LONG_AGO, Policy, SiteSnapshot
+from mcsync.model import LONG_AGO, SiteSnapshot
 from mcsync.pipeline.run import Run, Task, is_over
 
 log = logging.getLogger("mcsync")

@@ -21,7 +21,7 @@ from mcsync.cache.rows import (
     note_agreed,
     note_data_done,
 )
-from mcsync.model import Decision, Person, Policy, RowVerdict, SyncStatus
+from mcsync.decision import Decision, Person, Policy, RowVerdict, SyncStatus
 from mcsync.pipeline.data_step import add_data
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.enforce import decide, decide_all

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Protocol
 
 from mcsync.model import (
+    Account,
     Audience,
     Batch,
+    BatchWebhook,
     Contact,
     ContactPage,
     DataAudience,
@@ -22,6 +24,7 @@ from mcsync.model import (
     Email,
     EmailWrite,
     EntityTag,
+    Group,
     GroupContact,
     GroupSizes,
     GroupStatus,
@@ -34,9 +37,9 @@ from mcsync.model import (
     Outcome,
     SiteSnapshot,
     TagSnapshot,
+    Webhook,
     WriteResult,
 )
-from mcsync.model_setup import Account, BatchWebhook, GroupChoice, Webhook
 
 
 class MailchimpPort(Protocol):
@@ -187,7 +190,7 @@ class MailchimpSetupPort(Protocol):
 class CivicrmSetupPort(Protocol):
     """How a CiviCRM site is set up."""
 
-    def fetch_groups(self) -> tuple[GroupChoice, ...]:
+    def fetch_groups(self) -> tuple[Group, ...]:
         """All groups by title; RemoteRefused when we may not look, or not see everybody."""
         ...
 

@@ -23,8 +23,9 @@ from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end, forget_plan
 from mcsync.cache.rows import mark_data_due, mark_everyone
 from mcsync.cache.times import from_text, to_text
+from mcsync.decision import Policy
 from mcsync.errors import GuardTripped, PartialFailure, UsageError
-from mcsync.model import LONG_AGO, MergeField, Policy, Side
+from mcsync.model import LONG_AGO, MergeField, Side
 from mcsync.pipeline.batches import read_overdue
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.data_step import (
@@ -174,9 +175,7 @@ def _guard(run: Run, task: Task, size: PlanSize) -> frozenset[Kind]:
     """
     store, policy = run.store, task.policy
     status = load_status(store, task.list_id)
-    rulebook = Rulebook(
-        task.ceilings, is_first=status.synced_at is None, is_strict=status.is_strict
-    )
+    rulebook = Rulebook(task.safety, is_first=status.synced_at is None, is_strict=status.is_strict)
     in_group = count_places(store, [policy.group_id]).get((policy.group_id, "Added"), 0)
     subscribed = count_subscribed(store, task.list_id) if size else 0
     size = size.copy()

@@ -29,6 +29,7 @@ from mcsync.cache.rows import (
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, note_changes
 from mcsync.cache.wanted_data import note_sent
+from mcsync.decision import Reason, SyncStatus
 from mcsync.model import (
     SUBSCRIPTION,
     Member,
@@ -36,10 +37,8 @@ from mcsync.model import (
     MemberStatus,
     MergeValue,
     Outcome,
-    Reason,
     Refusal,
     Side,
-    SyncStatus,
     email_key,
     show_value,
 )

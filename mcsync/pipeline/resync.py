@@ -8,7 +8,7 @@ from mcsync.cache.persons import load_persons_of
 from mcsync.cache.row_facts import find_failed
 from mcsync.cache.rows import mark_for_resync
 from mcsync.cache.store import Store
-from mcsync.model import Policy
+from mcsync.decision import Policy
 from mcsync.text import count_of
 
 log = logging.getLogger("mcsync")

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from mcsync.cache.store import Store, make_uid
 from mcsync.cache.times import from_text
+from mcsync.decision import Policy, Safety
 from mcsync.errors import CacheError, GuardTripped, McsyncError, PartialFailure
-from mcsync.model import Policy, Side
+from mcsync.model import Side
 from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
-from mcsync.reconcile.guards import Ceilings
 
 log = logging.getLogger("mcsync")
 
@@ -31,7 +31,7 @@ class Task:
     name: str
     account: str
     mailchimp: MailchimpPort
-    ceilings: Ceilings
+    safety: Safety
     contact_source: str = "mailchimpsync"
     key_print: str = ""
     trust_override: Mapping[str, Side] = field(default_factory=dict)

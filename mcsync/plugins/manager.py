@@ -8,7 +8,7 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TypeVar, cast
@@ -23,6 +23,7 @@ from mcsync.model import (
     DataUpdate,
     MergeField,
     MergeValue,
+    PluginInfo,
 )
 from mcsync.plugins.fields import Fields
 from mcsync.plugins.fitting import fit
@@ -39,18 +40,6 @@ _MOST_TAG = 100  # characters; Mailchimp's limit for the name of a tag
 # A status and an address are decided by the rules; names are synced both ways by rules of theirs.
 _PROTECTED = frozenset(("STATUS", "STATUS_IF_NEW", "EMAIL_ADDRESS", "EMAIL"))
 _NAMES = frozenset(("FNAME", "LNAME", "NAME"))
-
-
-@dataclass(frozen=True, slots=True)
-class PluginInfo:
-    """A plugin as `mcsync check` lists it; the version is empty where there is none.
-
-    `source` is where it comes from: built in, entry point, config.
-    """
-
-    name: str
-    version: str
-    source: str = ""
 
 
 class RefusedUpdate(Exception):

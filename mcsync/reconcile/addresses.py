@@ -2,19 +2,8 @@
 
 from dataclasses import replace
 
-from mcsync.model import (
-    ContactView,
-    Decision,
-    EmailWrite,
-    MemberChange,
-    MemberStatus,
-    Person,
-    PlannedChange,
-    Policy,
-    Reason,
-    RowView,
-    email_key,
-)
+from mcsync.decision import ContactView, Decision, Person, PlannedChange, Policy, Reason, RowView
+from mcsync.model import EmailWrite, MemberChange, MemberStatus, email_key
 from mcsync.reconcile.gate import find_best_email, rank_email
 
 

@@ -9,21 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from mcsync.model import (
-    LONG_AGO,
-    SUBSCRIPTION,
+from mcsync.decision import (
     Agreed,
     Agreement,
-    MemberStatus,
     MemberView,
     Person,
     Place,
     Policy,
     Reason,
-    Side,
     Statement,
     make_topic,
 )
+from mcsync.model import LONG_AGO, SUBSCRIPTION, MemberStatus, Side
 from mcsync.reconcile.gate import find_closed_gate
 
 Word = Statement[bool]

@@ -8,17 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from mcsync.model import (
-    LONG_AGO,
-    SUBSCRIPTION,
+from mcsync.decision import (
     ContactView,
     Decision,
-    GroupStatus,
     GroupWrite,
-    MemberChange,
-    MemberStatus,
     MemberView,
-    NewContact,
     Person,
     PlannedChange,
     Policy,
@@ -27,6 +21,14 @@ from mcsync.model import (
     RowVerdict,
     RowView,
     SyncStatus,
+)
+from mcsync.model import (
+    LONG_AGO,
+    SUBSCRIPTION,
+    GroupStatus,
+    MemberChange,
+    MemberStatus,
+    NewContact,
     email_key,
 )
 from mcsync.reconcile.addresses import add_address_changes

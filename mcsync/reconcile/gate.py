@@ -1,6 +1,7 @@
 """The mail gate: may this contact be mailed at all, and at which address."""
 
-from mcsync.model import ContactView, Email, Reason
+from mcsync.decision import ContactView, Reason
+from mcsync.model import Email
 
 
 def find_closed_gate(contact: ContactView) -> Reason | None:

@@ -2,12 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from mcsync.model import Decision, GroupStatus, MemberStatus, Person, PlannedChange, Reason
-
-NEVER_BELOW = 10  # people; a guard never trips below this
+from mcsync.decision import (
+    NO_LIMIT,
+    Decision,
+    Limit,
+    Person,
+    PlannedChange,
+    Reason,
+    Safety,
+)
+from mcsync.model import GroupStatus, MemberStatus
 
 
 class Kind(StrEnum):
@@ -39,58 +46,20 @@ _INFERRED = frozenset(
 PlanSize = Counter[Kind]
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
-    """The most that a plan may do of one kind; None allows everything.
-
-    A share is of those who are there now: the subscribed members, or the group's contacts.
-    """
-
-    number: float | None = None
-    is_percent: bool = False
-
-    def allows(self, count: int, of: int) -> bool:
-        """Whether `count` people, out of `of`, are few enough."""
-        if self.number is None or count < NEVER_BELOW:
-            return True
-        return count <= (of * self.number / 100 if self.is_percent else self.number)
-
-    def __str__(self) -> str:
-        number = "any number" if self.number is None else f"{self.number:g}"
-        return f"{number}%" if self.is_percent else number
+STRICT = Limit(10, is_percent=True)  # for a plan that a changed config has brought about
 
 
-STRICT = Ceiling(10, is_percent=True)  # for a plan that a changed config has brought about
-
-
-@dataclass(frozen=True, slots=True)
-class Ceilings:
-    """One ceiling for each kind of change.
-
-    `unsubscribes` holds for both kinds: for staff's removals, and because people may not be
-    mailed.
-    """
-
-    unsubscribes: Ceiling
-    removals: Ceiling
-    additions: Ceiling
-    new_contacts: Ceiling
-    address_changes: Ceiling = field(default_factory=Ceiling)
-
-    def of(self, kind: Kind) -> Ceiling:
-        """The ceiling for a kind."""
-        return {
-            Kind.UNSUBSCRIBES: self.unsubscribes,
-            Kind.MUTES: self.unsubscribes,
-            Kind.REMOVALS: self.removals,
-            Kind.UNSEEN: self.removals,
-            Kind.ADDITIONS: self.additions,
-            Kind.NEW_CONTACTS: self.new_contacts,
-            Kind.ADDRESSES: self.address_changes,
-        }.get(kind, _NO_CEILING)
-
-
-_NO_CEILING = Ceiling()
+def find_limit(safety: Safety, kind: Kind) -> Limit:
+    """The limit for a kind of change."""
+    return {
+        Kind.UNSUBSCRIBES: safety.unsubscribes,
+        Kind.MUTES: safety.unsubscribes,
+        Kind.REMOVALS: safety.removals,
+        Kind.UNSEEN: safety.removals,
+        Kind.ADDITIONS: safety.additions,
+        Kind.NEW_CONTACTS: safety.new_contacts,
+        Kind.ADDRESSES: safety.address_changes,
+    }.get(kind, NO_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +70,19 @@ class Rulebook:
     the rules have just been changed, and whatever that would change at large waits.
     """
 
-    ceilings: Ceilings
+    safety: Safety
     is_first: bool = False
     is_strict: bool = False
 
-    def ceiling(self, kind: Kind) -> Ceiling:
-        """The ceiling that holds now."""
-        ceiling = self.ceilings.of(kind)
+    def limit(self, kind: Kind) -> Limit:
+        """The limit that holds now."""
+        limit = find_limit(self.safety, kind)
         if self.is_strict:
-            is_stricter = ceiling.number is None or not ceiling.is_percent or ceiling.number > 10
-            return STRICT if is_stricter else ceiling
+            is_stricter = limit.number is None or not limit.is_percent or limit.number > 10
+            return STRICT if is_stricter else limit
         if self.is_first and kind in (Kind.ADDITIONS, Kind.NEW_CONTACTS):
-            return _NO_CEILING
-        return ceiling
+            return NO_LIMIT
+        return limit
 
 
 def measure(decision: Decision, person: Person | None = None) -> frozenset[Kind]:
@@ -156,10 +125,10 @@ def _kinds_of_change(planned: PlannedChange) -> Iterator[Kind]:
 _OWN_DOING = frozenset((Kind.ADDITIONS, Kind.JOINS, Kind.NEW_CONTACTS, Kind.ADDRESSES))
 
 
-def may_be_done_alone(decision: Decision, ceilings: Ceilings) -> bool:
+def may_be_done_alone(decision: Decision, safety: Safety) -> bool:
     """Whether a decision may be carried out one by one, without a look at all the others."""
     kinds = measure(decision) - _OWN_DOING
-    return all(ceilings.of(kind).number is None for kind in kinds)
+    return all(find_limit(safety, kind).number is None for kind in kinds)
 
 
 _WORDS: Mapping[Kind, tuple[str, str]] = {
@@ -182,13 +151,13 @@ def find_excesses(
     found: dict[Kind, str] = {}
     for kind in Kind:
         count, of = size[kind], in_group if kind in _OF_GROUP else subscribed
-        ceiling = rulebook.ceiling(kind)
+        limit = rulebook.limit(kind)
         if kind is Kind.UNSEEN:
             if count:
                 found[kind] = f"CiviCRM no longer shows {count:,} of its contacts"
-        elif not ceiling.allows(count, of):
+        elif not limit.allows(count, of):
             what, whom = _WORDS[kind]
-            found[kind] = f"would {what.format(f'{count:,}')} ({of:,} {whom}; allowed: {ceiling})"
+            found[kind] = f"would {what.format(f'{count:,}')} ({of:,} {whom}; allowed: {limit})"
     return found
 
 

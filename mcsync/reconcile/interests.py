@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from mcsync.model import (
+from mcsync.decision import (
     Agreement,
-    GroupStatus,
     GroupWrite,
     InterestPolicy,
-    MemberChange,
     MemberView,
     Person,
     PlannedChange,
@@ -16,6 +14,7 @@ from mcsync.model import (
     Reason,
     Statement,
 )
+from mcsync.model import GroupStatus, MemberChange
 from mcsync.reconcile.agree import hear_interest, stands_for
 
 Wishes = dict[str, Statement[bool]]

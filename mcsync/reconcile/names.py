@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mcsync.model import (
+from mcsync.decision import (
     ContactView,
     Decision,
-    MemberChange,
     MemberView,
     NameWrite,
     Person,
@@ -22,8 +21,8 @@ from mcsync.model import (
     Reason,
     RowView,
     Statement,
-    fits_merge_text,
 )
+from mcsync.model import MemberChange, fits_merge_text
 
 _TAGS = {"first_name": "FNAME", "last_name": "LNAME"}
 

@@ -7,7 +7,8 @@ address says nothing about their other addresses: no larger knot is ever tied.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mcsync.model import ContactView, Person, RowView, email_key
+from mcsync.decision import ContactView, Person, RowView
+from mcsync.model import email_key
 
 
 def split(

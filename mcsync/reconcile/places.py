@@ -8,7 +8,8 @@ contact and one group. The cache follows it in SQL for all of them at once
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mcsync.model import LONG_AGO, GroupStatus, Statement
+from mcsync.decision import Statement
+from mcsync.model import LONG_AGO, GroupStatus
 
 Word = Statement[bool] | None
 

@@ -11,17 +11,8 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import TypeVar
 
-from mcsync.model import (
-    Decision,
-    MemberChange,
-    MergeValue,
-    Person,
-    PlannedChange,
-    Reason,
-    Refused,
-    SyncStatus,
-    email_key,
-)
+from mcsync.decision import Decision, Person, PlannedChange, Reason, Refused, SyncStatus
+from mcsync.model import MemberChange, MergeValue, email_key
 
 # What may pass is tried again after these pauses, then given up.
 PAUSES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))

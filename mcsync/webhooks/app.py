@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote_to_bytes
 
-from mcsync.model_setup import WebhookEvent
+from mcsync.model import WebhookEvent
 from mcsync.webhooks.auth import Gate, Proof
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
 

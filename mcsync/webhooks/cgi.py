@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from mcsync.clock import utc_now
 from mcsync.errors import CacheError
-from mcsync.model_setup import WebhookEvent
+from mcsync.model import WebhookEvent
 from mcsync.webhooks.app import WebhookApp
 from mcsync.webhooks.auth import Gate
 from mcsync.webhooks.inbox import store_at_once

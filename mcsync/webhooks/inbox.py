@@ -19,7 +19,7 @@ from pathlib import Path
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import save_events
 from mcsync.errors import CacheError
-from mcsync.model_setup import WebhookEvent
+from mcsync.model import WebhookEvent
 
 log = logging.getLogger("mcsync")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 
 MAX_BODY = 1024 * 1024  # bytes; Mailchimp's largest are some ten thousand
 _MAX_FIELDS = 5000  # 80 merge fields and 60 groups, the most an audience has, make some hundreds

@@ -22,7 +22,7 @@ from mcsync.cache.copy_names import find_copies, find_newest_copy
 from mcsync.cache.store import Store, open_to_look
 from mcsync.cache.webhooks import save_events
 from mcsync.errors import CacheError
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 
 NOW = datetime(2026, 11, 26, 6, 0, tzinfo=UTC)
 TODAY = "mcsync.db.2026-11-26.copy"

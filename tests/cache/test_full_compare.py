@@ -22,7 +22,8 @@ from mcsync.cache.mirror import (
 )
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
-from mcsync.model import LONG_AGO, GroupContact, GroupStatus, HistoryRow, Statement
+from mcsync.decision import Statement
+from mcsync.model import LONG_AGO, GroupContact, GroupStatus, HistoryRow
 from mcsync.reconcile.places import History, KnownPlace, Word, observe_place
 
 GROUP, OTHER = 111, 222

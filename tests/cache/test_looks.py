@@ -27,7 +27,8 @@ from mcsync.cache.looks import (
 )
 from mcsync.cache.outbox import StoredCause, claim, complete, queue_update
 from mcsync.cache.store import Store
-from mcsync.model import Member, MemberChange, MemberStatus, PlannedChange, Reason
+from mcsync.decision import PlannedChange, Reason
+from mcsync.model import Member, MemberChange, MemberStatus
 from mcsync.reconcile.observe import Data, Written
 
 LIST, OTHER_LIST = "aaaaaaaaaa", "bbbbbbbbbb"

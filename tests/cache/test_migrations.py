@@ -22,7 +22,8 @@ from mcsync.cache.persons import load_persons_of
 from mcsync.cache.rows import StoredRefusal, decode_refusals, load_refusals
 from mcsync.cache.store import Store
 from mcsync.config import load_config
-from mcsync.model import MemberStatus, Person, Policy, Reason, Statement
+from mcsync.decision import Person, Policy, Reason, Statement
+from mcsync.model import MemberStatus
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.run import Run
 from mcsync.pipeline.sync import sync

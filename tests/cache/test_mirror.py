@@ -36,16 +36,8 @@ from mcsync.cache.mirror import (
     see_smart_group,
 )
 from mcsync.cache.store import Store
-from mcsync.model import (
-    Contact,
-    ContactPage,
-    ContactView,
-    Email,
-    GroupContact,
-    GroupStatus,
-    HistoryRow,
-    NameWrite,
-)
+from mcsync.decision import ContactView, NameWrite
+from mcsync.model import Contact, ContactPage, Email, GroupContact, GroupStatus, HistoryRow
 from mcsync.reconcile.gate import find_closed_gate
 
 GROUP, OTHER, SMART = 111, 222, 333

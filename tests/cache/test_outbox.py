@@ -39,7 +39,8 @@ from mcsync.cache.outbox import (
 )
 from mcsync.cache.rows import mark_due, mark_failed_again
 from mcsync.cache.store import Store
-from mcsync.model import Batch, MemberChange, MemberStatus, PlannedChange, Reason
+from mcsync.decision import PlannedChange, Reason
+from mcsync.model import Batch, MemberChange, MemberStatus
 from mcsync.pipeline.batches import process_batches
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile

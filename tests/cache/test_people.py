@@ -18,16 +18,10 @@ from mcsync.cache.mirror import apply_history, mark_unseen, save_contacts
 from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.rows import StoredRefusal, note_agreed, note_asked, save_refusals
 from mcsync.cache.store import Store
-from mcsync.model import (
-    LONG_AGO,
+from mcsync.decision import (
     Agreed,
     Agreement,
-    Contact,
-    ContactPage,
-    Email,
-    HistoryRow,
     InterestPolicy,
-    MemberStatus,
     Person,
     Place,
     Policy,
@@ -35,6 +29,7 @@ from mcsync.model import (
     Refused,
     Statement,
 )
+from mcsync.model import LONG_AGO, Contact, ContactPage, Email, HistoryRow, MemberStatus
 
 LIST, GROUP, VOLUNTEERS = "aaaaaaaaaa", 111, 222
 POLICY = Policy(LIST, GROUP, interests={"cccccccccc": InterestPolicy(VOLUNTEERS)})

@@ -10,13 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mcsync import model
+from mcsync import decision
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plain_people import CONDITION, FIELDS, SHAPE, UNREAD, Shape, load_alike
 from mcsync.cache.rows import StoredRefusal, mark_due, mark_plain
 from mcsync.cache.store import Store
 from mcsync.cache.wanted_data import Wanted, begin_data, save_wanted
-from mcsync.model import InterestPolicy, Person, Policy, Reason, RowVerdict, Side, SyncStatus
+from mcsync.decision import InterestPolicy, Person, Policy, Reason, RowVerdict, SyncStatus
+from mcsync.model import Side
 from mcsync.reconcile.enforce import decide
 
 LIST, GROUP = "aaaaaaaaaa", 111
@@ -293,7 +294,7 @@ def test_all_people_of_a_shape_get_the_same_verdict(store: Store, policy: Policy
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_that_the_rules_see_is_taken_care_of(name: str):
-    fields = {field.name for field in dataclasses.fields(getattr(model, name))}
+    fields = {field.name for field in dataclasses.fields(getattr(decision, name))}
     assert set(FIELDS[name]) == fields
     assert set(FIELDS[name].values()) <= {SHAPE, CONDITION, UNREAD}
 

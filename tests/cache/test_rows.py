@@ -16,8 +16,9 @@ from mcsync.cache import rows
 from mcsync.cache.outbox import StoredCause, add_update, close_queued, complete
 from mcsync.cache.rows import StoredRefusal
 from mcsync.cache.store import Store
-from mcsync.model import Agreed, Agreement, MemberChange, MemberStatus, Reason, RowVerdict
-from mcsync.model import SyncStatus as Status
+from mcsync.decision import Agreed, Agreement, Reason, RowVerdict
+from mcsync.decision import SyncStatus as Status
+from mcsync.model import MemberChange, MemberStatus
 
 LIST, OTHER_LIST, GROUP = "aaaaaaaaaa", "bbbbbbbbbb", 111
 CONTACT, WINNER = 7, 8

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from mcsync.cache.migrations import migrations
 from mcsync.cache.store import Store
-from mcsync.model import REASONS
+from mcsync.decision import REASONS
 
 LIST = "aaaaaaaaaa"
 FILL = """

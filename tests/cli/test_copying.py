@@ -9,7 +9,7 @@ import pytest
 from mcsync.cache.store import Store, open_cache
 from mcsync.cache.webhooks import save_events
 from mcsync.errors import CacheError
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 EVENT = WebhookEvent(EventKind.PROFILE, "aaaaaaaaaa", "wilma@example.org")

@@ -32,7 +32,7 @@ from mcsync.cli.session import open_intake
 from mcsync.cli.state import State
 from mcsync.errors import CacheError, ConfigError
 from mcsync.lock import hold_lock
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 from mcsync.sandbox.mailchimp.state import Webhook
 from mcsync.sandbox.mailchimp.webhooks import sign
 from mcsync.sandbox.server import Fault, Response

@@ -10,7 +10,7 @@ from test_civicrm_adapter import KEY, Site
 from mcsync.civicrm.site_setup import CivicrmSetup
 from mcsync.errors import RemoteRefused
 from mcsync.http import HttpClient
-from mcsync.model_setup import GroupChoice
+from mcsync.model import Group
 from mcsync.pipeline.ports import CivicrmPort, CivicrmSetupPort
 from mcsync.sandbox.civicrm import CivicrmSimulator
 from mcsync.sandbox.server import Fault, LoopbackServer, Response
@@ -50,8 +50,8 @@ def test_groups_by_title_with_what_they_are(site: Site) -> None:
         "Smart Flintstones",
     ]
     by_id = {group.group_id: group for group in groups}
-    assert by_id[quarry] == GroupChoice(quarry, "a quarry", False, False, False)
-    assert by_id[site.group] == GroupChoice(site.group, "Newsletter", True, True, False)
+    assert by_id[quarry] == Group(quarry, "a quarry", False, False, False)
+    assert by_id[site.group] == Group(site.group, "Newsletter", True, True, False)
     assert by_id[smart].is_smart
 
 
@@ -194,7 +194,7 @@ def test_recorded_groups() -> None:
     with recorder().use_cassette("civicrm-groups.json") as cassette:
         groups = {group.group_id: group for group in replayed().fetch_groups()}
         assert cassette.all_played
-    assert groups[2] == GroupChoice(2, "Newsletter", True, True, False)
+    assert groups[2] == Group(2, "Newsletter", True, True, False)
     assert groups[3].is_mailing is False
     assert [group_id for group_id, group in groups.items() if group.is_smart] == [5]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mcsync.cache.webhooks import save_events
-from mcsync.model_setup import WebhookEvent
+from mcsync.model import WebhookEvent
 from mcsync.pipeline.handle_webhooks import handle_webhooks
 from mcsync.sandbox.mailchimp.state import Webhook
 from mcsync.sandbox.town import API_KEY

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mcsync.answers.advice import ADVICE
-from mcsync.model import Reason
+from mcsync.decision import Reason
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.submit import submit

@@ -16,7 +16,7 @@ from mcsync.cache import linking, mirror, persons, plain_people, rows
 from mcsync.cache.store import Store
 from mcsync.civicrm import reading
 from mcsync.mailchimp import members
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 from mcsync.pipeline import fetch_civicrm as pipeline_mirror
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.handle_webhooks import handle_webhooks

@@ -15,8 +15,7 @@ from mcsync.cache.webhooks import (
     retry_given_up,
     save_events,
 )
-from mcsync.model import Member
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, Member, WebhookEvent
 from mcsync.pipeline import direct
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.handle_webhooks import handle_webhooks

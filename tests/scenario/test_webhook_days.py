@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, Bedrock
 from tests.scenario.postal import Post
 

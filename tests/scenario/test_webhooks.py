@@ -6,7 +6,7 @@ import pytest
 
 from mcsync.cache.trail import load_changes
 from mcsync.errors import RemoteUnavailable
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock

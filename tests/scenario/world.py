@@ -14,8 +14,7 @@ from mcsync.cache.store import Store
 from mcsync.cache.webhooks import save_events
 from mcsync.cli.session import watch
 from mcsync.errors import McsyncError
-from mcsync.model import Side
-from mcsync.model_setup import WebhookEvent
+from mcsync.model import Side, WebhookEvent
 from mcsync.pipeline.abort import abort
 from mcsync.pipeline.fetch import Window
 from mcsync.pipeline.handle_webhooks import handle_webhooks

@@ -8,18 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from mcsync.model import (
-    LONG_AGO,
+from mcsync.decision import (
     NOWHERE,
-    SUBSCRIPTION,
     Agreed,
-    Contact,
     ContactView,
     Decision,
-    Email,
-    GroupStatus,
     InterestPolicy,
-    MemberStatus,
     MemberView,
     NameWrite,
     Person,
@@ -30,11 +24,19 @@ from mcsync.model import (
     Refused,
     RowVerdict,
     RowView,
-    Side,
     Statement,
     SyncStatus,
-    email_key,
     make_topic,
+)
+from mcsync.model import (
+    LONG_AGO,
+    SUBSCRIPTION,
+    Contact,
+    Email,
+    GroupStatus,
+    MemberStatus,
+    Side,
+    email_key,
     read_names,
 )
 from mcsync.reconcile.enforce import decide

@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcsync.model import (
-    LONG_AGO,
-    SUBSCRIPTION,
-    Agreed,
-    Person,
-    Policy,
-    Reason,
-    RowView,
-    Side,
-    Statement,
-    make_topic,
-)
+from mcsync.decision import Agreed, Person, Policy, Reason, RowView, Statement, make_topic
+from mcsync.model import LONG_AGO, SUBSCRIPTION, Side
 from mcsync.reconcile.agree import (
     Rule,
     agree,

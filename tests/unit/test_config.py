@@ -23,16 +23,15 @@ from mcsync.config import (
     DeletedContacts,
     Duplicates,
     JsonSlip,
-    Limit,
     Reconfirm,
     Removal,
-    Safety,
     Secret,
     find_config,
     load_config,
     parse_json,
     select_audiences,
 )
+from mcsync.decision import NO_LIMIT, Limit, Safety
 from mcsync.errors import ConfigError, ExitCode, UsageError
 from mcsync.model import Side
 
@@ -168,7 +167,7 @@ def test_the_example_loads() -> None:
     audience = config.audiences[0]
     assert audience.name == "Main audience"
     assert audience.push_only_interests == {"cccccccccc"}
-    assert audience.safety == Safety(max_additions=Limit(500, is_percent=False))
+    assert audience.safety == Safety(additions=Limit(500, is_percent=False))
     assert config.safety == Safety()
     account = config.accounts[KEY]
     assert account.api_url == "https://us11.api.mailchimp.com/3.0"
@@ -982,7 +981,7 @@ LIMITS = {
     "number": (10, Limit(10, False)),
     "digits": ("25", Limit(25, False)),
     "none at all": (0, Limit(0, False)),
-    "no limit": (None, None),
+    "no limit": (None, NO_LIMIT),
 }
 
 
@@ -990,7 +989,7 @@ LIMITS = {
 def test_limit(name: str, here: Path) -> None:
     value, expected = LIMITS[name]
     config = load(here, {**basic(), "safety": {"maxUnsubscribes": value}})
-    assert config.safety.max_unsubscribes == expected
+    assert config.safety.unsubscribes == expected
     assert config.audiences[0].safety == config.safety
 
 
@@ -999,7 +998,7 @@ def test_safety_defaults_and_a_list_of_its_own(here: Path) -> None:
     config = load(here, content)
     ten, half, seven = Limit(10, True), Limit(50, True), Limit(7, False)
     assert config.safety == Safety(ten, ten, seven, half, ten)
-    assert config.audiences[0].safety == Safety(ten, None, seven, half, ten)
+    assert config.audiences[0].safety == Safety(ten, NO_LIMIT, seven, half, ten)
 
 
 def test_no_kind_of_change_is_without_a_limit_unless_null_says_so(here: Path) -> None:
@@ -1007,8 +1006,8 @@ def test_no_kind_of_change_is_without_a_limit_unless_null_says_so(here: Path) ->
     of_list = {"maxAddressChanges": 3}
     content = {**basic(safety=of_list), "safety": dict.fromkeys((*kinds, "maxAddressChanges"))}
     config = load(here, content)
-    assert config.safety == Safety(None, None, None, None, None)
-    assert config.audiences[0].safety == Safety(None, None, None, None, Limit(3, False))
+    assert config.safety == Safety(*[NO_LIMIT] * 5)
+    assert config.audiences[0].safety == Safety(*[NO_LIMIT] * 4, Limit(3, False))
 
 
 def test_data_and_plugins(here: Path) -> None:

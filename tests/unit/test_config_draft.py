@@ -22,11 +22,11 @@ from mcsync.cli.init.draft import (
 from mcsync.cli.init.file import refuse_existing, write_config
 from mcsync.config import Config, load_config
 from mcsync.errors import ConfigError
-from mcsync.model_setup import Account, GroupChoice
+from mcsync.model import Account, Group
 
 KEY = "0123456789abcdef0123456789abcdef-us11"
-NEWSLETTER = GroupChoice(111, "Newsletter", is_active=True, is_mailing=True, is_smart=False)
-EVENTS = GroupChoice(222, "Events", is_active=True, is_mailing=False, is_smart=False)
+NEWSLETTER = Group(111, "Newsletter", is_active=True, is_mailing=True, is_smart=False)
+EVENTS = Group(222, "Events", is_active=True, is_mailing=False, is_smart=False)
 ACCOUNT = Account("acc", "Bedrock Gazette", "owner@example.org", "Wilma", "Flintstone", "wilma")
 MAIN = AudienceChoice(
     "aaaaaaaaaa",

@@ -8,23 +8,18 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcsync.model import (
-    SUBSCRIPTION,
+from mcsync.decision import (
     ContactView,
     Decision,
-    GroupStatus,
     InterestPolicy,
-    MemberChange,
-    MemberStatus,
     MemberView,
     Person,
     Policy,
     Reason,
     RowView,
-    Side,
     SyncStatus,
-    email_key,
 )
+from mcsync.model import SUBSCRIPTION, GroupStatus, MemberChange, MemberStatus, Side, email_key
 from mcsync.reconcile.agree import hear_subscription
 from mcsync.reconcile.enforce import decide
 from tests.unit.folk import (

@@ -11,13 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from mcsync.model import (
-    REASONS,
-    GroupStatus,
-    Policy,
-    Reason,
-    Side,
-)
+from mcsync.decision import REASONS, Policy, Reason
+from mcsync.model import GroupStatus, Side
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import Kind, measure
 from tests.unit.folk import (

@@ -40,8 +40,7 @@ from mcsync.check.webhook_findings import (
     show_url,
     tell_unsigned,
 )
-from mcsync.model import Audience, Group, MergeField
-from mcsync.model_setup import Account, BatchWebhook, Webhook
+from mcsync.model import Account, Audience, BatchWebhook, Group, MergeField, Webhook
 from mcsync.plugins.fields import find_problem
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

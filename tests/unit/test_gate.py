@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.model import Contact, ContactView, Email, Reason
+from mcsync.decision import ContactView, Reason
+from mcsync.model import Contact, Email
 from mcsync.reconcile.gate import find_best_email, find_closed_gate
 
 

@@ -6,27 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.model import (
-    Contact,
-    ContactView,
-    Decision,
-    EmailWrite,
-    GroupStatus,
-    GroupWrite,
-    MemberChange,
-    MemberStatus,
-    NewContact,
-    Person,
-    PlannedChange,
-    Reason,
-)
+from mcsync.decision import ContactView, Decision, GroupWrite, Person, PlannedChange, Reason
+from mcsync.model import Contact, EmailWrite, GroupStatus, MemberChange, MemberStatus, NewContact
 from mcsync.reconcile.guards import (
     NEVER_BELOW,
-    Ceiling,
-    Ceilings,
     Kind,
+    Limit,
     PlanSize,
     Rulebook,
+    Safety,
     find_excesses,
     has_grown,
     may_be_done_alone,
@@ -34,12 +22,12 @@ from mcsync.reconcile.guards import (
     sum_up,
 )
 
-TEN_PERCENT = Ceiling(10, is_percent=True)
-HALF = Ceiling(50, is_percent=True)
-ANY = Ceiling()
-NOBODY = Ceiling(0)
-USUAL = Ceilings(TEN_PERCENT, TEN_PERCENT, HALF, HALF, TEN_PERCENT)
-FREE = Ceilings(ANY, ANY, ANY, ANY)
+TEN_PERCENT = Limit(10, is_percent=True)
+HALF = Limit(50, is_percent=True)
+ANY = Limit()
+NOBODY = Limit(0)
+USUAL = Safety(TEN_PERCENT, TEN_PERCENT, HALF, HALF, TEN_PERCENT)
+FREE = Safety(ANY, ANY, ANY, ANY, ANY)
 
 
 def change(reason: Reason = Reason.CIVICRM_REMOVED, **asked: object) -> Decision:
@@ -144,21 +132,21 @@ ALLOWED = [
     pytest.param(TEN_PERCENT, 10, 0, False, id="ten of nobody"),
     pytest.param(NOBODY, 9, 1000, True, id="never below ten people, though none is allowed"),
     pytest.param(NOBODY, 10, 1000, False, id="a number, not a share"),
-    pytest.param(Ceiling(50), 50, 10, True, id="exactly the number"),
-    pytest.param(Ceiling(50), 51, 10_000, False, id="one more than the number"),
-    pytest.param(Ceiling(2.5, is_percent=True), 25, 1000, True, id="half percents"),
-    pytest.param(Ceiling(2.5, is_percent=True), 26, 1000, False, id="more than half percents"),
+    pytest.param(Limit(50), 50, 10, True, id="exactly the number"),
+    pytest.param(Limit(50), 51, 10_000, False, id="one more than the number"),
+    pytest.param(Limit(2.5, is_percent=True), 25, 1000, True, id="half percents"),
+    pytest.param(Limit(2.5, is_percent=True), 26, 1000, False, id="more than half percents"),
     pytest.param(ANY, 1_000_000, 0, True, id="no ceiling"),
 ]
 
 
 @pytest.mark.parametrize(("ceiling", "count", "of", "is_allowed"), ALLOWED)
-def test_ceiling(ceiling: Ceiling, count: int, of: int, is_allowed: bool):
+def test_ceiling(ceiling: Limit, count: int, of: int, is_allowed: bool):
     assert ceiling.allows(count, of) is is_allowed
 
 
 def test_each_excess_is_told_with_its_numbers():
-    ceilings = Ceilings(TEN_PERCENT, TEN_PERCENT, Ceiling(20), NOBODY, TEN_PERCENT)
+    safety = Safety(TEN_PERCENT, TEN_PERCENT, Limit(20), NOBODY, TEN_PERCENT)
     size = PlanSize(
         {
             Kind.UNSUBSCRIBES: 1200,
@@ -170,7 +158,7 @@ def test_each_excess_is_told_with_its_numbers():
             Kind.UNSEEN: 38,
         }
     )
-    assert find_excesses(size, Rulebook(ceilings), subscribed=5000, in_group=100) == {
+    assert find_excesses(size, Rulebook(safety), subscribed=5000, in_group=100) == {
         Kind.UNSUBSCRIBES: "would unsubscribe 1,200 (5,000 subscribed members; allowed: 10%)",
         Kind.MUTES: (
             "would unsubscribe 600 who may not be mailed (5,000 subscribed members; allowed: 10%)"
@@ -213,19 +201,19 @@ def test_before_the_first_sync_has_been_completed_additions_are_what_is_meant():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.UNSEEN])
-@pytest.mark.parametrize("ceilings", [FREE, USUAL])
+@pytest.mark.parametrize("safety", [FREE, USUAL])
 def test_after_the_rules_were_changed_more_than_a_tenth_of_any_kind_is_too_much(
-    kind: Kind, ceilings: Ceilings
+    kind: Kind, safety: Safety
 ):
-    strict = Rulebook(ceilings, is_strict=True)
+    strict = Rulebook(safety, is_strict=True)
     assert set(find_excesses(PlanSize({kind: 11}), strict, 100, 100)) == {kind}
     assert find_excesses(PlanSize({kind: 10}), strict, 100, 100) == {}
 
 
 def test_a_ceiling_that_is_stricter_than_that_stays():
-    one_percent = Ceiling(1, is_percent=True)
+    one_percent = Limit(1, is_percent=True)
     strict = Rulebook(replace(FREE, unsubscribes=one_percent), is_strict=True)
-    assert strict.ceiling(Kind.UNSUBSCRIBES) == one_percent
+    assert strict.limit(Kind.UNSUBSCRIBES) == one_percent
 
 
 ALONE = [
@@ -251,7 +239,7 @@ def test_what_may_be_done_one_by_one(decision: Decision, may: bool):
 
 
 counts = st.integers(0, 10_000)
-ceilings = st.builds(Ceiling, st.none() | st.integers(0, 100), st.booleans())
+ceilings = st.builds(Limit, st.none() | st.integers(0, 100), st.booleans())
 
 
 @given(ceilings, counts, counts, counts)

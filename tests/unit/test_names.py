@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.model import ContactView, Policy, Reason, RowView, SyncStatus, read_names
+from mcsync.decision import ContactView, Policy, Reason, RowView, SyncStatus
+from mcsync.model import read_names
 from mcsync.reconcile.names import cut_as_civicrm
 from tests.unit.folk import (
     PLAIN,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcsync.model import Person, RowView, email_key
+from mcsync.decision import Person, RowView
+from mcsync.model import email_key
 from mcsync.reconcile.enforce import decide
 from tests.unit.folk import GROUP, IDS, PLAIN, People, alone, contact, member, one, person, split
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcsync.model import LONG_AGO, Statement
+from mcsync.decision import Statement
+from mcsync.model import LONG_AGO
 from mcsync.reconcile.places import History, KnownPlace, Word, observe_place
 
 

@@ -8,11 +8,19 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from mcsync.cache.wanted_data import Sent, Wanted
-from mcsync.model import DataAudience, DataChoice, DataRow, DataUpdate, MemberStatus, MergeField
+from mcsync.model import (
+    DataAudience,
+    DataChoice,
+    DataRow,
+    DataUpdate,
+    MemberStatus,
+    MergeField,
+    PluginInfo,
+)
 from mcsync.pipeline.data_step import merge_tags, subtract_sent
 from mcsync.plugins import hookimpl, manager
 from mcsync.plugins.fields import count_misfits, find_problem
-from mcsync.plugins.manager import DataPlugins, PluginInfo, RefusedUpdate, load_plugins, read_update
+from mcsync.plugins.manager import DataPlugins, RefusedUpdate, load_plugins, read_update
 from mcsync.plugins.tags import compare_tags
 
 AUDIENCE = DataAudience("aaaaaaaaaa", "Main audience")

@@ -5,10 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mcsync.model import (
+from mcsync.decision import (
     Decision,
-    MemberChange,
-    MemberStatus,
     Person,
     PlannedChange,
     Reason,
@@ -17,6 +15,7 @@ from mcsync.model import (
     RowView,
     SyncStatus,
 )
+from mcsync.model import MemberChange, MemberStatus
 from mcsync.reconcile.refusals import find_prints, find_times, leave_out_refused
 
 EARLY, LATE = (datetime(2026, 11, 22, hour, tzinfo=UTC) for hour in (8, 9))

@@ -10,7 +10,8 @@ from dataclasses import fields
 import pytest
 
 from mcsync.cache.plain_people import FIELDS
-from mcsync.model import Contact, ContactView, Email, MemberView, Place, Policy, RowView
+from mcsync.decision import ContactView, MemberView, Place, Policy, RowView
+from mcsync.model import Contact, Email
 
 VIEWS = (MemberView, RowView, ContactView, Contact, Email, Place, Policy)
 WAYS = {"in the shape", "in the condition", "no rule reads it"}

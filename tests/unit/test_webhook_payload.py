@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 from mcsync.sandbox.mailchimp.webhooks import flatten
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, Payload, parse_payload
 

@@ -36,11 +36,10 @@ from mcsync.cli.init.services import OpenAccount, Site, find_site, open_account,
 from mcsync.cli.tables import show_fields, show_line
 from mcsync.config import derive_api_url
 from mcsync.errors import RemoteRefused
-from mcsync.model import Audience
-from mcsync.model_setup import GroupChoice
+from mcsync.model import Audience, Group
 from mcsync.text import count_of
 
-Look = Callable[[], Sequence[GroupChoice]]
+Look = Callable[[], Sequence[Group]]
 
 
 class Declined(click.Abort):
@@ -101,7 +100,7 @@ class _Login:
             self.wants_site_key = "site_key" in error.message
             raise
 
-    def look(self) -> Sequence[GroupChoice]:
+    def look(self) -> Sequence[Group]:
         """The groups as they are now."""
         return self.open().groups
 
@@ -280,7 +279,7 @@ def _label_audiences(audiences: Sequence[Audience]) -> list[str]:
     ]
 
 
-def _ask_group(name: str, look: Look, taken: set[int]) -> GroupChoice:
+def _ask_group(name: str, look: Look, taken: set[int]) -> Group:
     """The subscription group: one that people can be added to, a mailing group, not taken yet."""
     show_step(f'The group for "{name}"')
     show_line(
@@ -326,7 +325,7 @@ def _ask_interests(audience: AudienceChoice, look: Look) -> AudienceChoice:
     )
     ids = list(audience.interest_names)
     labels = [audience.interest_names[key] for key in ids]
-    mapped: dict[str, GroupChoice] = {}
+    mapped: dict[str, Group] = {}
     for place in choose_several("Numbers, as 1, 2 (Enter: none)", labels, ()):
         group = _ask_interest_group(labels[place], look, audience.group, mapped)
         if group is not None:
@@ -335,8 +334,8 @@ def _ask_interests(audience: AudienceChoice, look: Look) -> AudienceChoice:
 
 
 def _ask_interest_group(
-    name: str, look: Look, main: GroupChoice, mapped: Mapping[str, GroupChoice]
-) -> GroupChoice | None:
+    name: str, look: Look, main: Group, mapped: Mapping[str, Group]
+) -> Group | None:
     taken = {main.group_id, *(group.group_id for group in mapped.values())}
     groups = [
         each

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from mcsync.model_setup import Account, GroupChoice
+from mcsync.model import Account, Group
 
 CIVICRM_URL = "MCSYNC_CIVICRM_URL"
 CIVICRM_KEY = "MCSYNC_CIVICRM_API_KEY"
@@ -46,8 +46,8 @@ class AudienceChoice:
 
     list_id: str
     name: str
-    group: GroupChoice
-    interests: Mapping[str, GroupChoice] = field(default_factory=dict)
+    group: Group
+    interests: Mapping[str, Group] = field(default_factory=dict)
     interest_names: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
@@ -211,7 +211,7 @@ def find_clash(audiences: Iterable[AudienceChoice]) -> str | None:
     return None
 
 
-def name_group(group: GroupChoice) -> str:
+def name_group(group: Group) -> str:
     """A group, as a human and CiviCRM know it."""
     return f"{group.title} (group {group.group_id})"
 

@@ -23,8 +23,7 @@ from mcsync.cli.init.draft import (
 from mcsync.cli.init.services import OpenAccount, open_account, open_site
 from mcsync.config import did_you_mean
 from mcsync.errors import McsyncError, UsageError
-from mcsync.model import Audience
-from mcsync.model_setup import GroupChoice
+from mcsync.model import Audience, Group
 from mcsync.text import count_of
 
 T = TypeVar("T")
@@ -167,7 +166,7 @@ def make_secret() -> str:
 
 
 def match_audiences(
-    wanted: Sequence[str], account: OpenAccount, groups: Sequence[GroupChoice]
+    wanted: Sequence[str], account: OpenAccount, groups: Sequence[Group]
 ) -> tuple[AudienceChoice, ...]:
     """The audiences that `--audience` names, with all their interests and none of them mapped.
 
@@ -193,13 +192,13 @@ def match_audiences(
 
 
 def match_interests(
-    wanted: Sequence[str], audiences: Sequence[AudienceChoice], groups: Sequence[GroupChoice]
+    wanted: Sequence[str], audiences: Sequence[AudienceChoice], groups: Sequence[Group]
 ) -> tuple[AudienceChoice, ...]:
     """The audiences, with the interests mapped that `--interest` names.
 
     Raises: UsageError as `match_audiences`.
     """
-    mapped: dict[str, GroupChoice] = {}
+    mapped: dict[str, Group] = {}
     for text in wanted:
         left, right = _halves("--interest", text)
         interest_id = _find_interest(left, audiences)
@@ -245,7 +244,7 @@ def _find_audience(wanted: str, audiences: Sequence[Audience]) -> Audience:
     return _only(what, wanted, named, {each.list_id: each.name for each in audiences})
 
 
-def _find_group(option: str, wanted: str, groups: Sequence[GroupChoice]) -> GroupChoice:
+def _find_group(option: str, wanted: str, groups: Sequence[Group]) -> Group:
     named = [each for each in groups if str(each.group_id) == wanted] or [
         each for each in groups if each.title.strip().casefold() == wanted.casefold()
     ]

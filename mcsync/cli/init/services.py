@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from mcsync.config import derive_api_url, is_header_safe
 from mcsync.errors import ConfigError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.model import Audience
-from mcsync.model_setup import Account, GroupChoice
+from mcsync.model import Account, Audience, Group
 from mcsync.pipeline.ports import MailchimpPort
 
 _WORDS = {
@@ -24,7 +23,7 @@ class Site:
     """A CiviCRM site that let us in; `url` is the address that works."""
 
     url: str
-    groups: tuple[GroupChoice, ...]
+    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True, slots=True)

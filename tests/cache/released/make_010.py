@@ -32,7 +32,7 @@ from mcsync.cache.migrations import migrations
 from mcsync.cache.store import Store
 from mcsync.cache.webhooks import save_events
 from mcsync.config import load_config
-from mcsync.model_setup import EventKind, WebhookEvent
+from mcsync.model import EventKind, WebhookEvent
 from mcsync.pipeline.batches import process_batches
 from mcsync.pipeline.fetch import Window, fetch
 from mcsync.pipeline.reconcile import reconcile

@@ -1,0 +1,45 @@
+"""In a dry run only what reads comes through to the services."""
+
+from typing import cast
+
+import pytest
+
+from mcsync.pipeline.dry import DryRunError, dry_civicrm, dry_mailchimp
+from mcsync.pipeline.ports import CivicrmPort, MailchimpPort
+
+
+class Service:
+    """Answers to everything, so that whatever comes through is noticed."""
+
+    def __getattr__(self, name: str) -> str:
+        return f"the service's {name}"
+
+
+def methods_of(port: type) -> list[str]:
+    return [name for name, value in vars(port).items() if callable(value) and name[0] != "_"]
+
+
+READING = ("fetch_", "find_")
+WRITES = {
+    port: [n for n in methods_of(port) if not n.startswith(READING)]
+    for port in (MailchimpPort, CivicrmPort)
+}
+
+
+@pytest.mark.parametrize("name", WRITES[MailchimpPort])
+def test_nothing_is_written_at_mailchimp(name: str):
+    with pytest.raises(DryRunError):
+        getattr(dry_mailchimp(cast(MailchimpPort, Service())), name)
+
+
+@pytest.mark.parametrize("name", WRITES[CivicrmPort])
+def test_every_write_to_civicrm_is_answered_here(name: str):
+    assert callable(getattr(dry_civicrm(cast(CivicrmPort, Service())), name))
+
+
+def test_what_reads_is_the_services_own():
+    service = cast(MailchimpPort, Service())
+    found: object = dry_mailchimp(service).fetch_batch
+    assert found == "the service's fetch_batch"
+    assert len(WRITES[MailchimpPort]) >= 3
+    assert len(WRITES[CivicrmPort]) >= 5
