@@ -425,7 +425,11 @@ def say_nothing(row: RowView) -> RowView:
 @law
 @given(barneys(), sides, st.data())
 def test_an_overruled_word_never_comes_back_to_life(someone: Person, side, more):
-    """Whichever words are gone later: nothing but a newer one changes what was agreed."""
+    """Whichever words are gone later: nothing but a newer one changes what was agreed.
+
+    The newer one may have been there before: who left with one of two addresses has, once the
+    other one says nothing any more.
+    """
     policy = PLAIN if side is None else trusting(side)
     right = hear_subscription(someone, policy).right
     kept = keep_in_mind(someone, policy)
@@ -434,7 +438,7 @@ def test_an_overruled_word_never_comes_back_to_life(someone: Person, side, more)
     if more.draw(st.booleans()):
         view = replace(view, places={g: replace(p, said=None) for g, p in view.places.items()})
     later = hear_subscription(replace(kept, rows=rows, contact=view), PLAIN).right
-    assert later is None or later.value == right.value
+    assert later is None or later.value == right.value or later.at > right.at
 
 
 @law

@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.decision import ContactView, Decision, GroupWrite, Person, PlannedChange, Reason
+from mcsync.decision import (
+    NEVER_BELOW,
+    ContactView,
+    Decision,
+    GroupWrite,
+    Person,
+    PlannedChange,
+    Reason,
+)
 from mcsync.model import Contact, EmailWrite, GroupStatus, MemberChange, MemberStatus, NewContact
 from mcsync.reconcile.guards import (
-    NEVER_BELOW,
     Kind,
     Limit,
     PlanSize,
