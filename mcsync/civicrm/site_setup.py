@@ -66,12 +66,8 @@ class CivicrmSetup(CivicrmClient):
         self._known_offset()
         call = Call("Group", "get", {"select": _FIELDS}, WireGroupChoice)
         rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
-        groups = (records.read_group(row) for row in rows)
-        choices = (
-            Group(g.group_id, g.title, g.is_active, g.is_mailing, g.is_smart, g.is_access_control)
-            for g in groups
-        )
-        return tuple(sorted(choices, key=lambda each: (each.title.casefold(), each.group_id)))
+        groups = map(records.read_group, rows)
+        return tuple(sorted(groups, key=lambda each: (each.title.casefold(), each.group_id)))
 
 
 def _ask(action: str) -> dict[str, object]:

@@ -194,7 +194,7 @@ def test_recorded_groups() -> None:
     with recorder().use_cassette("civicrm-groups.json") as cassette:
         groups = {group.group_id: group for group in replayed().fetch_groups()}
         assert cassette.all_played
-    assert groups[2] == Group(2, "Newsletter", True, True, False)
+    assert groups[2] == Group(2, "Newsletter", True, False, is_mailing=True)
     assert groups[3].is_mailing is False
     assert [group_id for group_id, group in groups.items() if group.is_smart] == [5]
 
