@@ -51,7 +51,7 @@ def test_groups_by_title_with_what_they_are(site: Site) -> None:
     ]
     by_id = {group.group_id: group for group in groups}
     assert by_id[quarry] == Group(quarry, "a quarry", False, False, False)
-    assert by_id[site.group] == Group(site.group, "Newsletter", True, True, False)
+    assert by_id[site.group] == Group(site.group, "Newsletter", True, False, is_mailing=True)
     assert by_id[smart].is_smart
 
 
