@@ -1,10 +1,17 @@
 """The manual tells everything there is: commands, options, keys, exit codes, variables, reasons."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from mcsync.config import Config, load_config
+from mcsync.config import builder as config
 from mcsync.docs import read_topic
-from mcsync.errors import ExitCode
+from mcsync.errors import ConfigError, ExitCode
 from tests.write_docs import draw_page, find_commands
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +75,128 @@ def test_every_exit_code_has_a_row():
 
 def test_completion_is_told():
     assert "_MCSYNC_COMPLETE=bash_source mcsync" in read_topic("commands")
+
+
+# --- the config -----------------------------------------------------------------------------------
+
+BRANCHES = {"civicrm", "safety", "lists", "accounts", "data"}
+# What a value of the type is not.
+WRONG: dict[str, object] = {
+    "text": 5,
+    "number": "often",
+    "whole number": 1.5,
+    "true or false": "yes",
+    "object": "x",
+    "array": "x",
+    "group id": "newsletter",
+    "limit": "many",
+    "choice": "other",
+}
+RIGHT: dict[str, type] = {
+    **dict.fromkeys(("text", "choice", "limit"), str),
+    **dict.fromkeys(("number", "whole number"), int),
+    "true or false": bool,
+    "object": dict,
+    "array": list,
+}
+
+
+def read_keys() -> Iterator[list[str]]:
+    """The rows of all keys: path, type, default, meaning. A heading may have a path's beginning."""
+    for section in read_topic("config").split("\n## ")[1:]:
+        heading, _, text = section.partition("\n")
+        for row in read_rows(text):
+            if len(row) == 4 and codes(row[0]):
+                yield [".".join((*codes(heading), *codes(row[0]))), *row[1:]]
+
+
+KEYS = list(read_keys())
+# Copies of what Mailchimp said; whatever else stands there is no mistake.
+COPIES = {"accounts.KEY.account_name", "accounts.KEY.audiences.ID.name"}
+COPIES |= {"accounts.KEY.audiences.ID.webhook"}
+
+
+def place(path: str, value: object) -> dict[str, Any]:
+    """The smallest config with one key more, at a path such as `lists.ID.removal`."""
+    blob: dict[str, Any] = {
+        "civicrm": {"url": "https://crm.example.org", "apiKey": "civi-secret"},
+        "lists": {"aaaaaaaaaa": {"subscriptionGroup": 111, "apiKey": KEY}},
+    }
+    *steps, last = path.replace("ID", "aaaaaaaaaa").replace("KEY", KEY).split(".")
+    inner = blob
+    for step in steps:
+        inner = inner.setdefault(step, {})
+    inner[last] = value
+    return blob
+
+
+def load(folder: Path, blob: object) -> Config:
+    path = folder / "config.json"
+    path.write_text(json.dumps(blob), encoding="utf-8")
+    path.chmod(0o600)
+    return load_config(path, ENVIRON)
+
+
+def test_every_config_key_has_a_row():
+    wanted = {f"lists.ID.{key}" for key in config._LIST_KEYS}
+    wanted |= {f"safety.{key}" for key in config._SAFETY_KEYS}
+    wanted |= {f"civicrm.{key}" for key in config.CIVICRM_VARIABLES}
+    wanted |= {f"data.{key}" for key in config._DATA_KEYS}
+    wanted |= set(config._TOP_KEYS) - BRANCHES
+    told = [row[0] for row in KEYS if not row[0].startswith("accounts.")]
+    assert sorted(told) == sorted(wanted)
+
+
+def test_every_key_of_an_account_has_a_row():
+    source = (ROOT / "mcsync" / "config" / "accounts.py").read_text(encoding="utf-8")
+    read = set(re.findall(r"section\.(?:secret|values\.get|items)\(\"(\w+)\"\)", source))
+    pairs = re.findall(r"_hook\(section, \"(\w+)\", \"(\w+)\"\)", source)
+    read |= {name for pair in pairs for name in pair}
+    read |= set(re.findall(r"read_address\(section, \"(\w+)\"\)", source))
+    assert {"apiKey", "apiUrl", "webhookUrl", "signingSecrets"} <= read
+    told = {row[0].split(".")[2] for row in KEYS if row[0].startswith("accounts.")}
+    assert sorted(read - told - {"batchWebhooks"}) == []
+
+
+@pytest.mark.parametrize("row", [r for r in KEYS if "`" in r[2]], ids=lambda row: row[0])
+def test_a_default_is_what_holds_without_the_key(row: list[str], tmp_path: Path):
+    path, (default,) = row[0], codes(row[2])
+    value = KEY if default == "KEY" else json.loads(default)
+    blank = place("lists.ID.subscriptionGroup", 111)
+    if path.startswith("accounts."):
+        blank["accounts"] = {KEY: {}}
+    assert load(tmp_path, place(path, value)) == load(tmp_path, blank)
+    assert value is None or isinstance(value, RIGHT[row[1]])
+
+
+@pytest.mark.parametrize("row", [r for r in KEYS if r[0] not in COPIES], ids=lambda row: row[0])
+def test_a_value_of_another_type_is_a_problem(row: list[str], tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, place(row[0], WRONG[row[1]]))
+    (found,) = [where for where, _ in caught.value.problems]
+    assert found.split(".")[-1] == row[0].split(".")[-1]
+
+
+@pytest.mark.parametrize("row", [r for r in KEYS if r[1] == "choice"], ids=lambda row: row[0])
+def test_every_choice_is_told(row: list[str], tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, place(row[0], "other"))
+    ((_, text),) = caught.value.problems
+    known = text.removeprefix("expected ").partition(", got")[0].split(" or ")
+    assert sorted(known) == sorted(json.loads(word) for word in set(codes(row[3])) if '"' in word)
+
+
+def test_the_whole_config_of_the_page_is_one(tmp_path: Path):
+    (blob,) = re.findall(r"```json\n(.*?)```", read_topic("config"), re.DOTALL)
+    assert load(tmp_path, json.loads(blob)).audiences
+
+
+def test_every_environment_variable_has_a_row():
+    used = {name for text in SOURCES for name in re.findall(r"\bMCSYNC_[A-Z_]+[A-Z]\b", text)}
+    asked = re.compile(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"")
+    used |= {name for text in SOURCES for name in asked.findall(text)}
+    used -= {"_MCSYNC_COMPLETE"}  # Click's, told under "Shell completion"
+    used -= {"HOME", "APPDATA", "XDG_CONFIG_HOME"}  # "the user's config folder"
+    assert "MCSYNC_CONFIG" in used
+    told = {code.split("=")[0] for code in first_cells("config", "Environment variables")}
+    assert sorted(used - told) == []
