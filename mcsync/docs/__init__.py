@@ -7,7 +7,10 @@ ready file lies in `samples/` and has a line in `SAMPLES`.
 from importlib.resources import files
 
 # In the order in which somebody needs them.
-TOPICS = ("commands", "config", "security")
+TOPICS = (
+    *("setting-up", "first-sync", "running", "webhooks", "commands", "config", "data", "cache"),
+    *("speed", "troubleshooting", "moving", "security", "changes"),
+)
 SAMPLES = {
     "config.json": "every key of the config, with its default or an example",
     "cron.d": "for /etc/cron.d: a sync every five minutes, with mail when something is wrong",

@@ -161,7 +161,7 @@ def test_whatever_they_have_run_exists():
     """Commands with their options, as in "mcsync status --max-age 1h"."""
     context = click.Context(app)
     found = 0
-    for path in TEXTS:
+    for path in [*TEXTS, ROOT / "README.md"]:
         text = path.read_text(encoding="utf-8")
         for name, rest in re.findall(
             r"\bmcsync (?!mcsync|sh\b)([a-z][a-z-]+)((?: -{1,2}\S+| [^\s`&|-]\S*)*)", text
@@ -175,6 +175,19 @@ def test_whatever_they_have_run_exists():
             assert set(options) <= known, f"{path.name}: mcsync {name}{rest}"
             found += bool(options)
     assert found > 5
+
+
+def test_pages_that_are_named_exist():
+    """In the manual, in README, and in what the program itself says."""
+    known = {"TOPIC", "NAME", "COMMAND", *list_topics(), *app.list_commands(click.Context(app))}
+    known.add("mcsync")  # another line of examples
+    sources = (ROOT / "mcsync").rglob("*.py")
+    found = 0
+    for path in [*TEXTS, ROOT / "README.md", *sources]:
+        for word in re.findall(r"\bmcsync help\s+([\w-]+)", path.read_text("utf-8")):
+            assert word in known, f"{path.name}: {word}"
+            found += 1
+    assert found > 20
 
 
 def test_samples_that_are_named_exist():

@@ -12,6 +12,7 @@ from mcsync.config import Config, load_config
 from mcsync.config import builder as config
 from mcsync.docs import read_topic
 from mcsync.errors import ConfigError, ExitCode
+from mcsync.model import Reason
 from tests.write_docs import draw_page, find_commands
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,13 @@ def test_every_exit_code_has_a_row():
 
 def test_completion_is_told():
     assert "_MCSYNC_COMPLETE=bash_source mcsync" in read_topic("commands")
+
+
+def test_cron_systemd_and_monitoring_are_told():
+    page = read_topic("running")
+    for words in ("*/5 * * * *", "mcsync sample mcsync.service", "mcsync.timer", "journalctl"):
+        assert words in page
+    assert "mcsync status --max-age 1h" in page
 
 
 # --- the config -----------------------------------------------------------------------------------
@@ -200,3 +208,19 @@ def test_every_environment_variable_has_a_row():
     assert "MCSYNC_CONFIG" in used
     told = {code.split("=")[0] for code in first_cells("config", "Environment variables")}
     assert sorted(used - told) == []
+
+
+# --- what it quotes -------------------------------------------------------------------------------
+
+
+def test_every_reason_has_a_row():
+    assert sorted(first_cells("troubleshooting", "Reasons")) == sorted(Reason)
+
+
+def test_messages_are_those_of_the_program():
+    """With what differs from case to case between them left out."""
+    said = " ".join(re.sub(r'"\s*\n\s*f?"', "", text) for text in SOURCES)
+    told = [row[0] for row in rows("troubleshooting", "Messages")[2:]]
+    pieces = [p for each in told for p in re.split(r"\d+\)?|\d+ minutes", each)]
+    assert len(told) > 15
+    assert [piece for piece in pieces if len(piece) > 9 and piece.strip() not in said] == []
