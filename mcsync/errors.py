@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What the process tells the shell; README.md says what a script should do about each."""
+    """What the process tells the shell; "mcsync help commands" says what to do about each."""
 
     OK = 0
     USAGE = 2

@@ -173,7 +173,7 @@ def m001_first_tables(db: "Database") -> None:
     _execute(db, _M001)
 
 
-# One view for each question that people ask; what they mean is in README.md.
+# One view for each question that people ask; what they mean is in docs/cache.md.
 _M002 = """
 CREATE TABLE civicrm_mailchimpsync_reason (
     code TEXT PRIMARY KEY,

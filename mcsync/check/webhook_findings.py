@@ -120,7 +120,7 @@ def judge_wanted(where: str, wanted: WantedHook | None, list_id: str = "") -> It
             "webhook-unset",
             where,
             "no webhook is configured: changes at Mailchimp are seen when the next sync fetches",
-            'nothing to do; for changes at once see "mcsync serve --help"',
+            'nothing to do; for changes at once see "mcsync help webhooks"',
             list_id,
         )
     elif not wanted.is_valid:

@@ -49,6 +49,7 @@ _SAFETY_KEYS = (
     *("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts"),
     "maxAddressChanges",
 )
+_DATA_KEYS = ("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds")
 CIVICRM_VARIABLES = {
     "url": "MCSYNC_CIVICRM_URL",
     "apiKey": "MCSYNC_CIVICRM_API_KEY",
@@ -250,7 +251,7 @@ def _data(top: Section) -> DataConfig:
     section = top.section("data")
     every_hours = section.number("everyHours", 0, "a number of hours or null")
     slow = section.number("slowPluginSeconds", 0, "a number of seconds")
-    section.refuse_unknown(("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds"))
+    section.refuse_unknown(_DATA_KEYS)
     plugins = []
     for item in top.items("plugins"):
         if isinstance(item, str) and _MODULE.fullmatch(item):

@@ -1,11 +1,16 @@
 """The manual's pages and the ready files: what `mcsync help` and `mcsync sample` print.
 
-A page is a `TOPIC.md` in this folder, and its first line is its title. A ready file lies in
-`samples/` and has a line in `SAMPLES`.
+A page is a `TOPIC.md` in this folder, its first line is its title, and its place is in `TOPICS`. A
+ready file lies in `samples/` and has a line in `SAMPLES`.
 """
 
 from importlib.resources import files
 
+# In the order in which somebody needs them.
+TOPICS = (
+    *("setting-up", "first-sync", "running", "webhooks", "commands", "config", "data", "cache"),
+    *("speed", "troubleshooting", "moving", "security", "changes"),
+)
 SAMPLES = {
     "config.json": "every key of the config, with its default or an example",
     "cron.d": "for /etc/cron.d: a sync every five minutes, with mail when something is wrong",
@@ -44,12 +49,10 @@ def read_sample(name: str) -> str:
 
 
 def list_topics() -> dict[str, str]:
-    """The manual's pages by name, with their titles, in alphabetical order."""
-    names = (entry.name for entry in files(__name__).iterdir() if entry.name.endswith(".md"))
-    topics = sorted(name.removesuffix(".md") for name in names)
-    return {topic: read_topic(topic).partition("\n")[0].lstrip("# ") for topic in topics}
+    """The manual's pages by name, with their titles, in the order of `TOPICS`."""
+    return {topic: read_topic(topic).partition("\n")[0].lstrip("# ") for topic in TOPICS}
 
 
 def read_topic(topic: str) -> str:
-    """A page of the manual, as Markdown; `topic` is a key of `list_topics`."""
+    """A page of the manual, as Markdown; `topic` is one of `TOPICS`."""
     return (files(__name__) / f"{topic}.md").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from sqlite_utils import Database
 from mcsync.cache.migrations import migrations
 from mcsync.cache.store import Store
 from mcsync.decision import REASONS
+from mcsync.docs import read_topic
 
 LIST = "aaaaaaaaaa"
 FILL = """
@@ -159,8 +160,8 @@ def test_a_cache_without_views_gets_them(tmp_path: Path):
         assert {"people", "failed_people", "recent_changes"} <= set(store.db.view_names())
 
 
-def test_every_view_is_in_the_readme(db: sqlite3.Connection):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_every_view_is_in_the_manual(db: sqlite3.Connection):
+    page = read_topic("cache")
     names = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
     assert names
-    assert [name for name in names if f"| `{name}` |" not in readme] == []
+    assert [name for name in names if f"| `{name}` |" not in page] == []

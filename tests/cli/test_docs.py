@@ -6,14 +6,17 @@ import re
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
+from rich.markdown import Markdown
 
 from mcsync.cli.main import app
-from mcsync.docs import SAMPLES, find_sample, list_topics, name_samples
+from mcsync.docs import SAMPLES, TOPICS, find_sample, list_topics, name_samples, read_topic
 from tests.cli.conftest import GIVE_UP_S, SCRIPT, Said
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +77,7 @@ def test_the_config_is_the_one_at_the_top():
 def test_help_lists_the_pages():
     said = run("help")
     assert (said.code, said.err) == (0, "")
-    assert "security  " in said.out
+    assert [line.split()[0] for line in said.out.splitlines()[1:][: len(TOPICS)]] == list(TOPICS)
     listed = run("help", "--json").document["topics"]
     assert {each["name"]: each["about"] for each in listed} == list_topics()
     assert set(list_topics()) == {path.stem for path in DOCS.glob("*.md")}
@@ -107,6 +110,18 @@ def test_a_page_is_laid_out_on_a_terminal():
     assert "Security" in plain
     assert "\n## " not in plain
     assert max(map(len, plain.splitlines())) <= 70
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_no_word_of_a_table_is_cut_off_on_a_terminal(topic: str):
+    """Rich cuts what is longer than its column."""
+    page = read_topic(topic)
+    console = Console(width=80, file=StringIO())
+    with console.capture() as shown:
+        console.print(Markdown(page))
+    rows = "".join(line for line in page.splitlines() if line.startswith("| ")).replace("\\|", "|")
+    words = {word for code in re.findall("`([^`]+)`", rows) for word in code.split()}
+    assert [word for word in words if word not in shown.get()] == []
 
 
 def test_help_of_a_command_is_what_the_command_tells():
@@ -146,20 +161,33 @@ def test_whatever_they_have_run_exists():
     """Commands with their options, as in "mcsync status --max-age 1h"."""
     context = click.Context(app)
     found = 0
-    for path in TEXTS:
+    for path in [*TEXTS, ROOT / "README.md"]:
         text = path.read_text(encoding="utf-8")
         for name, rest in re.findall(
-            r"\bmcsync (?!mcsync)([a-z][a-z-]+)((?: -{1,2}\S+| [^\s`-]\S*)*)", text
+            r"\bmcsync (?!mcsync|sh\b)([a-z][a-z-]+)((?: -{1,2}\S+| [^\s`&|-]\S*)*)", text
         ):
             command = app.get_command(context, name)
             options = re.findall(r" (--?[a-z][a-z-]*)", rest)
             if command is None:
                 assert not options, f"{path.name}: mcsync {name} {rest}"
                 continue
-            known = {opt for param in command.params for opt in param.opts}
+            known = {opt for p in command.params for opt in (*p.opts, *p.secondary_opts)}
             assert set(options) <= known, f"{path.name}: mcsync {name}{rest}"
             found += bool(options)
     assert found > 5
+
+
+def test_pages_that_are_named_exist():
+    """In the manual, in README, and in what the program itself says."""
+    known = {"TOPIC", "NAME", "COMMAND", *list_topics(), *app.list_commands(click.Context(app))}
+    known.add("mcsync")  # another line of examples
+    sources = (ROOT / "mcsync").rglob("*.py")
+    found = 0
+    for path in [*TEXTS, ROOT / "README.md", *sources]:
+        for word in re.findall(r"\bmcsync help\s+([\w-]+)", path.read_text("utf-8")):
+            assert word in known, f"{path.name}: {word}"
+            found += 1
+    assert found > 20
 
 
 def test_samples_that_are_named_exist():

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from mcsync.cache.audience_status import load_status
+from mcsync.docs import read_topic
 from mcsync.model import DataRow, DataUpdate
 from mcsync.pipeline.sync_contact import sync_contact
 from mcsync.plugins import hookimpl
@@ -680,11 +681,10 @@ def test_a_name_changed_at_both_ends_and_data_go_in_one_operation(
     assert field_of(data, "fred@example.org", "JOB") == "Miner"
 
 
-def test_the_plugin_of_the_readme_works(
+def test_the_plugin_of_the_manual_works(
     data: Bedrock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    [source] = re.findall(r"```python plugin\n(.*?)```", text, re.DOTALL)
+    [source] = re.findall(r"```python plugin\n(.*?)```", read_topic("data"), re.DOTALL)
     assert len(source.splitlines()) < 40
     (tmp_path / "regions.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -1,6 +1,7 @@
 """`mcsync demo` ends in agreement: everybody stands where the table says, at both services."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +204,15 @@ def test_the_command_tells_three_runs_and_leaves_no_trace(
     assert "Third run" in result.stdout
     assert "Nothing was different, and nothing was written." in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_readme_shows_what_the_command_tells():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```text\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    told = CliRunner().invoke(app, ["demo"], env={"COLUMNS": "100"}).stdout
+    said, shown = ([line.rstrip(" ─") for line in text.splitlines()] for text in (told, block))
+    first = said.index(shown[0])
+    assert said[first : first + len(shown)] == shown
 
 
 def test_the_command_as_json_is_one_document(tmp_path: Path):

@@ -111,8 +111,8 @@ def _ask_civicrm(wishes: Wishes) -> _Login:
     given = [wishes.given[CIVICRM_KEY]] if CIVICRM_KEY in wishes.given else []
     if not given:
         show_line(
-            "The API key of the user that mcsync acts as; README.md tells what that user must be "
-            "allowed to do. What you type does not show.",
+            'The API key of the user that mcsync acts as; "mcsync help setting-up" says what that '
+            "user must be allowed to do. What you type does not show.",
             hanging=0,
         )
 
