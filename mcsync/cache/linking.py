@@ -219,6 +219,13 @@ _TO_LOOK_UP = (
 )
 
 
+def note_all_looked_up(store: Store, list_id: str) -> None:
+    """Whoever owns an address of the audience's members is in the mirror."""
+    for after, last in _due_chunks(store, list_id):
+        with store.atomic():
+            rows.note_range_looked_up(store, list_id, after, last)
+
+
 def count_addresses_to_look_up(store: Store, list_id: str) -> int:
     """How many members have no contact, and their owners were not asked for yet."""
     return int(store.query(f"SELECT count(*) FROM {_TO_LOOK_UP}", (list_id,)).fetchone()[0])

@@ -341,6 +341,15 @@ def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
     )
 
 
+def note_range_looked_up(store: Store, list_id: str, after: int, last: int) -> None:
+    """The same for all due rows with an address, above `after` up to `last`."""
+    store.query(
+        f"UPDATE {TABLE} SET is_looked_up = 1 WHERE mailchimp_list_id = ? AND due > 0"
+        " AND id > ? AND id <= ? AND is_looked_up = 0 AND email_key IS NOT NULL",
+        (list_id, after, last),
+    )
+
+
 # --- what was sent, asked and agreed --------------------------------------------------------------
 
 

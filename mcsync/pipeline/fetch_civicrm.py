@@ -10,6 +10,7 @@ from mcsync.cache.linking import (
     load_addresses_to_look_up,
     load_linked_to_deleted,
     load_unknown_contacts,
+    note_all_looked_up,
     note_merged,
 )
 from mcsync.cache.mirror import (
@@ -421,11 +422,13 @@ def _follow_merges(run: Run) -> None:
 
 def look_up_owners(run: Run, task: Task) -> None:
     """Ask CiviCRM who owns the addresses of members that have no contact yet; each once."""
+    if run.has_read_everybody:
+        note_all_looked_up(run.store, task.list_id)
+        return
     after = 0
     while rows := load_addresses_to_look_up(run.store, task.list_id, after, _OWNERS_AT_ONCE):
         after = rows[-1][0]
-        if not run.has_read_everybody:
-            take_in_owners(run, [address for _, address in rows])
+        take_in_owners(run, [address for _, address in rows])
         with run.store.atomic():
             note_looked_up(run.store, [row_id for row_id, _ in rows])
         run.check_time()
