@@ -101,7 +101,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     """
     text, mode = _read(path)
     raw = _parse(path, text)
-    notes = Notes(environ)
+    notes = Notes(environ, Path(os.path.abspath(path)).parent)
     notes.hide_secrets(raw)
     for name in CIVICRM_VARIABLES.values():
         notes.hide(environ.get(name, ""))

@@ -7,17 +7,19 @@ key), so nothing is quoted from it before `Notes.masked` has looked at it.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, TypeGuard, TypeVar
 
 from mcsync.config.json_mistakes import KEY_SHAPE
+from mcsync.config.sources import SOURCE, NotThere, Sources
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 BROKEN: Final = object()  # stands for a text whose variable is missing; that is noted already
 HIDDEN = "***"
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_NAME = re.compile(r"key|secret|password", re.IGNORECASE)
 _PLAIN_SEGMENT = re.compile(r"[\w-]+")
 MAX_NUMBER = 10**9
@@ -27,11 +29,12 @@ _MAX_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED
 class Notes:
     """What is wrong with a config, or may be, as (JSON path, text); never with a key in it."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], folder: Path | None = None) -> None:
         self.problems: list[tuple[str, str]] = []
         self.warnings: list[str] = []
         self.unset: list[str] = []  # variables that are wanted and missing, once per problem
         self.environ = environ
+        self.sources = Sources(environ, folder)
         self._hidden: set[str] = set()
 
     def add(self, path: str, text: str) -> None:
@@ -53,8 +56,9 @@ class Notes:
         elif isinstance(value, str):
             if _SECRET_NAME.search(name) and "${" not in value:
                 self.hide(value)
-            for variable in _VARIABLE.findall(value):
-                self.hide(self.environ.get(variable, ""))
+            for source in SOURCE.finditer(value):
+                with suppress(NotThere):  # told when it is wanted
+                    self.hide(self.sources.find(source))
 
     def masked(self, text: str) -> str:
         """Return a text from the config as a message may show it: in one piece, or not at all."""
@@ -92,15 +96,19 @@ class Notes:
         return value
 
     def _expand_text(self, text: str, path: str) -> object:
-        names = _VARIABLE.findall(text)
-        missing = [name for name in dict.fromkeys(names) if name not in self.environ]
-        self.unset += missing
-        for name in missing:
-            self.add(path, f"${{{name}}} is not set in the environment")
-        if "${" in _VARIABLE.sub("", text):
+        missing: dict[str, str | None] = {}
+        for source in SOURCE.finditer(text):
+            try:
+                self.sources.find(source)
+            except NotThere as error:
+                missing[str(error)] = source[3]
+        for why, variable in missing.items():
+            self.add(path, why)
+            self.unset += [variable] if variable else []
+        if "${" in SOURCE.sub("", text):
             self.add(path, 'expected a variable as "${NAME}", of letters, digits and "_"')
             return BROKEN
-        return BROKEN if missing else _VARIABLE.sub(lambda found: self.environ[found[1]], text)
+        return BROKEN if missing else SOURCE.sub(self.sources.find, text)
 
 
 def join(path: str, segment: str) -> str:
