@@ -239,11 +239,11 @@ def _closed_port() -> int:
 TROUBLES = {
     "a key that Mailchimp refuses": Trouble(
         77, lambda o: _mailchimp(o, apiKey="yesterdays-key-us1"),
-        ("refused our API key", "API Key Invalid", "check the key at Mailchimp"),
+        ("refused the API key", "API Key Invalid", "check the key and its role at Mailchimp"),
     ),
     "a key that CiviCRM refuses": Trouble(
         77, lambda o: _civicrm(o, apiKey="yesterdays-key"),
-        ("refused our API key", "check the API key"),
+        ("refused the API key", "check the API key"),
     ),
     "a CiviCRM user without permissions": Trouble(
         77, lambda o: o.town.civicrm.revoke("view all contacts")
@@ -255,7 +255,7 @@ TROUBLES = {
     ),
     "a site that wants a password of its own": Trouble(
         77, _answer(401, PAGE.body, WWW_Authenticate='Basic realm="staging"'),
-        ("CiviCRM at 127.0.0.1", "was not reached", "HTTP Basic Auth", "let requests to CiviCRM"),
+        ("CiviCRM at 127.0.0.1", "was not reached", "HTTP Basic Auth", "pass requests to CiviCRM"),
     ),
     "a firewall before CiviCRM": Trouble(
         77, _answer(403, PAGE.body),
@@ -289,7 +289,7 @@ TROUBLES = {
     ),
     "a list that is not there": Trouble(
         77, lambda o: o.town.mailchimp.remove_audience(LIST),
-        (f"knows no list {LIST}", "check the list id"),
+        (f"has no audience {LIST}", "check the list id"),
     ),
     "a group that is not there": Trouble(
         78, lambda o: o.town.civicrm.delete_group(111),
@@ -488,7 +488,7 @@ def test_who_cannot_be_reached_is_named_with_port_and_config_key(
 @pytest.mark.parametrize("service", ["Mailchimp", "CiviCRM"])
 def test_whose_key_is_refused_is_told(office: Office, service: str):
     TROUBLES[f"a key that {service} refuses"].spoil(office)
-    check_words(office.run("sync"), f"{service} at 127.0.0.1:", "refused our API key")
+    check_words(office.run("sync"), f"{service} at 127.0.0.1:", "refused the API key")
 
 
 @pytest.mark.parametrize("command", ["status", "explain", "history"])

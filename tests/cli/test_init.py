@@ -449,7 +449,7 @@ def test_a_refused_key_is_told_and_ends_with_77(bedrock: Office, variable: str, 
     said = by_options(bedrock, *MAIN, **{variable: "0123456789abcdef-us1"})
     assert said.code == 77
     assert says in said.err
-    assert "refused our API key" in said.err
+    assert "refused the API key" in said.err
     assert "hint: " in said.err
     assert "civicrm.siteKey" not in said.err
     assert not bedrock.config.exists()
@@ -705,7 +705,7 @@ def test_a_key_that_stays_wrong_ends_it(bedrock: Office, terminals: list[Termina
     terminal.answers(KEY, "wrong-1", "wrong-2", "wrong-3")
     assert terminal.ends() == 77
     assert "error: " in terminal.shown
-    assert "refused our API key" in terminal.shown
+    assert "refused the API key" in terminal.shown
     assert not bedrock.config.exists()
 
 

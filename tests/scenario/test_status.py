@@ -248,7 +248,7 @@ def test_a_held_plan_is_told_with_its_numbers_until_it_is_carried_out(
     bedrock.pass_time(minutes=5)
     audience = tell("status", "--json").audience
     assert audience["state"] == "held"
-    assert "would unsubscribe 12 (30 subscribed members" in audience["held_plan"]["why"]
+    assert "would unsubscribe 12 of 30 subscribed members" in audience["held_plan"]["why"]
     assert audience["held_plan"]["since"] == held_at
     assert (audience["to_unsubscribe"], audience["unsettled"]) == (12, 12)
     assert "would unsubscribe 12" in tell("status").out
