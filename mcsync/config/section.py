@@ -98,7 +98,7 @@ class Notes:
         for name in missing:
             self.add(path, f"${{{name}}} is not set in the environment")
         if "${" in _VARIABLE.sub("", text):
-            self.add(path, 'expected a variable as "${NAME}", of letters, digits and "_"')
+            self.add(path, 'expected a variable such as "${NAME}", with letters, digits and "_"')
             return BROKEN
         return BROKEN if missing else _VARIABLE.sub(lambda found: self.environ[found[1]], text)
 
@@ -181,7 +181,7 @@ class Section:
             return None
         if isinstance(value, str) and value.isprintable():
             return value.strip() or None
-        self.note(key, "expected a text without control characters")
+        self.note(key, "expected a string without control characters")
         return None
 
     def secret(self, key: str) -> str | None:
@@ -190,7 +190,7 @@ class Section:
         if value is None:
             return None
         if not isinstance(value, str) or not is_header_safe(value):
-            self.note(key, "expected a text of ASCII letters, digits and signs, without spaces")
+            self.note(key, "expected a string of ASCII letters, digits and signs, without spaces")
             return None
         return value
 

@@ -448,7 +448,7 @@ def test_a_cache_that_may_not_be_written(set_up: Desk, monkeypatch: pytest.Monke
         for each in set_up.check("--json").document["findings"]
         if each["code"] == "cache-unusable"
     ]
-    assert f"{lock} may not be read and written" in finding["message"]
+    assert f"cannot read and write {lock}" in finding["message"]
 
 
 def test_a_group_for_access_control_is_warned_of(set_up: Desk) -> None:

@@ -261,7 +261,7 @@ def test_a_script_without_secrets_admits_nobody(office: Office):
     ("spoil", "code", "says"),
     [
         (lambda office: office.config.write_text("{"), 78, b"config.json"),
-        (lambda office: office.write_config(cache="a-loop/mcsync.db"), 74, b"leads nowhere"),
+        (lambda office: office.write_config(cache="a-loop/mcsync.db"), 74, b"is not a usable path"),
     ],
     ids=["config", "cache"],
 )
