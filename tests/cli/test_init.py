@@ -198,7 +198,7 @@ def test_the_document_tells_all_but_keys_and_secrets(bedrock: Office):
 def test_webhooks_are_made_and_signed_where_the_address_answers(bedrock: Office, door: str):
     said = by_options(bedrock, *MAIN, "--webhook-url", door)
     assert said.code == 0, said
-    assert f"created a webhook to {door}/webhook, telling subscribe" in said.out
+    assert f"created a webhook to {door}/webhook, sending subscribe" in said.out
     assert "check --fix" not in said.out
     assert "All is well" in said.out
     made = webhooks_of(bedrock)
