@@ -659,20 +659,20 @@ def test_the_server_tells_where_it_is_and_ends_by_signals(shop: Office):
         assert said.code == code
         assert said.out == ""
         url = f"http://127.0.0.1:{served.port}"
-        assert f"webhooks are taken at {url}{BATCH_PATH} and {url}{PATH}\n" in said.err
+        assert f"receiving webhooks at {url}{BATCH_PATH} and {url}{PATH}\n" in said.err
         assert not [word for word in (SECRET, BATCH_SECRET, API_KEY) if word in said.err]
 
 
 def test_a_port_that_nobody_chose_is_always_told(shop: Office):
     with shop.start("serve", "--bind", "127.0.0.1:0", "-q") as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("webhooks are taken at http://127.0.0.1:")
+        assert process.stderr.readline().startswith("receiving webhooks at http://127.0.0.1:")
         try:
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=GIVE_UP_S)
         finally:
             process.kill()
-    assert err == "stopped by SIGTERM; what was stored is handled by the next sync\n"
+    assert err == "stopped by SIGTERM; the next sync handles what was stored\n"
 
 
 def test_a_port_that_is_taken(shop: Office):
@@ -1206,5 +1206,5 @@ def test_given_up_webhooks_stand_in_status_and_can_be_tried_again_d2(shop: Offic
     said = shop.run("webhook", "--retry", "--json")
     assert (said.code, said.document["retried"], said.document["handled"]) == (0, 1, 1)
     assert waiting(shop) == 0
-    assert shop.run("webhook", "--retry").out == "none was given up\n"
+    assert shop.run("webhook", "--retry").out == "nothing to retry\n"
     assert shop.run("webhook", "--retry", "--batch").code == 2
