@@ -128,7 +128,7 @@ class _Lines(io.BufferedReader):
             return super().readline(size)
         line = super().readline(_LONGEST_LINE + 1)
         if len(line) > _LONGEST_LINE:
-            raise OutOfBounds("a line without end")
+            raise OutOfBounds("an endless line")
         return line
 
 
@@ -230,7 +230,7 @@ def _stream(response: requests.Response) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(_AT_ONCE, decode_content=False)
     except ValueError:  # urllib3 reads on by whatever length a chunk says it has
-        raise OutOfBounds("a chunk of a length that there is not") from None
+        raise OutOfBounds("a chunk with an invalid length") from None
 
 
 def _unpack(pieces: Iterator[bytes], packing: str) -> Iterator[bytes]:
@@ -239,7 +239,7 @@ def _unpack(pieces: Iterator[bytes], packing: str) -> Iterator[bytes]:
     windows = _UNZIPPERS.get(packing)
     if windows is None:
         kind = packing[:20] if packing.isprintable() else "?"
-        raise OutOfBounds(f"an answer packed as we do not ask for ({kind})")
+        raise OutOfBounds(f"an answer compressed in a way mcsync did not ask for ({kind})")
     return _unzip(pieces, windows)
 
 
@@ -262,9 +262,9 @@ def _unzip(pieces: Iterator[bytes], windows: tuple[int, ...]) -> Iterator[bytes]
         while unzipper is not None and (rest := unzipper.decompress(b"", _AT_ONCE)):
             yield rest
     except zlib.error:
-        raise OutOfBounds("a packed answer that cannot be unpacked") from None
+        raise OutOfBounds("a compressed answer that cannot be decompressed") from None
     if unzipper is not None and not unzipper.eof:
-        raise OutOfBounds("a packed answer that breaks off")
+        raise OutOfBounds("a compressed answer that breaks off")
 
 
 def _begin_unzipping(first: bytes, windows: tuple[int, ...]) -> Any:

@@ -142,13 +142,13 @@ def decode_json(body: bytes, shape: type[T], max_values: int = MAX_VALUES) -> T:
     Raises: ProtocolError; AnswerTooLarge when there are more than so many values in it.
     """
     if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
-        raise AnswerTooLarge("an answer has more in it than any that we asked for")
+        raise AnswerTooLarge("an answer is larger than any that mcsync asks for")
     try:
         return msgspec.json.decode(body, type=shape, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         where = re.search(r"at `[^`]*`", str(error))
         place = f" {where.group()}" if where else ""
-        raise ProtocolError(f"an answer is not the JSON we expect{place}") from None
+        raise ProtocolError(f"an answer is not the JSON that mcsync expects{place}") from None
 
 
 class _Session(requests.Session):
@@ -407,9 +407,9 @@ def _copy(response: requests.Response, into: BinaryIO, max_bytes: int) -> None:
 def _trouble(reply: Reply, expects_json: bool) -> str:
     """What is wrong with an answer that a later try may mend; empty when nothing is."""
     if reply.status == 429:
-        return "asks us to slow down (HTTP 429)"
+        return "asks mcsync to slow down (HTTP 429)"
     if reply.status >= 500:
-        return f"is in trouble (HTTP {reply.status})"
+        return f"has a problem (HTTP {reply.status})"
     due = reply.status == 403 or (reply.is_success and reply.status != 204)
     if expects_json and due and not reply.is_json:
         return f"answered HTTP {reply.status} with a page instead of data"
@@ -431,7 +431,7 @@ def _no_answer(host: str, error: Exception, timeout_s: float, address_key: str) 
         was_sent = not _is_before_the_proxy(error)
         return NoAnswer(f"{host} cannot be reached through the proxy", was_sent=was_sent)
     if isinstance(error, requests.ConnectTimeout) or _is_caused_by(error, NewConnectionError):
-        hint = f"{NEXT_RUN}; if it stays so, check {address_key} in the config"
+        hint = f"{NEXT_RUN}; if it keeps happening, check {address_key} in the config"
         return NoAnswer(
             f"{host} cannot be reached", was_sent=False, hint=hint if address_key else NEXT_RUN
         )
@@ -440,7 +440,7 @@ def _no_answer(host: str, error: Exception, timeout_s: float, address_key: str) 
         return NoAnswer(f"{host} did not answer within {timeout_s:.0f} s", is_timeout=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
         return _no_address(host or "the address")
-    return NoAnswer(f"{host} closed the connection before it had answered")
+    return NoAnswer(f"{host} closed the connection before answering")
 
 
 def _too_slow(host: str, took_s: float) -> NoAnswer:
@@ -458,7 +458,7 @@ def _is_before_the_proxy(error: Exception) -> bool:
 
 
 def _no_address(what: str) -> NoAnswer:
-    return NoAnswer(f"{what} is no valid address", is_final=True, was_sent=False)
+    return NoAnswer(f"{what} is not a valid address", is_final=True, was_sent=False)
 
 
 def _is_caused_by(

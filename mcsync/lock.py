@@ -25,7 +25,7 @@ from mcsync.text import show_length
 LONG_S = 3600  # a run this old is worth a look
 _NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 _MOST_OF_HOLDER = 1000  # bytes
-_LET_WRITE = "let the user that runs mcsync write the folder, or name another file with --cache"
+_LET_WRITE = "let the user that runs mcsync write to the folder, or name another file with --cache"
 
 
 class LockHeldLong(LockHeld):
@@ -48,8 +48,8 @@ def resolve_cache(path: Path) -> Path:
     """
     if is_dangling(path):
         raise CacheError(
-            f"the cache {path} is a link that leads nowhere",
-            hint="mend or remove the link, or name another file with --cache",
+            f"the cache {path} is a broken link",
+            hint="correct or remove the link, or name another file with --cache",
         )
     try:
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
@@ -57,7 +57,7 @@ def resolve_cache(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # circles of links; a zero byte
         raise CacheError(
-            f"{path} leads nowhere", hint="name another file with --cache or in the config"
+            f"{path} is not a usable path", hint="name another file with --cache or in the config"
         ) from None
 
 
@@ -104,14 +104,14 @@ def check_place(cache: Path) -> None:
         return
     if os.path.exists(folder):
         raise CacheError(
-            f"the cache cannot be {cache}: {folder} is a file and no folder",
+            f"the cache cannot be {cache}: {folder} is a file, not a folder",
             hint="name another file with --cache or in the config",
         )
     if _is_closed(folder):
-        raise CacheError(f"the folder {folder} of the cache cannot be entered", hint=_LET_WRITE)
+        raise CacheError(f"cannot enter {folder}, the folder of the cache", hint=_LET_WRITE)
     raise CacheError(
-        f"the folder {folder} of the cache is not there",
-        hint="make or mount it, or name another file with --cache or in the config",
+        f"{folder}, the folder of the cache, does not exist",
+        hint="create or mount it, or name another file with --cache or in the config",
     )
 
 
@@ -144,13 +144,13 @@ def check_writable(cache: Path) -> None:
     check_place(cache)
     if not os.access(cache.parent, os.W_OK | os.X_OK):
         raise CacheError(
-            f"the folder {cache.parent} of the cache may not be written", hint=_LET_WRITE
+            f"cannot write to {cache.parent}, the folder of the cache", hint=_LET_WRITE
         )
     for path in (cache, lock_path(cache), *beside(cache)):
         if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
             raise CacheError(
-                f"{path} may not be read and written",
-                hint=f"let the user that runs mcsync own it: chown USER {path}",
+                f"cannot read and write {path}",
+                hint=f"make the user that runs mcsync its owner: chown USER {path}",
             )
 
 
@@ -162,12 +162,12 @@ def _make_lock_file(path: Path) -> None:
 def _explain(cache: Path, error: OSError) -> CacheError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
         return CacheError(
-            f"cannot make a cache at {cache}: its folder may not be written",
+            f"cannot create a cache at {cache}: its folder is not writable",
             hint=_LET_WRITE,
         )
     return CacheError(
         f"cannot lock {lock_path(cache)}: {error.strerror or error}",
-        hint="check the disk, and the folder's and the file's permissions",
+        hint="check the disk, and the permissions of the file and its folder",
     )
 
 

@@ -33,15 +33,15 @@ def find_fault(path: Path, found: os.stat_result) -> Fault | None:
     if found.st_uid not in (0, os.geteuid()):
         whose = _name_of(found.st_uid)
         return Fault(
-            f"belongs to {whose}, and not to {_name_of(os.geteuid())}, who runs mcsync",
-            f'run mcsync as {whose}, or if the file is right: "chown {_name_of(os.geteuid())}'
-            f' {shown}"',
+            f"belongs to {whose}, not to {_name_of(os.geteuid())}, who runs mcsync",
+            f'run mcsync as {whose}; or, if the file is right, run "chown'
+            f' {_name_of(os.geteuid())} {shown}"',
         )
     mode = found.st_mode
     if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private(found)):
         return Fault(
-            f"may be written by others (mode {stat.S_IMODE(mode):04o})",
-            f'look whether it is still as it should be, then run "chmod go-w {shown}"',
+            f"can be written by others (mode {stat.S_IMODE(mode):04o})",
+            f'check that nobody has changed it, then run "chmod go-w {shown}"',
         )
     return None
 
@@ -55,8 +55,8 @@ def find_folder_fault(folder: Path) -> Fault | None:
     if os.name == "nt" or not mode & stat.S_IWOTH or mode & stat.S_ISVTX:
         return None
     return Fault(
-        f"may be written by everybody (mode {stat.S_IMODE(mode):04o})",
-        f"look whether everything in it is as it should be, then run"
+        f"can be written by everybody (mode {stat.S_IMODE(mode):04o})",
+        "check that nobody has changed anything in it, then run"
         f' "chmod o-w {shlex.quote(os.fspath(folder))}"',
     )
 
@@ -78,11 +78,11 @@ def refuse_strangers(*paths: Path) -> None:
             continue  # it is not there, or the next one who opens it says why not
         if stat.S_ISLNK(found.st_mode):
             raise CacheError(
-                f"{path} is a link, which no file of mcsync's is", hint=f'run "rm {path}"'
+                f"{path} is a link, but mcsync never creates links", hint=f'run "rm {path}"'
             )
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             raise CacheError(
-                f"{path} is no file that data could be kept in",
+                f"{path} is not a regular file",
                 hint="name another file with --cache or in the config",
             )
         fault = find_fault(path, found) if stat.S_ISREG(found.st_mode) else None
@@ -94,7 +94,7 @@ def refuse_shared_folder(folder: Path) -> None:
     """Refuse a cache in a folder that everybody may write. Raises: CacheError"""
     fault = find_folder_fault(folder)
     if fault is not None:
-        raise CacheError(f"the folder {folder} of the cache {fault.what}", hint=fault.mend)
+        raise CacheError(f"{folder}, the folder of the cache, {fault.what}", hint=fault.mend)
 
 
 def is_dangling(path: Path) -> bool:

@@ -84,6 +84,21 @@ def count_of(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def text_of_change(field: str, before: str | None, after: str | None) -> str:
+    """A change as one phrase: "Added → Removed", "first_name: set to Fred", "contact created"."""
+    if field == "contact":
+        return "contact created"
+    move = text_of_move(field, before, after)
+    return move if field == "subscription" else f"{field}: {move}"
+
+
+def text_of_move(field: str, before: str | None, after: str | None) -> str:
+    """What a field was and is, without its name. Of names we do not know what they were."""
+    if before:
+        return f"{before} → {after or 'empty'}"
+    return f"new: {after}" if field == "subscription" else f"set to {after or 'empty'}"
+
+
 def show_length(seconds: float) -> str:
     """A length of time in words, cut down to its one unit that tells enough."""
     for name, size in _UNITS:

@@ -8,17 +8,17 @@ from mcsync.reconcile.gate import find_closed_gate
 
 _ADD = "add the contact to group {group} in CiviCRM, or have them sign up at Mailchimp"
 _ADD_AGAIN = "add the contact to group {group} again, or have them sign up at Mailchimp again"
-_NOTHING = "nothing: the next sync sees to it"
+_NOTHING = "nothing: the next sync takes care of it"
 
 ADVICE: Mapping[Reason, str] = {
     Reason.IN_AGREEMENT: _ADD,
     Reason.CIVICRM_ADDED: _NOTHING,
     Reason.CIVICRM_REMOVED: _ADD_AGAIN,
     Reason.MAILCHIMP_SUBSCRIBED: _NOTHING,
-    Reason.MAILCHIMP_LEFT: "they sign up again by themselves; or, if they ask you to, add the"
-    " contact to group {group} again: Mailchimp then lets them confirm",
+    Reason.MAILCHIMP_LEFT: "they sign up again themselves; or, if they ask you to, add the contact"
+    " to group {group} again: Mailchimp then asks them to confirm",
     Reason.MAILCHIMP_STAFF: _ADD_AGAIN,
-    Reason.MAILCHIMP_CLEANED: "give the contact another address and add it to group {group}"
+    Reason.MAILCHIMP_CLEANED: "give the contact another address and add them to group {group}"
     " again: this address bounced, and Mailchimp never takes it back",
     Reason.MAILCHIMP_ARCHIVED: _ADD_AGAIN,
     Reason.MAILCHIMP_VANISHED: _ADD_AGAIN,
@@ -29,34 +29,34 @@ ADVICE: Mapping[Reason, str] = {
     Reason.INTEREST: _NOTHING,
     Reason.DATA: _NOTHING,
     Reason.NEW_CONTACT: _NOTHING,
-    Reason.DECEASED: "if it is a mistake, take the mark that the contact is deceased away",
-    Reason.OPT_OUT: 'once they ask for it, take "no bulk emails (user opt out)" off the contact',
-    Reason.DO_NOT_EMAIL: 'once they ask for it, take "do not email" off the contact',
-    Reason.NO_EMAIL: "give the contact an address that is not on hold, or take the hold off",
-    Reason.SIGNED_UP_AFTER_GATE: "nothing: they are subscribed, because they signed up after they"
-    " had opted out in CiviCRM; take the opt-out off there if they mean it for everything",
-    Reason.OTHER_ADDRESS: "nothing: they get mail at another address; to have it at this one, too,"
-    " they sign up again by themselves",
-    Reason.AMBIGUOUS: "merge the contacts that own the address, or take it off all but one; or set"
-    ' "duplicates" to "lowest-id"',
-    Reason.UNKNOWN_AND_OUT: "they sign up at Mailchimp, or somebody enters a contact with a usable"
-    " address in CiviCRM and adds it to group {group}",
-    Reason.CONTACT_DELETED: "restore the contact in CiviCRM, or enter a new one with the address"
-    " and add it to group {group}",
-    Reason.COMPLIANCE: "they left by themselves, so only they can come back: by the confirmation"
-    " mail, if they were sent one, or by a sign-up form of Mailchimp",
-    Reason.FORGOTTEN: "they were deleted for good at Mailchimp, so only they can come back: by a"
-    " sign-up form of Mailchimp; or give the contact another address",
+    Reason.DECEASED: "if that is a mistake, clear the deceased mark of the contact",
+    Reason.OPT_OUT: 'if they ask for it, clear "no bulk emails (user opt out)" of the contact',
+    Reason.DO_NOT_EMAIL: 'if they ask for it, clear "do not email" of the contact',
+    Reason.NO_EMAIL: "give the contact an address that is not on hold, or release the hold",
+    Reason.SIGNED_UP_AFTER_GATE: "nothing: they are subscribed, because they signed up after"
+    " opting out in CiviCRM; if they now want all mail, clear the opt-out there",
+    Reason.OTHER_ADDRESS: "nothing: they get mail at another address; to get it at this one too,"
+    " they sign up again themselves",
+    Reason.AMBIGUOUS: "merge the contacts that have the address, or remove it from all but one; or"
+    ' set "duplicates" to "lowest-id"',
+    Reason.UNKNOWN_AND_OUT: "they sign up at Mailchimp, or somebody creates a contact with a usable"
+    " address in CiviCRM and adds them to group {group}",
+    Reason.CONTACT_DELETED: "restore the contact in CiviCRM, or create a new one with the address"
+    " and add them to group {group}",
+    Reason.COMPLIANCE: "they unsubscribed themselves, so only they can come back: by the"
+    " confirmation mail, if they were sent one, or by a Mailchimp sign-up form",
+    Reason.FORGOTTEN: "they were permanently deleted at Mailchimp, so only they can come back: by a"
+    " Mailchimp sign-up form; or give the contact another address",
     Reason.CLEANED: "give the contact another address: this one bounced, and Mailchimp never takes"
     " it back",
-    Reason.REFUSED: "put right what Mailchimp's words below complain of, then run"
-    ' "mcsync resync" for them',
-    Reason.CIVICRM_REFUSED: "see in CiviCRM why the contact cannot be saved, then run"
+    Reason.REFUSED: 'correct what Mailchimp complains about below, then run "mcsync resync" for'
+    " them",
+    Reason.CIVICRM_REFUSED: "find out in CiviCRM why the contact cannot be saved, then run"
     ' "mcsync resync" for them',
     Reason.ABORTED: _NOTHING,
 }
 PENDING = "they confirm the mail that Mailchimp sent them"
-UNDER_WAY = "nothing yet: an update of theirs is on its way to Mailchimp"
+UNDER_WAY = "nothing yet: an update for them is on its way to Mailchimp"
 SUBSCRIBED = "nothing: they are subscribed"
 LEAVING = "they are subscribed, and the next sync unsubscribes them; to keep them, "
 

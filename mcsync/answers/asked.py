@@ -45,7 +45,7 @@ def read_who(text: str) -> Who:
         return Who(wanted, email=wanted)
     raise UsageError(
         f'"{text}" is neither an address nor an id',
-        hint="name a person by address, or by number as contact:12 or row:12",
+        hint="give an address, or a number: contact:12 or row:12",
     )
 
 
@@ -88,6 +88,6 @@ def unknown(who: Who, list_ids: Sequence[str]) -> UsageError:
     where = f"audience {list_ids[0]} or its" if count == 1 else f"any of {count} audiences or their"
     return UsageError(
         f"nobody known as {who.text} in {where} groups",
-        hint="the cache knows who is or was in an audience or in one of its groups; if they are"
-        ' new there, run "mcsync fetch" first',
+        hint="the cache knows everybody who is or was in an audience or one of its groups; for"
+        ' somebody new, run "mcsync fetch" first',
     )

@@ -18,7 +18,7 @@ from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Asked, Change, find_changes
 from mcsync.decision import REASONS, Decision, Person, Policy, Statement
-from mcsync.model import LONG_AGO, MemberChange, MemberStatus, Side, show_value
+from mcsync.model import LONG_AGO, GroupStatus, MemberChange, MemberStatus, Side, show_value
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.refusals import find_refused_data, keep_refused
@@ -166,17 +166,23 @@ def _load_changes(
 
 
 _RULES = {
-    Rule.NOBODY: ("nobody", "nobody ever said anything"),
-    Rule.ONLY_MAILCHIMP: ("mailchimp", "Mailchimp: nothing else was said that still counts"),
-    Rule.ONLY_CIVICRM: ("civicrm", "CiviCRM: nothing else was said that still counts"),
-    Rule.SAME: ("both", "both: they say the same"),
-    Rule.MAILCHIMP_LATER: ("mailchimp", "Mailchimp: its word is the later one"),
-    Rule.CIVICRM_LATER: ("civicrm", "CiviCRM: its word is the later one"),
-    Rule.TIE: ("civicrm", "CiviCRM: both spoke at the same time, and then it counts"),
-    Rule.BEFORE: ("before", "what was agreed before: nothing newer was said"),
-    Rule.TRUST_MAILCHIMP: ("mailchimp", "Mailchimp: the trustOverride in the config says so"),
-    Rule.TRUST_CIVICRM: ("civicrm", "CiviCRM: the trustOverride in the config says so"),
-    Rule.PUSH_ONLY: ("civicrm", "CiviCRM, always: Mailchimp may not change this interest"),
+    Rule.NOBODY: ("nobody", "Neither side has ever said anything"),
+    Rule.ONLY_MAILCHIMP: (
+        "mailchimp",
+        "Mailchimp decides, because CiviCRM has nothing newer to say",
+    ),
+    Rule.ONLY_CIVICRM: ("civicrm", "CiviCRM decides, because Mailchimp has nothing newer to say"),
+    Rule.SAME: ("both", "Both sides say"),
+    Rule.MAILCHIMP_LATER: (
+        "mailchimp",
+        "Mailchimp decides, because it was changed there last",
+    ),
+    Rule.CIVICRM_LATER: ("civicrm", "CiviCRM decides, because it was changed there last"),
+    Rule.TIE: ("civicrm", "CiviCRM decides, because both sides changed at the same time"),
+    Rule.BEFORE: ("before", "Nothing has changed since the last decision"),
+    Rule.TRUST_MAILCHIMP: ("mailchimp", "Mailchimp decides, because trustOverride says so"),
+    Rule.TRUST_CIVICRM: ("civicrm", "CiviCRM decides, because trustOverride says so"),
+    Rule.PUSH_ONLY: ("civicrm", "CiviCRM always decides about this interest (push-only)"),
 }
 
 
@@ -206,7 +212,7 @@ def tell_steps(decision: Decision, policy: Policy) -> Iterator[Step]:
         what = f"create a contact for {new.email} and add it to group {groups}"
         yield Step(Side.CIVICRM, what, reason.value, REASONS[reason])
     for write in decision.group_writes:
-        verb = f"make contact {write.contact_id} {write.status.value} in group {write.group_id}"
+        verb = _GROUP_VERBS[write.status].format(write.contact_id, write.group_id)
         yield Step(Side.CIVICRM, verb, write.reason.value, REASONS[write.reason])
     for email in decision.email_writes:
         verb = f"give contact {email.contact_id} the address {email.email}"
@@ -216,9 +222,14 @@ def tell_steps(decision: Decision, policy: Policy) -> Iterator[Step]:
         yield Step(Side.MAILCHIMP, what, planned.reason.value, REASONS[planned.reason])
 
 
+_GROUP_VERBS = {
+    GroupStatus.ADDED: "add contact {} to group {}",
+    GroupStatus.REMOVED: "remove contact {} from group {}",
+    GroupStatus.PENDING: "make contact {} pending in group {}",
+}
 _VERBS = {
     MemberStatus.SUBSCRIBED: "subscribe",
-    MemberStatus.PENDING: "ask to confirm",
+    MemberStatus.PENDING: "send a confirmation mail to",
     MemberStatus.UNSUBSCRIBED: "unsubscribe",
 }
 
@@ -242,9 +253,9 @@ def tell_outcome(update: UpdateFacts) -> tuple[str, str]:
     """What became of an update: a word for it, and a sentence."""
     if not update.is_completed:
         if not update.is_sent:
-            return "queued", "waits to be sent"
+            return "queued", "waiting to be sent"
         since = f" since {to_text(update.sent_at)}" if update.sent_at else ""
-        return "sent", f"at Mailchimp{since}, result not known yet"
+        return "sent", f"sent{since}, result not known yet"
     if update.error is None:
         return "done", "done"
     if not update.is_sent or update.error in ("aborted", "no result; not done"):

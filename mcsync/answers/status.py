@@ -227,7 +227,7 @@ def check_reason(code: str) -> Reason:
         return Reason(wanted)
     codes = [reason.value for reason in Reason]
     close = get_close_matches(wanted, codes, 1)
-    hint = f"did you mean {close[0]}?" if close else "there are: " + ", ".join(codes)
+    hint = f"did you mean {close[0]}?" if close else "choose from: " + ", ".join(codes)
     raise UsageError(f'--reason: there is no reason "{code}"', hint=hint)
 
 
@@ -250,7 +250,7 @@ def check_age(standings: Sequence[Standing], max_age_s: float) -> None:
     told = "; ".join(f"{s.watched.name}: {_tell_age(s.age_s)}" for s in stale)
     raise StaleSync(
         f"{told} (allowed: {show_length(max_age_s)})",
-        hint="look at what the sync says: mcsync sync -v",
+        hint="see what the sync says: mcsync sync -v",
     )
 
 

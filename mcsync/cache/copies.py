@@ -135,7 +135,7 @@ def _delete_oldest(store: Store, today: date, most: int) -> None:
             _warn(
                 store,
                 today,
-                f"the old copy {copy} could not be deleted: {error.strerror}; delete it yourself,"
+                f"cannot delete the old copy {copy}: {error.strerror}; delete it yourself,"
                 " and let the user that runs mcsync write to its folder",
             )
             return
@@ -152,18 +152,17 @@ def _delete(copy: Path) -> None:
 def _tell_trouble(path: Path, error: Exception) -> str:
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if isinstance(error, _Damaged) or "malformed" in words or "not a database" in words:
-        todo = tell_restoring(path) or "there is no copy of it from before"
-        return f"the cache {path} is damaged ({words}), so no copy of it was made; {todo}"
+        todo = tell_restoring(path) or "there is no earlier copy"
+        return f"the cache {path} is damaged ({words}), so it was not copied; {todo}"
     number = error.errno if isinstance(error, OSError) else None
     if number in _NO_ROOM or "disk is full" in words:
-        todo = f"free some room in {path.parent}"
+        todo = f"free some space in {path.parent}"
     elif number in _NO_LEAVE or "readonly" in words or "unable to open" in words:
-        todo = f"the user that runs mcsync may not write to {path.parent}: let it"
+        todo = f"let the user that runs mcsync write to {path.parent}"
     else:
         todo = "check the disk"
     return (
-        f"no copy of the cache could be made today: {words}; {todo}, or set"
-        ' "backups" to 0 in the config'
+        f'the cache could not be copied today: {words}; {todo}, or set "backups" to 0 in the config'
     )
 
 

@@ -40,8 +40,8 @@ def tell_restoring(path: Path) -> str | None:
         return None
     cache, wal, shm = (shlex.quote(f"{path}{suffix}") for suffix in ("", "-wal", "-shm"))
     return (
-        f"there is a copy of it, {copy}; once that is restored, the next run fetches again what"
-        " was said since then. While nothing of mcsync runs:"
+        f"there is a copy, {copy}; after you restore it, the next run fetches again what has"
+        " changed since. While no mcsync is running:"
         f" rm -f {wal} {shm} && cp -p {shlex.quote(os.fspath(copy))} {cache}"
     )
 

@@ -154,7 +154,7 @@ class Store:
 
 def _create_private(path: Path) -> None:
     if is_dangling(path):
-        raise CacheError(f"{path} is a link that leads nowhere", hint="mend or remove the link")
+        raise CacheError(f"{path} is a broken link", hint="correct or remove the link")
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         return
@@ -184,7 +184,7 @@ def refuse_foreign(db: Database, path: Path) -> None:
         )
     if not applied and set(db.table_names()) - {migrations.migrations_table}:
         raise CacheError(
-            f"{path} is an SQLite file of another program",
+            f"{path} is another program's SQLite file",
             hint="name another file with --cache or in the config; nothing was changed",
         )
 
@@ -199,7 +199,7 @@ def explain_trouble(path: Path, error: sqlite3.Error | OSError) -> CacheError:
     words = str(error) if isinstance(error, sqlite3.Error) else (error.strerror or str(error))
     hint = "check the disk and the file's permissions"
     if "malformed" in words:
-        hint = tell_restoring(path) or "move the file away; the next run reads both services anew"
+        hint = tell_restoring(path) or "move the file away; the next run reads both services again"
     return CacheError(f"cannot use the cache {path}: {words}", hint=hint)
 
 
@@ -331,7 +331,7 @@ def _copy(path: Path, copy: Path) -> None:
         if before == (_size_and_time(path), _size_and_time(log)):
             return
     raise CacheError(
-        f"{path} is written to all the time, so that no copy could be made of it",
+        f"{path} is written to all the time, so it could not be copied",
         hint="try again when fewer webhooks come in",
     )
 

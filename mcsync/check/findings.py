@@ -125,8 +125,8 @@ def judge_account(where: str, account: Account, now: datetime) -> Iterator[Findi
         yield Finding(
             "role-too-low",
             where,
-            f"the key's user is {account.role} of the account, which may not change audiences",
-            "make a key as a manager, an administrator or the owner",
+            f"the key's user has the role {account.role}, which may not change audiences",
+            "create a key as a manager, an administrator or the owner",
         )
     if account.served_at is not None:
         yield from _judge_clock("clock-mailchimp", where, "Mailchimp", account.served_at, now)
@@ -141,8 +141,8 @@ def _judge_clock(
         yield Finding(
             code,
             where,
-            f"{service}'s clock is {abs(skew_s):,.0f} s {way} ours",
-            "set the clock that is wrong, best by NTP: who spoke last is decided by time",
+            f"{service}'s clock is {abs(skew_s):,.0f} s {way} this machine's",
+            "correct the clock that is wrong, best with NTP: the later change wins",
         )
 
 
@@ -153,17 +153,17 @@ def judge_audience(task: AudienceToCheck, found: Mapping[str, Audience]) -> Iter
         yield Finding(
             "list-gone",
             task.name,
-            f"the account has no list {task.list_id}",
-            "check the list id, and that it belongs to this key's account; then correct the config",
+            f"the account has no audience {task.list_id}",
+            "check the list id, and that the key opens its account; then correct the config",
             task.list_id,
         )
     elif audience.is_double_optin:
         yield Finding(
             "double-opt-in",
             task.name,
-            "who signs up at Mailchimp confirms by mail (double opt-in);"
-            " whom CiviCRM adds is subscribed at once",
-            "nothing to do, if people in the group have agreed to be mailed",
+            "people who sign up at Mailchimp confirm by mail (double opt-in);"
+            " people added in CiviCRM are subscribed at once",
+            "nothing to do, if people in the group have agreed to get mail",
             task.list_id,
         )
 
@@ -178,15 +178,15 @@ def judge_merge_fields(
         yield Finding(
             "names-missing",
             task.name,
-            f"the audience has no merge field {' or '.join(names)}: names cannot be synced",
-            "add the merge fields FNAME and LNAME to the audience, or name its own in nameFields",
+            f"the audience has no merge field {' or '.join(names)}, so names cannot be synced",
+            "add the merge fields FNAME and LNAME to the audience, or set nameFields to its own",
             task.list_id,
         )
     for tag in sorted(set(names) - tags - set(_NAME_TAGS)) if tags & set(names) else ():
         yield Finding(
             "names-missing",
             task.name,
-            f"the audience has no merge field {tag}, which nameFields has for a name",
+            f"the audience has no merge field {tag}, which nameFields uses for a name",
             f"correct lists.{task.list_id}.nameFields, or add the merge field to the audience",
             task.list_id,
         )
@@ -195,9 +195,9 @@ def judge_merge_fields(
             yield Finding(
                 "required-field",
                 task.name,
-                f"the merge field {each.tag} is required and mcsync does not fill it:"
+                f"the merge field {each.tag} is required, but mcsync does not fill it, so"
                 " Mailchimp would refuse to add anybody",
-                "make it optional, or fill it by data.sync and data.fields",
+                "make it optional, or fill it with data.sync and data.fields",
                 task.list_id,
             )
 
@@ -209,8 +209,8 @@ def judge_interests(task: AudienceToCheck, found: Mapping[str, str]) -> Iterator
             yield Finding(
                 "interest-gone",
                 f"{task.name}, interest {interest_id}",
-                "the audience has no such interest; it is skipped for everybody",
-                "correct the interest id in the config, or take it out",
+                "the audience has no such interest, so it is skipped for everybody",
+                "correct the interest id in the config, or remove it",
                 task.list_id,
             )
 
@@ -230,7 +230,7 @@ def judge_data_fields(
                 "merge-field-unusable",
                 f"{task.name}, {tag}",
                 f"data.fields.{tag} is skipped here: {problem}",
-                "add the merge field to the audience, or take it out of data.fields",
+                "add the merge field to the audience, or remove it from data.fields",
                 task.list_id,
             )
 
@@ -242,8 +242,8 @@ def judge_values(task: AudienceToCheck, counts: Mapping[tuple[str, str], int]) -
             "values-left-out",
             f"{task.name}, {tag}",
             f"data.fields.{tag}: {count_of(number, 'value is', 'values are')} left out: {why}",
-            "correct them in CiviCRM, or the merge field at Mailchimp; until then the value there"
-            " stays as it is",
+            "correct them in CiviCRM, or change the merge field at Mailchimp; until then the values"
+            " at Mailchimp stay as they are",
             task.list_id,
         )
 
@@ -267,7 +267,7 @@ def judge_groups(
             yield Finding(
                 "interest-group-smart",
                 where,
-                f"{_say_group(group)} is computed: it goes to Mailchimp and never comes back",
+                f"{_say_group(group)} is a smart group, so Mailchimp never changes it",
                 'nothing to do; "pushOnlyInterests" in the config says the same',
                 task.list_id,
             )
@@ -281,16 +281,16 @@ def _judge_subscription_group(task: AudienceToCheck, group: Group | None) -> Ite
         yield Finding(
             "group-smart",
             task.name,
-            f"{_say_group(group)} is computed (smart): nobody can be added to it",
-            f"put an ordinary group into {key}",
+            f"{_say_group(group)} is a smart group, so nobody can be added to it",
+            f"set {key} to an ordinary group",
             task.list_id,
         )
     elif group is not None and not group.is_mailing:
         yield Finding(
             "group-not-mailing",
             task.name,
-            f"{_say_group(group)} is no mailing group",
-            'tick "Mailing List" in the group\'s settings, if CiviCRM is to mail to it',
+            f"{_say_group(group)} is not a mailing group",
+            'tick "Mailing List" in the group\'s settings, if CiviCRM should send mail to it',
             task.list_id,
         )
 
@@ -325,8 +325,8 @@ def _judge_access(
             "group-access-control",
             where,
             f"{_say_group(group)} is for access control:"
-            " anybody who signs up at Mailchimp gets what it allows",
-            f'put another group into {key}, or take "Access Control" off this one in CiviCRM',
+            " anybody who signs up at Mailchimp gets its permissions",
+            f'set {key} to another group, or untick "Access Control" of this one in CiviCRM',
             task.list_id,
         )
 
@@ -348,7 +348,7 @@ def judge_tag_groups(
                 f"CiviCRM has no group {group_id}"
                 if group is None
                 else f"{_say_group(group)} is disabled",
-                "correct it, or take it out; until then the tag stays with whoever has it",
+                "correct it, or remove it; until then people keep the tag they have",
             )
 
 
@@ -359,8 +359,8 @@ def judge_site(now: datetime, theirs: datetime, found_url: str | None) -> Iterat
         yield Finding(
             "civicrm-url",
             "CiviCRM",
-            "the site does not answer at clean URLs, only at its other form of address",
-            f"put {found_url} into civicrm.url",
+            "the site does not answer at clean URLs, only at another form of its address",
+            f"set civicrm.url to {found_url}",
         )
 
 
@@ -370,14 +370,14 @@ def judge_sight(has_seen_trash: bool, missing: Collection[str]) -> Iterator[Find
         yield Finding(
             "civicrm-may-not-write",
             "CiviCRM",
-            f'CiviCRM says that our user lacks the permission "{permission}"',
+            f'the API user lacks the permission "{permission}"',
             f'give the API user\'s role the permission "{permission}"',
         )
     if not has_seen_trash:
         yield Finding(
             "trash-unseen",
             "CiviCRM",
-            "we see no contact in the trash: there is none, or our user may not look",
+            "no contact is seen in the trash: it is empty, or the API user may not see it",
             'make sure that the API user\'s role has the permission "access deleted contacts"',
         )
 
@@ -392,9 +392,9 @@ def judge_contact_fields(
             yield Finding(
                 "civicrm-field-unknown",
                 f"data.fields.{tag}",
-                f"CiviCRM's contact has no field {' and '.join(missing)},"
-                " or our user may not see it",
-                "look the name up in CiviCRM under Support > Developer > API Explorer v4; for a"
+                f"CiviCRM's contacts have no field {' and '.join(missing)},"
+                " or the API user may not see it",
+                "look up the name in CiviCRM under Support > Developer > API Explorer v4; for a"
                 ' custom field the API user\'s role needs the permission "access all custom data"',
             )
 
@@ -408,8 +408,8 @@ def judge_plugins(left_out: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "plugin-not-loaded",
             f"plugin {name}",
-            f"it is left out: {why}",
-            "install it again, or take it out of the config's plugins",
+            f"it is not used: {why}",
+            "install it again, or remove it from plugins in the config",
         )
 
 

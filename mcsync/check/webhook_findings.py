@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from mcsync.check.findings import Finding, Trouble
 from mcsync.model import BatchWebhook, Webhook
-from mcsync.text import count_of
 
 EVENTS: Mapping[str, bool] = {
     "subscribe": True,
@@ -24,7 +23,7 @@ EVENTS: Mapping[str, bool] = {
 }
 SOURCES: Mapping[str, bool] = {"user": True, "admin": True, "api": False}
 FIX = "mcsync check --fix"
-_END_URL = 'end the URL in the config with "?secret=" and something long and random'
+_END_URL = 'add "?secret=" and a long random text to the URL in the config'
 _LEAST_SECRET = 20  # characters
 _USUAL_PORTS = (None, 80, 443)
 
@@ -83,7 +82,7 @@ def show_url(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -119,16 +118,16 @@ def judge_wanted(where: str, wanted: WantedHook | None, list_id: str = "") -> It
         yield Finding(
             "webhook-unset",
             where,
-            "no webhook is configured: changes at Mailchimp are seen when the next sync fetches",
-            'nothing to do; for changes at once see "mcsync help webhooks"',
+            "no webhook is configured, so changes at Mailchimp are seen by the next sync",
+            'nothing to do; to see changes at once, see "mcsync help webhooks"',
             list_id,
         )
     elif not wanted.is_valid:
         yield Finding(
             "webhook-url",
             where,
-            "the webhook URL that is configured is no address",
-            'correct "webhook" of the audience in the account, or take it out: webhookUrl will do',
+            "the configured webhook URL is not an address",
+            'correct "webhook" of the audience in the account, or remove it: webhookUrl is enough',
             list_id,
         )
     elif wanted.is_open:
@@ -144,18 +143,18 @@ def _judge_proofs(where: str, wanted: WantedHook, list_id: str = "") -> Iterator
         yield Finding(
             "webhook-secret-short",
             where,
-            f"the webhook's secret has {shortest} characters; one of under {_LEAST_SECRET} may be"
-            " guessed",
-            f"put one into the config as openssl rand -hex 20 gives; then run {FIX}",
+            f"the webhook's secret has {shortest} characters; one of under {_LEAST_SECRET} can"
+            " be guessed",
+            f"put a new one into the config, made by openssl rand -hex 20; then run {FIX}",
             list_id,
         )
     if not wanted.is_signed:
         yield Finding(
             "webhook-no-signature",
             where,
-            "webhooks are not signed, so whoever reads their URL in some log can send others",
-            f"run {FIX}, which makes a webhook and tells what to put into signingSecrets; one that"
-            " Mailchimp has already must be deleted there first",
+            "webhooks are not signed, so anybody who sees their URL in a log can send false ones",
+            f"run {FIX}, which creates a webhook and shows what to put into signingSecrets; first"
+            " delete the webhook that Mailchimp has already",
             list_id,
         )
 
@@ -200,8 +199,8 @@ def judge_batch_webhooks(
         yield Finding(
             "batch-webhook-unset",
             where,
-            "no batch webhook is configured: results are asked for by the next sync",
-            "nothing to do; batchWebhook in the account has Mailchimp tell at once",
+            "no batch webhook is configured, so the next sync asks for results",
+            "nothing to do; with batchWebhook in the account Mailchimp reports results at once",
         )
         return
     if wanted.is_open:
@@ -221,10 +220,9 @@ def judge_batch_webhooks(
 
 def _tell_foreign(code: str, where: str, count: int, list_id: str = "") -> Iterator[Finding]:
     if count:
-        which = count_of(count, "webhook leads", "webhooks lead")
-        message = f"{which} elsewhere and is left alone"
-        if count > 1:
-            message = f"{which} elsewhere and are left alone"
+        message = f"{count:,} other webhooks, which lead elsewhere, are left alone"
+        if count == 1:
+            message = "another webhook, which leads elsewhere, is left alone"
         yield Finding(code, where, message, "nothing to do", list_id)
 
 
@@ -234,12 +232,12 @@ def find_faults(webhook: Webhook, wanted: WantedHook) -> dict[str, str]:
     off = [name for name, is_on in EVENTS.items() if is_on and not webhook.events.get(name)]
     on = [name for name, is_on in webhook.events.items() if is_on and not EVENTS.get(name)]
     if off or on:
-        faults["webhook-events"] = f"the webhook {_say_switches('tells', off, on)}"
+        faults["webhook-events"] = f"the webhook {_say_switches(off, on)}"
     off = [name for name, is_on in SOURCES.items() if is_on and not webhook.sources.get(name)]
     if off:
-        faults["webhook-sources"] = f"the webhook does not tell changes by {_join(off)}"
+        faults["webhook-sources"] = f"the webhook does not send changes by {_join(off)}"
     if webhook.sources.get("api"):
-        faults["webhook-loop"] = "the webhook tells our own changes (source api): a loop"
+        faults["webhook-loop"] = "the webhook sends our own changes (source api): a loop"
     return faults
 
 
@@ -247,26 +245,26 @@ def find_batch_faults(webhook: BatchWebhook, wanted: WantedHook) -> dict[str, st
     """What is wrong with a batch webhook of ours, by code."""
     faults = _find_url_faults(webhook.url, wanted, "batch-webhook")
     if not webhook.is_enabled:
-        faults["batch-webhook-disabled"] = "the batch webhook is switched off"
+        faults["batch-webhook-disabled"] = "the batch webhook is disabled"
     return faults
 
 
 def _find_url_faults(url: str, wanted: WantedHook, prefix: str) -> dict[str, str]:
     faults = {}
     if not wanted.is_open and not wanted.knows_secret_of(url):
-        which = "another secret than the config" if secret_in(url) else "no secret"
+        which = "a different secret than the config" if secret_in(url) else "no secret"
         faults[f"{prefix}-secret"] = f"the URL of the {prefix.replace('-', ' ')} has {which}"
     if not _is_form_of(url, wanted):
-        faults[f"{prefix}-url"] = f"it leads to {show_url(url)} where {wanted.shown} is configured"
+        faults[f"{prefix}-url"] = f"it leads to {show_url(url)}, but the config has {wanted.shown}"
     return faults
 
 
-def _say_switches(verb: str, off: Collection[str], on: Collection[str]) -> str:
+def _say_switches(off: Collection[str], on: Collection[str]) -> str:
     parts = []
     if off:
-        parts.append(f"does not tell {_join(off)}")
+        parts.append(f"does not send {_join(off)}")
     if on:
-        parts.append(f"{verb} {_join(on)}, which nobody here needs")
+        parts.append(f"sends {_join(on)}, which mcsync does not use")
     return ", and ".join(parts)
 
 
@@ -289,14 +287,14 @@ def judge_address(where: str, wanted: WantedHook, status: int | Trouble) -> Iter
     if status == 200:
         return
     if isinstance(status, Trouble):
-        said = f"does not answer us ({status.message})"
+        said = f"does not answer ({status.message})"
     else:
-        said = f"answers a GET with HTTP {status}; Mailchimp takes only 200"
+        said = f"answers a GET with HTTP {status}; Mailchimp accepts only 200"
     yield Finding(
         "webhook-silent",
         where,
         f"{wanted.shown} {said}",
-        'have "mcsync serve" running there, and the web server pass the path on',
+        'run "mcsync serve" there, and let the web server pass the path on to it',
     )
 
 
@@ -309,6 +307,29 @@ class FixKind(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+
+
+_WHAT_IS_SENT = (
+    f"{_join([name for name, is_on in EVENTS.items() if is_on])}"
+    f" by {_join([name for name, is_on in SOURCES.items() if is_on])}"
+)
+# By kind, and whether it is a webhook of an audience or a batch webhook.
+_TO_DO = {
+    (FixKind.CREATE, True): "create a webhook to {url}, sending {what}",
+    (FixKind.CREATE, False): "create a batch webhook to {url}",
+    (FixKind.UPDATE, True): "change webhook {id}, which then sends {what} to {url}",
+    (FixKind.UPDATE, False): "enable batch webhook {id} and point it to {url}",
+    (FixKind.DELETE, True): "delete the duplicate webhook {id} to {url}",
+    (FixKind.DELETE, False): "delete the duplicate batch webhook {id} to {url}",
+}
+_DONE = {
+    (FixKind.CREATE, True): "created a webhook to {url}, sending {what}",
+    (FixKind.CREATE, False): "created a batch webhook to {url}",
+    (FixKind.UPDATE, True): "changed webhook {id}, which now sends {what} to {url}",
+    (FixKind.UPDATE, False): "enabled batch webhook {id} and pointed it to {url}",
+    (FixKind.DELETE, True): "deleted the duplicate webhook {id} to {url}",
+    (FixKind.DELETE, False): "deleted the duplicate batch webhook {id} to {url}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,24 +352,16 @@ class Fix:
     @property
     def sentence(self) -> str:
         """What it does, to go on after "would"."""
-        what = "webhook" if self.list_id else "batch webhook"
-        if self.kind is FixKind.DELETE:
-            return f"delete the superfluous {what} {self.webhook_id} to {self.wanted.shown}"
-        settings = " and have it switched on"
-        if self.list_id:
-            events = _join([name for name, is_on in EVENTS.items() if is_on])
-            sources = _join([name for name, is_on in SOURCES.items() if is_on])
-            settings = f", telling {events} by {sources}"
-        if self.kind is FixKind.CREATE:
-            return f"create a {what} to {self.wanted.shown}{settings}"
-        return f"change the {what} {self.webhook_id} to {self.wanted.shown}{settings}"
+        return self._fill(_TO_DO)
 
     @property
     def deed(self) -> str:
         """What it did."""
-        return f"{self.kind.value}d{self.sentence.removeprefix(self.kind.value)}".replace(
-            "and have it switched on", "and switched it on"
-        )
+        return self._fill(_DONE)
+
+    def _fill(self, sentences: Mapping[tuple[FixKind, bool], str]) -> str:
+        sentence = sentences[self.kind, bool(self.list_id)]
+        return sentence.format(id=self.webhook_id, url=self.wanted.shown, what=_WHAT_IS_SENT)
 
     def as_dict(self) -> dict[str, object]:
         """The fix as `--json` has it."""
@@ -402,7 +415,7 @@ def _plan(
 
 def tell_where_secrets_go(findings: Sequence[Finding]) -> list[Finding]:
     """The findings once new webhooks' signing secrets were told: there is nothing to be deleted."""
-    hint = "put the signing secrets that are told above into signingSecrets of the account"
+    hint = "put the signing secrets shown above into signingSecrets of the account"
     return [replace(f, hint=hint) if f.code == "webhook-no-signature" else f for f in findings]
 
 
@@ -411,8 +424,8 @@ def tell_unsigned(fix: Fix) -> Finding:
     return Finding(
         "webhook-unsigned",
         fix.where,
-        f"the new webhook to {fix.wanted.shown} came without a signing secret, and the config"
-        " demands signatures: what it sends is refused",
-        f"delete it at Mailchimp and run {FIX} again, or take signingSecrets out of the account",
+        f"the new webhook to {fix.wanted.shown} came without a signing secret, but the config"
+        " demands signatures, so what it sends is refused",
+        f"delete it at Mailchimp and run {FIX} again, or remove signingSecrets from the account",
         fix.list_id,
     )

@@ -238,9 +238,9 @@ def _read_values(rows: Sequence[Record], fields: Sequence[str]) -> Values:
     for name in fields:
         if rows and not any(name in row for row in rows):
             raise ConfigError(
-                f'CiviCRM shows no field "{name}" of contacts',
-                hint='check its name in data.fields, and the permissions of the API user; "mcsync'
-                ' check" tells more',
+                f'CiviCRM shows no contact field "{name}"',
+                hint="check its name in data.fields, and the permissions of the API user; for more"
+                ' run "mcsync check"',
             )
     return {
         _id_of(row): {name: row[name] for name in fields if row.get(name) not in (None, "", [])}
@@ -251,5 +251,5 @@ def _read_values(rows: Sequence[Record], fields: Sequence[str]) -> Values:
 def _id_of(row: Mapping[str, object]) -> int:
     found = row.get("id")
     if not isinstance(found, int):
-        raise ProtocolError(f"CiviCRM gave {found!r} where an id was due")
+        raise ProtocolError(f"CiviCRM gave {found!r} instead of an id")
     return found

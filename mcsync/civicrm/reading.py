@@ -199,7 +199,7 @@ class Reader:
                 ends.append((addresses[-1].contact_id or 0) - 1)
             end = min(ends, default=None)
             if end is not None and end <= after_id:
-                raise ProtocolError(f"contact {after_id + 1} has more addresses than we can read")
+                raise ProtocolError(f"contact {after_id + 1} has too many addresses to read")
             if end is not None:
                 found = [row for row in found if row.id <= end]
             if found:

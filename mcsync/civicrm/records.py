@@ -146,7 +146,7 @@ def parse_naive(value: str) -> datetime:
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        raise ProtocolError(f"CiviCRM gave {value!r} where a date was due") from None
+        raise ProtocolError(f"CiviCRM gave {value!r} instead of a date") from None
 
 
 def read_time(value: str | None, offset: timedelta) -> datetime:

@@ -40,7 +40,7 @@ def prove(host: str, seen: Sequence[records.WireSeen]) -> records.WireSeen:
 def refusal(host: str) -> RemoteRefused:
     """What to raise when somebody who must be there is not shown."""
     return RemoteRefused(
-        f"{host} does not show every contact to our user",
+        f"{host} does not show every contact to the API user",
         hint='give the API user\'s role the permission "view all contacts"; an ACL that shows'
         " the contacts of some groups is not enough",
     )

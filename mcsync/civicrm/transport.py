@@ -169,18 +169,18 @@ class Transport:
             if not contact_id:
                 raise RemoteRefused(
                     f"{self.host} does not know whose API key this is",
-                    hint="give the API key of a contact that has a user account on the site",
+                    hint="use the API key of a contact that has a user account on the site",
                 )
             return contact_id
         raise ProtocolError(
-            f"there is no CiviCRM at {self._place}: HTTP {reply.status} and a page",
+            f"there is no CiviCRM at {self._place}: it answered HTTP {reply.status} and a page",
             hint=f"{_URL_HINT}, for example {endpoint(self._templates[-1])}",
         )
 
     def _remember(self, template: str) -> None:
         if self._template is None and template != self._templates[0]:
             log.warning(
-                "CiviCRM does not answer at clean URLs; put %s into civicrm.url of the config",
+                "CiviCRM does not answer at clean URLs; set civicrm.url in the config to %s",
                 endpoint(template),
             )
         self._template = template
@@ -244,27 +244,27 @@ class Transport:
                 f"{self.host} answered with a redirect (HTTP {reply.status})", hint=_URL_HINT
             )
         if reply.status == 401:
-            raise RemoteRefused(f"{self.host} refused our API key: {words}", hint=_LOGIN_HINT)
+            raise RemoteRefused(f"{self.host} refused the API key: {words}", hint=_LOGIN_HINT)
         if reply.status == 403:
             raise self._denied(entity, action, words)
         if reply.status == 413:
-            raise TooLarge(f"{self.host} takes no request of that size (HTTP 413)")
+            raise TooLarge(f"{self.host} does not accept a request of this size (HTTP 413)")
         raise ProtocolError(f"{self.host} did not accept a request: {words}", hint=_URL_HINT)
 
     def _find_gatekeeper(self, reply: Reply) -> RemoteRefused | None:
         """What stands before CiviCRM and keeps us from it, if that is who answered."""
-        way = "have it let requests to CiviCRM's API through, from this machine's address or all"
+        way = "let it pass requests to CiviCRM's API, from this machine's address or from all"
         if reply.status == 401 and reply.headers.get("www-authenticate", "").lower()[:5] == "basic":
             return RemoteRefused(
-                f"{self.host} was not reached: the web server before it wants a password of its own"
+                f"{self.host} was not reached: the web server in front of it asks for a password"
                 " (HTTP Basic Auth)",
-                hint=f"mcsync sends none: {way}",
+                hint=f"mcsync sends none, so {way}",
             )
         is_page = "html" in reply.headers.get("content-type", "")
         if reply.status in (401, 403) and is_page and self._words(reply).startswith("HTTP "):
             return RemoteRefused(
-                f"{self.host} was not reached: something before it, such as a firewall, refused the"
-                f" request (HTTP {reply.status} and a page)",
+                f"{self.host} was not reached: something in front of it, such as a firewall,"
+                f" refused the request (HTTP {reply.status} and a page)",
                 hint=way,
             )
         return None
@@ -284,7 +284,7 @@ class Transport:
         permission = _PERMISSIONS.get((entity, action), "access CiviCRM")
         what = f"{entity}.{action}" if entity else "a call"
         return RemoteRefused(
-            f"{self.host} does not let our user do {what}: {words}",
+            f"{self.host} does not let the API user do {what}: {words}",
             hint=f'give the API user\'s role the permission "{permission}"',
         )
 
@@ -298,7 +298,7 @@ class Transport:
 
 
 _MOST_PLAIN = 200  # characters of what is neither data nor a page
-_LOG_HINT = "CiviCRM's log on the server tells more under the Error ID"
+_LOG_HINT = "CiviCRM's log on the server has more under the Error ID"
 _LOGIN_HINT = (
     'check the API key, and give its user the permission "authenticate with api key", '
     "or set civicrm.siteKey in the config"

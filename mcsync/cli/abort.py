@@ -11,7 +11,9 @@ from mcsync.cli.state import State
 @lock_wait_option
 @global_options
 def command(state: State, lock_wait: float) -> None:
-    """Stop batches at Mailchimp and give up what is queued; the next sync judges again.
+    """Stop batches at Mailchimp and drop what is queued.
+
+    The next sync decides anew what to do.
 
     \b
     Example:

@@ -75,7 +75,7 @@ def draw_account(state: State, named: str) -> Blob:
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
     if _WHOLE_KEY.search(named):
         raise UsageError(
-            "--account takes no key: everybody on this machine can see what a command is given",
+            "--account takes no key: everybody on this machine can see a command's options",
             hint="give the account's name, ${NAME} in quotes, or the key on stdin: --account -",
         )
     text = _read_key() if named == "-" else named
@@ -94,9 +94,7 @@ def _read_key() -> str:
     else:
         text = sys.stdin.readline(_LONGEST_KEY)
     if not text.strip():
-        raise UsageError(
-            "no key came on stdin", hint="give it there: mcsync check --account - < FILE"
-        )
+        raise UsageError("there is no key on stdin", hint="write: mcsync check --account - < FILE")
     return str(text).strip()
 
 
@@ -109,8 +107,8 @@ def _tell_of_secret(meant: Meant, blob: Blob) -> None:
     is_shown = SECRET_VARIABLE in json.dumps(blob)
     if is_shown and os.environ.get(SECRET_VARIABLE[2:-1]) not in known:
         log.warning(
-            "%s stands in place of the webhooks' secret: set that variable to it, or put the"
-            " secret of the old config back",
+            "%s stands for the webhooks' secret: set that variable to the secret, or put the secret"
+            " of the old config back",
             SECRET_VARIABLE,
         )
 
@@ -198,7 +196,7 @@ def _take_for_key(text: str) -> Meant:
     api_url = derive_api_url(key) if is_header_safe(key) else None
     if api_url is None:
         raise UsageError(
-            "--account names no account of the config, and is no API key with a data centre",
+            "--account is neither an account of the config nor an API key with a data centre",
             hint='give a name or ${NAME} as in "accounts", or a key on stdin: --account -',
         )
     shown = text if _is_variable(text) else KEY_VARIABLE

@@ -28,20 +28,20 @@ from mcsync.errors import PartialFailure, UsageError
 from mcsync.text import count_of
 
 
-@click.command(name="check")
-@click.option("--fix", is_flag=True, help="Create or correct our webhooks at Mailchimp.")
-@click.option("--dry-run", is_flag=True, help="With --fix: tell what it would do, and do nothing.")
+@click.command(name="check", short_help="Check the config with both services")
+@click.option("--fix", is_flag=True, help="Create or correct mcsync's webhooks at Mailchimp.")
+@click.option("--dry-run", is_flag=True, help="With --fix: show what it would do, and do nothing.")
 @click.option(
     "--account",
     metavar="NAME",
-    help='Print an account as "accounts" has it: by name or ${NAME}; - reads a key from stdin.',
+    help='Print an account for "accounts", by name or ${NAME}; - reads a key from stdin.',
 )
 @global_options
 def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None:
-    """Hold the config against both services, and tell all that is wrong with either.
+    """Check the config with both services and list every problem.
 
-    Ends with 3 when there is a problem; warnings and notes do not change that. Writes nothing but,
-    with --fix, our webhooks at Mailchimp, and needs no lock.
+    Exits with 3 if there is a problem; warnings and notes do not count. Writes nothing, except
+    mcsync's webhooks at Mailchimp with --fix; needs no lock.
 
     \b
     Examples:
@@ -51,9 +51,9 @@ def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None
       mcsync check --account '${MAILCHIMP_API_KEY}'
     """
     if dry_run and not fix:
-        raise UsageError("--dry-run goes with --fix", hint="mcsync check --fix --dry-run")
+        raise UsageError("--dry-run needs --fix", hint="mcsync check --fix --dry-run")
     if account is not None and fix:
-        raise UsageError("--account fixes nothing", hint="mcsync check --fix")
+        raise UsageError("--account cannot be combined with --fix", hint="mcsync check --fix")
     if account is not None:
         print_account(state, account)
     else:
@@ -64,7 +64,7 @@ def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None
 
 
 def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> None:
-    """Look at everything and tell it.
+    """Look at everything and report it.
 
     Raises: PartialFailure when there is a problem, left after `fixes` if these were asked for.
     """

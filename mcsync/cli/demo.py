@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Keep the config and the cache of the demo in this folder.",
+    help="Keep the demo's config and cache in this folder.",
 )
 @global_options
 def command(state: State, keep: Path | None) -> None:
-    """Show a sync of two simulated services: no account, no CiviCRM, no config needed.
+    """Show a sync between two simulated services.
+
+    Needs no account, no CiviCRM and no config.
 
     \b
     Examples:

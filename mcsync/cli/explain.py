@@ -11,11 +11,11 @@ from mcsync.cli.state import State
 @click.argument("who", metavar="EMAIL|CONTACT-ID|ROW-ID")
 @global_options
 def command(state: State, who: str) -> None:
-    """Tell why one person is where they are.
+    """Show why one person is subscribed, or is not.
 
-    What each side said, who was right by which rule, what was written, what Mailchimp
-    answered, and what would get them subscribed. A number may be a contact id and a row id:
-    contact:12 and row:12 tell which is meant.
+    Shows what each side says, which side decides and why, what was written, what Mailchimp
+    answered, and what would get them subscribed. A number can be a contact id or a row id;
+    write contact:12 or row:12 to say which.
 
     \b
     Examples:

@@ -8,12 +8,14 @@ from mcsync.cli.state import State
 
 
 @click.command(name="fetch")
-@click.option("--since", metavar="WHEN", help='Changes since an ISO date or time, or "ever".')
+@click.option("--since", metavar="WHEN", help='Fetch changes since an ISO date or time, or "ever".')
 @max_time_option
 @lock_wait_option
 @global_options
 def command(state: State, since: str | None, max_time: float | None, lock_wait: float) -> None:
-    """Read both services into the cache. Writes nothing anywhere else.
+    """Read both services into the cache.
+
+    Changes nothing at either of them.
 
     \b
     Examples:

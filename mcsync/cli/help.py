@@ -6,14 +6,16 @@ from mcsync.cli.options import global_options
 from mcsync.cli.state import State
 from mcsync.errors import UsageError
 
-_MORE = '"mcsync help NAME" shows one, or what a command does; "mcsync --help" lists the commands.'
+_MORE = '"mcsync help NAME" shows a page or a command; "mcsync --help" lists the commands.'
 
 
 @click.command(name="help")
 @click.argument("topic", required=False)
 @global_options
 def command(state: State, topic: str | None) -> None:
-    """Show a page of the manual, or the help of a command. Without TOPIC, list the pages.
+    """Show a page of the manual or the help of a command.
+
+    Without TOPIC, list the pages.
 
     \b
     Examples:

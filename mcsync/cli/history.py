@@ -12,12 +12,17 @@ from mcsync.errors import UsageError
 
 @click.command(name="history")
 @click.argument("who", metavar="[EMAIL|ID]", required=False)
-@click.option("--run", metavar="RUN", help="Only what this run changed.")
-@click.option("--since", type=When(), metavar="WHEN", help="From an ISO date or time, or 2d ago.")
-@click.option("--until", type=When(), metavar="WHEN", help="Up to then, not included.")
+@click.option("--run", metavar="RUN", help="The changes of this run.")
+@click.option(
+    "--since",
+    type=When(),
+    metavar="WHEN",
+    help="From this ISO date or time on, or 2d for two days ago.",
+)
+@click.option("--until", type=When(), metavar="WHEN", help="Before an ISO date or time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N changes.")
-@click.option("--csv", "form", flag_value="csv", help="As CSV.")
-@click.option("--jsonl", "form", flag_value="jsonl", help="As lines of JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+@click.option("--jsonl", "form", flag_value="jsonl", help="Print one JSON object per line.")
 @global_options
 def command(
     state: State,
@@ -28,9 +33,9 @@ def command(
     limit: int | None,
     form: str | None,
 ) -> None:
-    """Tell what was changed, for whom and why.
+    """List what was changed, for whom and why.
 
-    At either end, with time, run, person, before and after; oldest first.
+    Lists the changes at both services, oldest first, with time, run, person, before and after.
 
     \b
     Examples:
@@ -39,7 +44,7 @@ def command(
       mcsync history --since 2026-11-01 --until 2026-12-01 --csv
     """
     if form and state.wants_json:
-        raise UsageError(f"--json and --{form} exclude each other", hint="give one of them")
+        raise UsageError(f"--json and --{form} cannot be combined", hint="give one of them")
     with open_look(state) as look:
         from mcsync.answers.asked import read_who
         from mcsync.answers.history import load_history

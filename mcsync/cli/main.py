@@ -15,27 +15,21 @@ from mcsync.cli.options import give_answer, global_options
 from mcsync.cli.output import explain, finish, flush_streams
 from mcsync.cli.signals import WATCHER, catch_signals, release_signals
 from mcsync.cli.state import State
+from mcsync.errors import UsageError
 
+GROUPS = {
+    "Set up": ("init", "check"),
+    "Sync": ("sync", "fetch", "reconcile", "submit", "process-batches", "sync-contact"),
+    "Look": ("status", "explain", "history"),
+    "Mend": ("resync", "abort"),
+    "Webhooks": ("serve", "webhook"),
+    "Try it": ("demo", "sandbox"),
+    "Manual": ("help", "sample"),
+}
 COMMANDS = {
-    "init": "init.command",
-    "fetch": "fetch",
-    "reconcile": "reconcile",
-    "submit": "submit",
-    "process-batches": "process_batches",
-    "sync": "sync",
-    "sync-contact": "sync_contact",
-    "abort": "abort",
-    "check": "check",
-    "status": "status",
-    "explain": "explain",
-    "history": "history",
-    "resync": "resync",
-    "webhook": "webhook",
-    "serve": "serve",
-    "demo": "demo",
-    "sandbox": "sandbox",
-    "sample": "sample",
-    "help": "help",
+    name: "init.command" if name == "init" else name.replace("-", "_")
+    for names in GROUPS.values()
+    for name in names
 }
 
 
@@ -43,7 +37,7 @@ class ErrorBoundary(click.Group):
     """Finds commands when they are called for, and turns every ending into an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the work."""
+        """All commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -53,6 +47,32 @@ class ErrorBoundary(click.Group):
         module = importlib.import_module(f"mcsync.cli.{COMMANDS[cmd_name]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with. Raises: UsageError, naming a similar one."""
+        if args[0] not in COMMANDS and args[0][:1].isalnum() and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].lower(), COMMANDS, n=1)
+            hint = f"did you mean mcsync {near[0]}?" if near else "mcsync --help"
+            raise UsageError(f'there is no command "{args[0]}"', hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in their groups, all summaries in one column."""
+        width = max(map(len, COMMANDS))
+        for title, names in GROUPS.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), each.get_short_help_str(formatter.width - width - 6))
+                        for name, each in found
+                        if each is not None
+                    ]
+                )
 
     def main(  # type: ignore[override]
         self,
@@ -87,7 +107,8 @@ def _show_version(context: click.Context, _option: click.Parameter, is_wanted: b
 
 
 @click.group(
-    cls=ErrorBoundary, epilog='"mcsync COMMAND --help" tells more. Without an account: mcsync demo.'
+    cls=ErrorBoundary,
+    epilog='"mcsync COMMAND --help" has the details. No account yet? Try "mcsync demo".',
 )
 @click.option(
     "--version",

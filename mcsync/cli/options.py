@@ -13,7 +13,7 @@ import click
 
 from mcsync.cli.state import State
 from mcsync.clock import utc_now
-from mcsync.config import find_config, load_config
+from mcsync.config import did_you_mean, find_config, load_config
 from mcsync.errors import McsyncError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class FileName(click.ParamType):  # type: ignore[type-arg]  # generic in new Cli
     ) -> Path:
         """The path; a usage error for the empty name, which would mean the folder we are in."""
         if not str(value).strip():
-            self.fail("a file name is missing", param, ctx)
+            self.fail("the file name is empty", param, ctx)
         return Path(str(value))
 
 
@@ -84,7 +84,7 @@ _OPTIONS = (
         type=FileName(),
         help="Config file. Default: $MCSYNC_CONFIG, ./config.json, the user's, /etc/mcsync.",
     ),
-    click.option("--cache", type=FileName(), help="Cache file, if not the config's."),
+    click.option("--cache", type=FileName(), help="Cache file, instead of the config's."),
     click.option(
         "--list",
         "lists",
@@ -94,8 +94,8 @@ _OPTIONS = (
         shell_complete=_complete_list,
     ),
     click.option("--json", "wants_json", is_flag=True, help="Print one JSON document on stdout."),
-    click.option("-q", "--quiet", is_flag=True, help="Only errors."),
-    click.option("-v", "--verbose", count=True, help="More; -vv for every request."),
+    click.option("-q", "--quiet", is_flag=True, help="Show errors only."),
+    click.option("-v", "--verbose", count=True, help="Show more; -vv shows every request."),
     click.option(
         "-h",
         "--help",
@@ -161,8 +161,22 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in new Clic
         except ValueError:
             seconds = math.nan
         if not math.isfinite(seconds) or seconds < 0:
-            self.fail(f"'{value}' is no number of seconds", param, ctx)
+            self.fail(f"'{value}' is not a number of seconds", param, ctx)
         return seconds
+
+
+class OneOf(click.Choice):  # type: ignore[type-arg]  # generic in new Clicks only
+    """One of a few words; what is nearly one of them earns a "did you mean"."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """The word; a usage error for anything else."""
+        words = list(self.choices)
+        if value not in words:
+            near = did_you_mean(str(value), words)
+            self.fail(f'"{value}" is not {" or ".join(words)}{near}', param, ctx)
+        return super().convert(value, param, ctx)
 
 
 wait_option = click.option(
@@ -172,7 +186,7 @@ wait_option = click.option(
     type=Seconds(),
     default=None,
     metavar="[S]",
-    help="Wait until Mailchimp has finished, at most S seconds (an hour).",
+    help="Wait for Mailchimp to finish, at most S seconds (default: an hour).",
 )
 lock_wait_option = click.option(
     "--lock-wait",
@@ -186,18 +200,18 @@ max_time_option = click.option(
     type=Seconds(),
     default=None,
     metavar="S",
-    help="Stop after about S seconds where it is safe; the next run goes on from there.",
+    help="Stop safely after about S seconds; the next run continues from there.",
 )
 
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Show what would be done; write nothing, leave no trace."
+    "--dry-run", is_flag=True, help="Show what would change, and write nothing."
 )
-csv_option = click.option("--csv", "as_csv", is_flag=True, help="With --dry-run: as CSV.")
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="With --dry-run: print CSV.")
 exit_code_option = click.option(
-    "--exit-code", is_flag=True, help="End with 10 when something differs, or was changed."
+    "--exit-code", is_flag=True, help="Exit with 10 if anything differs or was changed."
 )
 print_changes_option = click.option(
-    "--print-changes", is_flag=True, help="Print one line for each change that was made."
+    "--print-changes", is_flag=True, help="Print one line for each change made."
 )
 
 _LENGTH = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])", re.IGNORECASE)
@@ -216,7 +230,7 @@ class Length(click.ParamType):  # type: ignore[type-arg]  # generic in new Click
         """The seconds; a usage error for anything else."""
         seconds = parse_length(str(value))
         if seconds is None:
-            self.fail(f'"{value}" is no length of time; write 90s, 15m, 1h or 2d', param, ctx)
+            self.fail(f'"{value}" is not a length of time; write 90s, 15m, 1h or 2d', param, ctx)
         return seconds
 
 
@@ -237,7 +251,7 @@ class When(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks 
         return at
 
 
-_TIME_FORMS = "write it as 2026-11-22, as 2026-11-22T06:00, or as 2d for two days ago"
+_TIME_FORMS = "write 2026-11-22, 2026-11-22T06:00, or 2d for two days ago"
 
 
 def _parse_time(text: str) -> datetime | None:
@@ -287,7 +301,7 @@ def parse_since(text: str | None) -> Since | None:
         raise UsageError(f'--since: "{text}" is not a date', hint=f'{_TIME_FORMS}, or "ever"')
     if at.year not in _YEARS:
         raise UsageError(
-            f"--since: the year {at.year} is no time for this", hint='for everything write "ever"'
+            f"--since: the year {at.year} is out of range", hint='to fetch everything, write "ever"'
         )
     return Since(at)
 
@@ -306,15 +320,16 @@ def parse_trust(
     known = {key.lower(): key for keys in audiences.values() for key in (SUBSCRIPTION, *keys)}
     for value in values:
         key, equals, name = value.rpartition("=")
-        side = _parse_side(value, name)
+        side = _parse_side(name)
         if not equals:
             everything = side
         elif key.lower() in known:
             single[known[key.lower()]] = side
         else:
             raise UsageError(
-                f'--trust: "{key}" is neither "subscription" nor a mapped interest',
-                hint="mapped are: " + ", ".join(sorted(known.values())),
+                f'--trust: "{key}" is neither "subscription" nor a mapped interest'
+                f"{did_you_mean(key, list(known.values()))}",
+                hint="choose from: " + ", ".join(sorted(known.values())),
             )
     chosen: dict[str, dict[str, Side]] = {}
     for list_id, interest_ids in audiences.items():
@@ -325,13 +340,13 @@ def parse_trust(
     return {list_id: trust for list_id, trust in chosen.items() if trust}
 
 
-def _parse_side(value: str, name: str) -> "Side":
+def _parse_side(name: str) -> "Side":
     from mcsync.model import Side
 
     try:
         return Side(name.strip().lower())
     except ValueError:
         raise UsageError(
-            f'--trust: "{value}" names neither side',
-            hint="write mailchimp or civicrm, or for one thing subscription=mailchimp",
+            f'--trust: "{name}" is neither mailchimp nor civicrm{did_you_mean(name, list(Side))}',
+            hint="write mailchimp or civicrm; for one thing only, subscription=mailchimp",
         ) from None

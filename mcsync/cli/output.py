@@ -103,7 +103,7 @@ def _explain_usage(state: State, error: click.ClickException) -> Trouble:
 
 
 def _explain_stop(state: State, kind: str, where: str) -> Trouble:
-    hint = None if state.settings is None else "the next run goes on from here"
+    hint = None if state.settings is None else "the next run continues from here"
     trouble = Trouble(kind, f"stopped {where}", state.stop_hint or hint, ())
     return trouble._replace(lines=(trouble.in_one_line(),))
 

@@ -12,7 +12,7 @@ from mcsync.cli.state import State
 @lock_wait_option
 @global_options
 def command(state: State, wait: float | None, lock_wait: float) -> None:
-    """Take in what became of the batches that were sent.
+    """Get the results of the batches that were sent.
 
     \b
     Examples:

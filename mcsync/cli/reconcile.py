@@ -19,20 +19,20 @@ from mcsync.cli.state import ChangesAsked, State
     "--trust",
     multiple=True,
     metavar="SIDE",
-    help="mailchimp or civicrm is right; or subscription=SIDE, INTEREST=SIDE. Repeatable.",
+    help="Let mailchimp or civicrm decide; or subscription=SIDE, INTEREST=SIDE. Repeatable.",
 )
-@click.option("--no-fetch", is_flag=True, help="With --trust: judge by what was fetched last.")
+@click.option("--no-fetch", is_flag=True, help="With --trust: use what was fetched last.")
 @click.option(
     "--with-data/--no-data",
     "with_data",
     default=None,
-    help="Names and other data too, or not; else as the config says.",
+    help="Sync names and other data too, or not. Default: as the config says.",
 )
 @dry_run_option
 @csv_option
 @print_changes_option
 @exit_code_option
-@click.option("--force", is_flag=True, help="Carry out a plan that a guard holds, this once.")
+@click.option("--force", is_flag=True, help="Carry out a held plan, this once.")
 @lock_wait_option
 @global_options
 def command(
@@ -47,7 +47,9 @@ def command(
     force: bool,
     lock_wait: float,
 ) -> None:
-    """Decide who is right, write to CiviCRM, queue what Mailchimp needs.
+    """Decide what to change, and write it to CiviCRM.
+
+    What Mailchimp needs is queued; "mcsync submit" sends it.
 
     \b
     Examples:

@@ -10,14 +10,14 @@ from mcsync.errors import UsageError
 
 @click.command(name="resync")
 @click.argument("people", nargs=-1, metavar="[EMAIL|ID]...")
-@click.option("--failed", is_flag=True, help="Everybody who is in `fail`.")
+@click.option("--failed", is_flag=True, help="Everybody whose sync_status is fail.")
 @lock_wait_option
 @global_options
 def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: float) -> None:
     """Include people in the next sync.
 
-    What Mailchimp refused for them before is tried again; nobody is asked twice to confirm
-    one and the same decision.
+    Tries again what Mailchimp refused for them before. Nobody is asked to confirm the same
+    decision twice.
 
     \b
     Examples:
@@ -26,7 +26,7 @@ def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: floa
     """
     if failed == bool(people):
         raise UsageError(
-            "name people, or --failed, and not both", hint="for example: mcsync resync --failed"
+            "name people or give --failed, but not both", hint="for example: mcsync resync --failed"
         )
     with open_to_mark(state, lock_wait) as (store, audiences):
         from mcsync.answers.asked import find_everybody, read_who

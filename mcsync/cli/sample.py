@@ -11,9 +11,10 @@ from mcsync.errors import UsageError
 @click.argument("name", required=False)
 @global_options
 def command(state: State, name: str | None) -> None:
-    """Print a ready file. Without NAME, list them.
+    """Print a sample file: config, cron, systemd, nginx, …
 
-    There are units for systemd, set-ups for nginx, Apache, cron and Docker, and a config.
+    Without NAME, list them. There are units for systemd; files for nginx, Apache, cron and
+    Docker; and a config.
 
     \b
     Examples:

@@ -17,22 +17,23 @@ _LOOK_S = 0.5
 
 
 @click.command(name="sandbox")
-@click.option("--mailchimp-port", default=8001, show_default=True, help="0 takes any free one.")
-@click.option("--civicrm-port", default=8002, show_default=True, help="0 takes any free one.")
+@click.option("--mailchimp-port", default=8001, show_default=True, help="0 takes any free port.")
+@click.option("--civicrm-port", default=8002, show_default=True, help="0 takes any free port.")
 @click.option(
     "--write-config",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the config there; an existing file is never overwritten.",
+    help="Write the config to this file; one that exists is never overwritten.",
 )
 @global_options
 def command(
     state: State, mailchimp_port: int, civicrm_port: int, write_config: Path | None
 ) -> None:
-    """Keep both simulated services running on loopback, to try the real commands by hand.
+    """Run both simulated services, to try commands on.
 
-    Prints a config for them. Ends with Ctrl-C; everything in it is then forgotten. Webhooks are
-    tried and delivered as by Mailchimp itself, so "check --fix" needs "serve" running.
+    Prints a config for them, which listen on loopback only. Ctrl-C ends them, and they forget
+    everything. Webhooks are tested and delivered as by Mailchimp itself, so "mcsync check --fix"
+    needs "mcsync serve" running.
 
     \b
     Example:
@@ -43,9 +44,7 @@ def command(
     from mcsync.sandbox.town import Town
 
     if write_config is not None and write_config.exists():
-        raise ConfigError(
-            f"{write_config} exists already", hint="name a file that does not exist yet"
-        )
+        raise ConfigError(f"{write_config} exists already", hint="name a new file")
     try:
         with Town(
             mailchimp_port=mailchimp_port, civicrm_port=civicrm_port, deliver_webhooks=True
@@ -59,8 +58,8 @@ def command(
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         raise UsageError(
-            f"one of the ports {mailchimp_port} and {civicrm_port} cannot be had: {error.strerror}",
-            hint="take any free ones: --mailchimp-port 0 --civicrm-port 0",
+            f"port {mailchimp_port} or port {civicrm_port} cannot be used: {error.strerror}",
+            hint="use any free ports: --mailchimp-port 0 --civicrm-port 0",
         ) from None
     except Stopped as end:
         if end.signal.name != "SIGINT":
@@ -75,7 +74,7 @@ def _tell_config(state: State, config: dict[str, object], file: Path | None) -> 
             file.write_text(text, encoding="utf-8")
             file.chmod(0o600)
         except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}") from None
+            raise UsageError(f"cannot write {file}: {error.strerror}") from None
     if state.wants_json:
         state.answer = {"config": config}
         print_document(state)

@@ -34,14 +34,15 @@ _ANSWER_S = 9.0  # whoever waits for an answer at the end gets it; Mailchimp wai
     metavar="HOST:PORT",
     default="127.0.0.1:8080",
     show_default=True,
-    help="Where to listen; port 0 takes any free one.",
+    help="Where to listen; port 0 takes any free port.",
 )
 @global_options
 def command(state: State, bind: Address) -> None:
-    """Take Mailchimp's webhooks and handle them at once; a web server with TLS stands before it.
+    """Receive Mailchimp's webhooks and handle them.
 
-    Each is stored before it is answered, and handled when no run is at work; whatever is left the
-    next sync handles. Ends by SIGTERM or Ctrl-C, without losing what it has answered.
+    Put a web server with TLS in front of it. Each webhook is stored before it is answered, and
+    handled as soon as no run is at work; the next sync handles the rest. SIGTERM or Ctrl-C ends
+    it; nothing that was answered is lost.
 
     \b
     Examples:
@@ -49,7 +50,7 @@ def command(state: State, bind: Address) -> None:
       mcsync serve -v --bind 127.0.0.1:9000
     """
     intake = open_intake(state)
-    state.stop_hint = "what was stored is handled by the next sync"
+    state.stop_hint = "the next sync handles what was stored"
     desk = open_desk(intake)
     with ExitStack() as stack:
         listener = stack.enter_context(listen(bind))
@@ -96,8 +97,8 @@ def _warn_of_strangers(listener: socket.socket) -> None:
     host = str(listener.getsockname()[0]).partition("%")[0]
     if not ipaddress.ip_address(host).is_loopback:
         log.warning(
-            "%s can be reached from other machines, without TLS: secrets and addresses can be read"
-            " on the way; bind to 127.0.0.1 and put a web server with TLS before it",
+            "other machines can reach %s without TLS, so secrets and addresses can be read on the"
+            " way; bind to 127.0.0.1 and put a web server with TLS in front of it",
             host,
         )
 
@@ -108,7 +109,7 @@ def _tell_start(state: State, address: Address, paths: tuple[str, ...], *, is_ne
     `is_news`: the port was not known before, so it is told however quiet we are to be.
     """
     url = f"http://{address.shown()}"
-    told = f"webhooks are taken at {' and '.join(f'{url}{path}' for path in paths or ('',))}"
+    told = f"receiving webhooks at {' and '.join(f'{url}{path}' for path in paths or ('',))}"
     if is_news and not state.wants_json and not log.isEnabledFor(logging.INFO):
         click.echo(told, err=True)
     log.info("%s", told)

@@ -44,7 +44,7 @@ def load(state: State) -> tuple[Config, tuple[AudienceConfig, ...]]:
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
     path = find_config(state.config, os.environ, Path.cwd())
     if state.config is None and not os.environ.get("MCSYNC_CONFIG") and path.parent == Path.cwd():
-        log.info("the config is %s, found in the current folder", path)
+        log.info("using the config %s, found in the current folder", path)
     config = load_config(path, os.environ)
     state.settings = config
     audiences = select_audiences(config, state.lists)
@@ -100,7 +100,9 @@ def open_run(
                 try:
                     yield run
                 except OutOfTime:
-                    log.info("the time given is over; the next run goes on from here")
+                    log.info(
+                        "stopped after %g s as asked; the next run continues from here", max_time_s
+                    )
                     state.answer["is_cut"] = True
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]

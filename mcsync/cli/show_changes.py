@@ -20,7 +20,7 @@ from mcsync.pipeline.changes import (
     load_done,
     load_plan_lines,
 )
-from mcsync.text import one_line
+from mcsync.text import one_line, text_of_change
 
 if TYPE_CHECKING:
     from mcsync.pipeline.run import Run
@@ -58,10 +58,7 @@ def say(line: Line) -> str:
 
 
 def _say_what(line: Line) -> str:
-    if line.field == "contact":
-        return "contact created"
-    what = "" if line.field == "subscription" else f"{line.field}: "
-    return f"{what}{line.before or 'nothing'} → {line.after or 'nothing'}"
+    return text_of_change(line.field, line.before, line.after)
 
 
 def _show_csv(lines: Sequence[Line]) -> None:
@@ -72,7 +69,7 @@ def _show_csv(lines: Sequence[Line]) -> None:
 
 def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> None:
     if not lines:
-        show_line("Nothing would be written.")
+        show_line("Nothing would change.")
     else:
         show_table(
             ("Who", "At", "What", "Why"),
@@ -82,7 +79,7 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
             ],
         )
         show_gap()
-        show_heading("In all")
+        show_heading("In total")
         kinds = sorted(count_kinds(lines).items())
         for (side, field, before, after), count in kinds:
             line = Line("", side, field, before or None, after or None, None, None, "", "")
@@ -94,10 +91,10 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
         then = _say_size(size.subscribed_then, size.pending_then)
         show_line(f"{size.name}: {now} now, {then} then")
         if held:
-            show_line(f"{size.name}: a guard would hold this: {held}")
+            show_line(f"{size.name}: a guard would hold this plan: {held}")
 
 
 def _say_size(number: int, pending: int) -> str:
-    """How many members there are; those who have yet to confirm get no mail, and are told apart."""
+    """How many members there are; those who have yet to confirm are counted apart."""
     subscribed = f"{number - pending:,} subscribed"
     return f"{subscribed} and {pending:,} pending" if pending else subscribed

@@ -36,7 +36,7 @@ def _tell_what_there_is(wanted: Check, report: Report) -> Iterator[tuple[str, st
 
 def _say_site(wanted: Check, report: Report) -> str:
     if not report.site:
-        return f"{wanted.place}: could not be asked"
+        return f"{wanted.place}: could not be reached"
     told = f"{wanted.place}, as contact {report.site['contact_id']}"
     offset_s = report.site.get("utc_offset_s")
     if not isinstance(offset_s, int):
@@ -49,7 +49,7 @@ def _say_site(wanted: Check, report: Report) -> str:
 def _say_account(account: dict[str, object]) -> str:
     told = f"{account['name']} at {account['place']}"
     if account["role"] is None and "audiences" not in account:
-        return f"{told}: could not be asked"
+        return f"{told}: could not be reached"
     told += f", as {account['role']}" if account["role"] else ""
     count = account.get("audiences")
     return f"{told}, with {count_of(count, 'audience')}" if isinstance(count, int) else told
@@ -94,22 +94,22 @@ def show_no_fix(report: Report) -> None:
         and ("webhook" in each.code or each.code.startswith("mailchimp-"))
     ]
     if in_the_way:
-        show_line("No webhook could be changed; what is in the way is told below.")
+        show_line("No webhook could be changed, for the reason listed below.")
     else:
         show_line("No webhook needed a change.")
 
 
 def show_secret(where: str, secret: str) -> None:
     """A signing secret, at once: nobody will be able to show it again."""
-    show_line(f"{where}: Mailchimp signs what it sends there with {secret}")
+    show_line(f"{where}: the signing secret of this webhook is {secret}")
 
 
 def show_secret_hint() -> None:
     """What signing secrets are for."""
     show_line(
         "Mailchimp never shows a signing secret again. To have signatures checked, add it to"
-        " signingSecrets of the account in the config. Once that holds any, whatever comes"
-        " unsigned for the account is refused: put in the secrets of all its webhooks; older"
-        " webhooks have none, and must be deleted at Mailchimp and made anew by check --fix.",
+        " signingSecrets of the account in the config. From then on every unsigned webhook of the"
+        " account is refused, so add the secrets of all its webhooks. Older webhooks have none:"
+        " delete them at Mailchimp, and mcsync check --fix creates them again.",
         hanging=0,
     )

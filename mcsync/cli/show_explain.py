@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING
 from mcsync.answers.describe import describe
 from mcsync.answers.explain import (
     Explained,
+    Hearing,
     show_time,
     tell_change,
     tell_outcome,
 )
 from mcsync.answers.status import tell_reason
 from mcsync.cli.tables import show_gap, show_heading, show_line
-from mcsync.decision import REASONS, ContactView, Person, Statement
-from mcsync.model import SUBSCRIPTION, MemberStatus
+from mcsync.decision import REASONS, ContactView, Statement
+from mcsync.model import SUBSCRIPTION, MemberStatus, Side
+from mcsync.text import text_of_change
 
 if TYPE_CHECKING:
     from mcsync.cli.state import State
 
 
 def answer_explained(state: "State", people: Sequence[Explained]) -> None:
-    """Tell everything about these people."""
+    """Show everything about these people."""
     state.answer = {"people": [describe(explained) for explained in people]}
     if state.wants_json:
         return
     if len(people) > 1:
-        show_line(f"{len(people)} answers: one for each person and audience.")
+        show_line(f"{len(people)} answers, one for each person and audience:")
         show_gap()
     for number, explained in enumerate(people):
         if number:
@@ -35,11 +37,11 @@ def answer_explained(state: "State", people: Sequence[Explained]) -> None:
 
 def _show(explained: Explained) -> None:
     show_heading(_title(explained))
-    _section("Where they stand", _tell_place(explained))
-    _section("What was said last", _tell_hearings(explained))
+    _section("Now", _tell_place(explained))
+    _section("What each side says", _tell_hearings(explained))
     _section("What a sync would do now", _tell_steps(explained))
     _section("To get them subscribed", [explained.advice])
-    _section("What was written", _tell_changes(explained))
+    _section("What mcsync changed", _tell_changes(explained))
     _section("Updates for Mailchimp, newest first", _tell_updates(explained))
 
 
@@ -68,7 +70,7 @@ def _tell_place(explained: Explained) -> Iterator[str]:
     for row in explained.rows:
         linked = f"contact {row.contact_id}" if row.contact_id else "no contact"
         where = row.member_status or "not a member"
-        when = ", and waits to be judged; last time" if row.sync_status == "todo" else ""
+        when = ", to be checked in the next sync; last time" if row.sync_status == "todo" else ""
         why = f"{when}: {row.reason}, {tell_reason(row.reason)}" if row.reason else ""
         if explained.person.members or row.email:
             yield f"Mailchimp: {row.email or 'no address yet'} is {where}"
@@ -76,15 +78,15 @@ def _tell_place(explained: Explained) -> Iterator[str]:
     for contact in [explained.person.contact] if explained.person.contact else []:
         yield from _tell_contact(contact, explained.watched.policy.group_id)
     if not explained.rows:
-        yield "the sync has no row for them: there is nothing to bring into agreement"
+        yield "mcsync has no row for them: there is nothing to sync"
     if explained.person.rivals:
-        yield f"the address is owned by contacts {', '.join(map(str, explained.person.rivals))}"
+        yield f"contacts {', '.join(map(str, explained.person.rivals))} have the same address"
 
 
 def _tell_contact(contact: ContactView, group_id: int) -> Iterator[str]:
     person, place = contact.contact, contact.place(group_id)
-    name = f"{person.first_name} {person.last_name}".strip() or "without a name"
-    where = "Added to" if place.is_added else "not in" if place.said is None else "out of"
+    name = f"{person.first_name} {person.last_name}".strip() or "no name"
+    where = "in" if place.is_added else "not in" if place.said is None else "removed from"
     marks = _join(
         ("deceased", person.is_deceased),
         ("opted out", person.is_opt_out),
@@ -108,41 +110,61 @@ def _join(*marks: tuple[str, bool]) -> str:
 def _tell_hearings(explained: Explained) -> Iterator[str]:
     for hearing in explained.hearings:
         is_interest = hearing.about != SUBSCRIPTION
-        about = f"interest {hearing.about}: " if is_interest else ""
-        is_gated = not is_interest and _is_gated(explained.person)
-        gated = " (their own word; mcsync unsubscribed them)" if is_gated else ""
-        theirs, ours = _said(hearing.mailchimp), _said(hearing.civicrm)
-        yield f"{about}Mailchimp {theirs}{gated}"
-        yield f"{about}CiviCRM {ours}"
+        of = f", interest {hearing.about}" if is_interest else ""
+        about = f"Interest {hearing.about}: " if is_interest else ""
+        yield f"Mailchimp{of}: {_say_mailchimp(hearing, explained)}"
+        yield f"CiviCRM{of}: {_said(hearing.civicrm)}"
         verdict = _word(hearing.agreed)
-        right = hearing.rule if hearing.right == "nobody" else f"right is {hearing.rule}"
-        yield f"{about}{right}{verdict and '; so: ' + verdict}"
+        yield f"{about}{hearing.rule}{verdict and ': ' + verdict}"
 
 
-def _is_gated(person: Person) -> bool:
-    return any(m.is_muted and m.status is MemberStatus.UNSUBSCRIBED for m in person.members)
+def _say_mailchimp(hearing: Hearing, explained: Explained) -> str:
+    """What Mailchimp says, and whether it does so only because mcsync wrote it there."""
+    said = hearing.mailchimp
+    if said is None or hearing.about != SUBSCRIPTION:
+        return _said(said)
+    members = explained.person.members
+    if any(m.is_muted and m.status is MemberStatus.UNSUBSCRIBED for m in members):
+        ours = _find_our_write(explained) or "unsubscribed by mcsync"
+        return f"{_said(said)}, by their own choice; but {ours}"
+    if all(SUBSCRIPTION in member.written for member in members):
+        return _find_our_write(explained) or _said(said)
+    return _said(said)
+
+
+_ASKED = "asked to confirm"
+
+
+def _find_our_write(explained: Explained) -> str:
+    """What mcsync wrote last of the subscription at Mailchimp, and why; "" if it is not known."""
+    for change in reversed(explained.changes):
+        if change.side is Side.MAILCHIMP and change.field == SUBSCRIPTION:
+            at = f" on {show_time(change.at)}" if change.at else ""
+            what = _ASKED if change.after == MemberStatus.PENDING else change.after
+            return f"{what} by mcsync{at}, because {REASONS[change.reason]}"
+    return ""
 
 
 def _said(said: Statement[bool] | None) -> str:
     if said is None:
-        return "said nothing"
+        return "says nothing"
     at = show_time(said.at)
-    return f"said {_word(said)}, {at}" if at else f"says {_word(said)}, since nobody knows when"
+    return f"{_word(said)}, since {at}" if at else f"{_word(said)}, for an unknown time"
 
 
 def _word(said: Statement[bool] | None) -> str:
-    return "" if said is None else "in" if said.value else "out"
+    return "" if said is None else "in the group" if said.value else "not in the group"
 
 
 def _tell_steps(explained: Explained) -> Iterator[str]:
     if explained.is_waiting:
-        yield "wait: an update of theirs is on its way, and they are judged when its result is in"
+        yield "wait for the result of an update that is on its way to Mailchimp"
         return
     for step in explained.steps:
         side = "CiviCRM" if step.side.value == "civicrm" else "Mailchimp"
-        yield f"{side}: {step.what}, because {step.reason}: {step.sentence}"
+        yield f"{side}: {step.what}, because {step.sentence} ({step.reason})"
     if explained.held and explained.steps:
-        yield f"but the audience's plan is held: {explained.held}"
+        yield f"but the audience is held: {explained.held}"
     if explained.steps:
         return
     reasons = list(dict.fromkeys(verdict.reason for verdict in explained.decision.verdicts))
@@ -154,8 +176,8 @@ def _tell_changes(explained: Explained) -> Iterator[str]:
     for change in explained.changes:
         side = "CiviCRM" if change.side.value == "civicrm" else "Mailchimp"
         yield (
-            f"{show_time(change.at)} {side}: {change.field}"
-            f" {change.before or 'nothing'} -> {change.after or 'nothing'}"
+            f"{show_time(change.at)} {side}:"
+            f" {text_of_change(change.field, change.before, change.after)}"
             f" ({change.reason.value}, run {change.run})"
         )
 

@@ -16,6 +16,7 @@ from mcsync.cli.tables import (
     write_lines,
 )
 from mcsync.model import SUBSCRIPTION
+from mcsync.text import text_of_move
 
 if TYPE_CHECKING:
     from mcsync.cache.trail import Change
@@ -28,7 +29,7 @@ COLUMNS = (  # of `describe_change`
 
 
 def answer_history(state: "State", form: str | None, changes: "Iterable[Change]") -> None:
-    """Tell the changes, oldest first."""
+    """Show the changes, oldest first."""
     described = (describe_change(change) for change in changes)
     if state.wants_json:
         state.answer = {"changes": list(described)}
@@ -79,4 +80,8 @@ def _who(change: dict[str, object]) -> object:
 
 
 def _moved(change: dict[str, object]) -> str:
-    return f"{change['before'] or '-'} -> {change['after'] or '-'}"
+    return text_of_move(str(change["field"]), _text(change["before"]), _text(change["after"]))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -> None:
-    """Tell how the audiences stand, who is at work, and what waits."""
+    """Show how the audiences stand, who is at work, and what waits."""
     from mcsync.cache.counts import count_webhooks
 
     holder = find_holder(look)
@@ -64,7 +64,11 @@ def _is_alive(pid: int) -> bool:
 
 # --- text -----------------------------------------------------------------------------------------
 
-_COLUMNS = ("audience", "state", "last sync", "subscribed", "in group", "to do", "not ok")
+_COLUMNS = (
+    *("audience", "state", "last sync", "subscribed", "in group", "to do"),
+    *("cannot be mailed", "failed"),
+)
+_NUMBERS = range(3, len(_COLUMNS))
 
 
 def _show(
@@ -75,7 +79,9 @@ def _show(
     *,
     with_each: bool,
 ) -> None:
-    show_table(_COLUMNS, [_row(standing) for standing in standings], numbers=(3, 4, 5, 6))
+    show_table(
+        _COLUMNS, [_row(standing) for standing in standings], numbers=range(3, len(_COLUMNS))
+    )
     for standing in standings:
         fields = list(_tell(standing, with_each=with_each))
         if fields:
@@ -90,9 +96,10 @@ def _show(
 
 
 def _row(standing: Standing) -> tuple[str, ...]:
-    not_ok = sum(each.count for each in (*standing.cannot_subscribe, *standing.failed))
+    barred = sum(each.count for each in standing.cannot_subscribe)
+    failed = sum(each.count for each in standing.failed)
     ago = "never" if standing.age_s is None else f"{show_length(standing.age_s)} ago"
-    numbers = (standing.subscribed, standing.in_group, standing.unsettled, not_ok)
+    numbers = (standing.subscribed, standing.in_group, standing.unsettled, barred, failed)
     return standing.watched.name, standing.state, ago, *(f"{number:,}" for number in numbers)
 
 
@@ -105,17 +112,17 @@ def _tell(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
     if held:
         this = f"mcsync sync --list {standing.watched.list_id}"
         yield "held", f"{held.why}; since {held.since}"
-        yield "", f"if this is meant: {this} --force; to look first: {this} --dry-run"
+        yield "", f"to see the plan: {this} --dry-run; if it is right: {this} --force"
     if standing.status.fetch_no and not standing.status.is_fetched:
-        yield "fetch", "the last one did not come to its end; nothing is judged until one does"
+        yield "fetch", "the last fetch did not finish; nothing is changed until one does"
     yield from _tell_work(standing)
     yield from _tell_batches(standing, with_each)
-    yield from _tell_reasons("cannot subscribe", standing.cannot_subscribe)
+    yield from _tell_reasons("cannot be mailed", standing.cannot_subscribe)
     yield from _tell_reasons("failed", standing.failed)
     yield from _tell_reasons("left alone", standing.left_alone)
     for words, trust in (
-        ("acts in the next sync", standing.pending_trust),
-        ("has acted; change it to have it act again", standing.spent_trust),
+        ("applies in the next sync", standing.pending_trust),
+        ("has been applied; change it to apply it again", standing.spent_trust),
     ):
         if trust:
             told = ", ".join(f"{key}={side}" for key, side in trust.items())
@@ -132,7 +139,7 @@ def _tell_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, st
         f" Mailchimp since {_time(standing.waiting_since)}",
     )
     for batch in standing.batches if with_each else ():
-        name = f"batch {batch.batch_id}" if batch.batch_id else "batch, id not known yet"
+        name = f"batch {batch.batch_id}" if batch.batch_id else "batch with no id yet"
         if batch.is_direct:
             name = "direct calls"
         of_all = count_of(batch.total_operations, "operation")
@@ -146,7 +153,7 @@ def _tell_work(standing: Standing) -> Iterator[tuple[str, str]]:
         "to add",
         (work.to_subscribe, "at Mailchimp"),
         (work.to_add_to_group, f"to group {standing.watched.policy.group_id}"),
-        (work.to_create, "new in CiviCRM"),
+        (work.to_create, "as new contacts in CiviCRM"),
     )
     yield from _tell_numbers(
         "to remove",
@@ -154,10 +161,10 @@ def _tell_work(standing: Standing) -> Iterator[tuple[str, str]]:
         (work.to_remove_from_group, f"from group {standing.watched.policy.group_id}"),
     )
     yield from _tell_numbers("to change", (work.to_change, "at Mailchimp"))
-    yield from _tell_numbers("to judge", (standing.to_judge, "in the next sync"))
-    yield from _tell_numbers("unsent", (standing.queued, "of these for Mailchimp"))
+    yield from _tell_numbers("to check", (standing.to_judge, "in the next sync"))
+    yield from _tell_numbers("unsent", (standing.queued, "queued for Mailchimp"))
     yield from _tell_numbers("to confirm", (standing.to_confirm, "about to be asked by mail"))
-    yield from _tell_numbers("pending", (standing.pending, "asked by mail, not confirmed yet"))
+    yield from _tell_numbers("pending", (standing.pending, "not confirmed yet"))
 
 
 def _tell_numbers(name: str, *numbers: tuple[int, str]) -> Iterator[tuple[str, str]]:
@@ -176,10 +183,10 @@ def _close(
     look: "Look", webhooks: tuple[int, int] | None, holder: dict[str, object] | None
 ) -> Iterator[str]:
     if look.store is None:
-        yield 'Nothing was ever fetched; begin with "mcsync fetch", which writes to neither side.'
+        yield 'Nothing has been fetched yet. Start with "mcsync fetch", which only reads.'
     waiting, given_up = webhooks or (0, 0)
     if waiting:
-        yield f"{count_of(waiting, 'webhook')} stored and not yet applied."
+        yield f"{count_of(waiting, 'webhook')} waiting to be handled."
     if given_up:
         yield (
             f"{count_of(given_up, 'webhook was', 'webhooks were')} given up;"

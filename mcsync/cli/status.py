@@ -8,16 +8,18 @@ from mcsync.cli.state import State
 
 
 @click.command(name="status")
-@click.option("--reason", metavar="CODE", help="List the people who stand as they do for it.")
+@click.option("--reason", metavar="CODE", help="List the people with this reason.")
 @click.option(
     "--max-age",
     type=Length(),
     metavar="AGE",
-    help="Exit 5 if a last complete sync is longer ago: 90s, 15m, 1h, 2d.",
+    help="Exit with 5 if any audience's last complete sync is older: 90s, 15m, 1h, 2d.",
 )
 @global_options
 def command(state: State, reason: str | None, max_age: float | None) -> None:
-    """Tell how far each audience is in sync. Asks nobody, and works while a run is going on.
+    """Show how far each audience is in sync.
+
+    Reads only the cache, and works while a run is going on.
 
     \b
     Examples:

@@ -13,7 +13,9 @@ from mcsync.cli.state import ChangesAsked, State
 @lock_wait_option
 @global_options
 def command(state: State, dry_run: bool, as_csv: bool, lock_wait: float) -> None:
-    """Send queued updates to Mailchimp, in batches of up to 1,000.
+    """Send queued changes to Mailchimp, in batches.
+
+    A batch holds up to 1,000 operations.
 
     \b
     Example:

@@ -19,24 +19,24 @@ from mcsync.cli.state import ChangesAsked, State
 
 @click.command(name="sync")
 @wait_option
-@click.option("--since", metavar="WHEN", help='Changes since an ISO date or time, or "ever".')
+@click.option("--since", metavar="WHEN", help='Fetch changes since an ISO date or time, or "ever".')
 @click.option(
     "--trust",
     multiple=True,
     metavar="SIDE",
-    help="mailchimp or civicrm is right; or subscription=SIDE, INTEREST=SIDE. Repeatable.",
+    help="Let mailchimp or civicrm decide; or subscription=SIDE, INTEREST=SIDE. Repeatable.",
 )
 @click.option(
     "--with-data/--no-data",
     "with_data",
     default=None,
-    help="Names and other data too, or not; else as the config says.",
+    help="Sync names and other data too, or not. Default: as the config says.",
 )
 @dry_run_option
 @csv_option
 @print_changes_option
 @exit_code_option
-@click.option("--force", is_flag=True, help="Carry out a plan that a guard holds, this once.")
+@click.option("--force", is_flag=True, help="Carry out a held plan, this once.")
 @max_time_option
 @lock_wait_option
 @global_options
@@ -54,7 +54,9 @@ def command(
     max_time: float | None,
     lock_wait: float,
 ) -> None:
-    """Do it all: results, fetch, reconcile, submit, for every audience.
+    """Sync every audience: fetch, reconcile, submit.
+
+    First takes in the results of batches that were sent before.
 
     \b
     Examples:

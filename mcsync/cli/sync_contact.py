@@ -9,12 +9,16 @@ from mcsync.errors import UsageError
 
 
 @click.command(name="sync-contact")
-@click.option("--email", metavar="E", help="The person's address, at either side.")
-@click.option("--contact-id", type=click.IntRange(min=1), metavar="N", help="Their CiviCRM id.")
+@click.option("--email", metavar="E", help="The person's address, at either service.")
+@click.option(
+    "--contact-id", type=click.IntRange(min=1), metavar="N", help="The person's CiviCRM id."
+)
 @lock_wait_option
 @global_options
 def command(state: State, email: str | None, contact_id: int | None, lock_wait: float) -> None:
-    """Sync one person at once, by direct calls.
+    """Sync one person now.
+
+    Calls Mailchimp directly, without a batch.
 
     \b
     Examples:

@@ -25,16 +25,18 @@ log = logging.getLogger("mcsync")
 
 
 @click.command(name="webhook")
-@click.option("--file", type=FileName(), metavar="FILE", help="Read it from there; - is stdin.")
-@click.option("--batch", "is_batch", is_flag=True, help="Refuse all but a batch webhook's.")
-@click.option("--retry", is_flag=True, help="Store nothing; try those again that were given up.")
+@click.option(
+    "--file", type=FileName(), metavar="FILE", help="Read the payload from this file; - is stdin."
+)
+@click.option("--batch", "is_batch", is_flag=True, help="Accept only a batch webhook's payload.")
+@click.option("--retry", is_flag=True, help="Store nothing; retry the webhooks that were given up.")
 @global_options
 def command(state: State, file: Path | None, is_batch: bool, retry: bool) -> None:
-    """Store one webhook's payload from stdin, and handle it at once if no run is at work.
+    """Store one webhook from stdin and handle it.
 
-    It is the body of Mailchimp's POST. No secret is asked for: whoever may run this may do so.
-    Started by a web server as a CGI script, which is told by $REQUEST_METHOD, it checks secret and
-    signature and answers as "mcsync serve" does.
+    Reads the body of Mailchimp's POST, and handles it at once if no run is at work. Checks no
+    secret: whoever may run this command may do so. Started by a web server as a CGI script (when
+    $REQUEST_METHOD is set), it checks secret and signature and answers as "mcsync serve" does.
 
     \b
     Examples:
@@ -47,8 +49,8 @@ def command(state: State, file: Path | None, is_batch: bool, retry: bool) -> Non
     is_cgi = "REQUEST_METHOD" in os.environ
     if is_cgi and (retry or file is not None or is_batch or state.wants_json):
         raise UsageError(
-            "as a CGI script this takes no --file, no --batch, no --retry and no --json",
-            hint="a script that has checked the secret itself runs: env -u REQUEST_METHOD mcsync …",
+            "as a CGI script this takes none of --file, --batch, --retry and --json",
+            hint="if your script has checked the secret itself: env -u REQUEST_METHOD mcsync …",
         )
     if is_cgi:
         _be_script(state)
@@ -78,7 +80,7 @@ def _retry(state: State, intake: Intake) -> None:
     handled, why = _handle(intake) if again else (0, None)
     state.answer = {"retried": again, "handled": handled, "why": why}
     if not state.wants_json:
-        told = f"{again:,} tried again; {handled:,} handled" if again else "none was given up"
+        told = f"{again:,} retried; {handled:,} handled" if again else "nothing to retry"
         write_answer(f"{told}: {why}" if why else told)
 
 
@@ -97,7 +99,7 @@ def _read(file: Path | None) -> bytes:
     """The payload. Raises: UsageError when it cannot be read, or is too big."""
     is_stdin = file is None or str(file) == "-"
     if is_stdin and sys.stdin.isatty():
-        click.echo("Waiting for a payload on stdin; Ctrl-D ends it.", err=True)
+        click.echo("Waiting for a payload on stdin; end it with Ctrl-D.", err=True)
     try:
         if file is None or is_stdin:
             body = sys.stdin.buffer.read(MAX_BODY + 1)
@@ -106,9 +108,9 @@ def _read(file: Path | None) -> bytes:
                 body = opened.read(MAX_BODY + 1)
     except OSError as error:
         what = "stdin" if is_stdin else str(file)
-        raise UsageError(f"{what} cannot be read: {error.strerror}") from None
+        raise UsageError(f"cannot read {what}: {error.strerror}") from None
     if len(body) > MAX_BODY:
-        raise UsageError("a payload has at most 1 MiB; this is more")
+        raise UsageError("the payload is larger than 1 MiB")
     return body
 
 
@@ -118,16 +120,16 @@ def _store(state: State, intake: Intake, body: bytes, is_batch: bool) -> Webhook
         payload = parse_payload(body)
     except NotAPayload:
         raise UsageError(
-            "this is no webhook's payload: it has no type",
-            hint='it looks like "type=subscribe&fired_at=…&data%5Bemail%5D=…"',
+            "this is not a webhook's payload: it has no type",
+            hint='a payload looks like "type=subscribe&fired_at=…&data%5Bemail%5D=…"',
         ) from None
     if is_batch and not payload.is_batch:
-        raise UsageError("this is no batch webhook's payload", hint="leave --batch out")
+        raise UsageError("this is not a batch webhook's payload", hint="leave out --batch")
     state.answer = {"stored": False, "kind": payload.type or None, "handled": 0, "why": None}
     event = payload.event
     if not is_for_us(event, intake.list_ids):
         if event is not None:
-            state.answer["why"] = f"the audience {event.list_id} is not in the config"
+            state.answer["why"] = f"audience {event.list_id} is not in the config"
         return None
     put_event(intake, event)
     state.answer["stored"] = True
@@ -139,10 +141,10 @@ def _handle(intake: Intake) -> tuple[int, str | None]:
     try:
         return QueueHandler(intake).handle_chunk(), None
     except LockHeld:
-        return 0, "another run is at work; it or the next sync handles it"
+        return 0, "another run is at work; that run or the next sync handles it"
     except McsyncError as error:
-        log.warning("the webhook is stored, and handled by the next run: %s", error.message)
-        return 0, "nothing can be handled just now; the next sync handles it"
+        log.warning("the webhook is stored, and the next run handles it: %s", error.message)
+        return 0, "nothing can be handled right now; the next sync handles it"
 
 
 def _find_why(intake: Intake, event: WebhookEvent) -> str:
@@ -154,14 +156,14 @@ def _find_why(intake: Intake, event: WebhookEvent) -> str:
     if store is not None and event.list_id:
         with closing(store):
             if load_status(store, event.list_id).fetched_at is None:
-                return "the audience was never fetched: run mcsync fetch"
+                return "the audience has never been fetched: run mcsync fetch"
     return "the next sync handles it"
 
 
 def _tell(state: State) -> None:
     if not state.wants_json:
         answer = state.answer
-        kind = answer["kind"] or "of a kind unknown here"
-        verb = "stored" if answer["stored"] else "nothing for us"
+        kind = answer["kind"] or "an unknown kind"
+        verb = "stored" if answer["stored"] else "ignored"
         why = f": {answer['why']}" if answer["why"] else ""
         write_answer(f"{verb}: {kind}; {answer['handled']} handled{why}")

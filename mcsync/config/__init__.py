@@ -119,8 +119,8 @@ def _advise(notes: Notes) -> str:
         return HINT
     names = ", ".join(dict.fromkeys(notes.unset))
     hint = (
-        f"set {names} where mcsync runs: by export in the shell, by a file of variables that the"
-        " line in the crontab reads, by EnvironmentFile in systemd"
+        f"set {names} where mcsync runs: with export in the shell, in a file that the crontab line"
+        " reads, or with EnvironmentFile in systemd"
     )
     return hint if len(notes.problems) == len(notes.unset) else f"{hint}; {HINT}"
 
@@ -149,10 +149,12 @@ def _find_audience(config: Config, wanted: str) -> AudienceConfig:
         for each in shown
     )
     if named:
-        raise UsageError(f'{len(named)} audiences are named "{wanted}"', hint=f"name one: {ids}")
+        raise UsageError(
+            f'{len(named)} audiences are named "{wanted}"', hint=f"choose by id: {ids}"
+        )
     words = [word for audience in config.audiences for word in (audience.list_id, audience.name)]
     message = f'no audience "{wanted}" in {_shown_path(config.path)}'
-    raise UsageError(message + did_you_mean(wanted, words), hint=f"its audiences: {ids}")
+    raise UsageError(message + did_you_mean(wanted, words), hint=f"choose from: {ids}")
 
 
 def _shown_path(path: Path) -> str:
@@ -172,25 +174,25 @@ def _read(path: Path) -> tuple[str, int]:
             content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         if is_dangling(path):
-            hint = "mend the link, or name another file with --config"
-            raise ConfigError(f"{shown} is a link that leads nowhere", hint=hint) from None
+            hint = "correct the link, or name another file with --config"
+            raise ConfigError(f"{shown} is a broken link", hint=hint) from None
         hint = 'write one with "mcsync init", or name one with --config'
         raise ConfigError(f"{shown}: no such file", hint=hint) from None
     except IsADirectoryError:
-        hint = f"name the file in it: --config {shown}/config.json"
+        hint = f"name a file in it: --config {shown}/config.json"
         raise ConfigError(f"{shown} is a directory", hint=hint) from None
     except OSError as error:
         hint = "let the user that runs mcsync read the file"
-        raise ConfigError(f"{shown} cannot be read: {error.strerror}", hint=hint) from None
+        raise ConfigError(f"cannot read {shown}: {error.strerror}", hint=hint) from None
     if len(content) > _MAX_BYTES:
-        raise ConfigError(f"{shown} is larger than any config", hint="name the right file")
+        raise ConfigError(f"{shown} is too large for a config", hint="name the right file")
     try:
         return content.decode("utf-8-sig"), mode  # Windows editors put a mark in front
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
     message = f"{shown}, line {line}, column {column}: not UTF-8"
-    raise ConfigError(message, hint="save the file with the encoding UTF-8")
+    raise ConfigError(message, hint="save the file in UTF-8")
 
 
 def _refuse_strangers(path: Path, found: os.stat_result) -> None:
@@ -205,7 +207,7 @@ def _refuse_strangers(path: Path, found: os.stat_result) -> None:
         folder = Path(place).parent
         shared = find_folder_fault(folder)
         if shared is not None and stat.S_ISREG(found.st_mode):
-            message = f"the folder {folder} of {path.name} {shared.what}"
+            message = f"{folder}, the folder of {path.name}, {shared.what}"
             raise ConfigError(message, hint=shared.mend)
 
 
@@ -235,8 +237,8 @@ def _with_warnings(config: Config, text: str, mode: int, warnings: Iterable[str]
     # A key stands alone in its quotes; a webhook's secret ends its URL, or a part of it.
     if others_read and re.search(f'["=]({keys})["&]', text):
         path = _shown_path(config.path)
-        what = f"holds a key and others can read it (mode {stat.S_IMODE(mode):04o})"
-        found.append(f'{path} {what}; run "chmod 600 {path}", or put keys in as ${{NAME}}')
+        what = f"holds a key, but others can read it (mode {stat.S_IMODE(mode):04o})"
+        found.append(f'{path} {what}; run "chmod 600 {path}", or replace the keys by ${{NAME}}')
     return replace(config, warnings=tuple(found))
 
 

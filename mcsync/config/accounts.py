@@ -43,9 +43,9 @@ def read_account(key: str, section: Section, path: str) -> AccountConfig:
     text = section.secret("apiKey") or key
     centre = _DATA_CENTRE.fullmatch(text)
     if not is_header_safe(text):
-        section.notes.add(path, "a key has only ASCII letters, digits and signs, without spaces")
+        section.notes.add(path, "a key consists of ASCII letters, digits and signs, without spaces")
     elif not centre and section.is_missing("apiUrl") and section.values.get("apiKey") is not BROKEN:
-        problem = 'the key has no data centre at its end (as "-us11") and there is no apiUrl'
+        problem = 'the key does not end in a data centre, such as "-us11", and there is no apiUrl'
         section.notes.add(path, problem)
     hook, hook_secrets = _hook(section, "webhookUrl", "webhookSecret")
     batch_hook, batch_secrets = _hook(section, "batchWebhook", "batchWebhookSecret")
@@ -82,7 +82,7 @@ def _hook_url(section: Section, key: str) -> str | None:
     if url is None:
         return None
     ending = "batch-webhook" if key == "batchWebhook" else "webhook"
-    shape = f"expected an address, as https://…/{ending}?secret=…"
+    shape = f"expected an address such as https://…/{ending}?secret=…"
     if not isinstance(url, str) or not is_header_safe(url):
         section.note(key, shape)
         return None
@@ -104,7 +104,7 @@ def _signing_secrets(section: Section) -> Iterator[str]:
         if isinstance(item, str) and is_header_safe(item):
             yield item
         else:
-            section.note("signingSecrets", "expected an array of texts without spaces")
+            section.note("signingSecrets", "expected an array of strings without spaces")
     audiences = [copy for _, copy in _copies(section.values.get("audiences"))]
     for hooks in [
         section.values.get("batchWebhooks"),
@@ -161,11 +161,13 @@ def read_address(
         section.note(key, expected)
         return None
     if "@" in parts.netloc:
-        section.note(key, "an address may not hold a user or password")
+        section.note(key, "an address may not contain a user or password")
         return None
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         path = section.path_of(key)
-        section.notes.warnings.append(f"{path}: plain http lets others read keys; use https")
+        section.notes.warnings.append(
+            f"{path}: others can read the keys over plain http; use https"
+        )
     return text.rstrip("/")
 
 

@@ -117,12 +117,12 @@ class Builder:
         if self.top.is_missing("lists"):
             self.top.note("lists", "missing")
         elif not lists.values and not lists.is_wrong:
-            self.top.note("lists", "empty; name at least one audience")
+            self.top.note("lists", "empty; add at least one audience")
         mapped: set[str] = set()
         for list_id in lists.values:
             section = lists.section(list_id)
             if not _MAILCHIMP_ID.fullmatch(list_id):
-                self.notes.add(section.path, "expected a list id of Mailchimp")
+                self.notes.add(section.path, "expected a Mailchimp list id")
             audience = self.audience(list_id, section, base)
             mapped.update(audience.interests)
             yield audience
@@ -211,13 +211,13 @@ def _cache(top: Section, folder: Path, config_name: str) -> str:
     cache = top.text("cache")
     if cache is not None:
         if cache.startswith("~"):
-            top.note("cache", '"~" is not known here; use "${HOME}"')
+            top.note("cache", '"~" has no meaning here; use "${HOME}"')
         return cache
     twin = _TWINS.get(config_name)
     if twin is None:
         return name_cache(config_name)
     if top.is_missing("cache") and os.path.exists(folder / twin):
-        what = f'missing; {twin} lies beside it, and "{_CACHE}" would be the cache of both'
+        what = f'missing; {twin} is in the same folder, so both would use the cache "{_CACHE}"'
         top.note("cache", what)
     return _CACHE
 
@@ -258,7 +258,7 @@ def _data(top: Section) -> DataConfig:
             plugins.append(item)
         else:
             found = top.notes.shown(item)
-            top.note("plugins", f'expected Python modules as "package.module", got {found}')
+            top.note("plugins", f'expected Python modules such as "package.module", got {found}')
     return DataConfig(
         sync=section.flag("sync") or False,
         every_hours=every_hours,
@@ -276,9 +276,9 @@ def _group_tags(section: Section) -> Iterator[tuple[int, str]]:
         if group_id is None:
             section.note(key, "expected a group id")
         elif tag is not None and len(tag) > _MAX_TAG:
-            section.note(key, f"longer than the {_MAX_TAG} characters of a tag")
+            section.note(key, f"longer than {_MAX_TAG} characters, the limit of a tag")
         elif tag is not None and tag.lower().startswith(_TAG_PREFIX):
-            section.note(key, "tags that begin like that are CiviCRM's own tags; choose another")
+            section.note(key, "tags that begin like this are CiviCRM's own; choose another")
         elif tag is not None:
             yield group_id, tag
 
@@ -288,11 +288,11 @@ def _fields(section: Section) -> Iterator[tuple[str, str]]:
     for key in section.values:
         tag, civicrm_field = key.upper(), section.text(key)
         if tag in _OWN_MERGE_TAGS:
-            section.note(key, "names and addresses have rules of their own; leave it out")
+            section.note(key, "names and addresses have their own rules; remove it")
         elif tag in seen or not _MERGE_TAG.fullmatch(tag):
-            section.note(key, "expected a merge tag, each once")
+            section.note(key, "expected a merge tag that is not used twice")
         elif civicrm_field is None or not _CIVICRM_FIELD.fullmatch(civicrm_field):
-            section.note(key, 'expected a field of CiviCRM\'s contact, as "job_title"')
+            section.note(key, 'expected a CiviCRM contact field, such as "job_title"')
         else:
             yield tag, civicrm_field
         seen.add(tag)
@@ -334,7 +334,7 @@ def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
         push_only = frozenset(_interest_ids(section))
     source = section.text("contactSource") or base.contact_source
     if len(source) > _MAX_SOURCE:
-        section.note("contactSource", f"longer than the {_MAX_SOURCE} characters CiviCRM keeps")
+        section.note("contactSource", f"longer than {_MAX_SOURCE} characters, CiviCRM's limit")
     return replace(
         base,
         duplicates=section.choice("duplicates", Duplicates) or base.duplicates,
@@ -356,13 +356,13 @@ def _name_fields(section: Section, base: Mapping[str, str]) -> Mapping[str, str]
     for key in NAME_FIELDS.keys() & section.values.keys():
         tag = (section.text(key) or "").upper()
         if tag == "EMAIL" or (tag and not _MERGE_TAG.fullmatch(tag)):
-            section.expected(key, 'a merge tag, as "FNAME"')
+            section.expected(key, 'a merge tag, such as "FNAME"')
         else:
             found[key] = tag
     used = [tag for tag in found.values() if tag]
     for key in sorted(NAME_FIELDS.keys() & section.values.keys()):
         if used.count(found[key]) > 1:
-            section.note(key, f"{found[key]} is there twice; each name has a field of its own")
+            section.note(key, f"{found[key]} is used twice; each name needs its own field")
     return MappingProxyType(found)
 
 
@@ -378,7 +378,7 @@ def _interest_ids(section: Section) -> Iterator[str]:
 def _check_push_only(ids: Iterable[str], mapped: Iterable[str], section: Section) -> None:
     known = section.notes.unhidden(mapped)
     for interest in sorted(set(ids) - set(mapped)):
-        what = f"no interest {section.notes.shown(interest)} is mapped"
+        what = f"interest {section.notes.shown(interest)} is not mapped"
         section.note("pushOnlyInterests", what + did_you_mean(interest, known))
 
 
@@ -386,7 +386,7 @@ def _interests(section: Section) -> Iterator[tuple[str, int]]:
     """Yield interest id and group id; null is an interest that is not mapped."""
     for interest, value in section.values.items():
         if not _MAILCHIMP_ID.fullmatch(interest):
-            section.note(interest, "expected an interest id of Mailchimp")
+            section.note(interest, "expected a Mailchimp interest id")
         elif value is not None and (group_id := section.group_id(interest)):
             yield interest, group_id
 
@@ -401,7 +401,7 @@ def _trust(section: Section, mapped: Mapping[str, object]) -> "Iterator[tuple[st
     known = [SUBSCRIPTION, *section.notes.unhidden(mapped)]
     for key in trust.values:
         if key != SUBSCRIPTION and key not in mapped:
-            trust.note(key, "no such interest is mapped in this list" + did_you_mean(key, known))
+            trust.note(key, "this interest is not mapped in this list" + did_you_mean(key, known))
         elif trust.values[key] == "":
             trust.expected(key, "Mailchimp or CiviCRM")
         elif side := trust.choice(key, Side, "Mailchimp or CiviCRM"):
@@ -416,14 +416,14 @@ def _check_groups(audiences: Iterable[AudienceConfig], notes: Notes) -> None:
         path = f"lists.{notes.segment(audience.list_id)}"
         group = audience.group_id
         if group in subscriptions:
-            what = f"group {group} is the subscription group of {subscriptions[group]} already"
+            what = f"group {group} is already the subscription group of {subscriptions[group]}"
             notes.add(f"{path}.subscriptionGroup", what)
         elif group:
             subscriptions[group] = path
         _check_interests(audience, path, notes)
         for interest in audience.interests:
             if interest in interests:
-                what = f"this interest is mapped in {interests[interest]} already"
+                what = f"this interest is already mapped in {interests[interest]}"
                 notes.add(f"{path}.interests.{notes.segment(interest)}", what)
             interests.setdefault(interest, path)
 
@@ -434,7 +434,7 @@ def _check_data_fields(
     """Note each merge field that is to hold a name and something else."""
     names = {tag for audience in audiences for tag in audience.name_fields.values()}
     for tag in sorted(names & set(fields)):
-        notes.add(f"data.fields.{tag}", "nameFields has it for a name; leave it out")
+        notes.add(f"data.fields.{tag}", "nameFields uses it for a name; remove it")
 
 
 def _check_interests(audience: AudienceConfig, path: str, notes: Notes) -> None:
@@ -442,5 +442,5 @@ def _check_interests(audience: AudienceConfig, path: str, notes: Notes) -> None:
     for interest, group in audience.interests.items():
         segment = notes.segment(interest)
         if group in taken:
-            notes.add(f"{path}.interests.{segment}", f"group {group} is {taken[group]} already")
+            notes.add(f"{path}.interests.{segment}", f"group {group} is already {taken[group]}")
         taken.setdefault(group, f"mapped to interest {segment}")

@@ -56,7 +56,7 @@ def parse_json(text: str) -> object:
         pass
     # Outside the except blocks: JSONDecodeError carries the whole text, keys included.
     _Walker(text).walk()
-    raise JsonSlip(text, position, "this is no JSON", "check the text around {place}")
+    raise JsonSlip(text, position, "this is not JSON", "check the text around {place}")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -101,8 +101,8 @@ class _Walker:
         self.value()
         if self.peek():
             self.refuse_quotes()
-            mend = "remove what stands there, or check the brackets before it"
-            self.slip(self.at, "the JSON has ended before this", mend)
+            mend = "remove what follows, or check the brackets before it"
+            self.slip(self.at, "the JSON ended before this", mend)
 
     def match(self, pattern: str) -> re.Match[str] | None:
         return re.compile(pattern).match(self.text, self.at)
@@ -115,7 +115,7 @@ class _Walker:
         space = self.match(_SPACE)
         self.at = space.end() if space else self.at
         if self.text.startswith(_COMMENTS, self.at):
-            self.slip(self.at, "JSON knows no comments", "remove the comment at {place}")
+            self.slip(self.at, "JSON has no comments", "remove the comment at {place}")
         return self.text[self.at : self.at + 1]
 
     def token(self, end: int) -> None:
@@ -125,7 +125,7 @@ class _Walker:
     def value(self) -> None:
         char = self.peek()
         if len(self.opened) > MAX_DEPTH:
-            self.slip(self.at, f"more than {MAX_DEPTH} levels of brackets", "mend the brackets")
+            self.slip(self.at, f"more than {MAX_DEPTH} levels of brackets", "check the brackets")
         if char == "{":
             self.object()
         elif char == "[":
@@ -172,7 +172,7 @@ class _Walker:
         following = self.peek()
         if following == close:
             mend = "remove the comma at {place}"
-            self.slip(comma, f'a comma stands before the closing "{close}"', mend)
+            self.slip(comma, f'a comma before the closing "{close}"', mend)
         if following == ",":
             self.slip(self.at, "a second comma", "remove the comma at {place}")
         return True
@@ -201,7 +201,7 @@ class _Walker:
         following = self.text[end + 1 : end + 2]
         if end == start + 1 and following and following not in ' \t\r\n,:}]"/#':
             mend = "remove the quote at {place}"
-            self.slip(start, "a quote too many at the start of a string", mend)
+            self.slip(start, "an extra quote at the start of a string", mend)
         self.token(end + 1)
         content = str(json.loads(self.text[start : end + 1]))
         self.last_string = (start, content)
@@ -211,7 +211,7 @@ class _Walker:
         char = self.text[end : end + 1]
         if char == "\\":
             mend = "write two backslashes at {place}"
-            self.slip(end, "a backslash that JSON does not know", mend)
+            self.slip(end, "a backslash that JSON does not allow", mend)
         if char not in ("", "\n", "\r"):
             mend = "remove the character at {place}; a tab is written \\t"
             self.slip(end, "a control character inside a string", mend)
@@ -234,7 +234,7 @@ class _Walker:
         self.refuse_quotes()
         if char == "=":
             mend = "put a colon in place of what is at {place}"
-            self.slip(self.at, '"=" stands between key and value', mend)
+            self.slip(self.at, '"=" between key and value', mend)
         self.slip(self.end, "a colon is missing after a key", "put a colon at {place}")
 
     def no_comma(self, char: str, close: str) -> NoReturn:
@@ -243,10 +243,10 @@ class _Walker:
         self.refuse_quotes()
         if char in "}]":
             mend = f'put a "{close}" at {{place}}, or check the brackets before it'
-            self.slip(self.at, f'"{char}" stands where "{close}" is due', mend)
+            self.slip(self.at, f'"{char}" where "{close}" is expected', mend)
         if char in ";:":
             mend = "put a comma in place of what is at {place}"
-            self.slip(self.at, f'"{char}" stands between two items', mend)
+            self.slip(self.at, f'"{char}" between two items', mend)
         self.slip(self.end, "a comma is missing between two items", "put a comma at {place}")
 
     def no_value(self, char: str) -> NoReturn:
@@ -264,10 +264,10 @@ class _Walker:
         word = match.group() if match else ""
         if word.lower() in _SMALL:
             mend = f"write {_SMALL[word.lower()]} at {{place}}"
-            self.slip(self.at, "a word that JSON does not know", mend)
+            self.slip(self.at, "a word that JSON does not have", mend)
         mend = "put double quotes around the text at {place}"
         if word[:1].isdecimal() or char in "+-.":
-            self.slip(self.at, "a number that JSON does not know", mend)
+            self.slip(self.at, "a number that JSON does not allow", mend)
         self.slip(self.at, "a text without double quotes", mend)
 
     def refuse_wrong_quotes(self, char: str) -> None:
@@ -286,7 +286,7 @@ class _Walker:
         following = self.text[self.at + 1 :].lstrip(" \t")[:1]
         if char == '"' and self.at == self.end and following in ("", *":,}]\r\n"):
             mend = "remove the quote at {place}"
-            self.slip(self.at, "a second quote follows the end of a string", mend)
+            self.slip(self.at, "an extra quote at the end of a string", mend)
         last = content.rstrip()[-1:]
         if char not in ('"', "}", "]") and last in (":", ","):
             mark = "colon" if last == ":" else "comma"
@@ -296,11 +296,11 @@ class _Walker:
     def twice(self, start: int, key: str, first_line: int) -> NoReturn:
         is_secret = self.keys == ["accounts"] or KEY_SHAPE.search(key) or len(key) > 40
         name = "an account" if is_secret else json.dumps(key)
-        what = f"{name} stands twice in one object, first in line {first_line}"
-        self.slip(start, what, "keep one of the two")
+        what = f"{name} appears twice in one object, first in line {first_line}"
+        self.slip(start, what, "keep one of them")
 
     def unclosed(self) -> NoReturn:
         bracket = self.text[self.opened[-1]]
         close = "}" if bracket == "{" else "]"
         mend = f'the file ends before its "{close}"; put one where it belongs'
-        self.slip(self.opened[-1], f'the "{bracket}" that stands here is never closed', mend)
+        self.slip(self.opened[-1], f'this "{bracket}" is never closed', mend)

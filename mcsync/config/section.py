@@ -106,7 +106,7 @@ class Notes:
             self.add(path, why)
             self.unset += [variable] if variable else []
         if "${" in SOURCE.sub("", text):
-            self.add(path, 'expected a variable as "${NAME}", of letters, digits and "_"')
+            self.add(path, 'expected a variable such as "${NAME}", with letters, digits and "_"')
             return BROKEN
         return BROKEN if missing else SOURCE.sub(self.sources.find, text)
 
@@ -189,7 +189,7 @@ class Section:
             return None
         if isinstance(value, str) and value.isprintable():
             return value.strip() or None
-        self.note(key, "expected a text without control characters")
+        self.note(key, "expected a string without control characters")
         return None
 
     def secret(self, key: str) -> str | None:
@@ -198,7 +198,7 @@ class Section:
         if value is None:
             return None
         if not isinstance(value, str) or not is_header_safe(value):
-            self.note(key, "expected a text of ASCII letters, digits and signs, without spaces")
+            self.note(key, "expected a string of ASCII letters, digits and signs, without spaces")
             return None
         return value
 

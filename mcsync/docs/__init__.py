@@ -13,14 +13,14 @@ TOPICS = (
 )
 SAMPLES = {
     "config.json": "every key of the config, with its default or an example",
-    "cron.d": "for /etc/cron.d: a sync every five minutes, with mail when something is wrong",
+    "cron.d": "for /etc/cron.d: a sync every five minutes, and mail when something is wrong",
     "mcsync.service": "systemd: one sync, with as few rights as it needs",
     "mcsync.timer": "systemd: starts mcsync.service every five minutes",
     "mcsync@.service": "systemd: one sync for one of many customers",
     "mcsync@.timer": "systemd: starts mcsync@.service every five minutes",
-    "mcsync-webhooks.service": "systemd: mcsync serve, which takes webhooks",
-    "nginx.conf": "nginx in front of mcsync serve; keeps the secret out of all logs",
-    "apache.conf": "Apache in front of mcsync serve; keeps the secret out of all logs",
+    "mcsync-webhooks.service": "systemd: mcsync serve, which receives webhooks",
+    "nginx.conf": "nginx in front of mcsync serve; keeps the secret out of the logs",
+    "apache.conf": "Apache in front of mcsync serve; keeps the secret out of the logs",
     "Dockerfile": "a container that syncs every five minutes, not as root",
 }
 

@@ -18,8 +18,8 @@ PROBE_TIMEOUT_S = 10.0  # Mailchimp takes an answer within 10 s (mailchimp: Webh
 _ACCOUNT_FIELDS = "account_id,account_name,email,first_name,last_name,username,role"
 _AUDIENCE_FIELDS = "lists.id,lists.name,lists.double_optin,lists.stats.member_count"
 _URL_HINT = (
-    "Mailchimp asks the address with a GET, which must be answered with 200: have "
-    '"mcsync serve" running where the address leads, then try again'
+    "Mailchimp tests the address with a GET, which must be answered with 200: run "
+    '"mcsync serve" where the address leads, then try again'
 )
 _LEAST_SECRET = 3  # characters; to take out a shorter one would only garble the words
 
@@ -145,11 +145,11 @@ class MailchimpSetup(MailchimpClient):
         reply = self._send(method, path, is_repeatable=method != "POST", body=encoded)
         if reply.status == 400:
             words = _without_secrets(self._words(reply), (url,))
-            raise RemoteRefused(f"{self._host} does not take the webhook: {words}", hint=_URL_HINT)
+            raise RemoteRefused(f"{self._host} refused the webhook: {words}", hint=_URL_HINT)
         if reply.status == 404 and method == "PATCH":
             raise RemoteRefused(
-                f"{self._host} no longer knows the webhook that was to be changed",
-                hint="somebody took it away meanwhile; look again",
+                f"{self._host} no longer has the webhook that was to be changed",
+                hint="somebody has deleted it; run the check again",
             )
         return self._checked(reply, list_id)
 

@@ -97,7 +97,7 @@ class MailchimpClient:
         reply = self._checked(self._get("/", fields="account_id"))
         account_id = reply.decode(wire.WireAccount).account_id
         if not account_id:
-            raise ProtocolError(f"{self._host} has no id for the account of our API key")
+            raise ProtocolError(f"{self._host} has no id for the account of the API key")
         return account_id
 
     # --- audiences ----------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class MailchimpClient:
                     if fresh is not None and fresh.is_finished and fresh.total_operations == 0:
                         return
                     raise RemoteUnavailable(
-                        f"{self._host} offers no results of batch {batch.batch_id} yet",
+                        f"{self._host} has no results of batch {batch.batch_id} yet",
                         hint=NEXT_RUN,
                     )
                 if not self._has_downloaded(fresh.results_url, into):
@@ -317,9 +317,9 @@ class MailchimpClient:
         try:
             there, here = urlsplit(url), urlsplit(self._base)
         except ValueError:
-            raise ProtocolError("Mailchimp named results at what is no valid address") from None
+            raise ProtocolError("Mailchimp gave an invalid address for results") from None
         if there.scheme != "https" and (there.scheme, there.netloc) != (here.scheme, here.netloc):
-            raise ProtocolError("Mailchimp named results at an address that is not https")
+            raise ProtocolError("Mailchimp gave an address for results that is not https")
         return self._http.download(url, into, max_bytes=MAX_PACKED_BYTES).status == 200
 
     # --- one request --------------------------------------------------------------------------
@@ -402,8 +402,8 @@ class MailchimpClient:
         if reply.status == 404 and not reply.is_json:
             # Mailchimp's own 404 is JSON; to take this one for it would make people absent.
             raise ProtocolError(
-                f"there is no Mailchimp API at {self._place}: HTTP 404 and a page",
-                hint="check apiUrl in the config; it ends with the API's path, /3.0",
+                f"there is no Mailchimp API at {self._place}: it answered HTTP 404 and a page",
+                hint="check apiUrl in the config; it ends in /3.0",
             )
         self._heard = (reply.served_at, self._monotonic())
         return reply
@@ -415,12 +415,12 @@ class MailchimpClient:
         words = self._words(reply)
         if reply.status in (401, 403):
             raise RemoteRefused(
-                f"{self._host} refused our API key: {words}",
-                hint="check the key at Mailchimp (Account > Extras > API keys), and its role",
+                f"{self._host} refused the API key: {words}",
+                hint="check the key and its role at Mailchimp (Account > Extras > API keys)",
             )
         if reply.status == 404 and list_id is not None:
             raise RemoteRefused(
-                f"{self._host} knows no list {list_id}: {words}",
+                f"{self._host} has no audience {list_id}: {words}",
                 hint="check the list id, and that it belongs to this API key's account",
             )
         if 300 <= reply.status < 400:

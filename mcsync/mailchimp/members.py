@@ -78,7 +78,7 @@ class MemberReader:
                     return  # more than counted: some left while we read, which is no loss
             raise ProtocolError(
                 f"received {received:,} of {total:,} members",
-                hint="the next run tries again; nothing was concluded from the missing ones",
+                hint="the next run tries again; the missing members are left as they were",
             )
         finally:
             if self._pool is not None:
@@ -95,7 +95,7 @@ class MemberReader:
                 # A row could lie between the two pages: go back until they meet.
                 steps_back += 1
                 if steps_back > MAX_STEPS_BACK:
-                    raise ProtocolError("the list of members at Mailchimp never held still")
+                    raise ProtocolError("the members at Mailchimp kept changing during the fetch")
                 self._ahead.clear()
                 offset = max(0, offset - steps_back * self._size)
                 continue

@@ -244,11 +244,11 @@ def read_time(value: str) -> datetime:
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
-        raise ProtocolError(f"Mailchimp gave {cut(value)!r} where a time was due") from None
+        raise ProtocolError(f"Mailchimp gave {cut(value)!r} instead of a time") from None
     if at.tzinfo is None:
-        raise ProtocolError(f"Mailchimp gave {value!r}, a time without a zone")
+        raise ProtocolError(f"Mailchimp gave {value!r}, a time without a time zone")
     if at.year not in _YEARS:
-        raise ProtocolError(f"Mailchimp gave {value!r} where a time was due")
+        raise ProtocolError(f"Mailchimp gave {value!r} instead of a time")
     return at
 
 

@@ -33,7 +33,7 @@ def abort(run: Run) -> None:
             for batch in load_open_batches(run.store, [task.list_id]):
                 given_up += _abort_batch(run, task, batch)
             run.report(task).operations_failed += given_up
-            log.info("%s: %s given up", task.name, count_of(given_up, "update"))
+            log.info("%s: %s dropped", task.name, count_of(given_up, "update"))
 
 
 def _abort_batch(run: Run, task: Task, stored: StoredBatch) -> int:

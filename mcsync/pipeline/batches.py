@@ -154,7 +154,7 @@ def _take_in_results(run: Run, task: Task, stored: StoredBatch, batch: Batch) ->
         return True
     if stored.unreadable_since is None:
         log.warning(
-            "%s: results of batch %s: %s; asking for them again in the next runs",
+            "%s: results of batch %s: %s; the next runs ask for them again",
             task.name,
             batch.batch_id,
             outcomes.trouble,
@@ -260,7 +260,7 @@ def _note_waiting(run: Run, task: Task, stored: StoredBatch, batch: Batch | None
     )
     if is_overdue and not stored.is_overdue:
         log.warning(
-            "%s: %s has kept us waiting since %s; whoever changes meanwhile is read directly",
+            "%s: %s has not finished since %s; people who change meanwhile are read directly",
             task.name,
             f"batch {stored.batch_id}" if stored.batch_id else "a batch that may not exist",
             to_text(stored.submitted_at),

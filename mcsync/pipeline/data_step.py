@@ -163,8 +163,8 @@ def _tell_left_out(
         if not note_told(status, f"{what}: {why}", count, run.clock()):
             continue
         log.warning(
-            "%s: %s: %s left out: %s; what is at Mailchimp stays. Correct the values in CiviCRM,"
-            " or the merge field",
+            "%s: %s: %s left out: %s; Mailchimp keeps what it has. Correct the values in CiviCRM,"
+            " or change the merge field",
             audience.name,
             what,
             count_of(count, "value is", "values are"),
@@ -375,9 +375,9 @@ class Site:
 def _tell_unknown(plugin: str, unknown: Sequence[str]) -> None:
     for name in unknown:
         log.warning(
-            '%s: CiviCRM shows no field "%s" of contacts; only what is filled from it is left as it'
-            " is. Correct the name; or, if it is a custom field, give the API user's role the"
-            ' permission "access all custom data"',
+            '%s: CiviCRM shows no contact field "%s", so what is filled from it is left as it is.'
+            " Correct the name; or, for a custom field, give the API user's role the permission"
+            ' "access all custom data"',
             "data.fields" if plugin == FIELDS else f"plugin {plugin}",
             name,
         )

@@ -114,7 +114,7 @@ def settle(
         row_ids = find_rows(run.store, task.list_id, addresses, contact_id)
         people = load_persons_of(run.store, task.policy, row_ids, run.clock(), contact_ids)
         if any(person.is_under_way for person in people):
-            log.info("%s: an earlier change of this person is still under way", task.name)
+            log.info("%s: an earlier change for this person is still under way", task.name)
         begin = find_plan_end(run.store)
         run.newest_update = find_newest_update(run.store)
         plan_people(run, task, people, may_do, has_asked_plugins=False)

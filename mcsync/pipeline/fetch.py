@@ -172,7 +172,7 @@ def _tell_oddities(
         if not note_told(status, f"members with {oddity}", count, run.clock()):
             continue
         log.warning(
-            "%s: %s with %s %s left alone; a newer version of mcsync may know what it means",
+            "%s: %s with %s %s left alone; a newer version of mcsync may understand this",
             task.name,
             count_of(count, "member"),
             oddity,
@@ -248,7 +248,7 @@ def _take_in_absence(run: Run, task: Task, fetch_no: int, noticed_at: datetime) 
     if received == 0 and known >= NEVER_BELOW and not run.is_forced:
         raise GuardTripped(
             f"{task.name}: Mailchimp returned no members at all, but the cache knows {known:,}",
-            hint='look at the audience at Mailchimp; "mcsync sync --force" takes it as true',
+            hint='look at the audience at Mailchimp; if it is right, run "mcsync sync --force"',
         )
     gone = take_absences(run.store, task.list_id, fetch_no, noticed_at)
     if gone:
@@ -312,7 +312,7 @@ def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     linking.identify_group_contact_changes(store, policy.list_id, task.group_ids)
     report.todo = count_todo(store, policy.list_id)
     log.info(
-        "%s: %s fetched, %d changed; %d to judge",
+        "%s: %s fetched, %d changed; %d to check",
         task.name,
         count_of(report.members_fetched, "member"),
         report.members_changed,

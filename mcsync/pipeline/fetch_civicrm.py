@@ -89,19 +89,19 @@ def _check_groups(
             raise ConfigError(
                 f"{task.name}: CiviCRM shows no group {group_id}",
                 hint='check the id in the config, and that the API user may see the group; "mcsync'
-                ' sync" goes on when it is there again',
+                ' sync" continues once the group is back',
             )
         if not group.is_active:
             raise GuardTripped(
                 f'{task.name}: group {group_id} "{group.title}" is disabled in CiviCRM',
-                hint="enable the group, or take it out of the config",
+                hint="enable the group, or remove it from the config",
             )
         if group_id == task.policy.group_id and group.is_smart:
             raise ConfigError(
-                f'{task.name}: group {group_id} "{group.title}" is a smart group; nobody can be'
-                " added to it or removed from it",
-                hint="choose a normal group as subscriptionGroup; smart groups may stand for"
-                " interests",
+                f'{task.name}: group {group_id} "{group.title}" is a smart group, so nobody can'
+                " be added to it or removed from it",
+                hint="choose an ordinary group as subscriptionGroup; smart groups can only be used"
+                " for interests",
             )
         _check_emptiness(run, task, group, site, known)
 
@@ -124,13 +124,13 @@ def _check_emptiness(
         return
     run.doubted_groups.add(group.group_id)
     if group.group_id != task.policy.group_id:
-        stop_interest(run, task, group.group_id, f"is suddenly empty; {before:,} were in it")
+        stop_interest(run, task, group.group_id, f"is suddenly empty; it had {before:,} contacts")
         return
     raise GuardTripped(
         f'{task.name}: group {group.group_id} "{group.title}" is suddenly empty in CiviCRM;'
-        f" the cache knows {before:,} contacts of it",
-        hint="check the permissions of the API user and the group; "
-        f'"mcsync sync --list {task.list_id} --force" takes it as true',
+        f" it had {before:,} contacts",
+        hint="check the permissions of the API user and the group; if it is right, run "
+        f'"mcsync sync --list {task.list_id} --force"',
     )
 
 
@@ -272,7 +272,7 @@ def _take_smart_groups(run: Run, site: SiteSnapshot, group_ids: Sequence[int]) -
         if known >= NEVER_BELOW and not contacts and not run.is_forced:
             for task in run.healthy_tasks():
                 if group_id in task.group_ids:
-                    why = f"is suddenly empty; {known:,} were in it"
+                    why = f"is suddenly empty; it had {known:,} contacts"
                     stop_interest(run, task, group_id, why)
             continue
         begin_compare(run.store)

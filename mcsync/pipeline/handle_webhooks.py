@@ -148,7 +148,7 @@ def _give_up(run: Run) -> None:
     _tell_given_up(run)
     dropped = drop_given_up(run.store, run.earliest_now() - _KEPT_FOR)
     if dropped:
-        log.warning("%s given up over a month ago dropped", count_of(dropped, "webhook"))
+        log.warning("dropped %s given up over a month ago", count_of(dropped, "webhook"))
 
 
 def _tell_given_up(run: Run) -> None:
@@ -156,7 +156,7 @@ def _tell_given_up(run: Run) -> None:
     news = count_news_of_given_up(run.store)
     if news:
         log.warning(
-            '%s given up, after %d attempts or a week; "mcsync webhook --retry" tries again',
+            '%s given up after %d attempts or a week; "mcsync webhook --retry" tries again',
             "a webhook is" if news == 1 else f"{news:,} webhooks are",
             MOST_ATTEMPTS,
         )
@@ -330,7 +330,7 @@ def _hold(run: Run, task: Task, emails: Mapping[int, Email]) -> None:
         for email_id, words in result.failed.items():
             contact_id = emails[email_id].contact_id
             log.warning(
-                "%s: contact %d's address could not be put on hold: %s",
+                "%s: the address of contact %d could not be put on hold: %s",
                 task.name,
                 contact_id,
                 words,

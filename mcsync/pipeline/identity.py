@@ -49,10 +49,9 @@ def _know_account(run: Run, task: Task) -> None:
             run.store.set_state(_ACCOUNTS, msgspec.json.encode(accounts).decode())
     if status.account_id and status.account_id != account_id:
         raise ConfigError(
-            f"{task.name}: the API key opens another Mailchimp account than the one that this"
-            " cache was made with",
-            hint="put the right key into the config; for another account use another cache, with"
-            ' "cache" in the config or --cache',
+            f"{task.name}: the API key belongs to a different Mailchimp account than this cache",
+            hint="put the right key into the config; for a different account use a different cache,"
+            ' with "cache" in the config or --cache',
         )
     if not status.account_id:
         status.account_id = account_id
@@ -75,11 +74,11 @@ def check_site(run: Run, site: SiteSnapshot) -> None:
     same = sum(abs(from_text(known[i]) - at) <= _ROUNDING for i, at in shown.items())
     if shown and same < _SAME_SHARE * len(shown):
         raise ConfigError(
-            f"this cache was made with another CiviCRM: {len(shown) - same} of {len(shown)}"
-            " contacts looked at are other people there",
-            hint="check civicrm.url in the config; for another site use another cache, with"
-            ' "cache" in the config or --cache. If this site was restored from a backup that is'
-            " much older, move the cache away: the next run reads everything anew",
+            f"this cache belongs to a different CiviCRM: {len(shown) - same} of {len(shown)}"
+            " contacts compared are other people there",
+            hint="check civicrm.url in the config; for a different site use a different cache, with"
+            ' "cache" in the config or --cache. If this site was restored from a much older'
+            " backup, move the cache away: the next run reads everything again",
         )
 
 
@@ -94,8 +93,8 @@ def tell_skew(run: Run, site: SiteSnapshot) -> None:
         run.store.set_state(_TOLD_SKEW, to_text(run.clock()))
     way = "behind" if skew_s > 0 else "ahead of"
     log.warning(
-        "this machine's clock is %s s %s CiviCRM's; set it right, or people who were refused wait"
-        " too long and daily comparisons come too late",
+        "this machine's clock is %s s %s CiviCRM's; correct it, or retries and daily comparisons"
+        " come too late",
         f"{abs(skew_s):,.0f}",
         way,
     )
@@ -130,7 +129,7 @@ def follow_rules(run: Run, task: Task, status: AudienceStatus) -> bool:
     if not is_changed:  # the first time, or a cache of an older mcsync
         return False
     log.warning(
-        "%s: its group, interests or options were changed; everybody is judged anew", task.name
+        "%s: its group, interests or options have changed; everybody is checked again", task.name
     )
     status.is_strict = True
     status.needs_full_scan = True

@@ -73,7 +73,7 @@ def _find_doubted(run: Run, kind: str, group_ids: Sequence[int], sizes: GroupSiz
         elif not group.is_smart and not sizes.added.get(group_id):
             known = count_group_members(run.store, kind, group_id)
             if known >= _NEVER_BELOW:
-                why[group_id] = f"the group is suddenly empty, and the cache knows {known:,} in it"
+                why[group_id] = f"the group is suddenly empty; it had {known:,} contacts"
     key = f"doubted {kind}"
     told = json.loads(run.store.get_state(key) or "[]")
     for group_id in sorted(why.keys() - set(told)):

@@ -54,7 +54,7 @@ def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side]) -> None
     status = load_status(run.store, task.list_id)
     if not status.is_fetched:
         raise PartialFailure(
-            f"{task.name} has no complete fetch to judge by", hint='run "mcsync fetch" first'
+            f"{task.name} has not been fetched completely", hint='run "mcsync fetch" first'
         )
     if trust:
         # Words that were said while we fetched are newer than what is trusted.
@@ -128,7 +128,7 @@ def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
     status = load_status(run.store, task.list_id)
     for interest_id in set(gone) - set(status.gone_interests):
         log.warning(
-            "%s: Mailchimp has no interest %s; it is skipped. Take it out of the config",
+            "%s: Mailchimp has no interest %s, so it is skipped; remove it from the config",
             task.name,
             interest_id,
         )
@@ -201,7 +201,7 @@ def refuse_blunt_force(run: Run) -> None:
     if len(found) > 1:
         raise UsageError(
             f"--force: {len(found)} audiences are held",
-            hint="look at each, and add --list with the one that is meant",
+            hint="look at each, then add --list with the one you mean",
             problems=tuple(found),
         )
 
@@ -249,9 +249,9 @@ def _hold(
 
 def _tell_held(task: Task, held: HeldPlan, *, is_news: bool) -> GuardTripped:
     trouble = GuardTripped(
-        f"{task.name}: {held.why}; that is held, everything else was done",
-        hint=f'if this is meant, run "mcsync sync --list {task.list_id} --force" once; else'
-        " put it right in CiviCRM or at Mailchimp",
+        f"{task.name}: {held.why}; this is held, everything else was done",
+        hint=f'if this is intended, run "mcsync sync --list {task.list_id} --force" once;'
+        " otherwise correct it in CiviCRM or at Mailchimp",
     )
     trouble.is_news = is_news
     return trouble

@@ -209,7 +209,7 @@ def tell_refused_data(run: Run, task: Task) -> None:
     """Tell of how many people Mailchimp did not take a value, field by field."""
     for tag, count in sorted(run.refused_data.pop(task.list_id, Counter()).items()):
         log.warning(
-            "%s: Mailchimp does not take %s for merge field %s; all else was sent",
+            "%s: Mailchimp does not accept %s for merge field %s; everything else was sent",
             task.name,
             count_of(count, "value"),
             tag,

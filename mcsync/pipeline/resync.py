@@ -50,6 +50,6 @@ def resync_rows(store: Store, policy: Policy, name: str, row_ids: Sequence[int])
         log.info(
             "%s: %s in the next sync",
             name,
-            count_of(len(with_rows), "person is judged anew", "people are judged anew"),
+            count_of(len(with_rows), "person is checked again", "people are checked again"),
         )
     return Included(policy, name, len(everyone), len(with_rows))

@@ -192,7 +192,7 @@ class Run:
         except CacheError:
             raise
         except McsyncError as error:
-            log.info("%s is stopped: %s", task.name, error.message)
+            log.info("%s is skipped: %s", task.name, error.message)
             self.report(task).error = error
 
     def raise_troubles(self) -> None:

@@ -38,7 +38,7 @@ def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None =
 def _require_fetch(run: Run, task: Task) -> None:
     if not is_known(run, task):
         raise PartialFailure(
-            f"{task.name} has no complete fetch to judge by", hint='run "mcsync fetch" first'
+            f"{task.name} has not been fetched completely", hint='run "mcsync fetch" first'
         )
 
 
@@ -47,7 +47,7 @@ def _take_in_contact(run: Run, contact_id: int) -> None:
         return
     if not take_contacts(run, [contact_id]):
         raise UsageError(
-            f"CiviCRM has no contact {contact_id}", hint="look the contact up in CiviCRM"
+            f"CiviCRM has no contact {contact_id}", hint="look up the contact in CiviCRM"
         )
 
 

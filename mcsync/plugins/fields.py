@@ -145,7 +145,7 @@ def find_problem(tag: str, source: str, known: Mapping[str, MergeField]) -> str 
     if is_address and source not in ADDRESSES:
         return f"an address is filled as a whole, from {' or '.join(ADDRESSES)}"
     if not is_address and source in ADDRESSES:
-        return f"{source} is a whole address, and the merge field is of the type {known[tag].type}"
+        return f"{source} is a whole address, but the merge field has the type {known[tag].type}"
     return None
 
 

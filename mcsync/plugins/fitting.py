@@ -38,8 +38,8 @@ class Misfit(StrEnum):
     ZIP = "not a US zip code"
     URL = "not a web address"
     LENGTH = f"longer than {MERGE_TEXT_BYTES} bytes"
-    CHARACTER = "a character in it cannot be sent"
-    ADDRESS = "not a whole address with street, city, state and zip"
+    CHARACTER = "it contains a character that cannot be sent"
+    ADDRESS = "not a complete address with street, city, state and zip"
     REQUIRED = "empty, and the field is required"
 
 

@@ -79,8 +79,8 @@ class DataPlugins:
             self.leave_out(name, "the name cannot be used")
             return
         if name in self._infos:
-            log.warning("there are two plugins %s; the second is left out", name)
-            self.left_out[name] = "there are two of that name; the first one is used"
+            log.warning("there are two plugins named %s; the second is not used", name)
+            self.left_out[name] = "there are two with this name; the first is used"
             return
         try:
             self._pluggy.register(plugin, name)
@@ -93,7 +93,7 @@ class DataPlugins:
 
     def leave_out(self, name: str, why: str) -> None:
         """Go on without a plugin."""
-        log.warning("plugin %s is left out: %s", name, why)
+        log.warning("plugin %s is not used: %s", name, why)
         self.left_out[name] = why
 
     # --- one audience -------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class DataPlugins:
             try:
                 updates.append(fit_update(read_update(answer, row_ids), known))
             except RefusedUpdate as error:
-                self._tell(name, audience, f"gave {error}; such updates are left out")
+                self._tell(name, audience, f"returned {error}; such updates are ignored")
         return updates
 
     def finish(self, name: str, audience: DataAudience) -> None:
@@ -145,7 +145,7 @@ class DataPlugins:
             return call()
         except Exception as error:
             log.debug("plugin %s", name, exc_info=True)
-            self._tell(name, audience, f"failed in {hook}, its data is left out: {_words(error)}")
+            self._tell(name, audience, f"failed in {hook}, its data is ignored: {_words(error)}")
             return None
         finally:
             took = self._clock() - began
@@ -177,15 +177,15 @@ def read_update(answer: object, row_ids: Collection[int]) -> DataUpdate:
     if not isinstance(answer, DataUpdate):
         raise RefusedUpdate(_say_what(answer))
     if answer.row_id not in row_ids:
-        raise RefusedUpdate("an update for a row that it was not asked about")
+        raise RefusedUpdate("an update for a row it was not asked about")
     fields = {_read_tag(tag): _read_value(tag, v) for tag, v in answer.merge_fields.items()}
     for name, is_on in answer.tags.items():
         if not isinstance(name, str) or not 0 < len(name.strip()) <= _MOST_TAG:
-            raise RefusedUpdate("a tag whose name Mailchimp does not take")
+            raise RefusedUpdate("a tag whose name Mailchimp does not accept")
         if not isinstance(is_on, bool):
             raise RefusedUpdate("a tag that is neither on (True) nor off (False)")
     if answer.metadata is not None and not isinstance(answer.metadata, Mapping):
-        raise RefusedUpdate("metadata that is no mapping")
+        raise RefusedUpdate("metadata that is not a mapping")
     return DataUpdate(
         row_id=answer.row_id,
         merge_fields=fields,
@@ -199,17 +199,17 @@ def _say_what(answer: object) -> str:
     if isinstance(answer, Mapping):
         protected = sorted(key for key in map(str, answer) if key.upper() in _PROTECTED)
         if protected:
-            return f"{' and '.join(protected)}, which no plugin may set"
-    return f"{type(answer).__name__} where a DataUpdate was due"
+            return f"{' and '.join(protected)}, which plugins may not set"
+    return f"{type(answer).__name__} instead of a DataUpdate"
 
 
 def _read_tag(tag: object) -> str:
     if not isinstance(tag, str) or not tag:
         raise RefusedUpdate("a merge field without a tag")
     if tag.upper() in _PROTECTED:
-        raise RefusedUpdate(f"{tag}, which no plugin may set")
+        raise RefusedUpdate(f"{tag}, which plugins may not set")
     if tag.upper() in _NAMES:
-        raise RefusedUpdate(f"{tag}, but names have rules of their own")
+        raise RefusedUpdate(f"{tag}, but names have their own rules")
     return tag.upper()
 
 
@@ -221,7 +221,7 @@ def _read_value(tag: object, value: object) -> MergeValue:
     if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
         return {str(part): text for part, text in value.items()}  # an address
     if not isinstance(value, str):
-        raise RefusedUpdate(f"{type(value).__name__} as the value of {tag}, where text was due")
+        raise RefusedUpdate(f"{type(value).__name__} instead of text as the value of {tag}")
     return value
 
 

@@ -131,15 +131,15 @@ def may_be_done_alone(decision: Decision, safety: Safety) -> bool:
     return all(find_limit(safety, kind).number is None for kind in kinds)
 
 
-_WORDS: Mapping[Kind, tuple[str, str]] = {
-    Kind.UNSUBSCRIBES: ("unsubscribe {}", "subscribed members"),
-    Kind.MUTES: ("unsubscribe {} who may not be mailed", "subscribed members"),
-    Kind.REMOVALS: ("remove from the group {}", "contacts in it"),
-    Kind.ADDITIONS: ("subscribe {}", "subscribed now"),
-    Kind.JOINS: ("add to the group {}", "contacts in it"),
-    Kind.INTERESTS: ("change the interests of {}", "subscribed members"),
-    Kind.NEW_CONTACTS: ("create in CiviCRM {}", "in the group"),
-    Kind.ADDRESSES: ("change the addresses of {}", "subscribed members"),
+_WORDS: Mapping[Kind, str] = {
+    Kind.UNSUBSCRIBES: "unsubscribe {count} of {of} subscribed members",
+    Kind.MUTES: "unsubscribe {count} of {of} members because they may not be mailed",
+    Kind.REMOVALS: "remove {count} of {of} contacts from the group",
+    Kind.ADDITIONS: "subscribe {people} in addition to {of}",
+    Kind.JOINS: "add {people} to the group of {of}",
+    Kind.INTERESTS: "change the interests of {count} of {of} subscribed members",
+    Kind.NEW_CONTACTS: "create contacts in CiviCRM for {people}, with {of} in the group",
+    Kind.ADDRESSES: "change the addresses of {count} of {of} subscribed members",
 }
 _OF_GROUP = frozenset((Kind.REMOVALS, Kind.JOINS, Kind.NEW_CONTACTS, Kind.UNSEEN))
 
@@ -156,8 +156,9 @@ def find_excesses(
             if count:
                 found[kind] = f"CiviCRM no longer shows {count:,} of its contacts"
         elif not limit.allows(count, of):
-            what, whom = _WORDS[kind]
-            found[kind] = f"would {what.format(f'{count:,}')} ({of:,} {whom}; allowed: {limit})"
+            people = f"{count:,} {'person' if count == 1 else 'people'}"
+            what = _WORDS[kind].format(count=f"{count:,}", people=people, of=f"{of:,}")
+            found[kind] = f"would {what} (limit: {limit})"
     return found
 
 

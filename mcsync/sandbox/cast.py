@@ -154,12 +154,12 @@ def stir(town: Town, cast: list[Somebody]) -> list[str]:
     civicrm.update_contact(_id(lifted), is_opt_out=False)
     town.clock.advance(minutes=7)
     return [
-        f"{leaver.email} unsubscribed by the link in a mail",
+        f"{leaver.email} unsubscribed with the link in a mail",
         f"{removed.email} was removed from the group in CiviCRM",
-        "hoppy.hopparoo@example.org signed up on a form",
+        "hoppy.hopparoo@example.org signed up with a form",
         f"{volunteer.email} ticked Volunteering at Mailchimp",
         f"{helper.email} was added to Volunteering in CiviCRM",
-        f"{editor.email} edited a name at Mailchimp",
+        f"{editor.email} changed their name at Mailchimp",
         f"{bouncer.email} bounced",
         f"{optout.email} opted out of bulk mail in CiviCRM",
         f"{lifted.email} no longer opts out in CiviCRM",

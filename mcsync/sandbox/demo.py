@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mcsync.sandbox.cast import GROUP, INTEREST, LIST, Somebody, settle, stir
 from mcsync.sandbox.town import Town
+from mcsync.text import count_of, text_of_change
 
 _SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}
 
@@ -45,12 +46,12 @@ Sync = Callable[[], Sequence[Deed]]
 def play(town: Town, sync: Sync, show: Callable[[Scene], None]) -> list[Scene]:
     """Settle the town, sync, let everybody act, sync, and sync once more to show the quiet."""
     cast = settle(town)
-    scenes = [_act(town, "First run: two filled lists meet", _introduce(cast), sync)]
+    scenes = [_act(town, "First run: two lists, never synced", _introduce(cast), sync)]
     show(scenes[0])
     happened = stir(town, cast)
-    scenes.append(_act(town, "Second run: people and staff did something", happened, sync))
+    scenes.append(_act(town, "Second run: after people and staff made changes", happened, sync))
     show(scenes[1])
-    scenes.append(_act(town, "Third run: nothing happened since", (), sync))
+    scenes.append(_act(town, "Third run: nothing has happened since", (), sync))
     show(scenes[2])
     return scenes
 
@@ -122,7 +123,7 @@ def show_scene(console: Console, scene: Scene) -> None:
     for line in scene.happened:
         console.print(f"  {line}")
     if not scene.deeds:
-        console.print("\nNothing was different, and nothing was written.")
+        console.print("\nBoth sides agree; nothing was written.")
         return
     for side, name in _SIDES.items():
         groups = _group([deed for deed in scene.deeds if deed.side == side])
@@ -132,13 +133,13 @@ def show_scene(console: Console, scene: Scene) -> None:
         table.add_column(f"At {name}", no_wrap=True)
         table.add_column("People", justify="right")
         table.add_column("Why", ratio=1)
-        table.add_column("For example", no_wrap=True)
+        table.add_column("Example", no_wrap=True)
         for deeds in groups:
             example = deeds[0].email.partition("@")[0]
             table.add_row(_say_what(deeds[0]), str(len(deeds)), deeds[0].why, example)
         console.print()
         console.print(table)
-    console.print(f"\n{len(scene.deeds)} changes.")
+    console.print(f"\n{count_of(len(scene.deeds), 'change')}.")
 
 
 def _group(deeds: Sequence[Deed]) -> list[list[Deed]]:
@@ -149,23 +150,19 @@ def _group(deeds: Sequence[Deed]) -> list[list[Deed]]:
 
 
 def _say_what(deed: Deed) -> str:
-    if deed.field == "contact":
-        return "contact created"
-    before, after = deed.before or "nothing", deed.after or "nothing"
-    if deed.field == INTEREST:
-        return f"Volunteering: {before} → {after}"
-    return f"{before} → {after}"
+    field = "Volunteering" if deed.field == INTEREST else deed.field
+    return text_of_change(field, deed.before, deed.after)
 
 
 def show_outcome(console: Console, outcome: Mapping[str, int]) -> None:
     """How both sides stand at the end."""
     console.print()
-    console.rule("How it stands", align="left")
-    console.print(f"  {outcome['subscribed_and_in_group']} people are in on both sides.")
+    console.rule("The result", align="left")
+    console.print(f"  {outcome['subscribed_and_in_group']} people are subscribed and in the group.")
     console.print(
-        f"  {outcome['only_in_group']} stay in the group but may not be mailed: opted out,"
-        " deceased, on hold."
+        f"  {outcome['only_in_group']} are in the group but may not be mailed: opted out,"
+        " deceased or on hold."
     )
     if outcome["only_subscribed"]:
-        console.print(f"  {outcome['only_subscribed']} are subscribed and not in the group.")
+        console.print(f"  {outcome['only_subscribed']} are subscribed but not in the group.")
     console.print()

@@ -150,10 +150,10 @@ class _Refusals:
             log.info("a webhook was refused: its %s is wrong", fault)
             return
         log.warning(
-            'a webhook was refused: its %s is wrong%s; if it is Mailchimp\'s, "mcsync check" tells'
-            " what to do",
+            "a webhook was refused: its %s is wrong%s; if it came from Mailchimp, run"
+            ' "mcsync check"',
             fault,
-            f" ({since:,} more were refused since the last such line)" if since else "",
+            f" ({since:,} more were refused since the last warning)" if since else "",
         )
 
 

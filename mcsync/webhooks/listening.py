@@ -37,7 +37,7 @@ class Bind(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks 
         bare = host[1:-1] if is_bracketed else host
         is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= _MAX_PORT
         if not colon or not bare or not is_port or (":" in bare) != is_bracketed:
-            self.fail(f"'{value}' is not HOST:PORT, as 127.0.0.1:8080 or [::1]:8080", param, ctx)
+            self.fail(f"'{value}' is not HOST:PORT, like 127.0.0.1:8080 or [::1]:8080", param, ctx)
         return Address(bare, int(port))
 
 
@@ -65,7 +65,7 @@ def listen(address: Address) -> socket.socket:
 def _explain_bind(address: Address, error: OSError) -> UsageError:
     if not isinstance(error, socket.gaierror) and error.errno not in _BIND_TROUBLES:
         raise error
-    hint = "name another address, or take any free port: --bind 127.0.0.1:0"
+    hint = "use a different address, or any free port: --bind 127.0.0.1:0"
     if error.errno == errno.EADDRINUSE:
-        hint = f"another mcsync serve may be running there; end it, or {hint}"
+        hint = f"another mcsync serve may be running there; stop it, or {hint}"
     return UsageError(f"cannot listen on {address.shown()}: {error.strerror}", hint=hint)

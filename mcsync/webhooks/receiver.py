@@ -78,9 +78,9 @@ def require_keys(intake: Intake, keys: tuple[AccountKeys, ...]) -> None:
     """Refuse to listen to everybody; warn of audiences whose webhooks would all be refused."""
     if all(account.is_empty for account in keys):
         raise ConfigError(
-            "no webhook has a secret, so Mailchimp's could not be told from anybody's",
-            hint='set accounts.KEY.webhookUrl to "https://…/webhook?secret=…", batchWebhook'
-            ' likewise, then run "mcsync check --fix"',
+            "no secret is set, so anybody could send webhooks",
+            hint='set accounts.KEY.webhookUrl to "https://…/webhook?secret=…", and batchWebhook'
+            ' likewise; then run "mcsync check --fix"',
         )
     silent = {list_id for account in keys if account.is_empty for list_id in account.list_ids}
     for audience in intake.audiences:

@@ -40,7 +40,7 @@ class _Quiet(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0] if record.exc_info else None
-        log.warning("the web server had trouble%s", f": {kind.__name__}" if kind else "")
+        log.warning("the web server had a problem%s", f": {kind.__name__}" if kind else "")
 
 
 def _silence(name: str, level: int) -> None:

@@ -77,7 +77,7 @@ class Worker:
     def _tell(self, trouble: str) -> float:
         """Log why it does not work: loud for the first time."""
         level = logging.INFO if trouble == self._last_trouble else logging.WARNING
-        log.log(level, "webhooks wait: %s", trouble)
+        log.log(level, "webhooks are waiting: %s", trouble)
         self._last_trouble = trouble
         return self._lengthen(*_TROUBLE_PAUSES_S)
 

@@ -236,12 +236,12 @@ def fail(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
 TROUBLES = {
     "disk full, SQLite": (
         sqlite3.OperationalError("database or disk is full"),
-        "free some room",
+        "free some space",
     ),
-    "disk full": (OSError(errno.ENOSPC, "No space left on device"), "free some room"),
-    "quota": (OSError(errno.EDQUOT, "Disk quota exceeded"), "free some room"),
-    "folder": (PermissionError(errno.EACCES, "Permission denied"), "may not write to"),
-    "read-only": (OSError(errno.EROFS, "Read-only file system"), "may not write to"),
+    "disk full": (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
+    "quota": (OSError(errno.EDQUOT, "Disk quota exceeded"), "free some space"),
+    "folder": (PermissionError(errno.EACCES, "Permission denied"), "write to"),
+    "read-only": (OSError(errno.EROFS, "Read-only file system"), "write to"),
     "disk": (sqlite3.OperationalError("disk I/O error"), "check the disk"),
 }
 
@@ -254,7 +254,7 @@ def test_trouble_is_one_warning_that_says_what_to_do(
     error, words = TROUBLES[name]
     fail(monkeypatch, "_copy", error)
     keep_copies(store, NOW, 2)
-    assert "no copy of the cache could be made" in told(caplog)
+    assert "the cache could not be copied" in told(caplog)
     assert words in told(caplog)
     assert days(store) == ["2026-11-24", "2026-11-25"], "nothing half, and the others are kept"
 
@@ -281,7 +281,7 @@ def test_a_disk_that_has_no_room_is_not_filled_to_find_out(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     fail(monkeypatch, "_copy", AssertionError("tried all the same"))
     keep_copies(store, NOW, 2)
-    assert "free some room" in told(caplog)
+    assert "free some space" in told(caplog)
 
 
 def test_a_folder_in_the_place_of_a_copy_stops_nothing(
@@ -378,7 +378,7 @@ def test_the_hint_for_a_ruined_cache_restores_the_newest_copy(
     ruin(path, kind)
     hint = hint_for(path, opening)
     assert str(path.with_name("it's mine.db.2026-11-25.copy")) in hint
-    assert "the next run fetches again what was said since then" in hint
+    assert "the next run fetches again what has changed since" in hint
     command = hint[hint.index("rm -f ") :]
     subprocess.run(["/bin/sh", "-c", command], check=True)  # noqa: S603
     with closing(Store(path)) as restored:
@@ -393,7 +393,7 @@ def test_the_hint_for_a_ruined_cache_restores_the_newest_copy(
     [
         ("random bytes", "name another file with --cache"),
         ("cut to a few bytes", "name another file with --cache"),
-        ("zeros in the midst", "move the file away; the next run reads both services anew"),
+        ("zeros in the midst", "move the file away; the next run reads both services again"),
     ],
 )
 def test_without_a_copy_the_hint_is_what_it_was(

@@ -123,7 +123,7 @@ def test_waiting_batches_are_those_without_all_results(db: sqlite3.Connection):
 def test_queued_updates_are_those_not_sent(db: sqlite3.Connection):
     (update,) = rows(db, "queued_updates")
     assert (update["email"], update["new_status"]) == ("fred@example.org", "pending")
-    assert str(update["sentence"]).startswith("left by themselves before")
+    assert str(update["sentence"]).startswith("they unsubscribed themselves")
 
 
 def test_refused_updates_have_mailchimps_words_and_not_ours(db: sqlite3.Connection):

@@ -386,7 +386,7 @@ CALAMITIES = {
         2, "usage-error", _nothing, 'no audience "zzzzzzzzzz"', LIST, ("--list", "zzzzzzzzzz")
     ),
     "a list that is gone": Calamity(
-        3, "partial-failure", _lose_a_list, f"knows no list {OTHER_LIST}", "check the list id"
+        3, "partial-failure", _lose_a_list, f"has no audience {OTHER_LIST}", "check the list id"
     ),
     "too many unsubscribes": Calamity(
         4, "guard-tripped", _exceed_the_guard, "would unsubscribe 12", "--force"
@@ -403,7 +403,7 @@ CALAMITIES = {
         76, "protocol-error", _answer_with_pages, "there is no CiviCRM at", "civicrm.url"
     ),
     "a refused key": Calamity(
-        77, "remote-refused", _change_the_key, "refused our API key", "check the API key"
+        77, "remote-refused", _change_the_key, "refused the API key", "check the API key"
     ),
     "a wrong config": Calamity(
         78, "config-error", _mistype_the_config, "has 1 problem", "config.example.json"

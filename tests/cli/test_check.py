@@ -239,7 +239,7 @@ def test_nothing_can_be_reached(set_up: Desk, no_pauses: list[float]) -> None:
     assert said.code == 3
     assert "mailchimp-unreachable" in said.out
     assert "civicrm-unreachable" in said.out
-    assert said.out.count("could not be asked") == 2
+    assert said.out.count("could not be reached") == 2
 
 
 def test_a_role_that_is_too_low(set_up: Desk) -> None:
@@ -271,7 +271,7 @@ def test_a_field_of_names_that_is_not_there(set_up: Desk) -> None:
     set_up.office.write_config(lists={LIST: {**lists, "nameFields": {"first": "VORNAM"}}})
     (found,) = [f for f in set_up.check("--json").document["findings"] if "name" in f["code"]]
     assert found["message"] == (
-        "the audience has no merge field VORNAM, which nameFields has for a name"
+        "the audience has no merge field VORNAM, which nameFields uses for a name"
     )
     set_up.town.mailchimp.add_merge_field(LIST, "VORNAM", "Vorname", required=True)
     set_up.office.write_config(
@@ -290,7 +290,7 @@ def test_an_interest_that_is_gone(set_up: Desk) -> None:
 def test_the_clocks_are_apart(set_up: Desk) -> None:
     set_up.town.clock.advance(seconds=300)
     assert set_up.codes() == ["clock-mailchimp", "clock-civicrm"]
-    assert "300 s ahead of ours" in set_up.check().out.replace("299 s", "300 s")
+    assert "300 s ahead of this machine's" in set_up.check().out.replace("299 s", "300 s")
 
 
 # --- what may be wrong in CiviCRM -----------------------------------------------------------------
@@ -448,7 +448,7 @@ def test_a_cache_that_may_not_be_written(set_up: Desk, monkeypatch: pytest.Monke
         for each in set_up.check("--json").document["findings"]
         if each["code"] == "cache-unusable"
     ]
-    assert f"{lock} may not be read and written" in finding["message"]
+    assert f"cannot read and write {lock}" in finding["message"]
 
 
 def test_a_group_for_access_control_is_warned_of(set_up: Desk) -> None:
@@ -480,8 +480,8 @@ def test_webhooks_that_are_missing_are_created(desk: Desk) -> None:
         assert webhook.secret not in said.err
     assert "signingSecrets" in said.out
     # Nobody is told to delete what was made just now.
-    assert "put the signing secrets that are told above into signingSecrets" in said.out
-    assert "must be deleted there first" not in said.out
+    assert "put the signing secrets shown above into signingSecrets" in said.out
+    assert "first delete the webhook" not in said.out
 
 
 def test_a_second_fix_does_nothing(desk: Desk) -> None:
@@ -512,7 +512,7 @@ def test_without_a_secret_the_secret_comes_first(desk: Desk) -> None:
     desk.office.write_config(accounts={API_KEY: {**account, **hook}})
     findings = {each["code"]: each for each in desk.check("--json").document["findings"]}
     hint = findings["webhook-missing"]["hint"]
-    assert hint.startswith('first end the URL in the config with "?secret="')
+    assert hint.startswith('first add "?secret=" and')
     assert "No webhook could be changed" in desk.check("--fix").out
 
 
@@ -779,7 +779,7 @@ def account_of(desk: Desk, named: str, **env: str) -> dict[str, Any]:
     for secret in (*desk.office.secrets(), SECRET, OTHER_SECRET):
         assert secret not in said.out + said.err
     is_named = "${WEBHOOK_SECRET}" in said.out and os.environ.get("WEBHOOK_SECRET") != SECRET
-    assert ("stands in place of the webhooks' secret" in said.err) is is_named
+    assert ("stands for the webhooks' secret" in said.err) is is_named
     accounts: dict[str, Any] = json.loads(said.out)["accounts"]
     return accounts
 
@@ -878,7 +878,7 @@ def test_no_key_on_stdin_is_told(set_up: Desk) -> None:
     for text in ("", "\n"):
         found = CliRunner().invoke(app, ["check", "--account", "-"], input=text)
         assert found.exit_code == 2
-        assert "no key came on stdin" in found.stderr
+        assert "there is no key on stdin" in found.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
@@ -917,7 +917,7 @@ def test_a_key_works_without_any_config(set_up: Desk, monkeypatch: pytest.Monkey
 def test_an_account_that_there_is_not(set_up: Desk, named: str) -> None:
     said = set_up.check("--account", named)
     assert said.code == 2
-    assert "names no account" in said.err
+    assert "is neither an account" in said.err
 
 
 def test_a_refused_key_of_an_account(set_up: Desk) -> None:

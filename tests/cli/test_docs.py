@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rich.console import Console
 from rich.markdown import Markdown
 
-from mcsync.cli.main import app
+from mcsync.cli.main import GROUPS, app
 from mcsync.docs import SAMPLES, TOPICS, find_sample, list_topics, name_samples, read_topic
 from tests.cli.conftest import GIVE_UP_S, SCRIPT, Said
 
@@ -127,6 +127,38 @@ def test_no_word_of_a_table_is_cut_off_on_a_terminal(topic: str):
 def test_help_of_a_command_is_what_the_command_tells():
     for name in ("sync", "help", "serve"):
         assert run("help", name) == run(name, "--help")
+
+
+def test_the_help_lists_every_command_in_its_group_with_a_short_summary():
+    lines = run("--help").out.splitlines()
+    for title, names in GROUPS.items():
+        begin = lines.index(f"{title}:") + 1
+        shown = [line.split(maxsplit=1) for line in lines[begin : begin + len(names)]]
+        assert tuple(name for name, _ in shown) == names
+        for _, summary in shown:
+            assert len(summary) < 55
+            assert not summary.endswith("...")
+
+
+@pytest.mark.parametrize(
+    ("args", "message", "hint"),
+    [
+        (["snyc"], 'there is no command "snyc"', "did you mean mcsync sync?"),
+        (["frobnicate"], 'there is no command "frobnicate"', "mcsync --help"),
+        (
+            ["init", "--keys", "fiel"],
+            'invalid value for \'--keys\': "fiel" is not file or environment; did you mean "file"?',
+            "mcsync init --help",
+        ),
+    ],
+    ids=["a slip", "nothing like it", "a choice"],
+)
+def test_a_mistyped_word_is_told_with_the_one_that_was_meant(
+    args: list[str], message: str, hint: str
+):
+    assert run(*args) == Said(2, "", f"error: {message}\n\nhint: {hint}\n")
+    error = run(*args, "--json").document["error"]
+    assert error == {"kind": "usage-error", "message": message, "hint": hint}
 
 
 def test_an_unknown_topic_is_a_usage_error():

@@ -111,7 +111,7 @@ def test_an_answer_of_mailchimp_without_sense_is_a_protocol_error(office: Office
     office.town.mailchimp_server.faults.append(Fault(path="/members", answer=answer, times=None))
     said = office.run("sync")
     assert said.code == 76
-    assert "not the JSON we expect" in said.err
+    assert "not the JSON that mcsync expects" in said.err
 
 
 def test_a_person_whom_civicrm_refuses_is_no_failure_and_stops_nobody_else(office: Office):
@@ -159,7 +159,7 @@ def test_audiences_that_fail_in_different_ways_are_a_partial_failure_that_names_
     del office.town.mailchimp.audiences[LIST]
     said = office.run("sync")
     assert said.code == 3
-    assert f"knows no list {LIST}" in said.err
+    assert f"has no audience {LIST}" in said.err
     assert f"no group {OTHER_GROUP}" in said.err
 
 
@@ -184,8 +184,7 @@ def test_too_many_to_unsubscribe_are_held_and_nobody_else_waits_for_them(office:
     said = office.run("sync", "--wait")
     assert said.code == 4
     assert (
-        "would unsubscribe 12 who may not be mailed (35 subscribed members; allowed: 10%)"
-        in said.err
+        "would unsubscribe 12 of 35 members because they may not be mailed (limit: 10%)" in said.err
     )
     assert "everything else was done" in said.err
     assert {office.statuses()[email] for email in leaving} == {"subscribed"}

@@ -90,7 +90,7 @@ def test_options_make_a_config_that_works(bedrock: Office):
     said = by_options(bedrock, *MAIN, "--interest", f"{INTEREST}={INTEREST_GROUP}")
     assert said.code == 0, said
     assert said.err == ""
-    assert f"{bedrock.config} is written" in said.out
+    assert f"Wrote {bedrock.config};" in said.out
     assert "mcsync fetch" in said.out
     assert bedrock.config.stat().st_mode & 0o777 == 0o600
     keys = {"MCSYNC_CIVICRM_API_KEY": bedrock.town.civicrm.api_key, "MAILCHIMP_API_KEY": API_KEY}
@@ -198,7 +198,7 @@ def test_the_document_tells_all_but_keys_and_secrets(bedrock: Office):
 def test_webhooks_are_made_and_signed_where_the_address_answers(bedrock: Office, door: str):
     said = by_options(bedrock, *MAIN, "--webhook-url", door)
     assert said.code == 0, said
-    assert f"created a webhook to {door}/webhook, telling subscribe" in said.out
+    assert f"created a webhook to {door}/webhook, sending subscribe" in said.out
     assert "check --fix" not in said.out
     assert "All is well" in said.out
     made = webhooks_of(bedrock)
@@ -347,7 +347,7 @@ def test_all_that_is_missing_is_told_at_once(bedrock: Office):
     said = bedrock.run("init", "--json", env={"MCSYNC_CONFIG": None})
     assert said.code == 2
     error = said.document["error"]
-    assert error["message"] == "nobody can be asked here, and 4 things must be told"
+    assert error["message"] == "nobody can be asked, and 4 options are missing"
     message = json.dumps(error["problems"])
     for option in ("--civicrm-url", "--civicrm-key-env", "--mailchimp-key-env", "--audience"):
         assert option in message
@@ -360,7 +360,7 @@ def test_what_is_missing_has_a_line_each_and_audiences_their_ids(bedrock: Office
     said = by_options(bedrock, MCSYNC_CIVICRM_API_KEY=None)
     assert said.code == 2
     lines = said.err.splitlines()
-    assert lines[0] == "error: nobody can be asked here, and 2 things must be told"
+    assert lines[0] == "error: nobody can be asked, and 2 options are missing"
     assert lines[1].startswith("  --civicrm-key-env NAME")
     assert lines[2].startswith("  --audience AUDIENCE=GROUP: ")
     assert f"Main audience ({LIST}), Other audience ({OTHER_LIST})" in lines[-1]
@@ -377,7 +377,7 @@ def test_an_address_of_mailchimp_without_its_path(bedrock: Office):
     url = bedrock.town.mailchimp_server.url
     said = by_options(bedrock, *MAIN, "--mailchimp-url", url)
     assert said.code == 76
-    assert f"the address of Mailchimp's API ends in /3.0, as {url}/3.0" in said.err
+    assert f"the address of Mailchimp's API ends in /3.0, such as {url}/3.0" in said.err
 
 
 def test_a_path_of_ours_is_taken_off_the_webhook_address(bedrock: Office):
@@ -393,7 +393,7 @@ MISFITS = {
     "a smart group": (("--audience", "Main audience=Everybody"), "is a smart group"),
     "a group for access control": (
         ("--audience", "Main audience=Staff"),
-        "anybody who signs up at Mailchimp would get what it allows",
+        "anybody who signs up at Mailchimp would get its permissions",
     ),
     "an interest for access control": (
         (*MAIN, "--interest", f"{INTEREST}=Staff"),
@@ -401,13 +401,13 @@ MISFITS = {
     ),
     "a host that is not public": (
         (*MAIN, "--webhook-url", "https://crm/mailchimp"),
-        "is no name of a public host; write it as https://crm.example.org/mailchimp",
+        "is not a public host; write it like https://crm.example.org/mailchimp",
     ),
     "a disabled group": (("--audience", "Main audience=Old friends"), "is disabled"),
-    "an audience twice": ((*MAIN, "--audience", f"{LIST}={OTHER_GROUP}"), "is named twice"),
+    "an audience twice": ((*MAIN, "--audience", f"{LIST}={OTHER_GROUP}"), "is given twice"),
     "a group twice": (
         (*MAIN, "--audience", f"{OTHER_LIST}={GROUP}"),
-        "cannot stand for two audiences",
+        "cannot be used for two audiences",
     ),
     "no such interest": ((*MAIN, "--interest", "zzz=222"), 'no interest "zzz"'),
     "an interest of another audience": (
@@ -416,11 +416,11 @@ MISFITS = {
     ),
     "an interest twice": (
         (*MAIN, "--interest", f"{INTEREST}=222", "--interest", "volunteering=333"),
-        "is named twice",
+        "is given twice",
     ),
     "the group of the audience": (
         (*MAIN, "--interest", f"{INTEREST}={GROUP}"),
-        "cannot stand for the audience",
+        "cannot be used for the audience",
     ),
     "no address": ((*MAIN, "--webhook-url", "http://"), "--webhook-url"),
     "a query": ((*MAIN, "--webhook-url", "https://example.org/?a=b"), "--webhook-url"),
@@ -449,7 +449,7 @@ def test_a_refused_key_is_told_and_ends_with_77(bedrock: Office, variable: str, 
     said = by_options(bedrock, *MAIN, **{variable: "0123456789abcdef-us1"})
     assert said.code == 77
     assert says in said.err
-    assert "refused our API key" in said.err
+    assert "refused the API key" in said.err
     assert "hint: " in said.err
     assert "civicrm.siteKey" not in said.err
     assert not bedrock.config.exists()
@@ -569,29 +569,29 @@ def test_the_whole_conversation(bedrock: Office, terminals: list[Terminal]):
     url = town.civicrm_server.url
     terminal.answers("Address of CiviCRM", "my site", f"{url}/nowhere", f"{url}/")
     terminal.answers(KEY, "wrong-civi-key", town.civicrm.api_key)
-    terminal.sees("CiviCRM lets us in")
+    terminal.sees("Logged in to CiviCRM")
     terminal.answers(KEY, "0123456789abcdef-us1", API_KEY)
-    terminal.sees("Mailchimp lets us in: Bedrock Gazette")
+    terminal.sees("Logged in to Mailchimp: Bedrock Gazette")
     terminal.sees("1 Main audience, 1 member")
     terminal.answers("Enter: all", "3", "1, 2")
     terminal.sees("1 Main audience subscribers (group 111)")
-    terminal.answers("Enter: look again", "7", "", "1")
+    terminal.answers("Enter: refresh", "7", "", "1")
     terminal.sees("1 Topics: Volunteering")
     terminal.answers("Enter: none", "1")
     terminal.answers("Enter: none", "volun")
-    terminal.answers("Enter: look again", "other")
+    terminal.answers("Enter: refresh", "other")
     terminal.answers("Enter: no webhooks", "no address", NOBODY)
     terminal.answers("Number (Enter: 1)", "")
     terminal.sees("This will be written")
     terminal.answers("Write it? [Y/n]", "y")
-    terminal.sees(f"{bedrock.config} is written")
+    terminal.sees(f"Wrote {bedrock.config};")
     assert terminal.ends() == 0, terminal.shown
 
     text = bedrock.config.read_text()
     secrets = {API_KEY, town.civicrm.api_key, "wrong-civi-key", "0123456789abcdef-us1"}
     for secret in secrets | set(SECRET.findall(text)):
         assert secret not in terminal.shown
-    assert "What next" in terminal.shown
+    assert "Next steps" in terminal.shown
     assert "https://crm.example.org/mailchimp" in terminal.shown
     assert "Staff" not in terminal.shown
     assert bedrock.config.stat().st_mode & 0o777 == 0o600
@@ -665,7 +665,7 @@ def test_leaving_in_the_middle_writes_nothing(
         ("a key", KEY, town.civicrm.api_key),
         ("", KEY, API_KEY),
         ("an audience", "Enter: all", "1"),
-        ("", "Enter: look again", "1"),
+        ("", "Enter: refresh", "1"),
         ("", "Enter: none", ""),
         ("", "Enter: no webhooks", ""),
         ("", "Number (Enter: 1)", ""),
@@ -694,7 +694,7 @@ def test_no_is_taken_for_an_answer(bedrock: Office, terminals: list[Terminal]):
     terminal.answers(KEY, API_KEY)
     terminal.answers("Write it?", "n")
     assert terminal.ends() == 130
-    assert "not written, as you said" in terminal.shown
+    assert "not written, as you asked" in terminal.shown
     assert os.listdir(bedrock.home) == []
 
 
@@ -705,7 +705,7 @@ def test_a_key_that_stays_wrong_ends_it(bedrock: Office, terminals: list[Termina
     terminal.answers(KEY, "wrong-1", "wrong-2", "wrong-3")
     assert terminal.ends() == 77
     assert "error: " in terminal.shown
-    assert "refused our API key" in terminal.shown
+    assert "refused the API key" in terminal.shown
     assert not bedrock.config.exists()
 
 
@@ -718,7 +718,7 @@ def test_a_site_key_is_asked_for_where_it_is_wanted(bedrock: Office, terminals: 
     terminal = Terminal(bedrock, *options, *MAIN)
     terminals.append(terminal)
     terminal.answers(KEY, town.civicrm.api_key)
-    terminal.sees("not log in by an API key alone")
+    terminal.sees("not log in with an API key alone")
     terminal.asks("\nSite key (Enter: none, try again): ")
     terminal.child.waitnoecho()
     terminal.child.sendline(town.civicrm.site_key)
@@ -749,16 +749,16 @@ def test_among_many_groups_one_is_found_by_its_name(bedrock: Office, terminals: 
     terminal.answers(KEY, bedrock.town.civicrm.api_key)
     terminal.answers(KEY, API_KEY)
     terminal.sees("The account has one audience: Main audience, 1 member.")
-    terminal.sees("more; type a part of a name to find them")
-    terminal.answers("Enter: look again", "nothing like it")
-    terminal.sees("No number and no name here")
-    terminal.answers("Enter: look again", "222")  # the id of a group, which is no number here
-    terminal.sees("No number and no name here")
-    terminal.answers("Enter: look again", "119")
+    terminal.sees("more; type part of a name to find them")
+    terminal.answers("Enter: refresh", "nothing like it")
+    terminal.sees("matches no number and no name here")
+    terminal.answers("Enter: refresh", "222")  # the id of a group, which is no number here
+    terminal.sees("matches no number and no name here")
+    terminal.answers("Enter: refresh", "119")
     terminal.sees("1 Chapter 119")  # a number may have been meant, so it chooses nothing
-    terminal.answers("Enter: look again", "CHAPTER 10")
+    terminal.answers("Enter: refresh", "CHAPTER 10")
     terminal.sees("10 Chapter 109")
-    terminal.answers("Enter: look again", "4")
+    terminal.answers("Enter: refresh", "4")
     terminal.answers("Enter: none", "")
     terminal.answers("Enter: no webhooks", "")
     terminal.answers("Number (Enter: 1)", "1")

@@ -234,7 +234,7 @@ def test_sigterm_is_told_in_one_line(office: Office, times: int):
         for _time in range(times):
             process.send_signal(signal.SIGTERM)
         _out, err = process.communicate(timeout=GIVE_UP_S)
-    assert err == "stopped by SIGTERM; the next run goes on from here\n"
+    assert err == "stopped by SIGTERM; the next run continues from here\n"
     assert process.returncode == 143
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from mcsync.config import Config, load_config
 from mcsync.config import builder as config
+from mcsync.decision import Reason
 from mcsync.docs import read_topic
 from mcsync.errors import ConfigError, ExitCode
-from mcsync.model import Reason
 from tests.write_docs import draw_page, find_commands
 
 ROOT = Path(__file__).parents[2]

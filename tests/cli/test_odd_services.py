@@ -57,7 +57,7 @@ def test_an_absurd_retry_after_is_no_bug_d14(
     office.town.mailchimp_server.faults.append(Fault(answer=answer, times=None))
     said = office.run("fetch")
     assert said.code == ExitCode.UNAVAILABLE
-    assert "asks us to slow down" in said.err
+    assert "asks mcsync to slow down" in said.err
     assert all(0 <= pause <= 120 for pause in no_pauses)
 
 

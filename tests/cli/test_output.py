@@ -321,7 +321,7 @@ def test_the_document_of_an_end_that_nobody_foresaw_has_a_kind(office: Office, c
         name = "SIGINT" if calamity.code == 130 else "SIGTERM"
         assert (error["message"], error["hint"]) == (
             f"stopped by {name}",
-            "the next run goes on from here",
+            "the next run continues from here",
         )
 
 

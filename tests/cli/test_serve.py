@@ -572,9 +572,9 @@ def test_refusals_are_loud_once_an_hour(caplog: pytest.LogCaptureFixture):
         assert client.ask(payload(), query=f"secret={SECRET}") == 401
     levels = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in levels] == ["WARNING", "INFO", "INFO", "WARNING"]
-    assert "its secret is wrong; if it is Mailchimp's" in levels[0][1]
+    assert "its secret is wrong; if it came from Mailchimp" in levels[0][1]
     assert levels[1][1] == "a webhook was refused: its signature is wrong"
-    assert "its signature is wrong (2 more were refused since the last such" in levels[3][1]
+    assert "its signature is wrong (2 more were refused since the last warning" in levels[3][1]
     for hidden in (SECRET, "secret=", WHO):
         assert hidden not in caplog.text
 
@@ -659,20 +659,20 @@ def test_the_server_tells_where_it_is_and_ends_by_signals(shop: Office):
         assert said.code == code
         assert said.out == ""
         url = f"http://127.0.0.1:{served.port}"
-        assert f"webhooks are taken at {url}{BATCH_PATH} and {url}{PATH}\n" in said.err
+        assert f"receiving webhooks at {url}{BATCH_PATH} and {url}{PATH}\n" in said.err
         assert not [word for word in (SECRET, BATCH_SECRET, API_KEY) if word in said.err]
 
 
 def test_a_port_that_nobody_chose_is_always_told(shop: Office):
     with shop.start("serve", "--bind", "127.0.0.1:0", "-q") as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("webhooks are taken at http://127.0.0.1:")
+        assert process.stderr.readline().startswith("receiving webhooks at http://127.0.0.1:")
         try:
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=GIVE_UP_S)
         finally:
             process.kill()
-    assert err == "stopped by SIGTERM; what was stored is handled by the next sync\n"
+    assert err == "stopped by SIGTERM; the next sync handles what was stored\n"
 
 
 def test_a_port_that_is_taken(shop: Office):
@@ -938,7 +938,7 @@ def _burst(served: Served, name: int, each: int, results: list[tuple[int, float]
 def test_without_any_secret_it_does_not_start(office: Office):
     said = office.run("serve")
     assert said.code == 78
-    assert "no webhook has a secret" in said.err
+    assert "no secret is set" in said.err
     assert "mcsync check --fix" in said.err
     assert office.run("serve", "--json").document["error"]["kind"] == "config-error"
 
@@ -1206,5 +1206,5 @@ def test_given_up_webhooks_stand_in_status_and_can_be_tried_again_d2(shop: Offic
     said = shop.run("webhook", "--retry", "--json")
     assert (said.code, said.document["retried"], said.document["handled"]) == (0, 1, 1)
     assert waiting(shop) == 0
-    assert shop.run("webhook", "--retry").out == "none was given up\n"
+    assert shop.run("webhook", "--retry").out == "nothing to retry\n"
     assert shop.run("webhook", "--retry", "--batch").code == 2

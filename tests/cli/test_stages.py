@@ -262,7 +262,7 @@ def test_a_chain_stops_where_a_stage_fails(office: Office, no_pauses: list[float
     assert office.run("fetch").code == 69
     said = office.run("reconcile")
     assert said.code == 3
-    assert "no complete fetch" in said.err
+    assert "has not been fetched completely" in said.err
     assert office.run("submit") == Said(0, "", "")
     assert office.everything() == before
 

@@ -80,7 +80,7 @@ def test_a_run_at_work_finds_it_later(synced: Office):
 def test_it_is_stored_before_the_first_run_ever(shop: Office):
     said = give(shop, payload(), "--json")
     assert answer_of(said) == (True, "cleaned", 0)
-    assert said.document["why"] == "the audience was never fetched: run mcsync fetch"
+    assert said.document["why"] == "the audience has never been fetched: run mcsync fetch"
     assert stored(shop.cache) == [WHO]
     assert shop.cache.stat().st_mode & 0o777 == 0o600
 
@@ -106,9 +106,9 @@ def test_on_a_terminal_it_says_that_it_waits(shop: Office):
     child = pexpect.spawn(
         SCRIPT, ["webhook"], encoding="utf-8", timeout=GIVE_UP_S, env=shop.environ()
     )
-    child.expect("Waiting for a payload on stdin; Ctrl-D ends it")
+    child.expect("Waiting for a payload on stdin; end it with Ctrl-D")
     child.sendeof()
-    child.expect("no webhook's payload")
+    child.expect("not a webhook's payload")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 2
@@ -116,13 +116,13 @@ def test_on_a_terminal_it_says_that_it_waits(shop: Office):
 
 def test_in_words(synced: Office):
     with hold_lock(synced.cache):
-        why = "another run is at work; it or the next sync handles it"
+        why = "another run is at work; that run or the next sync handles it"
         assert give(synced, payload()) == Said(0, f"stored: cleaned; 0 handled: {why}\n", "")
-    assert give(synced, payload("campaign")) == Said(0, "nothing for us: campaign; 0 handled\n", "")
-    why = f"the audience {UNKNOWN_LIST} is not in the config"
+    assert give(synced, payload("campaign")) == Said(0, "ignored: campaign; 0 handled\n", "")
+    why = f"audience {UNKNOWN_LIST} is not in the config"
     said = give(synced, payload(list_id=UNKNOWN_LIST))
-    assert said.out == f"nothing for us: cleaned; 0 handled: {why}\n"
-    assert give(synced, b"type=%1b[2J").out == "nothing for us: of a kind unknown here; 0 handled\n"
+    assert said.out == f"ignored: cleaned; 0 handled: {why}\n"
+    assert give(synced, b"type=%1b[2J").out == "ignored: an unknown kind; 0 handled\n"
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_nothing_for_us_is_a_success_that_stores_nothing(
 
 
 BAD: dict[str, tuple[bytes, tuple[str, ...], str]] = {
-    "empty": (b"", (), "no webhook's payload"),
-    "JSON": (b'{"type": "subscribe"}', (), "no webhook's payload"),
-    "binary": (bytes(range(256)), (), "no webhook's payload"),
-    "too big": (payload() + b"&" + b"a" * MAX_BODY, (), "at most 1 MiB"),
-    "no batch": (payload(), ("--batch",), "no batch webhook's payload"),
-    "no file": (b"", ("--file", "/nowhere/at/all"), "/nowhere/at/all cannot be read"),
-    "a folder": (b"", ("--file", "/"), "cannot be read"),
+    "empty": (b"", (), "not a webhook's payload"),
+    "JSON": (b'{"type": "subscribe"}', (), "not a webhook's payload"),
+    "binary": (bytes(range(256)), (), "not a webhook's payload"),
+    "too big": (payload() + b"&" + b"a" * MAX_BODY, (), "larger than 1 MiB"),
+    "no batch": (payload(), ("--batch",), "not a batch webhook's payload"),
+    "no file": (b"", ("--file", "/nowhere/at/all"), "cannot read /nowhere/at/all"),
+    "a folder": (b"", ("--file", "/"), "cannot read"),
 }
 
 
@@ -261,7 +261,7 @@ def test_a_script_without_secrets_admits_nobody(office: Office):
     ("spoil", "code", "says"),
     [
         (lambda office: office.config.write_text("{"), 78, b"config.json"),
-        (lambda office: office.write_config(cache="a-loop/mcsync.db"), 74, b"leads nowhere"),
+        (lambda office: office.write_config(cache="a-loop/mcsync.db"), 74, b"is not a usable path"),
     ],
     ids=["config", "cache"],
 )

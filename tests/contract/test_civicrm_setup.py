@@ -77,7 +77,7 @@ def test_a_list_of_some_groups_or_none_is_a_missing_permission(site: Site) -> No
 
 
 def test_a_wrong_key(site: Site) -> None:
-    with pytest.raises(RemoteRefused, match="refused our API key"):
+    with pytest.raises(RemoteRefused, match="refused the API key"):
         setup_of(site, key="of-yesterday").fetch_groups()
 
 
@@ -134,7 +134,7 @@ def test_a_field_that_we_may_not_see_is_as_good_as_unknown(site: Site) -> None:
 def test_our_own_contact(site: Site) -> None:
     assert setup_of(site).fetch_own_id() == 3
     site.sim.revoke("authenticate with api key")
-    with pytest.raises(RemoteRefused, match="refused our API key"):
+    with pytest.raises(RemoteRefused, match="refused the API key"):
         setup_of(site).fetch_own_id()
 
 

@@ -74,7 +74,7 @@ def test_the_account_its_role_and_its_clock(town: Hall) -> None:
 
 def test_a_refused_key(town: Hall) -> None:
     stranger = MailchimpSetup("not-a-key-us3", f"{town.server.url}/3.0", http=town.http)
-    with pytest.raises(RemoteRefused, match="refused our API key") as caught:
+    with pytest.raises(RemoteRefused, match="refused the API key") as caught:
         stranger.fetch_account()
     assert "not-a-key" not in f"{caught.value.message}{caught.value.hint}"
 
@@ -152,7 +152,7 @@ def test_half_a_list_of_webhooks_is_none(town: Hall) -> None:
 
 
 def test_a_list_that_is_gone(town: Hall) -> None:
-    with pytest.raises(RemoteRefused, match="knows no list bbbbbbbbbb"):
+    with pytest.raises(RemoteRefused, match="has no audience bbbbbbbbbb"):
         town.setup.fetch_webhooks("bbbbbbbbbb")
 
 
@@ -180,14 +180,14 @@ def test_a_refusal_that_quotes_the_url_keeps_its_secret(town: Hall) -> None:
 
 def test_urls_that_differ_only_in_the_query_are_refused(town: Hall) -> None:
     town.setup.create_webhook(LIST, URL, EVENTS, SOURCES)
-    with pytest.raises(RemoteRefused, match="does not take the webhook"):
+    with pytest.raises(RemoteRefused, match="refused the webhook"):
         town.setup.create_webhook(LIST, URL.replace("yabba", "wilma"), EVENTS, SOURCES)
 
 
 def test_a_change_of_what_is_gone_is_told(town: Hall) -> None:
-    with pytest.raises(RemoteRefused, match="no longer knows the webhook"):
+    with pytest.raises(RemoteRefused, match="no longer has the webhook"):
         town.setup.update_webhook(LIST, "gone", URL, EVENTS, SOURCES)
-    with pytest.raises(RemoteRefused, match="no longer knows the webhook"):
+    with pytest.raises(RemoteRefused, match="no longer has the webhook"):
         town.setup.update_batch_webhook("gone", URL, is_enabled=True)
 
 

@@ -351,7 +351,7 @@ def test_a_field_that_civicrm_has_no_more_takes_nothing_back(
     map_fields(data, JOB="jobtitle")
     assert data.sync() == 0
     assert field_of(data, "fred@example.org", "JOB") == "Crane operator"
-    assert 'CiviCRM shows no field "jobtitle" of contacts' in caplog.text
+    assert 'CiviCRM shows no contact field "jobtitle"' in caplog.text
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -371,7 +371,7 @@ def test_a_wrong_path_costs_that_field_alone_and_is_told_once_c4(
     data.sync_until_quiet()
     assert field_of(data, "fred@example.org", "JOB") == "Crane operator"
     [told] = warnings(caplog)
-    assert told.startswith('data.fields: CiviCRM shows no field "no_such.thing" of contacts')
+    assert told.startswith('data.fields: CiviCRM shows no contact field "no_such.thing"')
     data.pass_time(hours=25)
     data.town.civicrm.update_contact(fred, job_title="Manager")
     data.sync_until_quiet()
@@ -611,7 +611,7 @@ def test_a_plugin_that_raises_loses_only_its_own_data(
     assert sync_statuses(data) == {"ok"}
     warnings = {r.getMessage() for r in caplog.records if r.levelno == logging.WARNING}
     assert warnings == {
-        f"Main audience: plugin {PLUGIN} failed in check_chunk, its data is left out: ValueError"
+        f"Main audience: plugin {PLUGIN} failed in check_chunk, its data is ignored: ValueError"
     }
 
 
@@ -648,8 +648,8 @@ def test_no_plugin_sets_a_status_or_an_address(
     assert data.member_status("fred@example.org") == "subscribed"
     assert field_of(data, "fred@example.org", "JOB") == ""
     assert tags_of(data, "fred@example.org") == {"CiviCRM: Donor"}
-    assert f"plugin {PLUGIN} gave" in caplog.text
-    assert "which no plugin may set" in caplog.text
+    assert f"plugin {PLUGIN} returned" in caplog.text
+    assert "which plugins may not set" in caplog.text
 
 
 def test_a_plugin_that_cannot_be_imported_is_named(data: Bedrock, caplog: pytest.LogCaptureFixture):
@@ -658,7 +658,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(data: Bedrock, caplog: pytest
     give_tag(data, fred, "Donor")
     data.sync_until_quiet()
     assert tags_of(data, "fred@example.org") == {"CiviCRM: Donor"}
-    assert "plugin no.such.plugin is left out" in caplog.text
+    assert "plugin no.such.plugin is not used" in caplog.text
 
 
 def test_a_name_changed_at_both_ends_and_data_go_in_one_operation(

@@ -88,7 +88,7 @@ def test_a_refused_value_does_not_keep_her_out_c1(
     assert NICKNAME not in fields_of(nicknames, PAM)
     assert {each.code for each in told} == {0}
     lines = [line for each in told for line in each.err.splitlines()]
-    words = "does not take 1 value for merge field NICK; all else was sent"
+    words = "does not accept 1 value for merge field NICK; everything else was sent"
     assert [words in line for line in lines].count(True) == 1
     assert len(lines) == (1 if problem is NAMED else 3)
     assert row_status(nicknames, PAM) == ("fail", "refused-by-mailchimp")

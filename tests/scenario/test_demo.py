@@ -202,7 +202,7 @@ def test_the_command_tells_three_runs_and_leaves_no_trace(
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
     assert "Third run" in result.stdout
-    assert "Nothing was different, and nothing was written." in result.stdout
+    assert "Both sides agree; nothing was written." in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -93,7 +93,7 @@ def _contact_in_group(town: Town) -> int:
 def test_the_table_names_everybody_and_counts_each_kind(config: Path):
     text = run(config, "sync", "--dry-run").stdout
     assert "mister.flintstone@example.org" in text
-    assert "In all" in text
+    assert "In total" in text
     assert "20 at CiviCRM: Added → Removed" in text
     assert re.search(r": [0-9]+ subscribed and [0-9]+ pending now, [0-9]+ subscribed", text)
 
@@ -110,7 +110,7 @@ def test_a_plan_that_a_guard_would_hold_is_shown_with_the_reason(demo_town: Town
         json.dumps({**json.loads(config.read_text()), "safety": {"maxUnsubscribes": 5}})
     )
     text = run(config, "sync", "--dry-run").stdout
-    assert "a guard would hold this: would unsubscribe 10 who may not be mailed" in text
+    assert "a guard would hold this plan: would unsubscribe 10 of" in text
 
 
 def test_changes_are_printed_one_line_each_and_only_when_there_are_any(config: Path):

@@ -49,6 +49,11 @@ def test_who_is_right_is_told_with_both_words_their_times_and_the_rule(
     (update,) = explained["updates"]
     assert (update["what"], update["outcome"]) == ("unsubscribe wilma@example.org", "done")
     assert explained["would_be_done"] == []
+    out = tell("explain", "wilma@example.org").out
+    assert "    Mailchimp: unsubscribed by mcsync on " in out
+    assert ", because they were removed from the group after the last change at Mailchimp\n" in out
+    assert f"    CiviCRM: not in the group, since {removed_at}\n" in out
+    assert "    Both sides say: not in the group\n" in out
 
 
 def test_what_a_sync_would_do_now_is_what_it_then_does(bedrock: Bedrock, tell: Teller):
@@ -59,13 +64,13 @@ def test_what_a_sync_would_do_now_is_what_it_then_does(bedrock: Bedrock, tell: T
     fetch(bedrock.make_run(store))
     store.close()
     explained = one(tell, "WILMA@example.org")
-    assert subscription(explained)["rule"] == "Mailchimp: its word is the later one"
+    assert subscription(explained)["rule"] == "Mailchimp decides, because it was changed there last"
     (step,) = explained["would_be_done"]
     assert (step["side"], step["reason"]) == ("civicrm", "left-at-mailchimp")
-    assert step["what"] == f"make contact {contact} Removed in group {GROUP}"
+    assert step["what"] == f"remove contact {contact} from group {GROUP}"
     out = tell("explain", "wilma@example.org").out
-    assert "right is Mailchimp: its word is the later one; so: out" in out
-    assert f"CiviCRM: make contact {contact} Removed in group {GROUP}, because" in out
+    assert "Mailchimp decides, because it was changed there last: not in the group" in out
+    assert f"CiviCRM: remove contact {contact} from group {GROUP}, because" in out
     bedrock.sync()
     assert bedrock.group_status(contact) == "Removed"
     assert one(tell, "wilma@example.org")["would_be_done"] == []
@@ -102,7 +107,10 @@ def test_while_an_update_is_on_its_way_nothing_is_promised(bedrock: Bedrock, tel
     assert explained["is_waiting"] is True
     assert explained["updates"][0]["outcome"] == "sent"
     assert "on its way" in explained["to_get_subscribed"]
-    assert "wait: an update of theirs is on its way" in tell("explain", "betty@example.org").out
+    assert (
+        "wait for the result of an update that is on its way"
+        in tell("explain", "betty@example.org").out
+    )
 
 
 def test_an_interest_has_its_own_words(bedrock: Bedrock, tell: Teller):
@@ -145,6 +153,16 @@ def test_somebody_subscribed_needs_nothing(bedrock: Bedrock, tell: Teller):
     assert one(tell, "wilma@example.org")["to_get_subscribed"] == "nothing: they are subscribed"
 
 
+def test_somebody_muted_is_told_with_their_own_choice(bedrock: Bedrock, tell: Teller):
+    contact = bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    bedrock.town.civicrm.update_contact(contact, is_opt_out=True)
+    bedrock.sync()
+    out = tell("explain", "wilma@example.org").out
+    assert ", by their own choice; but unsubscribed by mcsync on " in out
+    assert "because the contact has opted out of bulk mail in CiviCRM" in out
+
+
 def test_the_advice_for_a_closed_gate_works(bedrock: Bedrock, tell: Teller):
     contact = bedrock.add_contact("wilma@example.org", is_opt_out=True)
     bedrock.sync()
@@ -172,8 +190,8 @@ def test_somebody_asked_to_confirm_has_to(bedrock: Bedrock, tell: Teller):
     bedrock.pass_time(minutes=1)
     bedrock.sync()
     advice = one(tell, "fred@example.org")["to_get_subscribed"]
-    assert "they sign up again by themselves" in advice
-    assert "lets them confirm" in advice
+    assert "they sign up again themselves" in advice
+    assert "asks them to confirm" in advice
     bedrock.town.civicrm.add_to_group(contact, GROUP)
     bedrock.sync_until_quiet()
     assert bedrock.member_status("fred@example.org") == "pending"
@@ -224,8 +242,8 @@ def test_several_persons_for_one_address_are_told_apart(bedrock: Bedrock, tell: 
     assert member["verdicts"][0]["reason"] == "ambiguous-contact"
     assert [p["contacts"][0]["contact_id"] for p in people if not p["rows"]] == owners
     out = tell("explain", "family@example.org").out
-    assert f"the address is owned by contacts {owners[0]}, {owners[1]}" in out
-    assert out.startswith("3 answers: ")
+    assert f"contacts {owners[0]}, {owners[1]} have the same address" in out
+    assert out.startswith("3 answers, one for each person and audience:")
 
 
 def test_the_same_address_in_two_audiences_is_told_twice_or_once_as_asked(
@@ -248,8 +266,8 @@ def test_an_audience_that_never_had_to_do_with_them_is_left_out(bedrock: Bedrock
     bedrock.sync()
     assert one(tell, "wilma@example.org")["list_id"] == LIST
     told = tell("explain", "wilma@example.org", "--list", "Quarry").out
-    assert "the sync has no row for them" in told
-    assert "nobody ever said anything" in told
+    assert "mcsync has no row for them" in told
+    assert "Neither side has ever said anything" in told
     assert "add the contact to group 333" in told
 
 

@@ -37,7 +37,7 @@ def test_half_the_group_removed_at_once_is_held_put_back_and_quiet(guarded: Bedr
     for contact in contacts[:2000]:
         guarded.town.civicrm.remove_from_group(contact, GROUP)
     guarded.pass_time(minutes=1)
-    with pytest.raises(GuardTripped, match=r"would unsubscribe 2,000 \(4,000 subscribed members"):
+    with pytest.raises(GuardTripped, match=r"would unsubscribe 2,000 of 4,000 subscribed members"):
         guarded.sync()
     assert count_subscribed(guarded) == 4000
     guarded.pass_time(hours=1)
@@ -124,7 +124,7 @@ def test_archiving_half_the_audience_is_held(guarded: Bedrock):
     for number in range(30):
         guarded.town.mailchimp.staff_archive(LIST, f"gazoo{number}@example.org")
     guarded.pass_time(minutes=1)
-    with pytest.raises(GuardTripped, match="would remove from the group 30"):
+    with pytest.raises(GuardTripped, match="would remove 30 "):
         guarded.sync()
     assert all(guarded.group_status(contact) == "Added" for contact in contacts)
 
@@ -135,7 +135,7 @@ def test_an_import_larger_than_allowed_is_held(guarded: Bedrock):
     for number in range(9000):
         guarded.add_contact(f"new{number}@example.org")
     guarded.pass_time(minutes=1)
-    with pytest.raises(GuardTripped, match=r"would subscribe 9,000 .*allowed: 500"):
+    with pytest.raises(GuardTripped, match=r"would subscribe 9,000 .*limit: 500"):
         guarded.sync()
     assert count_subscribed(guarded) == 20
 
@@ -147,7 +147,7 @@ def test_new_contacts_may_be_limited(guarded: Bedrock):
     for number in range(11):
         guarded.town.mailchimp.sign_up(LIST, f"new{number}@example.org")
     guarded.pass_time(minutes=1)
-    with pytest.raises(GuardTripped, match="would create in CiviCRM 11"):
+    with pytest.raises(GuardTripped, match="would create contacts in CiviCRM for 11 "):
         guarded.sync()
     assert len(guarded.town.civicrm.contacts()) == before
 

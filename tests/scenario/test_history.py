@@ -45,7 +45,9 @@ def test_every_change_has_time_run_person_before_after_and_reason(
     assert (wilma["side"], wilma["field"]) == ("mailchimp", "subscription")
     assert (wilma["before"], wilma["after"]) == ("subscribed", "unsubscribed")
     assert wilma["reason"] == "removed-in-civicrm"
-    assert wilma["sentence"] == "removed from the group, later than anything said at Mailchimp"
+    assert (
+        wilma["sentence"] == "they were removed from the group after the last change at Mailchimp"
+    )
     made = [(c["side"], c["field"], c["after"]) for c in changes if c["run"] == runs[2]]
     assert ("civicrm", "contact", "created") in made
     assert ("civicrm", "subscription", "Added") in made
@@ -85,7 +87,7 @@ def test_a_table_for_people(bedrock: Bedrock, tell: Teller, runs: list[str]):
     out = tell("history", "wilma@example.org").out
     head, line = out.splitlines()
     assert head.split() == ["time", "run", "who", "side", "what", "change", "why"]
-    assert "subscribed -> unsubscribed" in line
+    assert "subscribed → unsubscribed" in line
     assert tell("history", "nobody@example.org").out == "No changes.\n"
 
 

@@ -119,7 +119,7 @@ def test_people_or_all_who_failed(bedrock: Bedrock, tell: Teller, args: tuple[st
     bedrock.sync()
     told = tell("resync", *args)
     assert told.code == 2
-    assert "name people, or --failed, and not both" in told.err
+    assert "name people or give --failed, but not both" in told.err
 
 
 def test_it_does_not_disturb_a_run(bedrock: Bedrock, tell: Teller):

@@ -91,7 +91,7 @@ def test_a_changed_subscription_group_of_many_is_held_until_forced_b1(
     for contact in strangers:
         bedrock.town.civicrm.add_to_group(contact, NEW_GROUP)
     bedrock.pass_time(minutes=1)
-    assert_held(bedrock, mcsync, "would subscribe 20", "would add to the group 20")
+    assert_held(bedrock, mcsync, "would subscribe 20", "would add 20 people")
     before = look_at_both(bedrock)
     assert mcsync("sync") == Told(4, "", "")  # told once
     bedrock.pass_time(hours=25)
@@ -109,7 +109,7 @@ def test_a_change_that_is_taken_back_leaves_no_trace_b1(bedrock: Bedrock, mcsync
     """The brother: a slip, seen in the mail and put right."""
     settle(bedrock, 40)
     change_group(bedrock)
-    assert_held(bedrock, mcsync, "add to the group 40")
+    assert_held(bedrock, mcsync, "add 40 people")
     before = look_at_both(bedrock)
     bedrock.options["subscriptionGroup"] = str(GROUP)
     bedrock.pass_time(minutes=1)
@@ -277,7 +277,7 @@ def test_many_duplicates_no_longer_skipped_are_held_b1(bedrock: Bedrock, mcsync:
     first = add_titanics(bedrock, 15)
     settle(bedrock, 20)
     bedrock.options["duplicates"] = "lowest-id"
-    assert_held(bedrock, mcsync, "add to the group 15")
+    assert_held(bedrock, mcsync, "add 15 people")
     assert mcsync("sync", "--wait", "--force", "--list", LIST).code == 0
     assert [bedrock.group_status(contact) for contact in first] == ["Added"] * 15
     assert_at_peace(bedrock)

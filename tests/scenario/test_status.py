@@ -41,7 +41,7 @@ def test_before_the_first_fetch_there_is_nothing_and_nothing_is_made(
     told = tell("status")
     assert told.code == 0
     assert "never fetched" in told.out
-    assert 'begin with "mcsync fetch"' in told.out
+    assert 'Start with "mcsync fetch"' in told.out
     assert told.err == ""
     assert tell("status", "--json").audience["synced_at"] is None
     assert [path.name for path in bedrock.folder.iterdir()] == ["config.json"]
@@ -59,7 +59,7 @@ def test_an_audience_in_sync(bedrock: Bedrock, tell: Teller):
     assert (audience["cannot_subscribe"], audience["failed"], audience["todo"]) == (0, 0, 0)
     told = tell("status")
     (line,) = [line for line in told.out.splitlines() if "Main audience" in line]
-    assert " ".join(line.split()) == "Main audience in sync 1 minute ago 2 2 0 0"
+    assert " ".join(line.split()) == "Main audience in sync 1 minute ago 2 2 0 0 0"
 
 
 def test_what_is_decided_and_not_done_yet(bedrock: Bedrock, tell: Teller):
@@ -134,7 +134,7 @@ def test_which_batches_wait_is_told_when_asked_f12(bedrock: Bedrock, tell: Telle
     assert batch_id not in tell("status").out, "a number is enough, most of the time"
     assert [line.strip() for line in tell("status", "-v").out.splitlines() if " done" in line] == [
         f"batch {batch_id}: 120 of 1,000 operations done, since {sent_at[0]:%Y-%m-%d %H:%M:%SZ}",
-        f"batch, id not known yet: 0 of 1 operation done, since {sent_at[1]:%Y-%m-%d %H:%M:%SZ}",
+        f"batch with no id yet: 0 of 1 operation done, since {sent_at[1]:%Y-%m-%d %H:%M:%SZ}",
     ]
 
 
@@ -248,7 +248,7 @@ def test_a_held_plan_is_told_with_its_numbers_until_it_is_carried_out(
     bedrock.pass_time(minutes=5)
     audience = tell("status", "--json").audience
     assert audience["state"] == "held"
-    assert "would unsubscribe 12 (30 subscribed members" in audience["held_plan"]["why"]
+    assert "would unsubscribe 12 of 30 subscribed members" in audience["held_plan"]["why"]
     assert audience["held_plan"]["since"] == held_at
     assert (audience["to_unsubscribe"], audience["unsettled"]) == (12, 12)
     assert "would unsubscribe 12" in tell("status").out
@@ -263,12 +263,12 @@ def test_an_override_is_pending_then_spent_and_pending_again_when_it_changes(
     bedrock.add_both("wilma@example.org")
     bedrock.options["trustOverride"] = {"subscription": "Mailchimp"}
     assert tell("status", "--json").audience["trust_pending"] == {"subscription": "mailchimp"}
-    assert "acts in the next sync" in tell("status").out
+    assert "applies in the next sync" in tell("status").out
     bedrock.sync()
     audience = tell("status", "--json").audience
     assert audience["trust_pending"] == {}
     assert audience["trust_spent"] == {"subscription": "mailchimp"}
-    assert "has acted" in tell("status").out
+    assert "has been applied" in tell("status").out
     bedrock.options["trustOverride"] = {"subscription": "CiviCRM"}
     assert tell("status", "--json").audience["trust_pending"] == {"subscription": "civicrm"}
 
@@ -349,7 +349,7 @@ def test_webhooks_that_wait_are_counted_where_there_is_a_queue(bedrock: Bedrock,
         db.execute("INSERT INTO civicrm_mailchimpsync_webhook VALUES (1, 0), (2, 2), (3, 3)")
     assert tell.json("status")["webhooks_waiting"] == 2
     assert tell.json("status")["webhooks_given_up"] == 1
-    assert "2 webhooks stored and not yet applied." in tell("status").out
+    assert "2 webhooks waiting to be handled." in tell("status").out
 
 
 # --- for a monitor --------------------------------------------------------------------------------

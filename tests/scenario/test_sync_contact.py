@@ -95,6 +95,6 @@ def test_a_contact_that_civicrm_does_not_have_is_told(quiet: Bedrock):
 
 def test_without_a_fetch_there_is_nothing_to_judge_by(bedrock: Bedrock):
     wilma = bedrock.add_contact("wilma@example.org")
-    with pytest.raises(PartialFailure, match="no complete fetch"):
+    with pytest.raises(PartialFailure, match="has not been fetched completely"):
         sync_one(bedrock, contact=wilma)
     assert bedrock.member_status("wilma@example.org") is None

@@ -216,7 +216,7 @@ def test_half_an_address_is_not_sent_at_all_c1(postal: Bedrock, caplog: pytest.L
     postal.sync()
     assert postal.member_status("fred@example.org") == "subscribed"
     assert field_of(postal, "fred@example.org", "ADDRESS") == ""
-    assert "data.fields.ADDRESS: 1 value is left out: not a whole address" in caplog.text
+    assert "data.fields.ADDRESS: 1 value is left out: not a complete address" in caplog.text
     assert postal.sync() == 0
 
 

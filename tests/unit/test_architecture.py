@@ -39,7 +39,7 @@ ARROWS: dict[str, set[str]] = {
     "civicrm": {"http", "model", "errors", "text"},
     "webhooks": {"assemble", "pipeline", "lock"},
     "plugins": {"model"},
-    "sandbox": {"model", "errors"},
+    "sandbox": {"model", "errors", "text"},
     "http": {"clock", "errors", "exchange", "text"},
     "exchange": set(),
     "config": {"decision", "errors", "ownership"},

@@ -99,11 +99,11 @@ def mend_as_told(text: str, hint: str) -> str:
 
 BLOB_SLIPS = [
     (
-        "config.json, line 11, column 13: a second quote follows the end of a string",
+        "config.json, line 11, column 13: an extra quote at the end of a string",
         "remove the quote at line 11, column 13",
     ),
     (
-        'config.json, line 11, column 24: a comma stands before the closing "}"',
+        'config.json, line 11, column 24: a comma before the closing "}"',
         "remove the comma at line 11, column 24",
     ),
     (
@@ -195,39 +195,39 @@ SLIPS = {
     "missing comma after a text": ('{"a": "x"\n"b": 2}', 1, 10, "a comma is missing"),
     "texts side by side": ('["a" ","]', 1, 5, "a comma is missing"),
     "adjacent texts": ('["a""b"]', 1, 5, "a comma is missing"),
-    "semicolon": ('{"a": 1; "b": 2}', 1, 8, '";" stands between two items'),
+    "semicolon": ('{"a": 1; "b": 2}', 1, 8, '";" between two items'),
     "missing colon": ('{"a" 1}', 1, 5, "a colon is missing"),
-    "equals": ('{"a" = 1}', 1, 6, '"=" stands between key and value'),
+    "equals": ('{"a" = 1}', 1, 6, '"=" between key and value'),
     "missing value": ('{"a": }', 1, 7, "a value is missing"),
     "key without quotes": ("{a: 1}", 1, 2, "a key without double quotes"),
     "text without quotes": ('{"a": lowest}', 1, 7, "a text without double quotes"),
     "single quotes": ("{'a': 1}", 1, 2, "single quotes"),
     "single quotes around a value": ("{\"a\": 'x'}", 1, 7, "single quotes"),
     "typographic quotes": ('{"a": “x”}', 1, 7, "typographic quotes"),
-    "line comment": ('{"a": 1, // why\n"b": 2}', 1, 10, "JSON knows no comments"),
-    "block comment": ('{/* why */ "a": 1}', 1, 2, "JSON knows no comments"),
-    "hash comment": ('# why\n{"a": 1}', 1, 1, "JSON knows no comments"),
-    "Python's True": ('{"a": True}', 1, 7, "a word that JSON does not know"),
-    "None": ('{"a": None}', 1, 7, "a word that JSON does not know"),
-    "NaN": ('{"a": NaN}', 1, 7, "a word that JSON does not know"),
+    "line comment": ('{"a": 1, // why\n"b": 2}', 1, 10, "JSON has no comments"),
+    "block comment": ('{/* why */ "a": 1}', 1, 2, "JSON has no comments"),
+    "hash comment": ('# why\n{"a": 1}', 1, 1, "JSON has no comments"),
+    "Python's True": ('{"a": True}', 1, 7, "a word that JSON does not have"),
+    "None": ('{"a": None}', 1, 7, "a word that JSON does not have"),
+    "NaN": ('{"a": NaN}', 1, 7, "a word that JSON does not have"),
     "Infinity": ('{"a": Infinity}', 1, 7, "a text without double quotes"),
-    "leading zero": ('{"a": 0123}', 1, 7, "a number that JSON does not know"),
-    "number too long": ('{"a": ' + "9" * 5000 + "}", 1, 7, "a number that JSON does not know"),
-    "list id without quotes": ('{"a": 12ab}', 1, 7, "a number that JSON does not know"),
+    "leading zero": ('{"a": 0123}', 1, 7, "a number that JSON does not allow"),
+    "number too long": ('{"a": ' + "9" * 5000 + "}", 1, 7, "a number that JSON does not allow"),
+    "list id without quotes": ('{"a": 12ab}', 1, 7, "a number that JSON does not allow"),
     "variable without quotes": ('{"a": ${KEY}}', 1, 7, "a variable without double quotes"),
-    "backslash": ('{"a": "C:\\temp\\x"}', 1, 15, "a backslash that JSON does not know"),
+    "backslash": ('{"a": "C:\\temp\\x"}', 1, 15, "a backslash that JSON does not allow"),
     "tab in a text": ('{"a": "x\ty"}', 1, 9, "a control character inside a string"),
     "unterminated value": ('{\n"a": "x,\n"b": 2}', 2, 6, "no closing quote"),
     "unterminated value, same line": ('{"a": "x, "b": 2}', 1, 7, "no closing quote"),
     "unterminated at the end": ('{"a": "x', 1, 7, "no closing quote"),
     "unterminated key": ('{"a: "x"}', 1, 2, "no closing quote"),
     "unterminated key, then a number": ('{"a: 1,\n"b": 2}', 1, 2, "no closing quote"),
-    "doubled quote at the start": ('{""a": 1}', 1, 2, "a quote too many at the start"),
-    "doubled quote after a value": ('{"a": "x"",\n"b": 1}', 1, 10, "a second quote follows"),
-    "brace never closed": ('{"a": {"b": 1}', 1, 1, 'the "{" that stands here is never closed'),
-    "wrong bracket": ('{"a": [1}', 1, 9, '"}" stands where "]" is due'),
-    "brace too many": ('{"a": 1}}', 1, 9, "the JSON has ended before this"),
-    "list twice": ('{"a": 1,\n "b": 2,\n "a": 3}', 3, 2, '"a" stands twice in one object'),
+    "doubled quote at the start": ('{""a": 1}', 1, 2, "an extra quote at the start"),
+    "doubled quote after a value": ('{"a": "x"",\n"b": 1}', 1, 10, "an extra quote at the end"),
+    "brace never closed": ('{"a": {"b": 1}', 1, 1, 'this "{" is never closed'),
+    "wrong bracket": ('{"a": [1}', 1, 9, '"}" where "]" is expected'),
+    "brace too many": ('{"a": 1}}', 1, 9, "the JSON ended before this"),
+    "list twice": ('{"a": 1,\n "b": 2,\n "a": 3}', 3, 2, '"a" appears twice in one object'),
     "too deep": ("[" * 200 + "]" * 200, 1, 66, "more than 64 levels"),
     "far too deep": ("[" * 100_000, 1, 66, "more than 64 levels"),
 }
@@ -316,7 +316,7 @@ def test_any_text_is_json_or_a_slip(text: str) -> None:
         lines = text.split("\n")
         assert 1 <= slip.line <= len(lines)
         assert 1 <= slip.column <= len(lines[slip.line - 1]) + 1
-        assert slip.what != "this is no JSON", "every slip has words of its own"
+        assert slip.what != "this is not JSON", "every slip has words of its own"
 
 
 JSON_VALUES = st.recursive(
@@ -332,15 +332,15 @@ def test_a_cut_or_doubled_character_is_found(value: object, data: st.DataObject)
     at = data.draw(st.integers(0, len(text) - 1))
     for mistyped in (text[:at] + text[at + 1 :], text[:at] + text[at] + text[at:]):
         slip = slip_in(mistyped)
-        assert slip is None or slip.what != "this is no JSON"
+        assert slip is None or slip.what != "this is not JSON"
 
 
 @pytest.mark.parametrize("key", [KEY, "proxykey"])
 def test_an_account_twice_does_not_show_its_key(key: str, here: Path) -> None:
     error = refusal(here, f'{{"lists": {{}},\n"accounts": {{"{key}": {{}},\n"{key}": {{}}}}}}')
     assert as_shown(error) == (
-        "error: config.json, line 3, column 1: an account stands twice in one object, "
-        "first in line 2\n\nhint: keep one of the two"
+        "error: config.json, line 3, column 1: an account appears twice in one object, "
+        "first in line 2\n\nhint: keep one of them"
     )
 
 
@@ -366,7 +366,7 @@ def test_unreadable_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     path = config_file(here, basic())
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(ConfigError, match=r"^config\.json cannot be read: Permission denied$"):
+    with pytest.raises(ConfigError, match=r"^cannot read config\.json: Permission denied$"):
         load_config(path, ENVIRON)
 
 
@@ -380,7 +380,7 @@ def test_not_utf8(here: Path) -> None:
     (here / "config.json").write_bytes(b'{"lists":\n "caf\xe9"}')
     with pytest.raises(ConfigError, match=r"^config\.json, line 2, column 6: not UTF-8$") as caught:
         load_config(here / "config.json", ENVIRON)
-    assert caught.value.hint == "save the file with the encoding UTF-8"
+    assert caught.value.hint == "save the file in UTF-8"
 
 
 def test_byte_order_mark_is_no_slip(here: Path) -> None:
@@ -489,17 +489,17 @@ def test_one_problem_is_one_problem(here: Path) -> None:
 
 
 LIST = "lists.aaaaaaaaaa"
-NO_CENTRE = 'the key has no data centre at its end (as "-us11") and there is no apiUrl'
+NO_CENTRE = 'the key does not end in a data centre, such as "-us11", and there is no apiUrl'
 IDS = {"interests": {"cccccccccc": 5, "dddddddddd": 6}}
 
 # name: (config, the problems)
 PROBLEMS: dict[str, tuple[object, list[str]]] = {
     "no lists": ({}, ["lists: missing"]),
     "lists null": ({"lists": None}, ["lists: missing"]),
-    "lists empty": ({"lists": {}}, ["lists: empty; name at least one audience"]),
+    "lists empty": ({"lists": {}}, ["lists: empty; add at least one audience"]),
     "lists empty, as PHP writes it": (
         {"lists": []},
-        ["lists: empty; name at least one audience"],
+        ["lists: empty; add at least one audience"],
     ),
     "lists no object": ({"lists": "x"}, ["lists: expected an object, got a single value"]),
     "list no object": (
@@ -508,7 +508,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "list id": (
         {"lists": {"a/b": {"subscriptionGroup": 1, "apiKey": KEY}}},
-        ['lists."a/b": expected a list id of Mailchimp'],
+        ['lists."a/b": expected a Mailchimp list id'],
     ),
     "group missing": ({"lists": {"a": {"apiKey": KEY}}}, ["lists.a.subscriptionGroup: missing"]),
     "group zero": (
@@ -546,11 +546,11 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     "key empty": (basic(apiKey=""), [f"{LIST}.apiKey: missing"]),
     "key no text": (
         basic(apiKey=123456),
-        [f"{LIST}.apiKey: expected a text of ASCII letters, digits and signs, without spaces"],
+        [f"{LIST}.apiKey: expected a string of ASCII letters, digits and signs, without spaces"],
     ),
     "key with a line end": (
         basic(apiKey="bbbb\n-us11"),
-        [f"{LIST}.apiKey: expected a text of ASCII letters, digits and signs, without spaces"],
+        [f"{LIST}.apiKey: expected a string of ASCII letters, digits and signs, without spaces"],
     ),
     "key without data centre": (
         basic(apiKey="bbbb"),
@@ -588,7 +588,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
             **basic(),
             "accounts": {KEY: {}, "cccc-us11": {"apiUrl": 5}},
         },
-        ["accounts.***-us11#2.apiUrl: expected a text without control characters"],
+        ["accounts.***-us11#2.apiUrl: expected a string without control characters"],
     ),
     "one group for two subscriptions": (
         {
@@ -597,7 +597,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
                 "b": {"subscriptionGroup": 7, "apiKey": KEY},
             }
         },
-        ["lists.b.subscriptionGroup: group 7 is the subscription group of lists.a already"],
+        ["lists.b.subscriptionGroup: group 7 is already the subscription group of lists.a"],
     ),
     "one interest mapped twice": (
         {
@@ -606,15 +606,15 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
                 "b": {"subscriptionGroup": 2, "apiKey": KEY, "interests": {"cccccccccc": 6}},
             }
         },
-        ["lists.b.interests.cccccccccc: this interest is mapped in lists.a already"],
+        ["lists.b.interests.cccccccccc: this interest is already mapped in lists.a"],
     ),
     "one group for subscription and interest": (
         basic(interests={"cccccccccc": 111}),
-        [f"{LIST}.interests.cccccccccc: group 111 is the subscription group of this list already"],
+        [f"{LIST}.interests.cccccccccc: group 111 is already the subscription group of this list"],
     ),
     "one group for two interests": (
         basic(interests={"cccccccccc": 5, "dddddddddd": "5"}),
-        [f"{LIST}.interests.dddddddddd: group 5 is mapped to interest cccccccccc already"],
+        [f"{LIST}.interests.dddddddddd: group 5 is already mapped to interest cccccccccc"],
     ),
     "interest group": (
         basic(interests={"cccccccccc": ""}),
@@ -622,7 +622,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "interest id": (
         basic(interests={"a b": 5}),
-        [f'{LIST}.interests."a b": expected an interest id of Mailchimp'],
+        [f'{LIST}.interests."a b": expected a Mailchimp interest id'],
     ),
     "interests no object": (
         basic(interests=[5]),
@@ -631,7 +631,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     "trust in an unmapped interest": (
         basic(**IDS, trustOverride={"cccccccccd": "CiviCRM"}),
         [
-            f"{LIST}.trustOverride.cccccccccd: no such interest is mapped in this list; "
+            f"{LIST}.trustOverride.cccccccccd: this interest is not mapped in this list; "
             'did you mean "cccccccccc"?'
         ],
     ),
@@ -645,7 +645,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "push-only interest unmapped": (
         basic(**IDS, pushOnlyInterests=["eeee"]),
-        [f'{LIST}.pushOnlyInterests: no interest "eeee" is mapped'],
+        [f'{LIST}.pushOnlyInterests: interest "eeee" is not mapped'],
     ),
     "push-only interests no array": (
         basic(**IDS, pushOnlyInterests="cccccccccc"),
@@ -657,7 +657,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "default push-only interest unmapped": (
         {**basic(**IDS), "defaults": {"pushOnlyInterests": ["eeee"]}},
-        ['defaults.pushOnlyInterests: no interest "eeee" is mapped'],
+        ['defaults.pushOnlyInterests: interest "eeee" is not mapped'],
     ),
     "choice": (
         basic(duplicates="first"),
@@ -677,7 +677,7 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "contact source too long": (
         basic(contactSource="x" * 256),
-        [f"{LIST}.contactSource: longer than the 255 characters CiviCRM keeps"],
+        [f"{LIST}.contactSource: longer than 255 characters, CiviCRM's limit"],
     ),
     "limit": (
         {**basic(), "safety": {"maxRemovals": "ten"}},
@@ -724,19 +724,19 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "civicrm url with a password": (
         {**basic(), "civicrm": {"url": "https://me:pass@crm.example.org"}},
-        ["civicrm.url: an address may not hold a user or password"],
+        ["civicrm.url: an address may not contain a user or password"],
     ),
     "cache": (
         {**basic(), "cache": "~/mcsync.db"},
-        ['cache: "~" is not known here; use "${HOME}"'],
+        ['cache: "~" has no meaning here; use "${HOME}"'],
     ),
     "cache no text": (
         {**basic(), "cache": 5},
-        ["cache: expected a text without control characters"],
+        ["cache: expected a string without control characters"],
     ),
     "cache with a null byte": (
         {**basic(), "cache": "a\0b"},
-        ["cache: expected a text without control characters"],
+        ["cache: expected a string without control characters"],
     ),
     "hours": (
         {**basic(), "fullCompareHours": 1.5},
@@ -776,19 +776,19 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "field of the names": (
         {**basic(), "data": {"fields": {"fname": "first_name"}}},
-        ["data.fields.fname: names and addresses have rules of their own; leave it out"],
+        ["data.fields.fname: names and addresses have their own rules; remove it"],
     ),
     "field twice": (
         {**basic(), "data": {"fields": {"JOB": "job_title", "job": "job_title"}}},
-        ["data.fields.job: expected a merge tag, each once"],
+        ["data.fields.job: expected a merge tag that is not used twice"],
     ),
-    "field of CiviCRM": (
+    "CiviCRM contact field": (
         {**basic(), "data": {"fields": {"JOB": "job title"}}},
-        ['data.fields.JOB: expected a field of CiviCRM\'s contact, as "job_title"'],
+        ['data.fields.JOB: expected a CiviCRM contact field, such as "job_title"'],
     ),
     "plugin": (
         {**basic(), "plugins": ["my-plugin"]},
-        ['plugins: expected Python modules as "package.module", got "my-plugin"'],
+        ['plugins: expected Python modules such as "package.module", got "my-plugin"'],
     ),
     "signing secret": (
         {**basic(), "accounts": {KEY: {"signingSecrets": "hush"}}},
@@ -797,9 +797,9 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     "webhook": (
         {**basic(), "accounts": {KEY: {"webhookUrl": "not a url", "batchWebhook": "x.org/hush"}}},
         [
-            "accounts.***-us11.webhookUrl: expected an address, as https://…/webhook?secret=…",
-            "accounts.***-us11.batchWebhook: expected an address,"
-            " as https://…/batch-webhook?secret=…",
+            "accounts.***-us11.webhookUrl: expected an address such as https://…/webhook?secret=…",
+            "accounts.***-us11.batchWebhook: expected an address"
+            " such as https://…/batch-webhook?secret=…",
         ],
     ),
     "missing variable": (
@@ -826,7 +826,10 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
     ),
     "variable of no name": (
         basic(contactSource="${NO-NAME}"),
-        [f'{LIST}.contactSource: expected a variable as "${{NAME}}", of letters, digits and "_"'],
+        [
+            f'{LIST}.contactSource: expected a variable such as "${{NAME}}",'
+            ' with letters, digits and "_"'
+        ],
     ),
     "a long value is cut": (
         basic(subscriptionGroup="x " * 50),
@@ -911,9 +914,13 @@ def test_name_fields_are_filled_up_key_by_key(here: Path) -> None:
     ("given", "path", "text"),
     [
         ({"frist": "VORNAME"}, ".frist", 'unknown key; did you mean "first"?'),
-        ({"first": "two words"}, ".first", 'expected a merge tag, as "FNAME", got "two words"'),
-        ({"first": "EMAIL"}, ".first", 'expected a merge tag, as "FNAME", got "EMAIL"'),
-        ({"first": "LNAME"}, ".first", "LNAME is there twice; each name has a field of its own"),
+        (
+            {"first": "two words"},
+            ".first",
+            'expected a merge tag, such as "FNAME", got "two words"',
+        ),
+        ({"first": "EMAIL"}, ".first", 'expected a merge tag, such as "FNAME", got "EMAIL"'),
+        ({"first": "LNAME"}, ".first", "LNAME is used twice; each name needs its own field"),
         ("VORNAME", "", "expected an object, got a single value"),
     ],
 )
@@ -934,9 +941,9 @@ def test_groups_as_tags(here: Path) -> None:
     ("key", "tag", "text"),
     [
         ("volunteers", "Volunteers", "expected a group id"),
-        ("123", 7, "expected a text without control characters"),
-        ("123", "x" * 101, "longer than the 100 characters of a tag"),
-        ("123", "civicrm: VIP", "tags that begin like that are CiviCRM's own tags; choose another"),
+        ("123", 7, "expected a string without control characters"),
+        ("123", "x" * 101, "longer than 100 characters, the limit of a tag"),
+        ("123", "civicrm: VIP", "tags that begin like this are CiviCRM's own; choose another"),
     ],
 )
 def test_what_is_wrong_with_groups_as_tags(here: Path, key: str, tag: object, text: str) -> None:
@@ -951,9 +958,7 @@ def test_a_field_of_a_name_takes_nothing_else(here: Path) -> None:
         "data": {"fields": {"VORNAME": "nick_name"}},
     }
     error = refusal(here, config)
-    assert error.problems == (
-        ("data.fields.VORNAME", "nameFields has it for a name; leave it out"),
-    )
+    assert error.problems == (("data.fields.VORNAME", "nameFields uses it for a name; remove it"),)
 
 
 def test_default_push_only_interests_act_where_they_are_mapped(here: Path) -> None:
@@ -1091,7 +1096,7 @@ def test_the_two_names_that_lead_to_one_cache_must_name_theirs(
     (here / f"{other}.json").write_text("{}")
     with pytest.raises(ConfigError) as caught:
         load_config(path, ENVIRON)
-    words = f'missing; {other}.json lies beside it, and "mcsync.db" would be the cache of both'
+    words = f'missing; {other}.json is in the same folder, so both would use the cache "mcsync.db"'
     assert caught.value.problems == (("cache", words),)
     config_file(here, {**basic(), "cache": "mine.db"}).rename(path)
     assert load_config(path, ENVIRON).cache == here / "mine.db"
@@ -1203,8 +1208,8 @@ def test_open_file_with_a_key_earns_a_warning(name: str, here: Path) -> None:
     path.chmod(mode)
     warnings = load_config(path, {**ENVIRON, "KEY": KEY}).warnings
     told = (
-        f"config.json holds a key and others can read it (mode {mode:04o}); "
-        'run "chmod 600 config.json", or put keys in as ${NAME}'
+        f"config.json holds a key, but others can read it (mode {mode:04o}); "
+        'run "chmod 600 config.json", or replace the keys by ${NAME}'
     )
     assert warnings == ((told,) if is_warned else ())
 
@@ -1224,7 +1229,7 @@ HTTP = {
 def test_plain_http_earns_a_warning(name: str, here: Path) -> None:
     url, is_warned = HTTP[name]
     warnings = load(here, {**basic(), "accounts": {KEY: {"apiUrl": url}}}).warnings
-    told = "accounts.***-us11.apiUrl: plain http lets others read keys; use https"
+    told = "accounts.***-us11.apiUrl: others can read the keys over plain http; use https"
     assert warnings == ((told,) if is_warned else ())
 
 
@@ -1406,14 +1411,14 @@ def test_an_unknown_audience_is_refused(three: Config) -> None:
         'no audience "bbbbbbbbba" in config.json; did you mean "bbbbbbbbbb"?'
     )
     assert caught.value.hint == (
-        "its audiences: News (cccccccccc), Donors (aaaaaaaaaa), News (bbbbbbbbbb)"
+        "choose from: News (cccccccccc), Donors (aaaaaaaaaa), News (bbbbbbbbbb)"
     )
 
 
 def test_a_name_of_two_audiences_is_refused(three: Config) -> None:
     with pytest.raises(UsageError, match=r'^2 audiences are named "News"$') as caught:
         select_audiences(three, ["News"])
-    assert caught.value.hint == "name one: News (cccccccccc), News (bbbbbbbbbb)"
+    assert caught.value.hint == "choose by id: News (cccccccccc), News (bbbbbbbbbb)"
 
 
 def test_an_id_goes_before_a_name(three: Config) -> None:

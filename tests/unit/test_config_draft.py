@@ -177,7 +177,7 @@ def test_nothing_shows_a_key_or_the_secret():
 def test_one_group_cannot_stand_for_two_audiences():
     other = AudienceChoice("bbbbbbbbbb", "Other audience", NEWSLETTER)
     assert find_clash([MAIN, other]) == (
-        'Newsletter (group 111) cannot stand for two audiences, "Main audience" and '
+        'Newsletter (group 111) cannot be used for two audiences, "Main audience" and '
         '"Other audience"'
     )
 
@@ -256,7 +256,7 @@ def test_the_address_of_webhooks(typed: str, whole: str):
 
 
 def test_the_address_of_webhooks_is_a_public_one():
-    with pytest.raises(ValueError, match="no name of a public host"):
+    with pytest.raises(ValueError, match="not a public host"):
         read_hook_address("yes")
 
 
@@ -281,7 +281,7 @@ def test_a_file_that_is_there_is_never_touched(tmp_path: Path, monkeypatch, has_
     path.write_text("mine")
     with pytest.raises(ConfigError, match="exists already"):
         refuse_existing(path)
-    with pytest.raises(ConfigError, match="somebody else meanwhile"):
+    with pytest.raises(ConfigError, match="somebody else has created"):
         load(tmp_path, choices())
     assert path.read_text() == "mine"
     assert os.listdir(tmp_path) == ["config.json"]
@@ -292,7 +292,7 @@ def test_a_link_that_leads_nowhere_is_there_too(tmp_path: Path):
     path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="exists already"):
         refuse_existing(path)
-    with pytest.raises(ConfigError, match="somebody else meanwhile"):
+    with pytest.raises(ConfigError, match="somebody else has created"):
         load(tmp_path, choices())
     assert os.listdir(tmp_path) == ["config.json"]
 
@@ -353,7 +353,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch):
 
 def test_a_place_where_nothing_can_be_is_refused_at_once(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         refuse_existing(tmp_path / "file" / "config.json")
 
 

@@ -75,7 +75,7 @@ def test_a_program_gets_no_shell(tmp_path: Path):
         ("${command:true}", "its first line is empty"),
         ("${command:'}", "cannot be run: not a command"),
         ("${NOWHERE}", "${NOWHERE} is not set in the environment"),
-        ("${fiel:x}", 'expected a variable as "${NAME}"'),
+        ("${fiel:x}", 'expected a variable such as "${NAME}"'),
     ],
 )
 def test_what_is_not_there_is_told(tmp_path: Path, source: str, told: str):

@@ -351,23 +351,42 @@ def test_a_batch_webhook_is_switched_on_again() -> None:
     ]
 
 
+_PLACE = "https://crm.example.org/mcsync/webhook"
+_SENT = "subscribe, unsubscribe, profile, cleaned and upemail by user and admin"
 SENTENCES = {
-    FixKind.CREATE: "create a webhook to https://crm.example.org/mcsync/webhook, telling"
-    " subscribe, unsubscribe, profile, cleaned and upemail by user and admin",
-    FixKind.DELETE: "delete the superfluous webhook h1 to https://crm.example.org/mcsync/webhook",
-    FixKind.UPDATE: "change the webhook h1 to https://crm.example.org/mcsync/webhook, telling"
-    " subscribe, unsubscribe, profile, cleaned and upemail by user and admin",
+    (FixKind.CREATE, LIST): (
+        f"create a webhook to {_PLACE}, sending {_SENT}",
+        f"created a webhook to {_PLACE}, sending {_SENT}",
+    ),
+    (FixKind.DELETE, LIST): (
+        f"delete the duplicate webhook h1 to {_PLACE}",
+        f"deleted the duplicate webhook h1 to {_PLACE}",
+    ),
+    (FixKind.UPDATE, LIST): (
+        f"change webhook h1, which then sends {_SENT} to {_PLACE}",
+        f"changed webhook h1, which now sends {_SENT} to {_PLACE}",
+    ),
+    (FixKind.CREATE, ""): (
+        f"create a batch webhook to {_PLACE}",
+        f"created a batch webhook to {_PLACE}",
+    ),
+    (FixKind.DELETE, ""): (
+        f"delete the duplicate batch webhook h1 to {_PLACE}",
+        f"deleted the duplicate batch webhook h1 to {_PLACE}",
+    ),
+    (FixKind.UPDATE, ""): (
+        f"enable batch webhook h1 and point it to {_PLACE}",
+        f"enabled batch webhook h1 and pointed it to {_PLACE}",
+    ),
 }
 
 
-@pytest.mark.parametrize("kind", FixKind)
-def test_a_fix_is_a_sentence(kind: FixKind) -> None:
+@pytest.mark.parametrize(("kind", "list_id"), SENTENCES)
+def test_a_fix_has_a_sentence_before_and_one_after(kind: FixKind, list_id: str) -> None:
     webhook_id = "" if kind is FixKind.CREATE else "h1"
-    assert Fix(kind, "Main", WANTED, LIST, webhook_id).sentence == SENTENCES[kind]
+    fix = Fix(kind, "Main", WANTED, list_id, webhook_id)
+    assert (fix.sentence, fix.deed) == SENTENCES[kind, list_id]
 
 
-def test_a_batch_fix_is_a_sentence() -> None:
-    told = Fix(FixKind.CREATE, "account", WANTED).sentence
-    assert told == (
-        "create a batch webhook to https://crm.example.org/mcsync/webhook and have it switched on"
-    )
+def test_no_kind_of_fix_lacks_its_sentences() -> None:
+    assert {kind for kind, _ in SENTENCES} == set(FixKind)

@@ -166,15 +166,17 @@ def test_each_excess_is_told_with_its_numbers():
         }
     )
     assert find_excesses(size, Rulebook(safety), subscribed=5000, in_group=100) == {
-        Kind.UNSUBSCRIBES: "would unsubscribe 1,200 (5,000 subscribed members; allowed: 10%)",
+        Kind.UNSUBSCRIBES: "would unsubscribe 1,200 of 5,000 subscribed members (limit: 10%)",
         Kind.MUTES: (
-            "would unsubscribe 600 who may not be mailed (5,000 subscribed members; allowed: 10%)"
+            "would unsubscribe 600 of 5,000 members because they may not be mailed (limit: 10%)"
         ),
-        Kind.REMOVALS: "would remove from the group 11 (100 contacts in it; allowed: 10%)",
-        Kind.ADDITIONS: "would subscribe 21 (5,000 subscribed now; allowed: 20)",
-        Kind.NEW_CONTACTS: "would create in CiviCRM 10 (100 in the group; allowed: 0)",
+        Kind.REMOVALS: "would remove 11 of 100 contacts from the group (limit: 10%)",
+        Kind.ADDITIONS: "would subscribe 21 people in addition to 5,000 (limit: 20)",
+        Kind.NEW_CONTACTS: (
+            "would create contacts in CiviCRM for 10 people, with 100 in the group (limit: 0)"
+        ),
         Kind.ADDRESSES: (
-            "would change the addresses of 501 (5,000 subscribed members; allowed: 10%)"
+            "would change the addresses of 501 of 5,000 subscribed members (limit: 10%)"
         ),
         Kind.UNSEEN: "CiviCRM no longer shows 38 of its contacts",
     }

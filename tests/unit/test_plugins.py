@@ -99,7 +99,7 @@ def test_a_failing_hook_is_told_with_its_plugin_and_goes_no_further(
     plugins.finish("dino", AUDIENCE)
     [record] = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert record.getMessage() == (
-        f"Main audience: plugin dino failed in {hook}, its data is left out: KeyError"
+        f"Main audience: plugin dino failed in {hook}, its data is ignored: KeyError"
     )
 
 
@@ -147,18 +147,18 @@ def test_an_update_is_read_as_mailchimp_wants_it():
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "NoneType where a DataUpdate was due"),
-        ({"status": "cleaned", "email_address": "x"}, "email_address and status, which no plugin"),
-        (DataUpdate(2), "a row that it was not asked about"),
-        (DataUpdate(1, {"status": "cleaned"}), "status, which no plugin may set"),
-        (DataUpdate(1, {"EMAIL": "x@example.org"}), "EMAIL, which no plugin may set"),
-        (DataUpdate(1, {"FNAME": "Fred"}), "FNAME, but names have rules of their own"),
-        (DataUpdate(1, {"PET": ["Dino"]}), "list as the value of PET"),  # type: ignore[dict-item]
+        (None, "NoneType instead of a DataUpdate"),
+        ({"status": "cleaned", "email_address": "x"}, "email_address and status, which plugins"),
+        (DataUpdate(2), "a row it was not asked about"),
+        (DataUpdate(1, {"status": "cleaned"}), "status, which plugins may not set"),
+        (DataUpdate(1, {"EMAIL": "x@example.org"}), "EMAIL, which plugins may not set"),
+        (DataUpdate(1, {"FNAME": "Fred"}), "FNAME, but names have their own rules"),
+        (DataUpdate(1, {"PET": ["Dino"]}), "list instead of text as the value of PET"),  # type: ignore[dict-item]
         (DataUpdate(1, {"": "x"}), "without a tag"),
         (DataUpdate(1, tags={"": True}), "a tag whose name"),
         (DataUpdate(1, tags={"x" * 101: True}), "a tag whose name"),
         (DataUpdate(1, tags={"x": "active"}), "neither on"),  # type: ignore[dict-item]
-        (DataUpdate(1, metadata=[1]), "metadata that is no mapping"),  # type: ignore[arg-type]
+        (DataUpdate(1, metadata=[1]), "metadata that is not a mapping"),  # type: ignore[arg-type]
     ],
 )
 def test_what_no_plugin_may_ask_for(answer: object, words: str):
@@ -170,7 +170,7 @@ def test_a_refused_update_leaves_the_others(caplog: pytest.LogCaptureFixture):
     answers = [DataUpdate(1, {"EMAIL": "x"}), DataUpdate(2, {"PET": "Dino"})]
     plugins = make_plugins(check_chunk=lambda: answers)
     assert plugins.check("dino", AUDIENCE, [row(1), row(2)]) == [DataUpdate(2, {"PET": "Dino"})]
-    assert "plugin dino gave EMAIL, which no plugin may set" in caplog.text
+    assert "plugin dino returned EMAIL, which plugins may not set" in caplog.text
 
 
 # --- finding them -------------------------------------------------------------------------------
@@ -196,9 +196,9 @@ def test_the_built_in_ones_come_first_and_all_are_listed_with_versions(
         PluginInfo("mcsync.plugins.hookspec", "", "config"),
     ]
     assert set(plugins.left_out) == {"broken", "tags", "no.such.plugin"}
-    assert "plugin broken is left out: ModuleNotFoundError" in caplog.text
-    assert "plugin no.such.plugin is left out: ModuleNotFoundError" in caplog.text
-    assert "there are two plugins tags" in caplog.text
+    assert "plugin broken is not used: ModuleNotFoundError" in caplog.text
+    assert "plugin no.such.plugin is not used: ModuleNotFoundError" in caplog.text
+    assert "there are two plugins named tags" in caplog.text
 
 
 def test_without_a_map_there_is_no_fields_plugin():
@@ -210,7 +210,7 @@ def test_a_plugin_with_a_hook_that_takes_other_arguments_is_left_out(
 ):
     plugins = make_plugins(check_chunk=lambda people: [])
     assert plugins.names == ()
-    assert "plugin dino is left out" in caplog.text
+    assert "plugin dino is not used" in caplog.text
 
 
 def test_nobody_may_be_called_as_mcsync_itself(caplog: pytest.LogCaptureFixture):

@@ -13,6 +13,7 @@ from mcsync.text import (
     one_line,
     safe_lines,
     shorten_ids,
+    text_of_change,
     without_addresses,
     without_keys,
 )
@@ -105,3 +106,18 @@ def test_a_second_line_never_looks_like_a_message_of_its_own_d7() -> None:
         "  more",
     ]
     assert all(line.isprintable() for line in safe_lines("a\x1bb\u2028c\x85d\n\x1be"))
+
+
+CHANGES = {
+    ("subscription", "Added", "Removed"): "Added → Removed",
+    ("subscription", None, "subscribed"): "new: subscribed",
+    ("contact", None, "created"): "contact created",
+    ("first_name", None, "Fred"): "first_name: set to Fred",
+    ("cccccccccc", None, "Added"): "cccccccccc: set to Added",
+    ("NICK", "Pebs", ""): "NICK: Pebs → empty",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=CHANGES.values())
+def test_a_change_is_a_phrase(change: tuple[str, str | None, str | None]) -> None:
+    assert text_of_change(*change) == CHANGES[change]

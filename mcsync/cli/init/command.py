@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from mcsync.cli.options import global_options
+from mcsync.cli.options import OneOf, global_options
 from mcsync.cli.state import State
 
-_KEY_HELP = "Take the API key of {} from $NAME. Default: ${}."
+_KEY_HELP = "Take {}'s API key from $NAME. Default: ${}."
 
 
 @click.command(name="init")
-@click.option("--civicrm-url", metavar="URL", help="The address of CiviCRM.")
+@click.option("--civicrm-url", metavar="URL", help="The address of the CiviCRM site.")
 @click.option(
     "--civicrm-key-env",
     metavar="NAME",
@@ -29,7 +29,9 @@ _KEY_HELP = "Take the API key of {} from $NAME. Default: ${}."
     help=_KEY_HELP.format("Mailchimp", "MAILCHIMP_API_KEY"),
 )
 @click.option(
-    "--mailchimp-url", metavar="URL", help="The API's address, if the key does not tell it."
+    "--mailchimp-url",
+    metavar="URL",
+    help="The address of Mailchimp's API, if the key does not name its data centre.",
 )
 @click.option(
     "--read-keys", is_flag=True, help="Read both API keys from stdin: CiviCRM's, then Mailchimp's."
@@ -39,33 +41,34 @@ _KEY_HELP = "Take the API key of {} from $NAME. Default: ${}."
     "audiences",
     multiple=True,
     metavar="AUDIENCE=GROUP",
-    help="Sync this audience with this group, each by id or name; repeatable.",
+    help="Sync this audience with this group, by id or name; repeatable.",
 )
 @click.option(
     "--interest",
     "interests",
     multiple=True,
     metavar="INTEREST=GROUP",
-    help="Map this interest to this group, each by id or name; repeatable.",
+    help="Map this interest to this group, by id or name; repeatable.",
 )
 @click.option(
     "--webhook-url",
     metavar="URL",
-    help='The public address that leads to mcsync serve; "" for no webhooks. If it answers'
-    " already, the webhooks are made at Mailchimp, too.",
+    help='The public address of mcsync serve; "" for no webhooks. If it answers already, the'
+    " webhooks are created at Mailchimp too.",
 )
 @click.option(
     "--keys",
-    type=click.Choice(["file", "environment"]),
+    type=OneOf(["file", "environment"]),
     help="Write the keys into the file, or have it name environment variables.",
 )
-@click.option("--no-input", "--yes", "no_input", is_flag=True, help="Ask nothing, write at once.")
+@click.option("--no-input", "--yes", "no_input", is_flag=True, help="Ask nothing; write at once.")
 @global_options
 def command(state: State, **options: Any) -> None:
-    """Write a new config: asks for what it needs, tries it out, then runs a check.
+    """Write a new config and check it.
 
-    On a terminal it asks for whatever the options do not tell. The file goes to --config, else
-    to $MCSYNC_CONFIG, else to ./config.json; one that exists is never changed.
+    On a terminal it asks for whatever the options do not say, and tries each answer at once. The
+    file goes to --config, else to $MCSYNC_CONFIG, else to ./config.json; a file that exists is
+    never changed.
 
     \b
     Examples:

@@ -53,8 +53,8 @@ def converse(wishes: Wishes, path: Path) -> Choices:
     written; after three tries in vain what the services raise.
     """
     show_line(
-        "This makes a config for mcsync. A few questions; nothing is written before the end, "
-        "and Ctrl-C leaves at any time.",
+        "This writes a config for mcsync. It asks a few questions and writes nothing before the "
+        "end; Ctrl-C quits at any time.",
         hanging=0,
     )
     login = _ask_civicrm(wishes)
@@ -111,8 +111,8 @@ def _ask_civicrm(wishes: Wishes) -> _Login:
     given = [wishes.given[CIVICRM_KEY]] if CIVICRM_KEY in wishes.given else []
     if not given:
         show_line(
-            'The API key of the user that mcsync acts as; "mcsync help setting-up" says what that '
-            "user must be allowed to do. What you type does not show.",
+            'The API key of the user that mcsync acts as; "mcsync help setting-up" lists the '
+            "permissions that user needs. What you type is not shown.",
             hanging=0,
         )
 
@@ -124,10 +124,10 @@ def _ask_civicrm(wishes: Wishes) -> _Login:
             login.key = given.pop() if given else _ask_key("API key", offered, login.key)
         return login.open()
 
-    site = try_to(attempt, "Check the address and whether the site is up, then try again")
+    site = try_to(attempt, "Check the address, and that the site is up, then try again")
     if site.url != login.url.text:
         login.url = Setting(site.url)
-    show_line(f"CiviCRM lets us in; it has {count_of(len(site.groups), 'group')}.", indent=2)
+    show_line(f"Logged in to CiviCRM; it has {count_of(len(site.groups), 'group')}.", indent=2)
     return login
 
 
@@ -135,9 +135,9 @@ def _ask_address(wishes: Wishes) -> Setting:
     given = [wishes.given[CIVICRM_URL]] if CIVICRM_URL in wishes.given else []
     offered = wishes.offered.get(CIVICRM_URL)
     if not given:
-        show_line("The address of your site, as https://www.example.org", hanging=0)
+        show_line("The address of your site, such as https://www.example.org", hanging=0)
     if not given and offered:
-        show_line(f"Enter takes {offered.text} from ${CIVICRM_URL}.", hanging=0)
+        show_line(f"Press Enter for {offered.text}, from ${CIVICRM_URL}.", hanging=0)
 
     def attempt() -> Setting:
         found = given.pop() if given else _read_setting("Address of CiviCRM", offered)
@@ -147,7 +147,7 @@ def _ask_address(wishes: Wishes) -> Setting:
     return try_to(
         attempt,
         "Type the address as your browser shows it, up to the first single slash; if CiviCRM "
-        "lives deeper, up to the slash before “civicrm”",
+        "is in a subfolder, up to the slash before “civicrm”",
     )
 
 
@@ -168,9 +168,9 @@ def _ask_key(question: str, offered: Setting | None, last: Setting) -> Setting:
     """Ask for a key that does not show; Enter takes the last one again, or the offered one."""
     default = last if last.text else offered
     if last.text:
-        question += " (Enter: the same again)"
+        question += " (Enter: the same one again)"
     elif offered:
-        question += f" (Enter: taken from ${offered.variable})"
+        question += f" (Enter: the one in ${offered.variable})"
     while True:
         answer = ask_hidden(question)
         if answer:
@@ -181,7 +181,7 @@ def _ask_key(question: str, offered: Setting | None, last: Setting) -> Setting:
 
 def _ask_site_key() -> Setting | None:
     show_line(
-        "This user may not log in by an API key alone. Either give its role the permission "
+        "This user cannot log in with an API key alone. Either give its role the permission "
         "“authenticate with api key”, or type the site key (CIVICRM_SITE_KEY in "
         "civicrm.settings.php).",
         indent=2,
@@ -201,8 +201,8 @@ def _ask_mailchimp(wishes: Wishes) -> tuple[Setting, str | None, OpenAccount]:
     last = Setting("")
     if not given:
         show_line(
-            "The API key of your account: at Mailchimp under Account > Extras > API keys. It "
-            "ends in a data centre, as -us11. What you type does not show.",
+            "The API key of your account, found at Mailchimp under Account > Extras > API keys. "
+            "It ends in a data centre, such as -us11. What you type is not shown.",
             hanging=0,
         )
 
@@ -215,20 +215,20 @@ def _ask_mailchimp(wishes: Wishes) -> tuple[Setting, str | None, OpenAccount]:
             api_url = _ask_api_url()
         return last, api_url, open_account(last.text, api_url)
 
-    advice = "Check the end of the key, which tells where Mailchimp is (as -us11)"
+    advice = "Check the end of the key, which names the data centre, such as -us11"
     if wishes.api_url is not None:
-        advice = "Check the address given with --mailchimp-url, which ends in /3.0"
+        advice = "Check the address given with --mailchimp-url; it must end in /3.0"
     found = try_to(attempt, advice)
     account = found[2].account
     whose = f" ({account.email})" if account.email else ""
-    show_line(f"Mailchimp lets us in: {account.name}{whose}.", indent=2)
+    show_line(f"Logged in to Mailchimp: {account.name}{whose}.", indent=2)
     return found
 
 
 def _ask_api_url() -> str | None:
     show_line(
-        "This key does not end in a data centre, as -us11. Was it copied whole? Only if your "
-        "Mailchimp is reached at an address of its own, type that; else press Enter.",
+        "This key does not end in a data centre, such as -us11. Did you copy all of it? If your "
+        "Mailchimp has its own address, type that; otherwise press Enter.",
         indent=2,
         hanging=0,
     )
@@ -263,9 +263,9 @@ def _ask_which(audiences: Sequence[Audience]) -> list[Audience]:
     if len(labels) == 1:
         show_line(f"The account has one audience: {labels[0]}.", hanging=0)
         return list(audiences)
-    show_line("Which audiences shall be kept in agreement with CiviCRM?", hanging=0)
+    show_line("Which audiences do you want to sync with CiviCRM?", hanging=0)
     everything = range(len(labels))
-    places = choose_several("Numbers, as 1, 2 (Enter: all)", labels, everything)
+    places = choose_several("Numbers, such as 1, 2 (Enter: all)", labels, everything)
     return [audiences[place] for place in places]
 
 
@@ -283,9 +283,10 @@ def _ask_group(name: str, look: Look, taken: set[int]) -> Group:
     """The subscription group: one that people can be added to, a mailing group, not taken yet."""
     show_step(f'The group for "{name}"')
     show_line(
-        "Which CiviCRM group stands for this audience? Whoever is in the group is subscribed, "
-        "and whoever is subscribed is in the group. Shown are enabled mailing groups; no smart "
-        "groups, and none for access control, since anybody may sign up at Mailchimp.",
+        "Which CiviCRM group belongs to this audience? Everybody in the group will be "
+        "subscribed, and everybody subscribed will be in the group. The list has enabled mailing "
+        "groups only; no smart groups, and no groups for access control, because anybody can "
+        "sign up at Mailchimp.",
         hanging=0,
     )
     while True:
@@ -300,12 +301,12 @@ def _ask_group(name: str, look: Look, taken: set[int]) -> Group:
         ]
         if not groups:
             show_line(
-                "There is none. Make one in CiviCRM: Contacts, Manage Groups, Add Group, with "
+                "There is none. Create one in CiviCRM: Contacts, Manage Groups, Add Group, with "
                 "the type “Mailing List”.",
                 indent=2,
                 hanging=0,
             )
-        question = "Number, or part of a name (Enter: look again)"
+        question = "Number, or part of a name (Enter: refresh)"
         labels = [name_group(each) for each in groups]
         place = choose_one(question, labels, [each.title for each in groups])
         if place is not None:
@@ -318,15 +319,15 @@ def _ask_interests(audience: AudienceChoice, look: Look) -> AudienceChoice:
         return audience
     show_step(f'The interests of "{audience.name}"')
     show_line(
-        "An interest can have a CiviCRM group too: whoever has the interest is in the group. "
-        "Groups for access control are not offered, since members choose interests themselves. "
-        "Which of these shall have one?",
+        "An interest can have a CiviCRM group too: everybody with the interest will be in the "
+        "group. Groups for access control are not listed, because members choose interests "
+        "themselves. Which of these should have a group?",
         hanging=0,
     )
     ids = list(audience.interest_names)
     labels = [audience.interest_names[key] for key in ids]
     mapped: dict[str, Group] = {}
-    for place in choose_several("Numbers, as 1, 2 (Enter: none)", labels, ()):
+    for place in choose_several("Numbers, such as 1, 2 (Enter: none)", labels, ()):
         group = _ask_interest_group(labels[place], look, audience.group, mapped)
         if group is not None:
             mapped[ids[place]] = group
@@ -344,10 +345,10 @@ def _ask_interest_group(
     ]
     groups.sort(key=lambda each: not each.is_mailing)  # others are seldom meant
     labels = [
-        name_group(each) + (", smart: only towards Mailchimp" if each.is_smart else "")
+        name_group(each) + (", smart: to Mailchimp only" if each.is_smart else "")
         for each in groups
     ]
-    show_line(f'Which group stands for "{name}"?', hanging=0)
+    show_line(f'Which group belongs to "{name}"?', hanging=0)
     names = [each.title for each in groups]
     place = choose_one("Number, or part of a name (Enter: none)", labels, names)
     return None if place is None else groups[place]
@@ -361,13 +362,13 @@ def _ask_webhooks(wishes: Wishes) -> str | None:
         return wishes.webhook_url or None
     show_step("Webhooks")
     show_line(
-        "With webhooks Mailchimp tells at once when somebody subscribes, leaves or changes. "
-        "They need “mcsync serve” running where Mailchimp can reach it from outside. You can "
-        "do without: the next sync finds out.",
+        "With webhooks, mcsync learns at once when somebody subscribes, leaves or changes. "
+        "They need “mcsync serve” running where Mailchimp can reach it. Without them, the next "
+        "sync finds out.",
         hanging=0,
     )
     show_line(
-        "The public address that leads there, as https://crm.example.org/mailchimp", hanging=0
+        "The public address of mcsync serve, such as https://crm.example.org/mailchimp", hanging=0
     )
     while answer := ask("Address (Enter: no webhooks)"):
         try:
@@ -382,10 +383,10 @@ def _ask_where_keys_go(wishes: Wishes, choices: Choices) -> Choices:
         return place_keys(choices, wishes.keys)
     if not has_typed_keys(choices):
         return choices
-    show_step("Where the keys go")
+    show_step("Where to keep the keys")
     labels = [
-        "Into the file. Only you will be able to read it.",
-        "Into environment variables, which you set wherever mcsync runs.",
+        "In the file. Only you will be able to read it.",
+        "In environment variables, which you set wherever mcsync runs.",
     ]
     place = choose_one("Number (Enter: 1)", labels)
     return place_keys(choices, KeysIn.ENVIRONMENT) if place == 1 else choices
@@ -405,8 +406,8 @@ def show_choices(choices: Choices, path: Path) -> None:
     hooks = "none"
     if choices.webhook_url is not None:
         hooks = (
-            f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret; made at Mailchimp"
-            " if these answer"
+            f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret; created at"
+            " Mailchimp if they answer"
         )
     variables = ", ".join(f"${name}" for name in find_variables(choices))
     keys = ["in the file"] if has_typed_keys(choices) else []

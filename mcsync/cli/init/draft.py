@@ -199,14 +199,14 @@ def find_clash(audiences: Iterable[AudienceChoice]) -> str | None:
         group, name = audience.group, audience.name
         if group.group_id in subscriptions:
             both = f'"{subscriptions[group.group_id]}" and "{name}"'
-            return f"{name_group(group)} cannot stand for two audiences, {both}"
+            return f"{name_group(group)} cannot be used for two audiences, {both}"
         subscriptions[group.group_id] = name
         taken = {group.group_id: f'the audience "{name}"'}
         for key, interest_group in audience.interests.items():
             what = f'the interest "{audience.interest_names.get(key, key)}"'
             if interest_group.group_id in taken:
                 both = f"{taken[interest_group.group_id]} and for {what}"
-                return f"{name_group(interest_group)} cannot stand for {both}"
+                return f"{name_group(interest_group)} cannot be used for {both}"
             taken[interest_group.group_id] = what
     return None
 
@@ -232,9 +232,9 @@ def read_address(text: str) -> str:
     except ValueError:
         is_odd = True
     if is_odd or not whole.isprintable() or " " in whole or "${" in whole:
-        raise ValueError(f'"{text}" is no address; write it as https://www.example.org')
+        raise ValueError(f'"{text}" is not an address; write it like https://www.example.org')
     if "@" in parts.netloc:
-        raise ValueError("an address may not hold a user or a password")
+        raise ValueError("an address may not contain a user or a password")
     return whole.rstrip("/")
 
 
@@ -248,8 +248,8 @@ def read_hook_address(text: str) -> str:
     host = parts.hostname or ""
     if not ("." in host or ":" in host or host == "localhost"):
         raise ValueError(
-            f'"{host}" is no name of a public host; write it as https://crm.example.org/mailchimp'
+            f'"{host}" is not a public host; write it like https://crm.example.org/mailchimp'
         )
     if parts.query or parts.fragment:
-        raise ValueError("leave out what follows the question mark; a secret is added for you")
+        raise ValueError("leave out the question mark and what follows; a secret is added for you")
     return whole.removesuffix("/batch-webhook").removesuffix("/webhook").rstrip("/")

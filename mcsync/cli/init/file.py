@@ -19,19 +19,19 @@ def refuse_existing(path: Path) -> None:
         )
     if os.path.lexists(path):
         raise ConfigError(
-            f"{path} exists already, and is left as it is",
-            hint="name a file that does not exist yet with --config, or move the old one away",
+            f"{path} exists already; it is left as it is",
+            hint="name a new file with --config, or move the old one away",
         )
     folder = path.parent
     while not os.path.lexists(folder):
         folder = folder.parent
     if not folder.is_dir():
-        raise ConfigError(f"{path} cannot be written: {folder} is no folder", hint=_HINT)
+        raise ConfigError(f"cannot write {path}: {folder} is not a folder", hint=_HINT)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{path} cannot be written: {folder} is not yours to write", hint=_HINT)
+        raise ConfigError(f"cannot write {path}: {folder} is not writable", hint=_HINT)
 
 
-_HINT = "name another place with --config"
+_HINT = "choose another place with --config"
 
 
 def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, str]) -> Config:
@@ -55,10 +55,10 @@ def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, s
                 os.unlink(name)
     except FileExistsError:
         raise ConfigError(
-            f"{path} has been made by somebody else meanwhile, and is left as it is", hint=_HINT
+            f"somebody else has created {path} meanwhile; it is left as it is", hint=_HINT
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint=_HINT) from None
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_HINT) from None
     return load_config(path, environ)
 
 
@@ -110,8 +110,8 @@ def _try_out(draft: Path, environ: Mapping[str, str]) -> None:
         load_config(draft, environ)
     except ConfigError as error:
         raise ConfigError(
-            "mcsync would not take the config made of these answers, so nothing was written",
-            hint="answer differently in these places",
+            "these answers do not make a valid config, so nothing was written",
+            hint="change these answers",
             problems=error.problems or (("config", error.message),),
         ) from None
 

@@ -27,11 +27,11 @@ from mcsync.model import Audience, Group
 from mcsync.text import count_of
 
 T = TypeVar("T")
-_HELP = 'see "mcsync init --help"; on a terminal it asks for what is missing'
+_HELP = 'see "mcsync init --help"; on a terminal, init asks for what is missing'
 _MISSING = {
-    CIVICRM_URL: (f"--civicrm-url URL, or ${CIVICRM_URL}", "the address of CiviCRM"),
-    CIVICRM_KEY: (f"--civicrm-key-env NAME, or ${CIVICRM_KEY}", "the API key of CiviCRM"),
-    MAILCHIMP_KEY: (f"--mailchimp-key-env NAME, or ${MAILCHIMP_KEY}", "the API key of Mailchimp"),
+    CIVICRM_URL: (f"--civicrm-url URL, or ${CIVICRM_URL}", "CiviCRM's address"),
+    CIVICRM_KEY: (f"--civicrm-key-env NAME, or ${CIVICRM_KEY}", "CiviCRM's API key"),
+    MAILCHIMP_KEY: (f"--mailchimp-key-env NAME, or ${MAILCHIMP_KEY}", "Mailchimp's API key"),
 }
 
 
@@ -120,8 +120,9 @@ def take_choices(wishes: Wishes) -> Choices:
         missing.append(("--audience AUDIENCE=GROUP", "which audience belongs to which group"))
     url, key, mailchimp_key = map(wishes.find, _MISSING)
     if missing or url is None or key is None or mailchimp_key is None:
+        lacking = count_of(len(missing), "option is", "options are")
         raise UsageError(
-            f"nobody can be asked here, and {count_of(len(missing), 'thing')} must be told",
+            f"nobody can be asked, and {lacking} missing",
             hint=f"{_HELP}{_tell_audiences(wishes)}",
             problems=tuple(missing),
         )
@@ -154,7 +155,7 @@ def _tell_audiences(wishes: Wishes) -> str:
     except McsyncError:
         return ""
     names = ", ".join(f"{each.name} ({each.list_id})" for each in audiences)
-    return f"; the account's audiences are: {names}"
+    return f"; the account has these audiences: {names}"
 
 
 def make_secret() -> str:
@@ -177,12 +178,12 @@ def match_audiences(
         left, right = _halves("--audience", text)
         audience = _find_audience(left, account.audiences)
         if audience.list_id in found:
-            raise UsageError(f'--audience: "{audience.name}" is named twice', hint=_HELP)
+            raise UsageError(f'--audience: "{audience.name}" is given twice', hint=_HELP)
         group = _find_group("--audience", right, groups)
         if group.is_smart:
             raise UsageError(
-                f"--audience: {name_group(group)} is a smart group, which nobody can be added to",
-                hint="name a group with members of its own",
+                f"--audience: {name_group(group)} is a smart group, so nobody can be added to it",
+                hint="choose an ordinary group",
             )
         names = account.fetch_interests(audience.list_id)
         found[audience.list_id] = AudienceChoice(
@@ -203,7 +204,7 @@ def match_interests(
         left, right = _halves("--interest", text)
         interest_id = _find_interest(left, audiences)
         if interest_id in mapped:
-            raise UsageError(f'--interest: "{left}" is named twice', hint=_HELP)
+            raise UsageError(f'--interest: "{left}" is given twice', hint=_HELP)
         mapped[interest_id] = _find_group("--interest", right, groups)
     return _without_clash(
         tuple(
@@ -222,7 +223,7 @@ def match_interests(
 def _without_clash(audiences: tuple[AudienceChoice, ...]) -> tuple[AudienceChoice, ...]:
     clash = find_clash(audiences)
     if clash is not None:
-        raise UsageError(clash, hint="give each a group of its own")
+        raise UsageError(clash, hint="give each its own group")
     return audiences
 
 
@@ -252,13 +253,14 @@ def _find_group(option: str, wanted: str, groups: Sequence[Group]) -> Group:
     group = _only(f'{option}: {{}} group "{wanted}" in CiviCRM', wanted, named, names)
     if not group.is_active:
         raise UsageError(
-            f"{option}: {name_group(group)} is disabled", hint="enable it in CiviCRM, then repeat"
+            f"{option}: {name_group(group)} is disabled",
+            hint="enable it in CiviCRM and try again",
         )
     if group.is_access_control:
         raise UsageError(
-            f"{option}: {name_group(group)} is for access control, and anybody who signs up at"
-            " Mailchimp would get what it allows",
-            hint='name another group, or take "Access Control" off it in CiviCRM',
+            f"{option}: {name_group(group)} is for access control, so anybody who signs up at"
+            " Mailchimp would get its permissions",
+            hint='choose another group, or untick "Access Control" in CiviCRM',
         )
     return group
 
@@ -283,10 +285,10 @@ def _only(what: str, wanted: str, found: Sequence[T], names: Mapping[str, str]) 
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(what.format(f"{len(found)} times"), hint="name it by its id")
+        raise UsageError(what.format(f"{len(found)} times"), hint="give its id")
     shown = [f"{name} ({key})" for key, name in list(names.items())[:10]]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     raise UsageError(
         what.format("no") + did_you_mean(wanted, [*names, *names.values()]),
-        hint=f"there are: {', '.join(shown) or 'none'}{more}",
+        hint=f"choose from: {', '.join(shown) or 'none'}{more}",
     )

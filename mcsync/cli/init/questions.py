@@ -83,7 +83,7 @@ def choose_one(question: str, labels: Sequence[str], names: Sequence[str] = ()) 
                 return shown[place]
             found = [at for at, name in enumerate(names or labels) if _is_in(answer, name)]
             if not found:
-                show_line(f'No number and no name here is "{answer}".', indent=2)
+                show_line(f'"{answer}" matches no number and no name here.', indent=2)
         if len(found) == 1 and not answer.isdecimal():
             show_line(labels[found[0]], indent=2)
             return found[0]
@@ -101,7 +101,8 @@ def choose_several(question: str, labels: Sequence[str], default: Sequence[int])
         places = [_read_number(word, len(labels)) for word in words]
         if None not in places:
             return sorted({place for place in places if place is not None})
-        show_line(f"Type numbers from 1 to {len(labels)}, as: 1, 2", indent=2)
+        numbers = f"numbers from 1 to {len(labels)}, such as 1, 2" if len(labels) > 1 else "1"
+        show_line(f"Type {numbers}", indent=2)
 
 
 def _show_numbered(labels: Sequence[str], places: Sequence[int], most: int = _SHOWN) -> None:
@@ -110,7 +111,7 @@ def _show_numbered(labels: Sequence[str], places: Sequence[int], most: int = _SH
     for number, place in enumerate(shown, 1):
         show_line(f"{number:>{width}}  {labels[place]}", indent=2, hanging=width + 2)
     if len(places) > most:
-        show_line(f"… and {len(places) - most} more; type a part of a name to find them", indent=2)
+        show_line(f"… and {len(places) - most} more; type part of a name to find them", indent=2)
 
 
 def _read_number(answer: str, most: int) -> int | None:

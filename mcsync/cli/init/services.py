@@ -93,8 +93,8 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
     address = api_url or derive_api_url(api_key)
     if address is None:
         raise RemoteRefused(
-            "this key has no data centre at its end, as -us11",
-            hint="copy the whole key; for a proxy give its address with --mailchimp-url",
+            "this key does not end in a data centre, such as -us11",
+            hint="copy the whole key; for a proxy, give its address with --mailchimp-url",
         )
     mailchimp = build_mailchimp_setup(api_key, address)
     try:
@@ -105,12 +105,12 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
         raise
     except ProtocolError as error:
         is_whole = api_url is None or api_url.endswith("/3.0")
-        error.hint = _reword(error.hint) if is_whole else f"{_END}, as {api_url}/3.0"
+        error.hint = _reword(error.hint) if is_whole else f"{_END}, such as {api_url}/3.0"
         raise
     if not audiences:
         raise ConfigError(
             f'the Mailchimp account "{account.name}" has no audience',
-            hint="make one at Mailchimp (Audience), then start again",
+            hint="create one at Mailchimp (Audience), then start again",
         )
     return OpenAccount(account, audiences, mailchimp)
 
@@ -126,6 +126,6 @@ def _refuse_odd(api_key: str, service: str) -> None:
     """A key that cannot travel in a header is none; saying so here keeps it out of tracebacks."""
     if not is_header_safe(api_key):
         raise RemoteRefused(
-            f"this is no API key of {service}: a key has only letters, digits and signs",
+            f"this is not an API key of {service}: a key has only letters, digits and signs",
             hint="copy the key without spaces or line breaks",
         )

@@ -41,20 +41,20 @@ if TYPE_CHECKING:
     from mcsync.check.look import Report
 
 _NEXT = (
-    ("mcsync fetch", "reads both services, and changes nothing at either"),
+    ("mcsync fetch", "reads both services and changes nothing at either"),
     ("mcsync sync --dry-run", "shows what a sync would change, and why"),
     ("mcsync sync --wait", "does it; then let cron repeat it"),
 )
 _NEXT_WEBHOOKS = (
-    ("mcsync serve", "receives what Mailchimp tells; keep it running"),
+    ("mcsync serve", "receives webhooks; keep it running"),
     (
         "mcsync check --fix",
-        "then has Mailchimp send its webhooks there, and tells the secrets that it signs them"
-        " with: put these into signingSecrets of the account",
+        "then has Mailchimp send webhooks there, and shows their signing secrets: put these into"
+        " signingSecrets of the account",
     ),
 )
 _NEXT_REGISTERED = (
-    ("mcsync serve", "receives what Mailchimp tells; keep it running, and restart one that runs"),
+    ("mcsync serve", "receives webhooks; restart it if it runs, and keep it running"),
 )
 
 
@@ -81,7 +81,7 @@ def choose_place(state: State, cwd: Path) -> Path:
     level = choose_level(state.quiet, state.verbose, is_terminal=False)
     set_up(level if state.verbose else logging.ERROR, os.environ)
     if state.lists:
-        raise UsageError("--list is not for init", hint="name audiences with --audience")
+        raise UsageError("init does not take --list", hint="choose audiences with --audience")
     named = state.config or os.environ.get("MCSYNC_CONFIG") or "config.json"
     path = Path(os.path.abspath(cwd / named))
     refuse_existing(path)
@@ -100,7 +100,7 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
         return converse(wishes, path)
     except Declined:
         click.echo()
-        state.stop_hint = "not written, as you said"
+        state.stop_hint = "not written, as you asked"
         raise
     except (Stopped, click.Abort):
         click.echo()  # the question has no line of its own yet
@@ -140,7 +140,7 @@ def _make_wishes(state: State, options: Options) -> Wishes:
 def write_choices(state: State, choices: Choices, path: Path) -> Config:
     """Write the config, and return it as it loads with the variables that it names set."""
     config = write_config(path, _draft(choices, path), _environ(choices))
-    state.stop_hint = f"{path} is written"
+    state.stop_hint = f"{path} has been written"
     state.settings = config
     return config
 
@@ -212,11 +212,11 @@ def _register(
 
 def _show_written(config: Config, unset: list[str]) -> None:
     show_gap()
-    show_line(f"{config.path} is written; only you can read it.", hanging=0)
+    show_line(f"Wrote {config.path}; only you can read it.", hanging=0)
     if unset:
         show_line(
             f"Before you run mcsync, set {', '.join(unset)} in its environment: in the shell, "
-            "in cron's line, or in the file that systemd's EnvironmentFile names.",
+            "in the crontab line, or in systemd's EnvironmentFile.",
             hanging=0,
         )
 
@@ -224,10 +224,10 @@ def _show_written(config: Config, unset: list[str]) -> None:
 def _show_check(choices: Choices, is_registered: bool) -> None:
     """What the findings are."""
     show_gap()
-    show_heading("What mcsync check says")
+    show_heading("Result of mcsync check")
     if choices.webhook_url is not None and not is_registered:
         show_line(
-            "That webhooks are missing is as it should be: they come last, as told below.",
+            "Webhooks are still missing, as expected: they come last, as described below.",
             hanging=0,
         )
 
@@ -238,9 +238,9 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
     webhooks = _NEXT_REGISTERED if is_registered else _NEXT_WEBHOOKS
     steps = [*_NEXT, *(webhooks if choices.webhook_url else ())]
     show_gap()
-    show_heading("What next")
+    show_heading("Next steps")
     if find:
-        show_line(f"Add{find} to each, or set MCSYNC_CONFIG.", hanging=0)
+        show_line(f"Add{find} to each command, or set MCSYNC_CONFIG.", hanging=0)
     show_fields(steps)
 
 
