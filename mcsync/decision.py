@@ -337,52 +337,6 @@ REASONS: Mapping[Reason, str] = {  # each may follow "because"
 }
 
 
-NEVER_BELOW = 10  # people; a guard never trips below this
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The most that a plan may do of one kind: people, or a percentage; None allows everything.
-
-    A percentage is of those who are there now: the subscribed members, or the group's contacts.
-    """
-
-    number: float | None = None
-    is_percent: bool = False
-
-    def allows(self, count: int, of: int) -> bool:
-        """Whether `count` people, out of `of`, are few enough."""
-        if self.number is None or count < NEVER_BELOW:
-            return True
-        return count <= (of * self.number / 100 if self.is_percent else self.number)
-
-    def __str__(self) -> str:
-        number = "any number" if self.number is None else f"{self.number:g}"
-        return f"{number}%" if self.is_percent else number
-
-
-NO_LIMIT = Limit()
-_TENTH, _HALF = Limit(10, is_percent=True), Limit(50, is_percent=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Safety:
-    """The guards of one audience.
-
-    `unsubscribes` holds for both kinds: for staff's removals, and because people may not be
-    mailed; `removals` for contacts who are no longer seen, too.
-    """
-
-    unsubscribes: Limit = _TENTH
-    removals: Limit = _TENTH
-    additions: Limit = _HALF
-    new_contacts: Limit = _HALF
-    address_changes: Limit = _TENTH
-
-
-USUAL_SAFETY = Safety()
-
-
 @dataclass(frozen=True, slots=True)
 class InterestPolicy:
     """A mapped interest: its group, and whether Mailchimp may change that group."""

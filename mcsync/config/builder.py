@@ -31,7 +31,7 @@ from mcsync.config.values import (
     Removal,
     Secret,
 )
-from mcsync.decision import NO_LIMIT, Limit, Safety
+from mcsync.safety import NO_LIMIT, Limit, Safety
 
 if TYPE_CHECKING:
     from mcsync.model import Side

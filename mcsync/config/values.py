@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from mcsync.config.section import HIDDEN
-from mcsync.decision import USUAL_SAFETY, Safety
+from mcsync.safety import USUAL_SAFETY, Safety
 
 if TYPE_CHECKING:
     from mcsync.model import Side

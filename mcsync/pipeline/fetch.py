@@ -31,13 +31,13 @@ from mcsync.cache.looks import (
 )
 from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, to_text
-from mcsync.decision import NEVER_BELOW
 from mcsync.errors import GuardTripped
 from mcsync.model import LONG_AGO, Member, MemberStatus
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_in_civicrm
 from mcsync.pipeline.identity import follow_rules, know_accounts
 from mcsync.pipeline.run import OutOfTime, Run, Task, is_over
 from mcsync.pipeline.telling import note_told
+from mcsync.safety import NEVER_BELOW
 from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.fetch")

@@ -38,11 +38,11 @@ from mcsync.cache.mirror import (
 )
 from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
-from mcsync.decision import NEVER_BELOW
 from mcsync.errors import ConfigError, GuardTripped, McsyncError
 from mcsync.model import LONG_AGO, Group, HistoryRow, SiteSnapshot, email_key
 from mcsync.pipeline.identity import check_site, tell_skew
 from mcsync.pipeline.run import Run, Task, is_over
+from mcsync.safety import NEVER_BELOW
 
 log = logging.getLogger("mcsync.fetch")
 

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from mcsync.cache.store import Store, make_uid
 from mcsync.cache.times import from_text
-from mcsync.decision import Policy, Safety
+from mcsync.decision import Policy
 from mcsync.errors import CacheError, GuardTripped, McsyncError, PartialFailure
 from mcsync.model import Side
 from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
+from mcsync.safety import Safety
 
 log = logging.getLogger("mcsync")
 

@@ -5,16 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcsync.decision import (
-    NO_LIMIT,
-    Decision,
-    Limit,
-    Person,
-    PlannedChange,
-    Reason,
-    Safety,
-)
+from mcsync.decision import Decision, Person, PlannedChange, Reason
 from mcsync.model import GroupStatus, MemberStatus
+from mcsync.safety import NO_LIMIT, Limit, Safety
 
 
 class Kind(StrEnum):

@@ -31,9 +31,9 @@ from mcsync.config import (
     parse_json,
     select_audiences,
 )
-from mcsync.decision import NO_LIMIT, Limit, Safety
 from mcsync.errors import ConfigError, ExitCode, UsageError
 from mcsync.model import Side
+from mcsync.safety import NO_LIMIT, Limit, Safety
 
 HERE = Path(__file__).parent
 BLOB = (HERE / "documents_blob.json.txt").read_text(encoding="utf-8")

@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsync.decision import (
-    NEVER_BELOW,
-    ContactView,
-    Decision,
-    GroupWrite,
-    Person,
-    PlannedChange,
-    Reason,
-)
+from mcsync.decision import ContactView, Decision, GroupWrite, Person, PlannedChange, Reason
 from mcsync.model import Contact, EmailWrite, GroupStatus, MemberChange, MemberStatus, NewContact
 from mcsync.reconcile.guards import (
     Kind,
@@ -28,6 +20,7 @@ from mcsync.reconcile.guards import (
     measure,
     sum_up,
 )
+from mcsync.safety import NEVER_BELOW
 
 TEN_PERCENT = Limit(10, is_percent=True)
 HALF = Limit(50, is_percent=True)
