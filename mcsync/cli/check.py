@@ -28,7 +28,7 @@ from mcsync.errors import PartialFailure, UsageError
 from mcsync.text import count_of
 
 
-@click.command(name="check", short_help="Check the config with both services")
+@click.command(name="check", short_help="Check config and services, and list every problem.")
 @click.option("--fix", is_flag=True, help="Create or correct mcsync's webhooks at Mailchimp.")
 @click.option("--dry-run", is_flag=True, help="With --fix: show what it would do, and do nothing.")
 @click.option(
