@@ -245,6 +245,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     ),
     "note_groups": (lambda s, _: rows.note_groups(s, LIST, [GROUP], 0, 99), STAYS),
     "note_looked_up": (lambda s, i: rows.note_looked_up(s, [i]), STAYS),
+    "note_range_looked_up": (lambda s, i: rows.note_range_looked_up(s, LIST, 0, i), STAYS),
     "prepare_address": (lambda s, i: rows.prepare_address(s, LIST, i, "x@example.org"), STAYS),
     "save_refusals": (refuse, STAYS),
     "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, "x", [AT]), STAYS),
