@@ -9,15 +9,19 @@ A config that others may write is refused before any of it is looked at.
 import os
 import re
 import shlex
+import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from mcsync.ownership import find_fault, find_folder_fault
 
-SOURCE = re.compile(r"\$\{(?:(file|credential|command):([^{}]+)|([A-Za-z_][A-Za-z0-9_]*))\}")
+SOURCE = re.compile(
+    r"\$\{(?:(file|credential|command):\s*([^{}\s][^{}]*)|([A-Za-z_][A-Za-z0-9_]*))\}"
+)
 _MOST_BYTES = 64 * 1024
 _COMMAND_S = 30.0
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe would be waited at for ever
 
 
 class NotThere(Exception):
@@ -37,7 +41,7 @@ class Sources:
         whole = found[0]
         if whole not in self._known:
             try:
-                self._known[whole] = self._look_up(found[1], (found[2] or "").strip(), found[3])
+                self._known[whole] = self._look_up(found[1], (found[2] or "").rstrip(), found[3])
             except NotThere as missing:
                 self._known[whole] = missing
         known = self._known[whole]
@@ -69,8 +73,11 @@ class Sources:
 def _read_line(path: Path, shown: str) -> str:
     """The first line of a file that nobody else may write. Raises: NotThere"""
     try:
-        with open(path, "rb") as file:
-            fault = find_fault(path, os.fstat(file.fileno())) or find_folder_fault(path.parent)
+        with os.fdopen(os.open(path, os.O_RDONLY | _NOT_WAITING), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise NotThere(f"{shown} is not a file")
+            fault = find_fault(path, found) or find_folder_fault(path.parent)
             if fault is not None:
                 raise NotThere(f"{shown}: {path} {fault.what}; {fault.mend}")
             content = file.read(_MOST_BYTES)
@@ -82,7 +89,8 @@ def _read_line(path: Path, shown: str) -> str:
 
 def _run(command: str) -> str:
     """The first line that a program prints. Raises: NotThere"""
-    shown = f"${{command:{command}}}"
+    program = command.split()[0]
+    shown = f"${{command:{program}}}"  # what it is given may be a secret
     try:
         words = shlex.split(command)
         done = subprocess.run(  # noqa: S603  # the config is ours, and there is no shell

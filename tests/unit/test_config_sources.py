@@ -67,6 +67,8 @@ def test_a_program_gets_no_shell(tmp_path: Path):
     [
         ("${file:nowhere}", "${file:nowhere} cannot be read: No such file or directory"),
         ("${file:.}", "cannot be read: Is a directory"),
+        ("${file:pipe}", "${file:pipe} is not a file"),
+        ("${command: }", "expected a variable"),
         ("${file:empty}", "its first line is empty"),
         ("${file:latin}", "not UTF-8"),
         ("${credential:key}", "LoadCredential=key:"),
@@ -80,6 +82,7 @@ def test_a_program_gets_no_shell(tmp_path: Path):
 )
 def test_what_is_not_there_is_told(tmp_path: Path, source: str, told: str):
     write(tmp_path / "empty", "\nsecond")
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "latin").write_bytes(b"\xff\xfe\xfd")
     assert told in problem_of(tmp_path, source)
 
@@ -101,3 +104,8 @@ def test_a_key_file_that_others_may_write_is_refused_d9(tmp_path: Path):
 def test_a_key_from_a_file_is_never_shown(tmp_path: Path):
     write(tmp_path / "civi.key", "yabba dabba doo")
     assert "dabba" not in problem_of(tmp_path, "${file:civi.key}")
+
+
+def test_what_a_program_is_given_is_not_shown(tmp_path: Path):
+    told = problem_of(tmp_path, "${command:no-such-program --token yabbadabbadoo}")
+    assert told == "${command:no-such-program} cannot be run: No such file or directory"
