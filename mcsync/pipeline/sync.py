@@ -49,6 +49,7 @@ def _sync(
     trust: Mapping[str, Mapping[str, Side]],
     wait_s: float | None,
 ) -> None:
+    _keep_copies(run)
     know_accounts(run)
     process_batches(run)
     fetch(run, window, in_full=bool(trust))
@@ -63,7 +64,13 @@ def _sync(
         if run.report(task).held is None:
             _note_synced(run, task)
     forget_history(run.store, run.earliest_now() - timedelta(days=run.history_days))
-    keep_copies(run.store, run.clock(), run.backups)
+
+
+def _keep_copies(run: Run) -> None:
+    """Today's copy of the cache, before the run changes it; a first run has nothing to copy."""
+    statuses = (load_status(run.store, task.list_id) for task in run.tasks)
+    if not run.is_dry_run and any(status.fetched_at for status in statuses):
+        keep_copies(run.store, run.clock(), run.backups)
 
 
 def _put_back_windows(run: Run, windows: Mapping[str, str | None]) -> None:

@@ -4,11 +4,14 @@ Each story: a healthy run, trouble together with real news, a run in trouble, an
 that puts all right.
 """
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from mcsync.cache.audience_status import load_status
+from mcsync.cache.copy_names import find_copies
 from mcsync.errors import (
     ConfigError,
     GuardTripped,
@@ -317,3 +320,17 @@ def test_one_bad_contact_fails_alone_and_is_put_right_later(bedrock: Bedrock):
     bedrock.pass_time(minutes=5)
     bedrock.sync_until_quiet()
     assert bedrock.group_status(bad) == "Removed"
+
+
+def test_the_cache_is_copied_before_anything_else_although_mailchimp_is_down(bedrock: Bedrock):
+    cache = bedrock.folder / "mcsync.db"
+    bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    assert find_copies(cache) == []  # a first run had nothing that could be lost
+    bedrock.town.mailchimp_server.faults.append(Fault(drop="before", times=None))
+    with pytest.raises(RemoteUnavailable):
+        bedrock.sync()
+    [copy] = find_copies(cache)
+    with closing(sqlite3.connect(copy)) as kept:
+        found = kept.execute("SELECT mailchimp_email FROM civicrm_mailchimpsync_cache").fetchall()
+    assert found == [("wilma@example.org",)]
