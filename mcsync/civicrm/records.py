@@ -157,8 +157,8 @@ def read_time(value: str | None, offset: timedelta) -> datetime:
     odd row must not stop all others, nor may a year 9999 be later than what anybody says.
     """
     try:
-        at = parse_naive(value or "").replace(tzinfo=UTC) - offset
-    except (ProtocolError, OverflowError):
+        at = datetime.fromisoformat(f"{value}Z") - offset  # `replace` takes five times as long
+    except (ValueError, OverflowError):
         return LONG_AGO
     return at if EPOCH <= at < END_OF_TIMESTAMPS else LONG_AGO
 
