@@ -43,7 +43,7 @@ CREATE TABLE civicrm_mailchimpsync_cache (
     reconfirmed_at TEXT,
     seen_fetch INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE UNIQUE INDEX cache_email ON civicrm_mailchimpsync_cache (mailchimp_list_id, email_key);
+CREATE UNIQUE INDEX cache_email ON civicrm_mailchimpsync_cache (email_key, mailchimp_list_id);
 CREATE INDEX cache_contact ON civicrm_mailchimpsync_cache (civicrm_contact_id, mailchimp_list_id);
 CREATE INDEX cache_todo ON civicrm_mailchimpsync_cache (mailchimp_list_id, id)
     WHERE sync_status = 'todo';
@@ -51,7 +51,8 @@ CREATE INDEX cache_data_due ON civicrm_mailchimpsync_cache (mailchimp_list_id)
     WHERE is_data_due = 1;
 CREATE INDEX cache_retried ON civicrm_mailchimpsync_cache (mailchimp_list_id)
     WHERE sync_reason IN ('aborted', 'refused-by-civicrm');
-CREATE INDEX cache_key ON civicrm_mailchimpsync_cache (email_key);
+CREATE INDEX cache_under_way ON civicrm_mailchimpsync_cache (mailchimp_list_id)
+    WHERE sync_status IN ('live', 'redo');
 CREATE INDEX cache_unique_contact ON civicrm_mailchimpsync_cache (unique_contact)
     WHERE unique_contact IS NOT NULL;
 
@@ -164,22 +165,59 @@ CREATE TABLE civicrm_mailchimpsync_change (
 ) STRICT;
 CREATE INDEX change_at ON civicrm_mailchimpsync_change (at);
 CREATE INDEX change_cache ON civicrm_mailchimpsync_change (cache_id);
-"""
 
-
-@migrations()
-def m001_first_tables(db: "Database") -> None:
-    """The documents' tables, the mirror of CiviCRM, the plan and the audit trail."""
-    _execute(db, _M001)
-
-
-# One view for each question that people ask; what they mean is in docs/cache.md.
-_M002 = """
 CREATE TABLE civicrm_mailchimpsync_reason (
     code TEXT PRIMARY KEY,
     sentence TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What CiviCRM says of contacts, as JSON, by what it is ("tags", or the fields of a plugin); only
+-- who has anything, or was asked for, has a row.
+CREATE TABLE civicrm_mailchimpsync_contact_data (
+    kind TEXT NOT NULL,
+    contact_id INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (kind, contact_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE civicrm_mailchimpsync_tag (
+    tag_id INTEGER PRIMARY KEY,
+    label TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE civicrm_mailchimpsync_entity_tag (
+    entity_tag_id INTEGER PRIMARY KEY,
+    contact_id INTEGER NOT NULL,
+    tag_id INTEGER NOT NULL
+) STRICT;
+CREATE INDEX entity_tag_contact ON civicrm_mailchimpsync_entity_tag (contact_id, tag_id);
+CREATE INDEX entity_tag_tag ON civicrm_mailchimpsync_entity_tag (tag_id, contact_id);
+
+CREATE TABLE civicrm_mailchimpsync_webhook (
+    id INTEGER PRIMARY KEY,
+    received_at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    list_id TEXT NOT NULL,
+    email TEXT NOT NULL,
+    old_email TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    batch_id TEXT NOT NULL,
+    fired_at TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX webhook_order ON civicrm_mailchimpsync_webhook (attempts, id);
+CREATE INDEX webhook_received ON civicrm_mailchimpsync_webhook (received_at);
+
+CREATE TABLE civicrm_mailchimpsync_place_count (
+    group_id INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (group_id, status)
+) STRICT, WITHOUT ROWID;
+"""
+
+# One view for each question that people ask; what they mean is in docs/cache.md.
+_VIEWS = """
 CREATE VIEW people AS
 SELECT r.id AS row_id, r.mailchimp_list_id AS list_id,
     coalesce(r.mailchimp_email, (SELECT e.email FROM civicrm_mailchimpsync_email e
@@ -243,91 +281,10 @@ LEFT JOIN civicrm_mailchimpsync_reason s ON s.code = c.reason
 ORDER BY c.id DESC;
 """
 
-
-@migrations()
-def m002_views(db: "Database") -> None:
-    """Views for people who open the cache with sqlite3 or Datasette."""
-    _execute(db, _M002)
-
-
-# `contact_data`: what CiviCRM says of contacts, as JSON, by what it is ("tags", or the fields of a
-# plugin); only who has anything, or was asked for, has a row.
-_M003 = """
-CREATE TABLE civicrm_mailchimpsync_tag (
-    tag_id INTEGER PRIMARY KEY,
-    label TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE civicrm_mailchimpsync_entity_tag (
-    entity_tag_id INTEGER PRIMARY KEY,
-    contact_id INTEGER NOT NULL,
-    tag_id INTEGER NOT NULL
-) STRICT;
-CREATE INDEX entity_tag_contact ON civicrm_mailchimpsync_entity_tag (contact_id, tag_id);
-CREATE INDEX entity_tag_tag ON civicrm_mailchimpsync_entity_tag (tag_id, contact_id);
-
-CREATE TABLE civicrm_mailchimpsync_contact_data (
-    kind TEXT NOT NULL,
-    contact_id INTEGER NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (kind, contact_id)
-) STRICT, WITHOUT ROWID;
-"""
-
-
-@migrations()
-def m003_data(db: "Database") -> None:
-    """What the data step mirrors of CiviCRM: tags, and fields of contacts."""
-    _execute(db, _M003)
-
-
-# What webhooks told and nobody has handled yet: an event is deleted once it is.
-_M004 = """
-CREATE TABLE civicrm_mailchimpsync_webhook (
-    id INTEGER PRIMARY KEY,
-    received_at TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    list_id TEXT NOT NULL,
-    email TEXT NOT NULL,
-    old_email TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    batch_id TEXT NOT NULL,
-    fired_at TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX webhook_order ON civicrm_mailchimpsync_webhook (attempts, id);
-CREATE INDEX webhook_received ON civicrm_mailchimpsync_webhook (received_at);
-"""
-
-
-@migrations()
-def m004_webhooks(db: "Database") -> None:
-    """The queue of what webhooks told."""
-    _execute(db, _M004)
-
-
-# Speed. The address comes first in its index, so that one index serves a look-up with and without
-# the audience. How many contacts stand where in a group is kept by triggers, in the transaction
-# that changes it: every run compares these numbers with CiviCRM's, and counting a million rows
-# would take longer than all the rest of a run with nothing to do. A trigger's own statements
-# must never meet a conflict: the policy of the statement that set it off would decide.
-_M005 = """
-DROP INDEX cache_email;
-DROP INDEX cache_key;
-CREATE UNIQUE INDEX cache_email ON civicrm_mailchimpsync_cache (email_key, mailchimp_list_id);
-CREATE INDEX cache_under_way ON civicrm_mailchimpsync_cache (mailchimp_list_id)
-    WHERE sync_status IN ('live', 'redo');
-
-CREATE TABLE civicrm_mailchimpsync_place_count (
-    group_id INTEGER NOT NULL,
-    status TEXT NOT NULL,
-    n INTEGER NOT NULL,
-    PRIMARY KEY (group_id, status)
-) STRICT, WITHOUT ROWID;
-INSERT INTO civicrm_mailchimpsync_place_count
-SELECT group_id, status, count(*) FROM civicrm_mailchimpsync_group_contact
-WHERE status IS NOT NULL GROUP BY group_id, status;
-"""
+# How many contacts stand where in a group is kept by triggers, in the transaction that changes it:
+# every run compares these numbers with CiviCRM's, and counting a million rows would take longer
+# than all the rest of a run with nothing to do. A trigger's own statements must never meet a
+# conflict: the policy of the statement that set it off would decide.
 _ONE_MORE = (
     "INSERT INTO civicrm_mailchimpsync_place_count SELECT NEW.group_id, NEW.status, 0"
     " WHERE NEW.status IS NOT NULL AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_place_count"
@@ -339,7 +296,7 @@ _ONE_LESS = (
     "UPDATE civicrm_mailchimpsync_place_count SET n = n - 1"
     " WHERE group_id = OLD.group_id AND status = OLD.status;"
 )
-_M005_TRIGGERS = (
+_TRIGGERS = (
     "CREATE TRIGGER place_added AFTER INSERT ON civicrm_mailchimpsync_group_contact"
     f" WHEN NEW.status IS NOT NULL BEGIN {_ONE_MORE} END",
     "CREATE TRIGGER place_removed AFTER DELETE ON civicrm_mailchimpsync_group_contact"
@@ -352,10 +309,14 @@ _M005_TRIGGERS = (
 
 
 @migrations()
-def m005_speed(db: "Database") -> None:
-    """Fewer and better indexes; and counts that are kept instead of counted."""
-    _execute(db, _M005)
-    for trigger in _M005_TRIGGERS:
+def m001_first_tables(db: "Database") -> None:
+    """The cache as the first release made it.
+
+    Its caches note five migrations; the four others are part of this one, whose name they have.
+    """
+    _execute(db, _M001)
+    _execute(db, _VIEWS)
+    for trigger in _TRIGGERS:
         db.conn.execute(trigger)
 
 
@@ -439,8 +400,8 @@ CREATE INDEX contact_unseen ON civicrm_mailchimpsync_contact (contact_id) WHERE 
 
 ALTER TABLE civicrm_mailchimpsync_plan ADD COLUMN kinds TEXT NOT NULL DEFAULT '';
 """
-_PEOPLE_AND_AUDIENCES = _M002[
-    _M002.index("CREATE VIEW people") : _M002.index("CREATE VIEW waiting")
+_PEOPLE_AND_AUDIENCES = _VIEWS[
+    _VIEWS.index("CREATE VIEW people") : _VIEWS.index("CREATE VIEW waiting")
 ]
 
 

@@ -582,7 +582,7 @@ def finish_compare(
 
 def count_places(store: Store, group_ids: Sequence[int]) -> dict[tuple[int, str], int]:
     """How many contacts stand where, per (group id, status), as the mirror has it."""
-    rows = store.query(  # kept by triggers (migration m005)
+    rows = store.query(  # kept by triggers, see `migrations`
         "SELECT group_id, status, n FROM civicrm_mailchimpsync_place_count"
         " WHERE n > 0 AND group_id IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(list(group_ids)).decode(),),

@@ -176,10 +176,10 @@ def refuse_other_formats(path: Path) -> None:
 def refuse_foreign(db: Database, path: Path) -> None:
     """Refuse a file of a newer mcsync, or of another program, before anything is changed."""
     applied = {migration.name for migration in migrations.applied(db)}
-    unknown = sorted(applied - {migration.name for migration in _all_migrations()})
-    if unknown:
+    newest = max(applied, default="")
+    if newest > max(migration.name for migration in _all_migrations()):
         raise CacheError(
-            f"{path} was written by a newer mcsync (it has {unknown[-1]})",
+            f"{path} was written by a newer mcsync (it has {newest})",
             hint="upgrade mcsync, or name another file with --cache",
         )
     if not applied and set(db.table_names()) - {migrations.migrations_table}:

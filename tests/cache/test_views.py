@@ -6,9 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
-from mcsync.cache.migrations import migrations
 from mcsync.cache.store import Store
 from mcsync.decision import REASONS
 from mcsync.docs import read_topic
@@ -148,16 +146,6 @@ def test_the_sentences_are_those_of_this_mcsync_also_in_an_old_cache(tmp_path: P
     with closing(Store(path)) as store:
         kept = store.query("SELECT code, sentence FROM civicrm_mailchimpsync_reason").fetchall()
     assert dict(kept) == REASONS_BY_CODE
-
-
-def test_a_cache_without_views_gets_them(tmp_path: Path):
-    path = tmp_path / "mcsync.db"
-    old = Database(path)
-    migrations.apply(old, stop_before="m002_views")
-    assert old.view_names() == []
-    old.close()
-    with closing(Store(path)) as store:
-        assert {"people", "failed_people", "recent_changes"} <= set(store.db.view_names())
 
 
 def test_every_view_is_in_the_manual(db: sqlite3.Connection):
