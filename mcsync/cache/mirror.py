@@ -475,9 +475,16 @@ def see_smart_group(store: Store, group_id: int, contact_ids: Sequence[int]) -> 
         )
 
 
-# The rule of `reconcile.places.observe_place`, for all contacts of some groups at once. `p` is what
-# is there (no row: gone), `h` what the history tells, `m` what was known, `c` the contact, if it is
-# not shown itself.
+# What is there is the truth; the history tells who said it, and when. A word is replaced only by a
+# newer one: by a history row that a human caused, or because the place is another than we knew and
+# no history row leads there. Where nobody knows since when, a place that we meet says in, or out,
+# as of the last trace. One that was never there, and one of which the history does not tell how it
+# went before we ever saw it, says nothing. Neither does the place of a contact whom CiviCRM does
+# not show itself: it is in the trash, or out of our sight. A test holds this against the same rule
+# for one contact, in Python.
+#
+# `p` is what is there (no row: gone), `h` what the history tells, `m` what was known, `c` the
+# contact, if it is not shown itself.
 _LEADS_THERE = "(h.history_id IS NOT NULL AND (h.status IS 'Added') = (p.status IS 'Added'))"
 _LEADS_ANEW = f"({_LEADS_THERE} AND h.history_id <> m.history_id)"
 _IS_TOLD = "(h.history_id IS NOT NULL AND h.status IS 'Deleted')"

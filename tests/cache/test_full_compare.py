@@ -1,7 +1,7 @@
 """The SQL of a full compare against the rule for one place, over thousands of random histories.
 
-`reconcile.places.observe_place` says what a place tells; `cache.mirror` does the same for all
-contacts of a group at once.
+`place_rule.observe_place` says what a place tells; `cache.mirror` does the same for all contacts
+of a group at once.
 """
 
 import random
@@ -24,7 +24,7 @@ from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
 from mcsync.decision import Statement
 from mcsync.model import LONG_AGO, GroupContact, GroupStatus, HistoryRow
-from mcsync.reconcile.places import History, KnownPlace, Word, observe_place
+from tests.unit.place_rule import History, KnownPlace, Word, observe_place
 
 GROUP, OTHER = 111, 222
 STATUSES = ("Added", "Added", "Removed", "Removed", "Pending", "Deleted", "", "Odd")

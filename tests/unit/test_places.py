@@ -9,7 +9,7 @@ import pytest
 
 from mcsync.decision import Statement
 from mcsync.model import LONG_AGO
-from mcsync.reconcile.places import History, KnownPlace, Word, observe_place
+from tests.unit.place_rule import History, KnownPlace, Word, observe_place
 
 
 def at(hour: int) -> datetime:

@@ -1,8 +1,8 @@
-"""Observe CiviCRM: what a full compare tells about a contact's place in a group, and its word.
+"""What a full compare tells about a contact's place in a group, and its word: the rule in Python.
 
-What is there is the truth; the history tells who said it, and when. This is the rule for one
-contact and one group. The cache follows it in SQL for all of them at once
-(`cache.mirror.finish_compare`), and a test holds the two against each other.
+`cache.mirror.finish_compare` follows it in SQL for all contacts of a group at once. This is the
+same for one contact, written to be read and tried case by case (`test_places`), and what the SQL
+is held against (`test_full_compare`).
 """
 
 from dataclasses import dataclass, replace
@@ -52,12 +52,7 @@ def observe_place(
 ) -> KnownPlace | None:
     """What is known of a place after it was seen as `status`, None if it is not there.
 
-    A word is replaced only by a newer one: by a history row that a human caused, or because the
-    place is another than we knew and no history row leads there. Where nobody knows since when,
-    a place that we meet says in, or out, as of the last trace. One that was never there, and one
-    of which the history does not tell how it went before we ever saw it, says nothing. Neither
-    does the place of a contact whom CiviCRM does not show itself: it is in the trash, or out of
-    our sight.
+    `cache.mirror` has the rule in words, beside the SQL.
     """
     if is_smart:
         return KnownPlace(status) if status is not None or known is not None else None
