@@ -4,9 +4,12 @@ After a first fetch nearly everybody is the same plain case: one member, one con
 the address and may be mailed, and nothing under way. What the rules can still tell apart is
 written into the shape below, so that one of the people of a shape is judged for all of them.
 Whoever is not plain is left to `people`, and so is every shape whose verdict writes something.
+
+A field that the rules read, and that is neither in the shape nor in the condition, would be judged
+by somebody else's: a test has the list of all fields, and where each is taken care of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -20,77 +23,6 @@ CHUNK = 5000  # rows looked at, and marked, at once
 Shape = tuple[str | int | None, ...]
 
 _decode = msgspec.json.Decoder(tuple[int, ...]).decode
-
-SHAPE, CONDITION, UNREAD = "in the shape", "in the condition", "no rule reads it"
-
-# Where each field that the rules can see is taken care of. A field that stands nowhere here would
-# be judged by somebody else's: a test holds this against the views.
-FIELDS: Mapping[str, Mapping[str, str]] = {
-    "MemberView": {
-        "row_id": UNREAD,
-        "email": CONDITION,
-        "member_id": CONDITION,
-        "status": SHAPE,
-        "subscription": SHAPE,
-        "interests": SHAPE,
-        "has": SHAPE,
-        "has_left": SHAPE,
-        "written": UNREAD,  # of one's own member
-        "is_stranger": CONDITION,  # it counts only where the contact may not be mailed
-        "first_name": CONDITION,
-        "last_name": CONDITION,
-        "first_name_at": CONDITION,
-        "last_name_at": CONDITION,
-        "said_names": CONDITION,
-    },
-    "RowView": {
-        "row_id": UNREAD,
-        "contact_id": CONDITION,
-        "member": CONDITION,
-        "refusals": CONDITION,
-        "reconfirmed_at": CONDITION,
-        "lost_at": CONDITION,
-        "email": CONDITION,
-        "is_shared": CONDITION,
-        "moved_from": CONDITION,
-        "owned_by": CONDITION,
-        "agreed": SHAPE,
-        "due": UNREAD,
-        "is_under_way": CONDITION,
-    },
-    "ContactView": {
-        "contact": CONDITION,
-        "emails": CONDITION,
-        "places": SHAPE,
-        "gate_closed_at": CONDITION,
-        "first_name_at": CONDITION,
-        "last_name_at": CONDITION,
-        "is_unseen": CONDITION,
-    },
-    "Contact": {
-        "contact_id": UNREAD,
-        "first_name": CONDITION,
-        "last_name": CONDITION,
-        "is_deleted": CONDITION,
-        "is_deceased": CONDITION,
-        "is_opt_out": CONDITION,
-        "do_not_email": CONDITION,
-        "modified_at": UNREAD,
-        "created_at": UNREAD,
-        "is_person": UNREAD,  # only names ask, and they are the same at both sides
-    },
-    "Email": {
-        "email_id": CONDITION,
-        "contact_id": CONDITION,
-        "email": CONDITION,
-        "is_primary": CONDITION,
-        "is_bulkmail": CONDITION,
-        "on_hold": CONDITION,
-    },
-    "Place": {"is_added": SHAPE, "said": SHAPE, "is_known": SHAPE},
-    # All plain people of a run are judged under one and the same policy.
-    "Policy": dict.fromkeys(Policy.__dataclass_fields__, SHAPE),
-}
 
 
 @dataclass(frozen=True, slots=True)
