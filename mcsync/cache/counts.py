@@ -36,12 +36,11 @@ def count_rows(store: Store, list_id: str) -> list[RowCount]:
 
 def count_added(store: Store, group_id: int) -> int:
     """Contacts that are Added to a group."""
-    row = store.query(
+    return store.number(
         "SELECT count(*) FROM civicrm_mailchimpsync_group_contact"
         " WHERE group_id = ? AND status = 'Added'",
         (group_id,),
-    ).fetchone()
-    return int(row[0])
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +88,9 @@ WHERE list_id = :list AND json_extract(decision, '$.new_contact') IS NOT NULL
 def count_work(store: Store, list_id: str, group_id: int) -> Work:
     """What waits in the plan, in the outbox and at Mailchimp; who is created is added, too."""
     where = {"list": list_id, "group": group_id}
-    with store.explaining():
-        added, left, updates = store.conn.execute(_COUNT_UPDATES, where).fetchone()
-        places = store.conn.execute(_COUNT_PLACES, where).fetchone()
-        created = store.conn.execute(_COUNT_NEW, where).fetchone()[0]
+    added, left, updates = store.query(_COUNT_UPDATES, where).fetchone()
+    places = store.query(_COUNT_PLACES, where).fetchone()
+    created = store.number(_COUNT_NEW, where)
     return Work(
         to_subscribe=added,
         to_unsubscribe=left,
@@ -142,10 +140,8 @@ def load_waiting_batches(store: Store, list_id: str) -> tuple[WaitingBatch, ...]
 
 def count_webhooks(store: Store) -> tuple[int, int] | None:
     """Webhooks that wait to be applied, and those given up; None where there is no such queue."""
-    found = store.query(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (WEBHOOK_TABLE,)
-    ).fetchone()
-    if found is None:
+    is_there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if not store.number(is_there, (WEBHOOK_TABLE,)):
         return None
     waiting, given_up = store.query(
         "SELECT count(*) FILTER (WHERE attempts < :most),"

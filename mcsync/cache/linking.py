@@ -37,7 +37,7 @@ def begin(store: Store) -> int:
     for after, last in _chunks_of(store, "SELECT contact_id AS id FROM temp.changed"):
         with store.atomic():
             rows.mark_concerned(store, after, last)
-    return int(store.query("SELECT count(*) FROM changed").fetchone()[0])
+    return store.number("SELECT count(*) FROM changed")
 
 
 def add_civi_only(store: Store, list_id: str, group_id: int, *, everybody: bool) -> int:
@@ -228,7 +228,7 @@ def note_all_looked_up(store: Store, list_id: str) -> None:
 
 def count_addresses_to_look_up(store: Store, list_id: str) -> int:
     """How many members have no contact, and their owners were not asked for yet."""
-    return int(store.query(f"SELECT count(*) FROM {_TO_LOOK_UP}", (list_id,)).fetchone()[0])
+    return store.number(f"SELECT count(*) FROM {_TO_LOOK_UP}", (list_id,))
 
 
 def load_addresses_to_look_up(
@@ -247,22 +247,20 @@ def load_addresses_to_look_up(
 
 def load_unknown_contacts(store: Store, contact_ids: Sequence[int]) -> list[int]:
     """Those of these contacts that are not in the mirror yet."""
-    found = store.query(
+    return store.column(
         "SELECT value FROM json_each(?) WHERE value NOT IN"
         " (SELECT contact_id FROM civicrm_mailchimpsync_contact)",
         (msgspec.json.encode(list(contact_ids)).decode(),),
     )
-    return [row[0] for row in found]
 
 
 def load_linked_to_deleted(store: Store) -> list[int]:
     """Trashed contacts that rows are still linked to and whose survivor is not known."""
-    found = store.query(
+    return store.column(
         "SELECT DISTINCT c.contact_id FROM civicrm_mailchimpsync_contact c"
         f" JOIN {TABLE} r ON r.civicrm_contact_id = c.contact_id"
         " WHERE c.is_deleted = 1 AND c.merged_to IS NULL"
     )
-    return [row[0] for row in found]
 
 
 def note_merged(store: Store, merged_to: Mapping[int, int]) -> None:

@@ -192,11 +192,11 @@ def _row(
 
 def has_members(store: Store, list_id: str) -> bool:
     """Whether the cache knows, or expects, any member of the audience."""
-    row = store.query(
+    found = store.number(
         f"SELECT 1 FROM {rows.TABLE} WHERE mailchimp_list_id = ? AND email_key IS NOT NULL LIMIT 1",
         (list_id,),
-    ).fetchone()
-    return row is not None
+    )
+    return bool(found)
 
 
 def _load_known(store: Store, list_id: str, keys: Iterable[str]) -> dict[str, _Known]:
@@ -273,11 +273,11 @@ def move_member(store: Store, list_id: str, old: str, new: str) -> None:
 
 def find_row(store: Store, list_id: str, address: str) -> int | None:
     """The row that has this address, if one has."""
-    row = store.query(
+    row_id: int | None = store.value(
         f"SELECT id FROM {rows.TABLE} WHERE mailchimp_list_id = ? AND email_key = ?",
         (list_id, email_key(address)),
-    ).fetchone()
-    return None if row is None else int(row[0])
+    )
+    return row_id
 
 
 def load_strays(store: Store, list_id: str) -> dict[int, str]:
@@ -432,12 +432,11 @@ def take_absences(store: Store, list_id: str, fetch_no: int, noticed_at: datetim
 
 def count_members(store: Store, list_id: str) -> int:
     """How many members of the audience the cache knows."""
-    row = store.query(
+    return store.number(
         f"SELECT count(*) FROM {rows.TABLE}"
         " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL",
         (list_id,),
-    ).fetchone()
-    return int(row[0])
+    )
 
 
 # --- what is under way ----------------------------------------------------------------------------

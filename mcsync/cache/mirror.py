@@ -204,7 +204,7 @@ def save_contacts(
             store.query(
                 "DELETE FROM new_email WHERE contact_id NOT IN (SELECT contact_id FROM new_contact)"
             )
-        strangers = [row[0] for row in store.query(_FIND_STRANGERS)]
+        strangers = store.column(_FIND_STRANGERS)
         if strangers:
             _forget_contacts(store, strangers, now)
         store.query(_FIND_DIRTY)
@@ -271,12 +271,11 @@ def mark_purged(store: Store, contact_ids: Iterable[int]) -> None:
 
 def load_not_deleted(store: Store, contact_ids: Iterable[int]) -> list[int]:
     """Those of these contacts whom the mirror has, and not as deleted."""
-    rows = store.query(
+    return store.column(
         "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 0"
         " AND contact_id IN (SELECT value FROM json_each(?)) ORDER BY contact_id",
         (ids_of(contact_ids),),
     )
-    return [row[0] for row in rows]
 
 
 def mark_unseen(store: Store, contact_ids: Iterable[int]) -> None:
@@ -291,23 +290,21 @@ def mark_unseen(store: Store, contact_ids: Iterable[int]) -> None:
 
 def load_unseen(store: Store) -> list[int]:
     """Contacts that CiviCRM shows no longer, and of which nobody believes it yet."""
-    rows = store.query(
+    return store.column(
         "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_unseen = 1"
         " AND is_deleted = 0 ORDER BY contact_id"
     )
-    return [row[0] for row in rows]
 
 
 def count_unseen(store: Store, group_id: int) -> int:
     """How many of a group's contacts CiviCRM shows no longer."""
-    row = store.query(
+    return store.number(
         "SELECT count(*) FROM civicrm_mailchimpsync_contact c"
         " CROSS JOIN civicrm_mailchimpsync_group_contact g"
         "  ON g.contact_id = c.contact_id AND g.group_id = ?"
         " WHERE c.is_unseen = 1 AND c.is_deleted = 0",
         (group_id,),
-    ).fetchone()
-    return int(row[0])
+    )
 
 
 _SAMPLE = 50  # contacts asked for in each run, to know the site again
@@ -316,7 +313,7 @@ _SAMPLE = 50  # contacts asked for in each run, to know the site again
 def load_sample(store: Store) -> dict[int, str]:
     """Some contacts, from all over the mirror, and when each was created, as text."""
     first, last = (  # two questions: one for both would read the whole table
-        store.query(f"SELECT {end}(contact_id) FROM civicrm_mailchimpsync_contact").fetchone()[0]
+        store.value(f"SELECT {end}(contact_id) FROM civicrm_mailchimpsync_contact")
         for end in ("min", "max")
     )
     if first is None:
@@ -341,7 +338,7 @@ def load_mirrored_contacts(
 
     Those above `after` up to `last`, and at most `limit`.
     """
-    rows = store.query(
+    return store.column(
         "SELECT contact_id FROM (SELECT contact_id FROM civicrm_mailchimpsync_contact"
         "  WHERE contact_id > ?1 AND contact_id <= ?2 ORDER BY contact_id LIMIT ?3)"
         " UNION SELECT contact_id FROM (SELECT DISTINCT contact_id"
@@ -350,29 +347,26 @@ def load_mirrored_contacts(
         " ORDER BY contact_id LIMIT ?3",
         (after, last, limit),
     )
-    return [row[0] for row in rows]
 
 
 def count_unmirrored_contacts(store: Store) -> int:
     """How many contacts in mapped groups the mirror knows nothing of yet."""
-    row = store.query(
+    return store.number(
         "SELECT count(DISTINCT contact_id)"
         " FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty"
         " WHERE is_dirty = 1 AND NOT EXISTS ("
         "  SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)"
-    ).fetchone()
-    return int(row[0])
+    )
 
 
 def count_mirrored_contacts(store: Store) -> int:
     """How many contacts the mirror knows."""
-    row = store.query("SELECT count(*) FROM civicrm_mailchimpsync_contact").fetchone()
-    return int(row[0])
+    return store.number("SELECT count(*) FROM civicrm_mailchimpsync_contact")
 
 
 def load_unmirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
     """Ids of contacts in a mapped group that the mirror knows nothing of yet."""
-    rows = store.query(
+    return store.column(
         "SELECT DISTINCT contact_id"
         " FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty"
         " WHERE is_dirty = 1 AND contact_id > ? AND NOT EXISTS ("
@@ -380,7 +374,6 @@ def load_unmirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
         " ORDER BY contact_id LIMIT ?",
         (after, limit),
     )
-    return [row[0] for row in rows]
 
 
 # --- places in groups -----------------------------------------------------------------------------
@@ -578,7 +571,7 @@ def finish_compare(
     }
     for group_id in group_ids:
         where |= {"group": group_id, "after": 0}
-        while (last := store.query(_FIND_END, where).fetchone()[0]) is not None:
+        while (last := store.value(_FIND_END, where)) is not None:
             with store.atomic():
                 store.query(_TAKE_COMPARED, {**where, "last": last})
             where["after"] = last

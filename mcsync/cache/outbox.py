@@ -144,22 +144,20 @@ def close_queued(
 
 def find_newest_update(store: Store) -> int:
     """The id of the newest update, 0 if there is none."""
-    row = store.query("SELECT max(id) FROM civicrm_mailchimpsync_update").fetchone()
-    return row[0] or 0
+    return store.number("SELECT max(id) FROM civicrm_mailchimpsync_update")
 
 
 def close_all_queued(store: Store, list_id: str, why: str, now: datetime) -> int:
     """Give up whatever of the audience was not sent yet; how many updates that was."""
     with store.atomic():
-        queued = store.query(_LOAD_ALL_QUEUED, {"list": list_id}).fetchall()
-        row_ids = [row[0] for row in queued]
+        row_ids = store.column(f"SELECT c.id {_QUEUED}", {"list": list_id})
         close_queued(store, row_ids, why, now)
         mark_given_up(store, row_ids)
-    return len(queued)
+    return len(row_ids)
 
 
-_LOAD_ALL_QUEUED = """
-SELECT c.id FROM civicrm_mailchimpsync_update u
+_QUEUED = """
+FROM civicrm_mailchimpsync_update u
 JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id
 WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_id = :list
 """
@@ -167,22 +165,13 @@ WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_
 
 def count_queued(store: Store, list_id: str) -> int:
     """Updates of the audience that wait to be sent."""
-    row = store.query(
-        "SELECT count(*) FROM civicrm_mailchimpsync_update u"
-        " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id"
-        " WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_id = ?",
-        (list_id,),
-    ).fetchone()
-    return int(row[0])
+    return store.number(f"SELECT count(*) {_QUEUED}", {"list": list_id})
 
 
 # A member has one operation in flight at a time: batches promise no order. One in a batch that
 # hangs for too long is not waited for.
-_LOAD_QUEUED = """
-SELECT u.id, c.id, c.mailchimp_list_id, u.data, u.cause
-FROM civicrm_mailchimpsync_update u
-JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id
-WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_id = :list
+_LOAD_QUEUED = f"""
+SELECT u.id, c.id, c.mailchimp_list_id, u.data, u.cause {_QUEUED}
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update other
       LEFT JOIN civicrm_mailchimpsync_batch b ON b.id = other.mailchimpsync_batch_id
       WHERE other.mailchimpsync_cache_id = c.id AND other.completed = 0
@@ -206,14 +195,11 @@ def claim(
 
 def find_unbatchable(store: Store, list_id: str) -> list[int]:
     """Rows with a queued update that can only be sent by a direct call."""
-    rows = store.query(
-        "SELECT DISTINCT c.id FROM civicrm_mailchimpsync_update u"
-        " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id"
-        " WHERE u.completed = 0 AND u.mailchimpsync_batch_id IS NULL AND c.mailchimp_list_id = ?"
+    return store.column(
+        f"SELECT DISTINCT c.id {_QUEUED}"
         " AND json_extract(u.data, '$.skips_validation') ORDER BY c.id",
-        (list_id,),
+        {"list": list_id},
     )
-    return [row[0] for row in rows]
 
 
 def has_queued(store: Store, list_id: str) -> bool:
@@ -343,11 +329,11 @@ def _time(text: str | None) -> datetime | None:
 
 def load_known_batch_ids(store: Store) -> set[str]:
     """Mailchimp's ids of all batches that are ours already."""
-    rows = store.query(
+    found = store.column(
         "SELECT mailchimp_batch_id FROM civicrm_mailchimpsync_batch"
         " WHERE mailchimp_batch_id IS NOT NULL"
     )
-    return {row[0] for row in rows}
+    return set(found)
 
 
 def note_batch(store: Store, batch_row: int, batch: Batch, processed: int) -> None:
@@ -394,7 +380,7 @@ def note_waiting(
 
 def load_overdue_rows(store: Store, list_id: str) -> list[int]:
     """Due rows that wait for nothing but batches which hang for too long."""
-    rows = store.query(
+    return store.column(
         "SELECT DISTINCT c.id FROM civicrm_mailchimpsync_update u"
         " JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id AND b.is_overdue"
         " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id AND c.due > 0"
@@ -405,7 +391,6 @@ def load_overdue_rows(store: Store, list_id: str) -> list[int]:
         " ORDER BY c.id",
         (list_id,),
     )
-    return [row[0] for row in rows]
 
 
 def note_processed(store: Store, batch_row: int, status: str | None = None) -> None:

@@ -75,7 +75,7 @@ def load_people(store: Store, policy: Policy, now: datetime) -> Iterator[PeopleC
         judged |= {_id(p) for p in people if not {row.row_id for row in p.rows} <= own}
         judged |= {_id(p) for p in people if p.shared or p.sharers}
         where = {"list": policy.list_id, "after": after}
-        judged |= {-row[0] for row in store.query(_OWNERS_OF_LATER_ROWS, where)}
+        judged |= {-owner for owner in store.column(_OWNERS_OF_LATER_ROWS, where)}
         yield PeopleChunk(tuple(people), after)
 
 
@@ -85,12 +85,11 @@ def _id(person: Person) -> int:
 
 
 def _load_due(store: Store, list_id: str, after: int) -> list[int]:
-    rows = store.query(
+    return store.column(
         f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = ?"
         " AND due > 0 AND id > ? ORDER BY id LIMIT ?",
         (list_id, after, CHUNK),
     )
-    return [row[0] for row in rows]
 
 
 def load_persons_of(
@@ -107,9 +106,7 @@ def load_persons_of(
     """
     with store.scratch():
         _widen(store, policy, row_ids, contact_ids)
-    concerned = {
-        row[0] for row in store.query("SELECT contact_id FROM person_contact WHERE hop = 0")
-    }
+    concerned = set(store.column("SELECT contact_id FROM person_contact WHERE hop = 0"))
     rows, contacts = _load_rows(store, policy, now), _load_contacts(store, policy)
     rivals = _load_rivals(store) if policy.skips_duplicates else {}
     wanted = set(row_ids)
@@ -237,12 +234,12 @@ def load_under_way_rows(store: Store, among: str) -> set[int]:
 
     A batch that hangs for too long does not count.
     """
-    rows = store.query(
+    found = store.column(
         "SELECT DISTINCT u.mailchimpsync_cache_id FROM civicrm_mailchimpsync_update u"
         " JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id"
         f" WHERE u.completed = 0 AND NOT b.is_overdue AND u.mailchimpsync_cache_id IN ({among})"
     )
-    return {row[0] for row in rows}
+    return set(found)
 
 
 _LONGEST_PAUSE_S = 86_400

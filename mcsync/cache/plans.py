@@ -34,8 +34,7 @@ def add_to_plan(
 
 def find_plan_end(store: Store) -> int:
     """The id of the newest decision of any plan, 0 if there is none."""
-    row = store.query("SELECT max(id) FROM civicrm_mailchimpsync_plan").fetchone()
-    return row[0] or 0
+    return store.number("SELECT max(id) FROM civicrm_mailchimpsync_plan")
 
 
 def load_plan(

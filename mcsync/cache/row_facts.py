@@ -15,20 +15,19 @@ from mcsync.model import MemberChange, email_key
 
 def find_addresses(store: Store, list_id: str, contact_id: int) -> list[str]:
     """Addresses under which a contact may be a member: their own, and those of linked rows."""
-    rows = store.query(
+    return store.column(
         "SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id = ?1 AND email <> ''"
         " UNION SELECT email_key FROM civicrm_mailchimpsync_cache"
         "  WHERE civicrm_contact_id = ?1 AND mailchimp_list_id = ?2 AND email_key IS NOT NULL",
         (contact_id, list_id),
     )
-    return [row[0] for row in rows]
 
 
 def find_rows(
     store: Store, list_id: str, addresses: Sequence[str], contact_id: int | None
 ) -> list[int]:
     """Rows of an audience with one of these addresses, or linked to this contact."""
-    rows = store.query(
+    return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?1"
         " AND email_key IN (SELECT value FROM json_each(?2))"
         " UNION SELECT id FROM civicrm_mailchimpsync_cache"
@@ -39,7 +38,6 @@ def find_rows(
             contact_id,
         ),
     )
-    return [row[0] for row in rows]
 
 
 def load_member_times(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
@@ -66,13 +64,12 @@ def _load_of_members(
 
 def find_not_failing(store: Store, row_ids: Sequence[int]) -> list[int]:
     """Those of these rows whose last verdict was not that CiviCRM refused them."""
-    rows = store.query(
+    return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache"
         " WHERE id IN (SELECT value FROM json_each(?))"
         " AND sync_reason IS NOT 'refused-by-civicrm'",
         (msgspec.json.encode(row_ids).decode(),),
     )
-    return [row[0] for row in rows]
 
 
 def load_unseen_members(store: Store, row_ids: Sequence[int], fetch_no: int) -> dict[int, str]:
@@ -102,12 +99,12 @@ def load_known_members(
 
 def load_data_due(store: Store, row_ids: Sequence[int]) -> set[int]:
     """Those of these rows that are to be judged with data."""
-    rows = store.query(
+    found = store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache WHERE is_data_due = 1"
         " AND id IN (SELECT value FROM json_each(?))",
         (ids_of(row_ids),),
     )
-    return {row[0] for row in rows}
+    return set(found)
 
 
 # --- finding people -------------------------------------------------------------------------------
@@ -115,7 +112,7 @@ def load_data_due(store: Store, row_ids: Sequence[int]) -> set[int]:
 
 def find_rows_by_email(store: Store, list_id: str, email: str) -> list[int]:
     """Rows with this address, and rows linked to a contact that owns it."""
-    rows = store.query(
+    return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?1 AND email_key = ?2"
         " UNION SELECT r.id FROM civicrm_mailchimpsync_email e"
         "  JOIN civicrm_mailchimpsync_cache r"
@@ -123,12 +120,11 @@ def find_rows_by_email(store: Store, list_id: str, email: str) -> list[int]:
         "  WHERE e.email_key = ?2 ORDER BY 1",
         (list_id, email_key(email)),
     )
-    return [row[0] for row in rows]
 
 
 def find_rows_by_contact(store: Store, list_id: str, contact_id: int) -> list[int]:
     """Rows linked to this contact, or that were before it was deleted; else by its addresses."""
-    rows = store.query(
+    return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache"
         " WHERE mailchimp_list_id = ?1 AND (civicrm_contact_id = ?2 OR lost_contact_id = ?2)"
         " UNION SELECT r.id FROM civicrm_mailchimpsync_email e"
@@ -137,27 +133,24 @@ def find_rows_by_contact(store: Store, list_id: str, contact_id: int) -> list[in
         "  WHERE e.contact_id = ?2 ORDER BY 1",
         (list_id, contact_id),
     )
-    return [row[0] for row in rows]
 
 
 def find_row(store: Store, list_id: str, row_id: int) -> list[int]:
     """This row, if it is one of the audience's."""
-    rows = store.query(
+    return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache WHERE id = ? AND mailchimp_list_id = ?",
         (row_id, list_id),
     )
-    return [row[0] for row in rows]
 
 
 def find_contacts(store: Store, email: str | None, contact_id: int | None) -> list[int]:
     """Contacts that the mirror knows: those that own the address, or this one; no trashed ones."""
-    rows = store.query(
+    return store.column(
         "SELECT c.contact_id FROM civicrm_mailchimpsync_contact c WHERE c.is_deleted = 0"
         " AND (c.contact_id = ?1 OR c.contact_id IN (SELECT e.contact_id"
         "  FROM civicrm_mailchimpsync_email e WHERE e.email_key = ?2)) ORDER BY 1",
         (contact_id, None if email is None else email_key(email)),
     )
-    return [row[0] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +228,8 @@ def _time(text: str | None) -> datetime | None:
 
 def find_failed(store: Store, list_id: str) -> list[int]:
     """Rows of the audience that are in `fail`."""
-    rows = store.query(
+    return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache"
         " WHERE mailchimp_list_id = ? AND sync_status = 'fail' ORDER BY id",
         (list_id,),
     )
-    return [row[0] for row in rows]

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlite_utils import Database
@@ -31,6 +32,8 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
 )
+
+Parameters = Sequence[object] | Mapping[str, object]  # of a statement, by place or by name
 
 _WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _SHORTEST = 512  # bytes, SQLite's smallest page
@@ -113,13 +116,24 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise explain_trouble(self.path, error) from error
 
-    def query(
-        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
-    ) -> sqlite3.Cursor:
+    def query(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         """Run one statement; one that writes needs a transaction, see `atomic`."""
         self._refuse_loose_write(sql)
         with self.explaining():
             return self.conn.execute(sql, parameters)
+
+    def column(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        """The first column of all that a statement finds."""
+        return [row[0] for row in self.query(sql, parameters)]
+
+    def value(self, sql: str, parameters: Parameters = ()) -> Any:
+        """The first column of the first row that a statement finds, None if it finds none."""
+        row = self.query(sql, parameters).fetchone()
+        return None if row is None else row[0]
+
+    def number(self, sql: str, parameters: Parameters = ()) -> int:
+        """The one number that a statement finds; 0 for the largest of nothing."""
+        return int(self.value(sql, parameters) or 0)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each of the rows; one that writes needs a transaction."""
@@ -134,10 +148,8 @@ class Store:
 
     def get_state(self, key: str) -> str | None:
         """A value that belongs to the whole cache."""
-        row = self.query(
-            "SELECT value FROM civicrm_mailchimpsync_state WHERE key = ?", (key,)
-        ).fetchone()
-        return None if row is None else str(row[0])
+        value = self.value("SELECT value FROM civicrm_mailchimpsync_state WHERE key = ?", (key,))
+        return None if value is None else str(value)
 
     def set_state(self, key: str, value: str) -> None:
         """Keep a value that belongs to the whole cache."""

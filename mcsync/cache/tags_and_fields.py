@@ -210,17 +210,16 @@ def save_values(store: Store, kind: str, values: Mapping[int, Mapping[str, objec
 
 def load_linked_contacts(store: Store, after: int, limit: int) -> list[int]:
     """Contacts with a row in any audience, in id order."""
-    rows = store.query(
+    return store.column(
         "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
         " WHERE civicrm_contact_id > ? ORDER BY civicrm_contact_id LIMIT ?",
         (after, limit),
     )
-    return [row[0] for row in rows]
 
 
 def load_unread_contacts(store: Store, kind: str, after: int, limit: int) -> list[int]:
     """Contacts with a row in any audience whose values were never read, in id order."""
-    rows = store.query(
+    return store.column(
         "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache c"
         " WHERE civicrm_contact_id > ?2 AND NOT EXISTS ("
         "  SELECT 1 FROM civicrm_mailchimpsync_contact_data d"
@@ -228,7 +227,6 @@ def load_unread_contacts(store: Store, kind: str, after: int, limit: int) -> lis
         " ORDER BY civicrm_contact_id LIMIT ?3",
         (kind, after, limit),
     )
-    return [row[0] for row in rows]
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -286,12 +284,11 @@ def finish_group_members(store: Store, kind: str) -> None:
 
 def count_group_members(store: Store, kind: str, group_id: int) -> int:
     """How many contacts the mirror has in a group."""
-    row = store.query(
+    return store.number(
         "SELECT count(*) FROM civicrm_mailchimpsync_contact_data d, json_each(d.value) g"
         " WHERE d.kind = ? AND g.value = ?",
         (kind, group_id),
-    ).fetchone()
-    return int(row[0])
+    )
 
 
 def load_groups(store: Store, kind: str, contact_ids: Sequence[int]) -> dict[int, list[int]]:
@@ -325,7 +322,7 @@ def find_differing(
         "as": f'$."{plugin}".as',
         "as_what": as_what,
     }
-    return [row[0] for row in store.conn.execute(_FIND_DIFFERING, parameters)]
+    return store.column(_FIND_DIFFERING, parameters)
 
 
 def load_labels(store: Store, contact_ids: Sequence[int]) -> dict[int, list[str]]:
@@ -347,14 +344,13 @@ def kind_of_fields(plugin: str) -> str:
 
 def load_audience_contacts(store: Store, list_id: str, after: int, limit: int) -> list[int]:
     """Contacts with a member of the audience who is in, in id order."""
-    rows = store.query(
+    return store.column(
         "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
         " WHERE civicrm_contact_id > ?2 AND mailchimp_list_id = ?1"
         " AND mailchimp_status IN ('subscribed', 'pending')"
         " ORDER BY civicrm_contact_id LIMIT ?3",
         (list_id, after, limit),
     )
-    return [row[0] for row in rows]
 
 
 def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:

@@ -86,12 +86,12 @@ def load_changes(store: Store, run: str | None = None) -> list[Change]:
 
 def has_change(store: Store, contact_id: int, field: str, email: str, since: str) -> bool:
     """Whether a contact's field was changed for an address since a time, as text."""
-    row = store.query(
+    found = store.number(
         "SELECT 1 FROM civicrm_mailchimpsync_change"
         " WHERE at >= ? AND contact_id = ? AND field = ? AND email = ? LIMIT 1",
         (since, contact_id, field, email),
-    ).fetchone()
-    return row is not None
+    )
+    return bool(found)
 
 
 def read_change(row: tuple[Any, ...]) -> Change:

@@ -72,7 +72,7 @@ def load_events(store: Store, list_ids: Sequence[str], limit: int) -> list[Store
 def has_events(store: Store) -> bool:
     """Whether anything waits."""
     sql = "SELECT 1 FROM civicrm_mailchimpsync_webhook WHERE attempts < ? LIMIT 1"
-    return store.query(sql, (MOST_ATTEMPTS,)).fetchone() is not None
+    return bool(store.number(sql, (MOST_ATTEMPTS,)))
 
 
 def drop_events(store: Store, event_ids: Sequence[int]) -> None:
