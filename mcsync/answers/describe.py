@@ -3,7 +3,7 @@
 from mcsync.answers.explain import Explained, show_time, tell_change, tell_outcome
 from mcsync.answers.status import tell_reason
 from mcsync.cache.row_facts import RowFacts, UpdateFacts
-from mcsync.cache.times import to_text
+from mcsync.cache.times import to_text, to_text_or_none
 from mcsync.cache.trail import Change
 from mcsync.decision import REASONS, ContactView, Statement
 
@@ -98,7 +98,7 @@ def _describe_statement(said: Statement[bool] | None) -> dict[str, object] | Non
 def describe_change(change: Change) -> dict[str, object]:
     """One line of the trail, for JSON and CSV."""
     return {
-        "at": to_text(change.at) if change.at else None,
+        "at": to_text_or_none(change.at),
         "run": change.run,
         "list_id": change.list_id,
         "email": change.email,
@@ -122,8 +122,8 @@ def _describe_update(update: UpdateFacts) -> dict[str, object]:
         "reason": update.cause.reason,
         "created_at": to_text(update.created_at),
         "batch_id": update.batch_id,
-        "sent_at": to_text(update.sent_at) if update.sent_at else None,
-        "completed_at": to_text(update.completed_at) if update.completed_at else None,
+        "sent_at": to_text_or_none(update.sent_at),
+        "completed_at": to_text_or_none(update.completed_at),
         "outcome": outcome,
         "sentence": sentence,
         "error": update.error,

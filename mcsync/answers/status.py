@@ -20,7 +20,7 @@ from mcsync.cache.counts import (
 )
 from mcsync.cache.outbox import count_queued
 from mcsync.cache.store import Store
-from mcsync.cache.times import from_text, to_text
+from mcsync.cache.times import from_text, to_text_or_none
 from mcsync.decision import REASONS, Policy, Reason, SyncStatus
 from mcsync.errors import StaleSync, UsageError
 from mcsync.model import MemberStatus, Side
@@ -145,7 +145,7 @@ class Standing:
             "updates_queued": self.queued,
             "batches_waiting": len(self.batches),
             "operations_waiting": self.operations_waiting,
-            "batches_waiting_since": to_text(since) if since else None,
+            "batches_waiting_since": to_text_or_none(since),
             "batches": [batch.as_dict() for batch in self.batches],
             "cannot_subscribe": sum(each.count for each in self.cannot_subscribe),
             "cannot_subscribe_reasons": _describe(self.cannot_subscribe),

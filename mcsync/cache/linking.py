@@ -8,11 +8,9 @@ once all audiences were told.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-import msgspec
-
 from mcsync.cache import rows
 from mcsync.cache.rows import TABLE
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 
 CHUNK = 5000  # rows, or contacts, in one transaction
@@ -250,7 +248,7 @@ def load_unknown_contacts(store: Store, contact_ids: Sequence[int]) -> list[int]
     return store.column(
         "SELECT value FROM json_each(?) WHERE value NOT IN"
         " (SELECT contact_id FROM civicrm_mailchimpsync_contact)",
-        (msgspec.json.encode(list(contact_ids)).decode(),),
+        (json_list(contact_ids),),
     )
 
 

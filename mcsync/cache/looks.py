@@ -15,7 +15,7 @@ import msgspec
 
 from mcsync.cache import rows
 from mcsync.cache.outbox import StoredCause, decode_update
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.model import Member, MemberChange, MemberStatus, MergeValue, email_key, read_names
 from mcsync.reconcile.observe import Data, Look, Value, Written, observe, observe_first
@@ -203,7 +203,7 @@ def _load_known(store: Store, list_id: str, keys: Iterable[str]) -> dict[str, _K
     found = store.query(
         f"SELECT {_KNOWN} FROM {rows.TABLE}"
         " WHERE mailchimp_list_id = ? AND email_key IN (SELECT value FROM json_each(?))",
-        (list_id, _encode(list(keys)).decode()),
+        (list_id, json_list(keys)),
     )
     return {row[1]: _Known(*row) for row in found}
 
@@ -250,7 +250,7 @@ def _move(
         f"SELECT id, unique_contact FROM {rows.TABLE}"
         " WHERE unique_contact IN (SELECT value FROM json_each(?)) AND +mailchimp_list_id = ?"
         " ORDER BY mailchimp_updated",  # +: never by the list, which is everybody
-        (_encode(list(strangers)).decode(), list_id),
+        (json_list(strangers), list_id),
     ).fetchall()
     newest = {unique_contact: row_id for row_id, unique_contact in found}
     moving = {row_id: strangers[unique_contact] for unique_contact, row_id in newest.items()}
@@ -451,7 +451,7 @@ def load_under_way(store: Store, row_ids: Sequence[int]) -> dict[int, list[Writt
         "SELECT mailchimpsync_cache_id, data, cause FROM civicrm_mailchimpsync_update"
         " WHERE completed = 0 AND mailchimpsync_batch_id IS NOT NULL"
         " AND mailchimpsync_cache_id IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (rows.ids_of(row_ids),),
+        (json_list(row_ids),),
     ):
         found[row_id].append(read_written(*decode_update(data, cause)))
     return found

@@ -10,8 +10,8 @@ from datetime import datetime
 
 import msgspec
 
-from mcsync.cache.rows import ids_of, lose_strangers, mark_addresses
-from mcsync.cache.store import Store
+from mcsync.cache.rows import lose_strangers, mark_addresses
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import LONG_AGO_TEXT, to_text
 from mcsync.decision import GroupWrite, NameWrite
 from mcsync.model import (
@@ -225,7 +225,7 @@ def _created(contact: Contact) -> str:
 def _forget_contacts(store: Store, contact_ids: Sequence[int], now: datetime) -> None:
     """These ids mean other people now: what we knew of them, and who was linked to them, goes."""
     lose_strangers(store, contact_ids, to_text(now))
-    ids = ids_of(contact_ids)
+    ids = json_list(contact_ids)
     mark_addresses(store, f"SELECT value FROM json_each('{ids}')")
     for table in ("contact", "email", "group_contact", "contact_data", "entity_tag"):
         store.query(
@@ -274,7 +274,7 @@ def load_not_deleted(store: Store, contact_ids: Iterable[int]) -> list[int]:
     return store.column(
         "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 0"
         " AND contact_id IN (SELECT value FROM json_each(?)) ORDER BY contact_id",
-        (ids_of(contact_ids),),
+        (json_list(contact_ids),),
     )
 
 
@@ -585,7 +585,7 @@ def count_places(store: Store, group_ids: Sequence[int]) -> dict[tuple[int, str]
     rows = store.query(  # kept by triggers, see `migrations`
         "SELECT group_id, status, n FROM civicrm_mailchimpsync_place_count"
         " WHERE n > 0 AND group_id IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(list(group_ids)).decode(),),
+        (json_list(group_ids),),
     )
     return {(row[0], row[1]): row[2] for row in rows}
 
@@ -595,7 +595,7 @@ def load_places(store: Store, group_id: int, contact_ids: Sequence[int]) -> dict
     rows = store.query(
         "SELECT contact_id, status FROM civicrm_mailchimpsync_group_contact WHERE group_id = ?"
         " AND status IS NOT NULL AND contact_id IN (SELECT value FROM json_each(?))",
-        (group_id, msgspec.json.encode(contact_ids).decode()),
+        (group_id, json_list(contact_ids)),
     )
     return dict(rows.fetchall())
 

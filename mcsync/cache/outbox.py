@@ -11,8 +11,8 @@ from datetime import datetime
 import msgspec
 
 from mcsync.cache.rows import mark_given_up, note_asked
-from mcsync.cache.store import Store, make_uid
-from mcsync.cache.times import from_text, to_text
+from mcsync.cache.store import Store, json_list, make_uid
+from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.decision import PlannedChange
 from mcsync.model import Batch, MemberChange, MemberStatus
 
@@ -302,7 +302,7 @@ def load_open_batches(store: Store, list_ids: Sequence[str]) -> list[StoredBatch
         " unreadable_since FROM civicrm_mailchimpsync_batch INDEXED BY batch_open"
         " WHERE response_processed < 2"
         " AND mailchimp_list_id IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (_encode(list(list_ids)).decode(),),
+        (json_list(list_ids),),
     )
     return [
         StoredBatch(
@@ -314,17 +314,13 @@ def load_open_batches(store: Store, list_ids: Sequence[str]) -> list[StoredBatch
             submitted_at=from_text(row[5]),
             response_processed=row[6],
             total_operations=row[7],
-            claimed_at=_time(row[8]),
-            all_done_at=_time(row[9]),
+            claimed_at=from_text_or_none(row[8]),
+            all_done_at=from_text_or_none(row[9]),
             is_overdue=bool(row[10]),
-            unreadable_since=_time(row[11]),
+            unreadable_since=from_text_or_none(row[11]),
         )
         for row in rows
     ]
-
-
-def _time(text: str | None) -> datetime | None:
-    return from_text(text) if text else None
 
 
 def load_known_batch_ids(store: Store) -> set[str]:
@@ -345,7 +341,7 @@ def note_batch(store: Store, batch_row: int, batch: Batch, processed: int) -> No
             " total_operations = max(total_operations, ?), response_processed = ? WHERE id = ?",
             (
                 batch.status,
-                to_text(batch.completed_at) if batch.completed_at else None,
+                to_text_or_none(batch.completed_at),
                 batch.finished_operations,
                 batch.errored_operations,
                 batch.total_operations,
@@ -370,9 +366,9 @@ def note_waiting(
             " is_overdue = is_overdue OR ?, unreadable_since = coalesce(unreadable_since, ?)"
             " WHERE id = ?",
             (
-                to_text(all_done_at) if all_done_at else None,
+                to_text_or_none(all_done_at),
                 is_overdue,
-                to_text(unreadable_since) if unreadable_since else None,
+                to_text_or_none(unreadable_since),
                 batch_row,
             ),
         )

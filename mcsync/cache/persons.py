@@ -15,9 +15,9 @@ from datetime import datetime
 
 import msgspec
 
-from mcsync.cache.rows import TABLE, decode_refusals, ids_of
-from mcsync.cache.store import Store
-from mcsync.cache.times import LONG_AGO_TEXT, from_text, to_text
+from mcsync.cache.rows import TABLE, decode_refusals
+from mcsync.cache.store import Store, json_list
+from mcsync.cache.times import LONG_AGO_TEXT, from_text, from_text_or_none, to_text
 from mcsync.decision import (
     Agreed,
     ContactView,
@@ -197,10 +197,6 @@ def _load_rivals(store: Store) -> dict[int, tuple[int, ...]]:
 # --- views ----------------------------------------------------------------------------------------
 
 
-def _time(text: str | None) -> datetime | None:
-    return from_text(text) if text else None
-
-
 def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView]:
     rows = store.query(
         "SELECT id, civicrm_contact_id, mailchimp_member_id, mailchimp_email, mailchimp_status,"
@@ -216,8 +212,8 @@ def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView
             contact_id=row[1],
             member=_read_member(row, policy) if row[5] else None,
             refusals=tuple(_read_refusals(row[6], now)) if row[6] else (),
-            reconfirmed_at=_time(row[7]),
-            lost_at=_time(row[8]),
+            reconfirmed_at=from_text_or_none(row[7]),
+            lost_at=from_text_or_none(row[8]),
             is_shared=bool(row[9]),
             moved_from=row[10],
             owned_by=row[11],
@@ -252,7 +248,7 @@ def load_refused(
     rows = store.query(
         f"SELECT id, email_key, refusals FROM {TABLE} WHERE refusals IS NOT NULL"
         " AND id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
     return {
         row_id: tuple(each for each in _read_refusals(text, now) if each.email == key)
@@ -350,7 +346,7 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
             contact=contact,
             emails=tuple(emails[row[0]]),
             places=places[row[0]],
-            gate_closed_at=_time(row[7]),
+            gate_closed_at=from_text_or_none(row[7]),
             first_name_at=from_text(row[8]),
             last_name_at=from_text(row[9]),
             is_unseen=bool(row[10]),
@@ -366,7 +362,7 @@ def _load_places(store: Store, policy: Policy) -> Mapping[int, dict[int, Place]]
         " FROM civicrm_mailchimpsync_group_contact"
         " WHERE contact_id IN (SELECT contact_id FROM person_contact)"
         " AND group_id IN (SELECT value FROM json_each(?))",
-        (ids_of(groups),),
+        (json_list(groups),),
     ):
         said = None if says_in is None else Statement(bool(says_in), from_text(said_at))
         places[contact_id][group_id] = Place(status == "Added", said, status is not None)

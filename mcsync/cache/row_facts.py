@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
 from mcsync.cache.outbox import StoredCause, decode_update
-from mcsync.cache.rows import ids_of
-from mcsync.cache.store import Store
-from mcsync.cache.times import from_text
+from mcsync.cache.store import Store, json_list
+from mcsync.cache.times import from_text, from_text_or_none
 from mcsync.model import MemberChange, email_key
 
 
@@ -34,7 +31,7 @@ def find_rows(
         "  WHERE civicrm_contact_id = ?3 AND mailchimp_list_id = ?1",
         (
             list_id,
-            msgspec.json.encode([email_key(address) for address in addresses]).decode(),
+            json_list(map(email_key, addresses)),
             contact_id,
         ),
     )
@@ -57,7 +54,7 @@ def _load_of_members(
         f"SELECT email_key, {column} FROM civicrm_mailchimpsync_cache"
         " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL"
         " AND email_key IN (SELECT value FROM json_each(?))",
-        (list_id, msgspec.json.encode([email_key(address) for address in addresses]).decode()),
+        (list_id, json_list(map(email_key, addresses))),
     )
     return dict(rows.fetchall())
 
@@ -68,7 +65,7 @@ def find_not_failing(store: Store, row_ids: Sequence[int]) -> list[int]:
         "SELECT id FROM civicrm_mailchimpsync_cache"
         " WHERE id IN (SELECT value FROM json_each(?))"
         " AND sync_reason IS NOT 'refused-by-civicrm'",
-        (msgspec.json.encode(row_ids).decode(),),
+        (json_list(row_ids),),
     )
 
 
@@ -78,7 +75,7 @@ def load_unseen_members(store: Store, row_ids: Sequence[int], fetch_no: int) -> 
         "SELECT id, mailchimp_member_id FROM civicrm_mailchimpsync_cache"
         " WHERE id IN (SELECT value FROM json_each(?)) AND seen_fetch < ?"
         " AND mailchimp_member_id IS NOT NULL",
-        (ids_of(row_ids), fetch_no),
+        (json_list(row_ids), fetch_no),
     )
     return dict(rows.fetchall())
 
@@ -92,7 +89,7 @@ def load_known_members(
         " FROM civicrm_mailchimpsync_cache"
         " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL"
         " AND email_key IN (SELECT value FROM json_each(?))",
-        (list_id, msgspec.json.encode([email_key(address) for address in addresses]).decode()),
+        (list_id, json_list(map(email_key, addresses))),
     )
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
@@ -102,7 +99,7 @@ def load_data_due(store: Store, row_ids: Sequence[int]) -> set[int]:
     found = store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache WHERE is_data_due = 1"
         " AND id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
     return set(found)
 
@@ -172,7 +169,7 @@ def load_row_facts(store: Store, row_ids: Sequence[int]) -> dict[int, RowFacts]:
         "SELECT id, mailchimp_email, civicrm_contact_id, mailchimp_status, sync_status,"
         " sync_reason, mailchimp_updated FROM civicrm_mailchimpsync_cache"
         " WHERE id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
     return {row[0]: RowFacts(*row) for row in rows}
 
@@ -203,7 +200,7 @@ def load_updates(store: Store, row_ids: Sequence[int], most: int) -> list[Update
         " LEFT JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id"
         " WHERE u.mailchimpsync_cache_id IN (SELECT value FROM json_each(?))"
         " ORDER BY u.id DESC LIMIT ?",
-        (ids_of(row_ids), most),
+        (json_list(row_ids), most),
     )
     return [
         UpdateFacts(
@@ -213,17 +210,13 @@ def load_updates(store: Store, row_ids: Sequence[int], most: int) -> list[Update
             created_at=from_text(row[4]),
             batch_id=row[5],
             is_sent=bool(row[6]),
-            sent_at=_time(row[7]),
+            sent_at=from_text_or_none(row[7]),
             is_completed=bool(row[8]),
-            completed_at=_time(row[9]),
+            completed_at=from_text_or_none(row[9]),
             error=row[10],
         )
         for row in rows
     ]
-
-
-def _time(text: str | None) -> datetime | None:
-    return from_text(text) if text else None
 
 
 def find_failed(store: Store, list_id: str) -> list[int]:

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus
 from mcsync.model import email_key
@@ -47,11 +47,6 @@ _OPEN_MARK = (
     f" FROM {_UPDATES} AND u.completed = 0)"
 )
 _IS_OPEN = f"EXISTS (SELECT 1 FROM {_UPDATES} AND u.completed = 0)"
-
-
-def ids_of(row_ids: Iterable[int]) -> str:
-    """Row ids as a parameter for json_each."""
-    return _encode(list(row_ids)).decode()
 
 
 # Who owns the row's address: its contact, if it has it, else who did before.
@@ -151,7 +146,7 @@ UPDATE {TABLE} SET due = due + 1 WHERE id IN (
 def take_addresses(store: Store, row_ids: Iterable[int]) -> None:
     """These members no longer have the address that we know; call inside a transaction."""
     ids = list(row_ids)
-    store.query(_MARK_LEFT_BEHIND, (ids_of(ids),))
+    store.query(_MARK_LEFT_BEHIND, (json_list(ids),))
     store.run_many(
         f"UPDATE {TABLE} SET moved_from = coalesce(moved_from, email_key), email_key = NULL,"
         " is_looked_up = 0, due = due + 1 WHERE id = ?",
@@ -235,7 +230,7 @@ def lose_strangers(store: Store, contact_ids: Iterable[int], now: str) -> None:
         f"UPDATE {TABLE} SET lost_contact_id = civicrm_contact_id, lost_at = ?,"
         " civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, due = due + 1"
         " WHERE civicrm_contact_id IN (SELECT value FROM json_each(?))",
-        (now, ids_of(contact_ids)),
+        (now, json_list(contact_ids)),
     )
 
 
@@ -329,7 +324,7 @@ def note_groups(
 
     For due rows above `after` up to `last`; call inside a transaction.
     """
-    where = {"list": list_id, "groups": ids_of(group_ids), "after": after, "last": last}
+    where = {"list": list_id, "groups": json_list(group_ids), "after": after, "last": last}
     store.query(_NOTE_GROUPS, where)
 
 
@@ -337,7 +332,7 @@ def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
     """The owners of these rows' addresses are in the mirror now; call inside a transaction."""
     store.query(
         f"UPDATE {TABLE} SET is_looked_up = 1 WHERE id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
 
 
@@ -481,7 +476,7 @@ def mark_due(store: Store, row_ids: Iterable[int]) -> None:
     """Have these rows judged; call inside a transaction."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
 
 
@@ -572,7 +567,7 @@ def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
     store.query(
         f"UPDATE {TABLE} SET due = due + 1"
         " WHERE id IN (SELECT value FROM json_each(?)) AND due = 0",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
 
 
@@ -639,7 +634,7 @@ def load_refused_by_civicrm(store: Store, row_ids: Iterable[int], now: str) -> d
         f" FROM {TABLE} c CROSS JOIN json_each(c.refusals) r"
         " WHERE c.id IN (SELECT value FROM json_each(:ids)) AND c.refusals IS NOT NULL"
         f" AND r.value ->> 'reason' = '{BY_CIVICRM}' AND {_IS_WAITING.format(value='r.value')}",
-        {"ids": ids_of(row_ids), "now": now},
+        {"ids": json_list(row_ids), "now": now},
     )
     return {row_id: wish for row_id, wish in found.fetchall() if wish}
 
@@ -654,7 +649,7 @@ def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
     found = store.query(
         f"SELECT id FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?))"
         " AND refusals IS NOT NULL",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     ).fetchall()
     for (row_id,) in found:
         refusals = load_refusals(store, row_id)
@@ -673,7 +668,7 @@ def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:
         "  SELECT json_group_array(json(value)) FROM json_each(refusals)"
         "  WHERE json_extract(value, '$.reason') = 'compliance-state'))"
         " WHERE id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
 
 
@@ -700,7 +695,7 @@ def mark_judged(store: Store, verdicts: Iterable[RowVerdict]) -> None:
     """
     marks = [(v.sync_status.value, v.reason.value, v.row_id, v.due) for v in verdicts]
     store.run_many(_MARK_JUDGED, marks)
-    store.query(_DROP_JUDGED, (ids_of(mark[2] for mark in marks),))
+    store.query(_DROP_JUDGED, (json_list(mark[2] for mark in marks),))
 
 
 def mark_plain(
@@ -715,7 +710,7 @@ def mark_plain(
     store.query(
         f"UPDATE {TABLE} SET mark = ?, sync_reason = ?, owned_by = civicrm_contact_id,"
         f" due = 0{done} WHERE id IN (SELECT value FROM json_each(?)) AND due = ?",
-        (verdict.sync_status.value, verdict.reason.value, ids_of(row_ids), due),
+        (verdict.sync_status.value, verdict.reason.value, json_list(row_ids), due),
     )
 
 
@@ -735,7 +730,7 @@ def mark_given_up(store: Store, row_ids: Iterable[int]) -> None:
     store.query(
         f"UPDATE {TABLE} SET mark = coalesce({_OPEN_MARK}, 'fail'), sync_reason = 'aborted'"
         " WHERE id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
 
 
@@ -743,7 +738,7 @@ def mark_data_wanted(store: Store, row_ids: Iterable[int]) -> None:
     """Have these rows judged with data, whenever that is done next; call inside a transaction."""
     store.query(
         f"UPDATE {TABLE} SET is_data_due = 1 WHERE id IN (SELECT value FROM json_each(?))",
-        (ids_of(row_ids),),
+        (json_list(row_ids),),
     )
 
 

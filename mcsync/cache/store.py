@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
@@ -221,6 +222,11 @@ def _not_a_cache(path: Path) -> CacheError:
         hint=tell_restoring(path)
         or "name another file with --cache or in the config; nothing was changed",
     )
+
+
+def json_list(values: Iterable[object]) -> str:
+    """Values as a parameter for json_each: as many as there are, in one statement."""
+    return msgspec.json.encode(list(values)).decode()
 
 
 def make_uid() -> str:

@@ -10,7 +10,7 @@ from itertools import groupby
 import msgspec
 
 from mcsync.cache.rows import mark_refused_due
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.wanted_data import TAKES_DATA
 from mcsync.model import EntityTag
 
@@ -257,7 +257,7 @@ def keep_group_members(store: Store, kind: str, group_ids: Sequence[int]) -> Non
             "INSERT INTO now_in SELECT d.contact_id, g.value"
             " FROM civicrm_mailchimpsync_contact_data d, json_each(d.value) g WHERE d.kind = ?"
             " AND g.value IN (SELECT value FROM json_each(?))",
-            (kind, _encode(list(group_ids)).decode()),
+            (kind, json_list(group_ids)),
         )
 
 
@@ -357,5 +357,5 @@ def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tu
     return store.query(
         "SELECT contact_id, value FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
         " AND contact_id IN (SELECT value FROM json_each(?))",
-        (kind, _encode(list(contact_ids)).decode()),
+        (kind, json_list(contact_ids)),
     ).fetchall()

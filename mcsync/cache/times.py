@@ -18,3 +18,13 @@ def to_text(at: datetime) -> str:
 def from_text(text: str) -> datetime:
     """An aware UTC time from the cache; ValueError if it is none."""
     return datetime.fromisoformat(text)
+
+
+def to_text_or_none(at: datetime | None) -> str | None:
+    """The same, where there may be no time."""
+    return None if at is None else to_text(at)
+
+
+def from_text_or_none(text: str | None) -> datetime | None:
+    """The same, where there may be no time."""
+    return from_text(text) if text else None

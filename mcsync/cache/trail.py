@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from mcsync.cache.rows import ids_of
-from mcsync.cache.store import Store
-from mcsync.cache.times import from_text, to_text
+from mcsync.cache.store import Store, json_list
+from mcsync.cache.times import from_text, to_text, to_text_or_none
 from mcsync.decision import Reason
 from mcsync.model import Side, email_key
 
@@ -147,14 +144,14 @@ def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
     """The changes asked for, oldest first."""
     store.conn.create_function("email_key", 1, lambda text: text and email_key(text))
     where = {
-        "lists": msgspec.json.encode(list(asked.list_ids)).decode(),
-        "rows": ids_of(asked.row_ids),
-        "contacts": ids_of(asked.contact_ids),
-        "emails": msgspec.json.encode([email_key(email) for email in asked.emails]).decode(),
+        "lists": json_list(asked.list_ids),
+        "rows": json_list(asked.row_ids),
+        "contacts": json_list(asked.contact_ids),
+        "emails": json_list(map(email_key, asked.emails)),
         "is_of_person": asked.is_of_person,
         "run": asked.run,
-        "since": to_text(asked.since) if asked.since else None,
-        "until": to_text(asked.until) if asked.until else None,
+        "since": to_text_or_none(asked.since),
+        "until": to_text_or_none(asked.until),
         "most": asked.most,
     }
     if asked.most is None:

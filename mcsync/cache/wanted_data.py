@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from mcsync.cache.rows import save_data
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, json_list
 from mcsync.model import DataRow, MemberChange, MemberStatus, MergeValue
 
 CHUNK = 1000  # rows that a plugin is asked about at once
@@ -173,7 +173,7 @@ def load_wanted(store: Store, row_ids: Sequence[int]) -> dict[int, Wanted]:
     store.query(_WANTED)
     rows = store.query(
         "SELECT row_id, data FROM wanted WHERE row_id IN (SELECT value FROM json_each(?))",
-        (_encode(list(row_ids)).decode(),),
+        (json_list(row_ids),),
     )
     return {row_id: _decode_wanted(data) for row_id, data in rows}
 
@@ -241,6 +241,6 @@ def _load_data(store: Store, row_ids: Sequence[int]) -> dict[int, dict[str, dict
     rows = store.query(
         "SELECT id, civicrm_data FROM civicrm_mailchimpsync_cache"
         " WHERE civicrm_data IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
-        (_encode(list(row_ids)).decode(),),
+        (json_list(row_ids),),
     )
     return {row_id: _decode_data(data) for row_id, data in rows}

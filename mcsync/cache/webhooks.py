@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
-from mcsync.cache.store import Store
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.model import EventKind, WebhookEvent
 
@@ -60,7 +58,7 @@ def load_events(store: Store, list_ids: Sequence[str], limit: int) -> list[Store
         f"SELECT id, attempts, {_COLUMNS} FROM civicrm_mailchimpsync_webhook"
         " WHERE attempts < ? AND (list_id = '' OR list_id IN (SELECT value FROM json_each(?)))"
         " ORDER BY attempts, id LIMIT ?",
-        (MOST_ATTEMPTS, msgspec.json.encode(list(list_ids)).decode(), limit),
+        (MOST_ATTEMPTS, json_list(list_ids), limit),
     )
     found = [
         StoredEvent(event_id, WebhookEvent(EventKind(kind), *texts), attempts)

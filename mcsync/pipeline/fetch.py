@@ -30,7 +30,7 @@ from mcsync.cache.looks import (
     take_page,
 )
 from mcsync.cache.rows import mark_failed_again
-from mcsync.cache.times import from_text, to_text
+from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.errors import GuardTripped
 from mcsync.model import LONG_AGO, Member, MemberStatus
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_in_civicrm
@@ -107,7 +107,7 @@ def _fetch_members(run: Run, task: Task, window: Window | None, in_full: bool) -
     cut = status.cut
     wanted = _choose_since(status, task, window, in_full or has_new_rules)
     if cut is not None and (cut.since is None or wanted is not None):
-        since = _time(cut.since)  # go on with the fetch that ran out of time
+        since = from_text_or_none(cut.since)  # go on with the fetch that ran out of time
     else:
         cut, since = None, wanted
         status.fetch_no += 1
@@ -123,7 +123,7 @@ def _fetch_members(run: Run, task: Task, window: Window | None, in_full: bool) -
     _find_strays(run, task, status.fetch_no)
     status.cut = None
     status.fetched_at = to_text(run.clock())
-    status.served_at = _text(served_at)
+    status.served_at = to_text_or_none(served_at)
     _move_window(status, since, newest, served_at)
     with run.store.atomic():  # whatever is cut short from here on, this is not read again
         save_status(run.store, task.list_id, status)
@@ -139,8 +139,8 @@ def _take_in_pages(
     cut, the next one goes on from the last change that it took in.
     """
     report, read = run.report(task), make_reader(task.policy.interests)
-    newest, served_at, reached = since, _time(cut.served_at if cut else None), None
-    begin = (_time(cut.reached) if cut else None) or since
+    newest, served_at, reached = since, from_text_or_none(cut.served_at if cut else None), None
+    begin = (from_text_or_none(cut.reached) if cut else None) or since
     if begin is not None and begin is not since:
         reached, begin = begin, begin - _STEP
     is_empty = begin is None and not has_members(run.store, task.list_id)
@@ -193,18 +193,12 @@ def _keeping_place(
     try:
         yield
     except OutOfTime:
-        status.cut = CutFetch(_text(since), _text(served_at), _text(reached))
+        status.cut = CutFetch(
+            to_text_or_none(since), to_text_or_none(served_at), to_text_or_none(reached)
+        )
         with run.store.atomic():
             save_status(run.store, task.list_id, status)
         raise
-
-
-def _time(text: str | None) -> datetime | None:
-    return from_text(text) if text else None
-
-
-def _text(at: datetime | None) -> str | None:
-    return to_text(at) if at else None
 
 
 def _latest(so_far: datetime | None, members: Sequence[Member]) -> datetime | None:

@@ -272,7 +272,6 @@ DEEDS: dict[str, tuple[Deed, str]] = {
 JUDGES = {"mark_judged", "mark_plain"}
 RESULTS = {"mark_settled", "mark_given_up", "mark_failed_again"}
 READERS = {
-    "ids_of",
     "load_refusals",
     "is_refused_by_civicrm",
     "load_refused_by_civicrm",
