@@ -15,6 +15,8 @@ from mcsync.cache.times import to_text
 
 CHUNK = 5000  # rows, or contacts, in one transaction
 
+_CHANGED = "SELECT contact_id AS id FROM temp.changed"
+
 
 # --- what changed in CiviCRM ----------------------------------------------------------------------
 
@@ -26,13 +28,13 @@ def begin(store: Store) -> int:
         store.query("CREATE TEMP TABLE changed (contact_id INTEGER PRIMARY KEY)")
     for table in ("contact", "group_contact"):
         dirty = f"SELECT contact_id AS id FROM civicrm_mailchimpsync_{table} WHERE is_dirty = 1"
-        for after, last in _chunks_of(store, dirty):
+        for after, last in store.ranges(dirty, CHUNK):
             with store.atomic():
                 store.query(
                     f"INSERT OR IGNORE INTO changed {dirty} AND contact_id > ? AND contact_id <= ?",
                     (after, last),
                 )
-    for after, last in _chunks_of(store, "SELECT contact_id AS id FROM temp.changed"):
+    for after, last in store.ranges(_CHANGED, CHUNK):
         with store.atomic():
             rows.mark_concerned(store, after, last)
     return store.number("SELECT count(*) FROM changed")
@@ -43,14 +45,14 @@ def add_civi_only(store: Store, list_id: str, group_id: int, *, everybody: bool)
 
     Looks only at those whom `begin` found, unless `everybody` is asked for.
     """
-    among = "SELECT contact_id AS id FROM temp.changed"
+    among = _CHANGED
     if everybody:
         among = (
             "SELECT contact_id AS id FROM civicrm_mailchimpsync_group_contact"
             f" WHERE group_id = {int(group_id)}"
         )
     found = 0
-    for after, last in _chunks_of(store, among):
+    for after, last in store.ranges(among, CHUNK):
         with store.atomic():
             found += rows.add_civi_only(store, list_id, group_id, after, last, everybody=everybody)
     return found
@@ -58,7 +60,7 @@ def add_civi_only(store: Store, list_id: str, group_id: int, *, everybody: bool)
 
 def finish(store: Store) -> None:
     """Everyone concerned has been told."""
-    for after, last in _chunks_of(store, "SELECT contact_id AS id FROM temp.changed"):
+    for after, last in store.ranges(_CHANGED, CHUNK):
         with store.atomic():
             for table in ("contact", "group_contact"):
                 store.query(
@@ -70,32 +72,8 @@ def finish(store: Store) -> None:
         store.query("DROP TABLE IF EXISTS temp.changed")
 
 
-def _chunks_of(store: Store, select: str) -> Iterator[tuple[int, int]]:
-    """(above, up to) which id, for all ids of a SELECT."""
-    after = -(2**62)
-    while True:
-        row = store.query(
-            f"SELECT max(id) FROM (SELECT id FROM ({select}) WHERE id > ? ORDER BY id LIMIT ?)",
-            (after, CHUNK),
-        ).fetchone()
-        if row[0] is None:
-            return
-        yield after, row[0]
-        after = row[0]
-
-
 def _due_chunks(store: Store, list_id: str) -> Iterator[tuple[int, int]]:
-    after = 0
-    while True:
-        row = store.query(
-            f"SELECT max(id) FROM (SELECT id FROM {TABLE}"
-            " WHERE mailchimp_list_id = ? AND due > 0 AND id > ? ORDER BY id LIMIT ?)",
-            (list_id, after, CHUNK),
-        ).fetchone()
-        if row[0] is None:
-            return
-        yield after, row[0]
-        after = row[0]
+    return store.ranges(rows.DUE_IDS, CHUNK, list=list_id)
 
 
 # --- each audience --------------------------------------------------------------------------------

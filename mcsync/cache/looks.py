@@ -411,23 +411,19 @@ def take_absences(store: Store, list_id: str, fetch_no: int, noticed_at: datetim
 
     `noticed_at` is when the fetch began: who is known to have changed later was there then.
     """
-    count, after = 0, 0
+    count = 0
+    unseen = (
+        f"SELECT {_KNOWN} FROM {rows.TABLE} WHERE mailchimp_list_id = :list"
+        " AND mailchimp_member_id IS NOT NULL AND seen_fetch < :fetch AND id > :after"
+        " AND coalesce(mailchimp_updated, '') <= :began ORDER BY id LIMIT :limit"
+    )
     began = to_text(noticed_at)
-    while True:
-        found = store.query(
-            f"SELECT {_KNOWN} FROM {rows.TABLE} WHERE mailchimp_list_id = ?"
-            " AND mailchimp_member_id IS NOT NULL AND seen_fetch < ? AND id > ?"
-            " AND coalesce(mailchimp_updated, '') <= ?"
-            " ORDER BY id LIMIT ?",
-            (list_id, fetch_no, after, began, _AT_ONCE),
-        ).fetchall()
-        if not found:
-            return count
-        after = found[-1][0]
+    for found in store.pages(unseen, _AT_ONCE, list=list_id, fetch=fetch_no, began=began):
         with store.atomic():
             for row in found:
                 _take_absence(store, list_id, _Known(*row), noticed_at)
         count += len(found)
+    return count
 
 
 def count_members(store: Store, list_id: str) -> int:

@@ -55,13 +55,12 @@ class MirrorState(msgspec.Struct, rename="camel"):
 
 def load_mirror_state(store: Store) -> MirrorState:
     """Where the last fetch of CiviCRM ended."""
-    text = store.get_state("mirror")
-    return msgspec.json.decode(text, type=MirrorState) if text else MirrorState()
+    return store.load_state("mirror", MirrorState)
 
 
 def save_mirror_state(store: Store, state: MirrorState) -> None:
     """Remember where a fetch of CiviCRM ended; call inside a transaction."""
-    store.set_state("mirror", msgspec.json.encode(state).decode())
+    store.save_state("mirror", state)
 
 
 # --- contacts and addresses -----------------------------------------------------------------------

@@ -10,12 +10,11 @@ cost a look at the whole audience.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from mcsync.cache.rows import TABLE, decode_refusals
+from mcsync.cache.rows import DUE_IDS, TABLE, decode_refusals
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import LONG_AGO_TEXT, from_text, from_text_or_none, to_text
 from mcsync.decision import (
@@ -40,14 +39,6 @@ _decode = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _decode_agreed = msgspec.json.Decoder(dict[str, tuple[bool, str, str]]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class PeopleChunk:
-    """Persons of one chunk, and where the next one begins."""
-
-    people: tuple[Person, ...]
-    last_row_id: int
-
-
 # Rows without a contact concern whoever owns their address.
 _OWNERS_OF_LATER_ROWS = f"""
 SELECT DISTINCT p.contact_id FROM person_contact p
@@ -57,39 +48,28 @@ WHERE p.hop = 0 AND r.id > :after AND r.civicrm_contact_id IS NULL
 """
 
 
-def load_people(store: Store, policy: Policy, now: datetime) -> Iterator[PeopleChunk]:
+def load_people(store: Store, policy: Policy, now: datetime) -> Iterator[list[Person]]:
     """All persons whom a due row concerns, chunk by chunk; rows may change between two chunks.
 
     `now` is our own time: what was refused for a while may be tried again when that is over.
     """
-    after = 0
     judged: set[int] = set()
-    while True:
-        row_ids = _load_due(store, policy.list_id, after)
-        if not row_ids:
-            return
-        after = row_ids[-1]
+    due = f"{DUE_IDS} AND id > :after ORDER BY id LIMIT :limit"
+    for page in store.pages(due, CHUNK, list=policy.list_id):
+        row_ids = [row[0] for row in page]
         people = [p for p in load_persons_of(store, policy, row_ids, now) if _id(p) not in judged]
         # A contact may concern rows beyond this chunk: never judge anybody twice in one run.
         own = set(row_ids)
         judged |= {_id(p) for p in people if not {row.row_id for row in p.rows} <= own}
         judged |= {_id(p) for p in people if p.shared or p.sharers}
-        where = {"list": policy.list_id, "after": after}
+        where = {"list": policy.list_id, "after": row_ids[-1]}
         judged |= {-owner for owner in store.column(_OWNERS_OF_LATER_ROWS, where)}
-        yield PeopleChunk(tuple(people), after)
+        yield people
 
 
 def _id(person: Person) -> int:
     """One number for each person: contacts are negative, their ids and rows' ids overlap."""
     return -person.contact.contact_id if person.contact else person.rows[0].row_id
-
-
-def _load_due(store: Store, list_id: str, after: int) -> list[int]:
-    return store.column(
-        f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = ?"
-        " AND due > 0 AND id > ? ORDER BY id LIMIT ?",
-        (list_id, after, CHUNK),
-    )
 
 
 def load_persons_of(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mcsync.cache.rows import TABLE
+from mcsync.cache.rows import DUE_IDS, TABLE
 from mcsync.cache.store import Store
 from mcsync.decision import Policy, make_topic
 
@@ -43,24 +43,9 @@ def load_alike(
     """
     _prepare_interests(store, policy)
     sql, parameters = _make_query(policy, asks_plugins=asks_plugins)
-    after = 0
-    while True:
-        last = _find_end(store, policy.list_id, after)
-        if last is None:
-            return
+    for after, last in store.ranges(DUE_IDS, CHUNK, list=policy.list_id):
         found = store.query(sql, {**parameters, "after": after, "last": last}).fetchall()
         yield [Alike(tuple(row[2:]), _decode(row[0]), row[1]) for row in found]
-        after = last
-
-
-def _find_end(store: Store, list_id: str, after: int) -> int | None:
-    """The last row of the next chunk; None when nothing is left to do."""
-    row = store.query(
-        f"SELECT max(id) FROM (SELECT id FROM {TABLE}"
-        " WHERE mailchimp_list_id = ? AND due > 0 AND id > ? ORDER BY id LIMIT ?)",
-        (list_id, after, CHUNK),
-    ).fetchone()
-    return None if row[0] is None else int(row[0])
 
 
 def _prepare_interests(store: Store, policy: Policy) -> None:

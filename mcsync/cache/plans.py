@@ -45,15 +45,11 @@ def load_plan(
     Only what was planned `after` an id, if that is given; without the decisions of a kind that
     is `held`.
     """
-    while True:
-        rows = store.query(
-            "SELECT id, decision, kinds FROM civicrm_mailchimpsync_plan"
-            " WHERE list_id = ? AND id > ? ORDER BY id LIMIT ?",
-            (list_id, after, CHUNK),
-        ).fetchall()
-        if not rows:
-            return
-        after = rows[-1][0]
+    sql = (
+        "SELECT id, decision, kinds FROM civicrm_mailchimpsync_plan"
+        " WHERE list_id = :list AND id > :after ORDER BY id LIMIT :limit"
+    )
+    for rows in store.pages(sql, CHUNK, after=after, list=list_id):
         free = tuple((row[0], _decode(row[1])) for row in rows if not held & set(row[2].split()))
         if free:
             yield free

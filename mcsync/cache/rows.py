@@ -36,6 +36,7 @@ from mcsync.model import email_key
 from mcsync.reconcile.refusals import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"
+DUE_IDS = f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -544,21 +545,13 @@ _MARK_CHUNK = 20_000  # rows
 
 
 def _mark_in_chunks(store: Store, list_id: str, which: str) -> None:
-    after = 0
-    while True:
-        found = store.query(
-            f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = ? AND due = 0 {which}"
-            " AND id > ? ORDER BY id LIMIT ?",
-            (list_id, after, _MARK_CHUNK),
-        ).fetchall()
-        if not found:
-            return
-        after = found[-1][0]
+    whom = f"mailchimp_list_id = :list AND due = 0 {which}"
+    ids = f"SELECT id FROM {TABLE} WHERE {whom}"
+    for after, last in store.ranges(ids, _MARK_CHUNK, list=list_id):
         with store.atomic():
             store.query(
-                f"UPDATE {TABLE} SET due = 1 WHERE due = 0 AND id >= ? AND id <= ?"
-                f" AND mailchimp_list_id = ? {which}",
-                (found[0][0], after, list_id),
+                f"UPDATE {TABLE} SET due = 1 WHERE {whom} AND id > :after AND id <= :last",
+                {"list": list_id, "after": after, "last": last},
             )
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -35,6 +35,8 @@ _PRAGMAS = (
 )
 
 Parameters = Sequence[object] | Mapping[str, object]  # of a statement, by place or by name
+
+_State = TypeVar("_State", bound=msgspec.Struct)
 
 _WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _SHORTEST = 512  # bytes, SQLite's smallest page
@@ -147,6 +149,25 @@ class Store:
         if sql.split(None, 1)[0].upper() in _WRITES and not self.conn.in_transaction:
             raise AssertionError(f"written outside a transaction: {sql.strip()[:60]}")
 
+    def pages(
+        self, sql: str, size: int, *, after: int = 0, **where: object
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """What a statement finds above the id `:after`, in pages of `:limit` rows.
+
+        Its first column is that id, and the order. Rows may change between two pages.
+        """
+        while rows := self.query(sql, {**where, "after": after, "limit": size}).fetchall():
+            after = rows[-1][0]
+            yield rows
+
+    def ranges(self, ids: str, size: int, **where: object) -> Iterator[tuple[int, int]]:
+        """(above, up to) which id, for all that a SELECT has as `id`, so many of them at once."""
+        above = f"SELECT id FROM ({ids}) WHERE id > :after ORDER BY id LIMIT :limit"
+        find_end, after = f"SELECT max(id) FROM ({above})", -(2**62)
+        while (last := self.value(find_end, {**where, "after": after, "limit": size})) is not None:
+            yield after, last
+            after = last
+
     def get_state(self, key: str) -> str | None:
         """A value that belongs to the whole cache."""
         value = self.value("SELECT value FROM civicrm_mailchimpsync_state WHERE key = ?", (key,))
@@ -159,6 +180,15 @@ class Store:
             " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, value),
         )
+
+    def load_state(self, key: str, kind: type[_State]) -> _State:
+        """Several such values, kept together as JSON; what they are at first where none are."""
+        text = self.get_state(key)
+        return msgspec.json.decode(text, type=kind) if text else kind()
+
+    def save_state(self, key: str, state: msgspec.Struct) -> None:
+        """Keep several values together."""
+        self.set_state(key, msgspec.json.encode(state).decode())
 
     def close(self) -> None:
         """Close the file."""

@@ -23,14 +23,14 @@ _decode_values = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class TagState(msgspec.Struct, rename="camel"):
-    """How far the mirror of tags reaches."""
+    """How far the mirror of tags reaches; the state's `TAGS`."""
 
     entity_tag_id: int = 0
     compared_at: str = ""
 
 
 class GroupsState(msgspec.Struct, rename="camel"):
-    """What was last read of groups that become tags, and when.
+    """What was last read of groups that become tags, and when; the state's value of their kind.
 
     `counts` are the contacts Added to each, `history_id` the newest row of their history; the
     `doubted` ones were not believed.
@@ -52,55 +52,14 @@ class UnknownFields(msgspec.Struct, rename="camel"):
 
 
 class FieldState(msgspec.Struct, rename="camel"):
-    """Which fields are mirrored for a plugin, up to where, and when all contacts were read."""
+    """Which fields are mirrored for a plugin, up to where, and when all contacts were read.
+
+    The state's value of their kind.
+    """
 
     fields: list[str] = []
     modified_at: str = ""
     compared_at: str = ""
-
-
-def load_tag_state(store: Store) -> TagState:
-    """Where the last reading of tags ended."""
-    text = store.get_state(TAGS)
-    return msgspec.json.decode(text, type=TagState) if text else TagState()
-
-
-def save_tag_state(store: Store, state: TagState) -> None:
-    """Remember where a reading of tags ended; call inside a transaction."""
-    store.set_state(TAGS, _encode(state).decode())
-
-
-def load_field_state(store: Store, kind: str) -> FieldState:
-    """What is mirrored of a kind."""
-    text = store.get_state(kind)
-    return msgspec.json.decode(text, type=FieldState) if text else FieldState()
-
-
-def save_field_state(store: Store, kind: str, state: FieldState) -> None:
-    """Remember what is mirrored of a kind; call inside a transaction."""
-    store.set_state(kind, _encode(state).decode())
-
-
-def load_unknown_fields(store: Store, plugin: str) -> UnknownFields:
-    """What CiviCRM did not show of a plugin's fields when it was last asked."""
-    text = store.get_state(f"unknown fields of {plugin}")
-    return msgspec.json.decode(text, type=UnknownFields) if text else UnknownFields()
-
-
-def save_unknown_fields(store: Store, plugin: str, state: UnknownFields) -> None:
-    """Remember what CiviCRM did not show; call inside a transaction."""
-    store.set_state(f"unknown fields of {plugin}", _encode(state).decode())
-
-
-def load_groups_state(store: Store, kind: str) -> GroupsState:
-    """What was last read of the groups of a kind."""
-    text = store.get_state(kind)
-    return msgspec.json.decode(text, type=GroupsState) if text else GroupsState()
-
-
-def save_groups_state(store: Store, kind: str, state: GroupsState) -> None:
-    """Remember what was read of the groups of a kind; call inside a transaction."""
-    store.set_state(kind, _encode(state).decode())
 
 
 # --- tags -----------------------------------------------------------------------------------------
@@ -340,6 +299,11 @@ def load_values(
 def kind_of_fields(plugin: str) -> str:
     """Under which kind a plugin's fields are kept."""
     return f"fields of {plugin}"
+
+
+def key_of_unknown(plugin: str) -> str:
+    """Under which key of the state the plugin's `UnknownFields` are kept."""
+    return f"unknown fields of {plugin}"
 
 
 def load_audience_contacts(store: Store, list_id: str, after: int, limit: int) -> list[int]:

@@ -94,32 +94,20 @@ k.first_name, k.last_name, c.mailchimp_status, c.mailchimp_data, c.civicrm_data
 
 def load_asked(store: Store, plugin: str) -> Iterator[list[DataRow]]:
     """The chosen rows, with the plugin's metadata, chunk by chunk."""
-    after = 0
-    while True:
-        rows = store.query(
-            f"SELECT {_ROW} FROM asked"
-            " JOIN civicrm_mailchimpsync_cache c ON c.id = asked.row_id"
-            " JOIN civicrm_mailchimpsync_contact k ON k.contact_id = c.civicrm_contact_id"
-            " WHERE asked.row_id > ? ORDER BY asked.row_id LIMIT ?",
-            (after, CHUNK),
-        ).fetchall()
-        if not rows:
-            return
-        after = rows[-1][0]
+    sql = (
+        f"SELECT {_ROW} FROM asked"
+        " JOIN civicrm_mailchimpsync_cache c ON c.id = asked.row_id"
+        " JOIN civicrm_mailchimpsync_contact k ON k.contact_id = c.civicrm_contact_id"
+        " WHERE asked.row_id > :after ORDER BY asked.row_id LIMIT :limit"
+    )
+    for rows in store.pages(sql, CHUNK):
         yield [_read_row(row, plugin) for row in rows]
 
 
 def load_concerned(store: Store, list_id: str, plugin: str) -> Iterator[DataRow]:
     """All rows concerned, read as they are taken."""
-    after = 0
-    while True:
-        rows = store.conn.execute(
-            f"SELECT {_ROW} {_CONCERNED} AND c.id > :after ORDER BY c.id LIMIT :limit",
-            {"list_id": list_id, "after": after, "limit": CHUNK},
-        ).fetchall()
-        if not rows:
-            return
-        after = rows[-1][0]
+    sql = f"SELECT {_ROW} {_CONCERNED} AND c.id > :after ORDER BY c.id LIMIT :limit"
+    for rows in store.pages(sql, CHUNK, list_id=list_id):
         yield from (_read_row(row, plugin) for row in rows)
 
 
@@ -180,15 +168,8 @@ def load_wanted(store: Store, row_ids: Sequence[int]) -> dict[int, Wanted]:
 
 def load_all_wanted(store: Store) -> Iterator[dict[int, Wanted]]:
     """All that is wanted, chunk by chunk; rows may be dropped meanwhile."""
-    after = 0
-    while True:
-        rows = store.query(
-            "SELECT row_id, data FROM wanted WHERE row_id > ? ORDER BY row_id LIMIT ?",
-            (after, CHUNK),
-        ).fetchall()
-        if not rows:
-            return
-        after = rows[-1][0]
+    sql = "SELECT row_id, data FROM wanted WHERE row_id > :after ORDER BY row_id LIMIT :limit"
+    for rows in store.pages(sql, CHUNK):
         yield {row_id: _decode_wanted(data) for row_id, data in rows}
 
 

@@ -17,27 +17,23 @@ from mcsync.cache.rows import mark_wanted
 from mcsync.cache.tags_and_fields import (
     TAGS,
     FieldState,
+    TagState,
     UnknownFields,
     begin_tags,
     count_entity_tags,
     find_differing,
     finish_tags,
     forget_entity_tags,
+    key_of_unknown,
     kind_of_fields,
     kind_of_groups,
-    load_field_state,
     load_groups,
     load_labels,
     load_linked_contacts,
-    load_tag_state,
-    load_unknown_fields,
     load_unread_contacts,
     load_values,
     save_entity_tags,
-    save_field_state,
-    save_tag_state,
     save_tags,
-    save_unknown_fields,
     save_values,
 )
 from mcsync.cache.times import from_text, to_text
@@ -318,7 +314,7 @@ class Site:
         It is asked daily, and once a run as long as there are any.
         """
         run, wanted = self.run, tuple(sorted(set(fields)))
-        state = load_unknown_fields(run.store, self.plugin)
+        state = run.store.load_state(key_of_unknown(self.plugin), UnknownFields)
         is_known = state.fields == list(wanted) and not state.unknown
         if is_known and not _is_old(run, state.asked_at):
             return ()
@@ -328,7 +324,7 @@ class Site:
         _tell_unknown(self.plugin, [name for name in unknown if name not in state.unknown])
         new = UnknownFields(list(wanted), list(unknown), to_text(run.clock()))
         with run.store.atomic():
-            save_unknown_fields(run.store, self.plugin, new)
+            run.store.save_state(key_of_unknown(self.plugin), new)
         return unknown
 
     def tell_skipped(self, what: str, why: str) -> None:
@@ -362,10 +358,10 @@ class Site:
     def _forget_unknown(self) -> None:
         """What was known of unknown fields is wrong: it is asked again."""
         self.run.unknown_fields.clear()
-        state = load_unknown_fields(self.run.store, self.plugin)
+        state = self.run.store.load_state(key_of_unknown(self.plugin), UnknownFields)
         state.asked_at = ""
         with self.run.store.atomic():
-            save_unknown_fields(self.run.store, self.plugin, state)
+            self.run.store.save_state(key_of_unknown(self.plugin), state)
 
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
         """The contacts' fields that are not empty."""
@@ -396,7 +392,7 @@ def _mirror_tags(run: Run) -> None:
 
     Nothing tells of tags that are taken off but these numbers.
     """
-    state = load_tag_state(run.store)
+    state = run.store.load_state(TAGS, TagState)
     is_whole = _is_old(run, state.compared_at)
     after = max(0, state.entity_tag_id - _ENTITY_TAG_OVERLAP)
     tags = run.civicrm.fetch_tags(after)
@@ -410,7 +406,7 @@ def _mirror_tags(run: Run) -> None:
             forget_entity_tags(run.store, tags.labels)
             state.compared_at = to_text(run.clock())
         _save_pages(run, pages)
-        save_tag_state(run.store, state)
+        run.store.save_state(TAGS, state)
     drifted = _find_drifted(run, tags)
     if drifted:
         pages = list(run.civicrm.fetch_entity_tags(0, drifted))
@@ -458,7 +454,7 @@ def _find_drifted(run: Run, tags: TagSnapshot) -> list[int]:
 
 def _mirror_fields(run: Run, kind: str, fields: list[str]) -> None:
     """What changed since the last reading, whom we do not know yet, and daily everything."""
-    state = load_field_state(run.store, kind)
+    state = run.store.load_state(kind, FieldState)
     reached = load_mirror_state(run.store).modified_at
     if state.fields != fields or _is_old(run, state.compared_at):
         _read_everybody(run, kind, fields)
@@ -471,7 +467,7 @@ def _mirror_fields(run: Run, kind: str, fields: list[str]) -> None:
         state.modified_at = reached
     _read_unknown(run, kind, fields)
     with run.store.atomic():
-        save_field_state(run.store, kind, state)
+        run.store.save_state(kind, state)
 
 
 def _read_everybody(run: Run, kind: str, fields: Sequence[str]) -> None:

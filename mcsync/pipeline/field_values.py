@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mcsync.cache.store import Store
 from mcsync.cache.tags_and_fields import (
+    FieldState,
     kind_of_fields,
     load_audience_contacts,
-    load_field_state,
     load_values,
 )
 from mcsync.cache.wanted_data import FIELDS
@@ -28,7 +28,7 @@ def read_values(
     Nothing is kept. Raises McsyncError where CiviCRM has to be asked and does not answer.
     """
     kind = kind_of_fields(FIELDS)
-    is_mirrored = load_field_state(store, kind).fields == sorted(names)
+    is_mirrored = store.load_state(kind, FieldState).fields == sorted(names)
     after = 0
     while contact_ids := load_audience_contacts(store, list_id, after, _AT_ONCE):
         after = contact_ids[-1]

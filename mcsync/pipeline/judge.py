@@ -52,10 +52,10 @@ def make_plan(run: Run, task: Task) -> PlanSize:
     """Judge all that is due: rows that are right are marked, the rest becomes the plan."""
     kinds: PlanSize = sum_up(())
     judged = _judge_plain(run, task)
-    for chunk in load_people(run.store, task.policy, run.clock()):
-        kinds += plan_people(run, task, chunk.people)
-        judged += len(chunk.people)
-        run.report(task).postponed += sum(person.is_under_way for person in chunk.people)
+    for people in load_people(run.store, task.policy, run.clock()):
+        kinds += plan_people(run, task, people)
+        judged += len(people)
+        run.report(task).postponed += sum(person.is_under_way for person in people)
         run.progress(task.name, "people checked", judged)
     return kinds
 

@@ -12,8 +12,6 @@ from mcsync.cache.tags_and_fields import (
     count_group_members,
     finish_group_members,
     keep_group_members,
-    load_groups_state,
-    save_groups_state,
 )
 from mcsync.cache.times import to_text
 from mcsync.model import GroupSizes, GroupStatus
@@ -29,7 +27,7 @@ def mirror_groups(run: Run, kind: str, group_ids: Sequence[int]) -> None:
 
     Nobody leaves a group that is gone or disabled, or that suddenly has nobody: that is told.
     """
-    state = load_groups_state(run.store, kind)
+    state = run.store.load_state(kind, GroupsState)
     sizes = run.civicrm.fetch_group_sizes(group_ids)
     doubted = _find_doubted(run, kind, group_ids, sizes)
     smart = {i for i in group_ids if i not in doubted and sizes.groups[i].is_smart}
@@ -49,7 +47,7 @@ def mirror_groups(run: Run, kind: str, group_ids: Sequence[int]) -> None:
     _read(run, sorted(set(group_ids) - doubted - smart), sorted(smart))
     with run.store.atomic():
         finish_group_members(run.store, kind)
-        save_groups_state(run.store, kind, new)
+        run.store.save_state(kind, new)
 
 
 def _read(run: Run, plain: Sequence[int], smart: Sequence[int]) -> None:

@@ -109,7 +109,7 @@ def set_row(store: Store, row_id: int, **values: object) -> None:
 
 
 def load(store: Store, policy: Policy = POLICY, now: datetime = LONG_AGO) -> list[Person]:
-    return [person for chunk in load_people(store, policy, now) for person in chunk.people]
+    return [person for chunk in load_people(store, policy, now) for person in chunk]
 
 
 Shape = tuple[int | None, list[int], list[int], list[int]]
@@ -379,11 +379,11 @@ def test_rows_may_be_marked_between_two_chunks(store: Store, monkeypatch: pytest
     rows = [add_row(store, name) for name in ("a", "b", "c", "d", "e")]
     found = []
     for chunk in load_people(store, POLICY, at(9)):
-        found += [person.rows[0].row_id for person in chunk.people]
+        found += [person.rows[0].row_id for person in chunk]
         with store.atomic():
             store.query(
                 "UPDATE civicrm_mailchimpsync_cache SET due = 0 WHERE id <= ?",
-                (chunk.last_row_id,),
+                (found[-1],),
             )
     assert found == rows
 
