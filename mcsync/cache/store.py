@@ -5,14 +5,13 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
 from mcsync.cache.copy_names import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
@@ -50,24 +49,46 @@ class Store:
         self.path = path
         try:
             refuse_strangers(*beside(path))
-            _create_private(path)
-            refuse_other_formats(path)
-            self.db = Database(path)
+            self.db = self._open()
         except (sqlite3.Error, OSError) as error:
             raise explain_trouble(path, error) from error
         try:
-            self.db.conn.isolation_level = None
-            refuse_foreign(self.db, path)
-            for pragma in _PRAGMAS:
-                self.db.conn.execute(pragma)
-            migrations.apply(self.db)
-            keep_reasons(self.db)
+            self.conn.isolation_level = None
+            self._prepare()
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise explain_trouble(path, error) from error
-        except CacheError:
+        except Exception:  # whatever it was, the file is closed before it goes on
             self.close()
             raise
+
+    def _open(self) -> Database:
+        _create_private(self.path)
+        _refuse_other_formats(self.path)
+        return Database(self.path)
+
+    def _prepare(self) -> None:
+        self._refuse_foreign()
+        for pragma in _PRAGMAS:
+            self.conn.execute(pragma)
+        migrations.apply(self.db)
+        keep_reasons(self.db)
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a file of a newer mcsync, or of another program, before anything is changed."""
+        applied = {migration.name for migration in migrations.applied(self.db)}
+        known = {migration.name for migration in migrations.pending(Database(memory=True))}
+        newest = max(applied, default="")
+        if newest > max(known):
+            raise CacheError(
+                f"{self.path} was written by a newer mcsync (it has {newest})",
+                hint="upgrade mcsync, or name another file with --cache",
+            )
+        if not applied and set(self.db.table_names()) - {migrations.migrations_table}:
+            raise CacheError(
+                f"{self.path} is another program's SQLite file",
+                hint="name another file with --cache or in the config; nothing was changed",
+            )
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -81,33 +102,27 @@ class Store:
         It begins as a writing one. Webhooks are stored without the lock of a run, and SQLite
         never lets a transaction write that has read before another's commit: it does not wait.
         """
-        with self.explaining():
-            if self.conn.in_transaction:
-                with self.db.atomic():
-                    yield
-                return
-            self.conn.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.conn.execute("COMMIT")
-            except BaseException:
-                self.db.rollback()
-                raise
+        is_inner = self.conn.in_transaction
+        begun = self.db.atomic() if is_inner else self._transaction("BEGIN IMMEDIATE")
+        with self.explaining(), begun:
+            yield
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """A transaction on temporary tables only: nobody else waits for it."""
-        with self.explaining():
-            if self.conn.in_transaction:
-                yield
-                return
-            self.conn.execute("BEGIN")
-            try:
-                yield
-                self.conn.execute("COMMIT")
-            except BaseException:
-                self.db.rollback()
-                raise
+        is_inner = self.conn.in_transaction
+        with self.explaining(), nullcontext() if is_inner else self._transaction("BEGIN"):
+            yield
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self.conn.execute(begin)
+        try:
+            yield
+            self.conn.execute("COMMIT")
+        except BaseException:
+            self.db.rollback()
+            raise
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
@@ -206,7 +221,7 @@ def _create_private(path: Path) -> None:
         raise CacheError(f"{path} {fault.what}", hint=fault.mend)
 
 
-def refuse_other_formats(path: Path) -> None:
+def _refuse_other_formats(path: Path) -> None:
     """Refuse what is too short for an SQLite file: SQLite would take it for empty, and overwrite.
 
     Any longer one it refuses itself. The file is not opened to look: POSIX drops all locks that
@@ -214,26 +229,6 @@ def refuse_other_formats(path: Path) -> None:
     """
     if 0 < path.stat().st_size < _SHORTEST:
         raise _not_a_cache(path)
-
-
-def refuse_foreign(db: Database, path: Path) -> None:
-    """Refuse a file of a newer mcsync, or of another program, before anything is changed."""
-    applied = {migration.name for migration in migrations.applied(db)}
-    newest = max(applied, default="")
-    if newest > max(migration.name for migration in _all_migrations()):
-        raise CacheError(
-            f"{path} was written by a newer mcsync (it has {newest})",
-            hint="upgrade mcsync, or name another file with --cache",
-        )
-    if not applied and set(db.table_names()) - {migrations.migrations_table}:
-        raise CacheError(
-            f"{path} is another program's SQLite file",
-            hint="name another file with --cache or in the config; nothing was changed",
-        )
-
-
-def _all_migrations() -> list[Migrations._Migration]:
-    return migrations.pending(Database(memory=True))
 
 
 def explain_trouble(path: Path, error: sqlite3.Error | OSError) -> CacheError:
@@ -270,26 +265,14 @@ def make_uid() -> str:
 class ReadOnlyStore(Store):
     """A cache that can be read as it was when it was opened, whatever a run does meanwhile."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file at `path`; CacheError if that cannot be done."""
-        self.path = path
-        try:
-            refuse_strangers(*beside(path))
-            refuse_other_formats(path)
-            self.db = Database(_connect(path))
-        except (sqlite3.Error, OSError) as error:
-            raise explain_trouble(path, error) from error
-        try:
-            self.conn.isolation_level = None
-            self.conn.execute("PRAGMA busy_timeout = 5000")
-            refuse_foreign(self.db, path)
-            self.conn.execute("BEGIN")  # one snapshot for all that is asked
-        except sqlite3.Error as error:
-            self.close()
-            raise explain_trouble(path, error) from error
-        except Exception:  # whatever it was, the file is closed before it goes on
-            self.close()
-            raise
+    def _open(self) -> Database:
+        _refuse_other_formats(self.path)
+        return Database(_connect(self.path))
+
+    def _prepare(self) -> None:
+        self.conn.execute("PRAGMA busy_timeout = 5000")
+        self._refuse_foreign()
+        self.conn.execute("BEGIN")  # one snapshot for all that is asked
 
     @property
     def has_tables(self) -> bool:
