@@ -4,9 +4,10 @@ An update is open (`completed` 0) until its fate is known. Open and without a ba
 Open and with one: claimed or sent, and never to be sent again while it may still be there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -62,7 +63,6 @@ class StoredBatch:
     batch_id: str | None
     status: str
     submitted_at: datetime
-    response_processed: int
     total_operations: int = 0
     claimed_at: datetime | None = None
     all_done_at: datetime | None = None
@@ -181,16 +181,41 @@ ORDER BY u.id LIMIT :limit
 
 
 def claim(
-    store: Store, list_id: str, account: str, limit: int, now: datetime, claimed_at: datetime
+    store: Store,
+    list_id: str,
+    account: str,
+    now: datetime,
+    claimed_at: datetime,
+    *,
+    limit: int = -1,
+    direct: Collection[int] | None = None,
 ) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
     """Claim queued updates of one audience for one batch, or None when there are none.
 
-    One transaction: afterwards these updates belong to the batch, whatever happens to us.
-    `claimed_at` is Mailchimp's time: by it the batch is found again.
+    Of the rows `direct` only, if they are given, to be sent by direct calls. One transaction:
+    afterwards these updates belong to the batch, whatever happens to us. A confirmation counts as
+    asked from now on. `claimed_at` is Mailchimp's time: by it the batch is found again.
     """
+    status = CLAIMED if direct is None else DIRECT
     with store.atomic():
         rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": limit}).fetchall()
-        return _claim_rows(store, list_id, account, rows, CLAIMED, now, claimed_at)
+        updates = tuple(_read_queued(r) for r in rows if direct is None or r[1] in direct)
+        if not updates:
+            return None
+        cursor = store.query(
+            "INSERT INTO civicrm_mailchimpsync_batch (mailchimp_list_id, account, status,"
+            " submitted_at, claimed_at, total_operations) VALUES (?, ?, ?, ?, ?, ?)",
+            (list_id, account, status, to_text(now), to_text(claimed_at), len(updates)),
+        )
+        batch_row = int(cursor.lastrowid or 0)
+        store.run_many(
+            "UPDATE civicrm_mailchimpsync_update SET mailchimpsync_batch_id = ? WHERE id = ?",
+            [(batch_row, update.update_id) for update in updates],
+        )
+        asking = [u for u in updates if u.change.status is MemberStatus.PENDING]
+        note_asked(store, [(u.row_id, u.cause.at.get("status")) for u in asking])
+    batch = StoredBatch(batch_row, list_id, account, None, status, now, len(updates), claimed_at)
+    return batch, updates
 
 
 def find_unbatchable(store: Store, list_id: str) -> list[int]:
@@ -209,57 +234,12 @@ def has_queued(store: Store, list_id: str) -> bool:
 
 def load_queued(store: Store, list_id: str) -> list[QueuedUpdate]:
     """What would be sent next, in order."""
-    rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
+    rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1})
     return [_read_queued(row) for row in rows]
 
 
-def claim_direct(
-    store: Store,
-    list_id: str,
-    account: str,
-    row_ids: Sequence[int],
-    now: datetime,
-    claimed_at: datetime,
-) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
-    """Claim what is queued for these rows, to be sent by direct calls, or None."""
-    with store.atomic():
-        rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1}).fetchall()
-        wanted = [row for row in rows if row[1] in set(row_ids)]
-        return _claim_rows(store, list_id, account, wanted, DIRECT, now, claimed_at)
-
-
-def _claim_rows(
-    store: Store,
-    list_id: str,
-    account: str,
-    rows: Sequence[Sequence[object]],
-    status: str,
-    now: datetime,
-    claimed_at: datetime,
-) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
-    """Give rows of the outbox to a batch; a confirmation counts as asked from now on."""
-    if not rows:
-        return None
-    cursor = store.query(
-        "INSERT INTO civicrm_mailchimpsync_batch (mailchimp_list_id, account, status,"
-        " submitted_at, claimed_at, total_operations) VALUES (?, ?, ?, ?, ?, ?)",
-        (list_id, account, status, to_text(now), to_text(claimed_at), len(rows)),
-    )
-    batch_row = int(cursor.lastrowid or 0)
-    store.run_many(
-        "UPDATE civicrm_mailchimpsync_update SET mailchimpsync_batch_id = ? WHERE id = ?",
-        [(batch_row, row[0]) for row in rows],
-    )
-    updates = tuple(_read_queued(row) for row in rows)
-    asking = [u for u in updates if u.change.status is MemberStatus.PENDING]
-    note_asked(store, [(u.row_id, u.cause.at.get("status")) for u in asking])
-    batch = StoredBatch(batch_row, list_id, account, None, status, now, 0, len(rows), claimed_at)
-    return batch, updates
-
-
-def _read_queued(row: Sequence[object]) -> QueuedUpdate:
-    change, cause = decode_update(str(row[3]), str(row[4]))
-    return QueuedUpdate(int(str(row[0])), int(str(row[1])), str(row[2]), change, cause)
+def _read_queued(row: tuple[Any, ...]) -> QueuedUpdate:
+    return QueuedUpdate(row[0], row[1], row[2], *decode_update(row[3], row[4]))
 
 
 def decode_update(data: str, cause: str) -> tuple[MemberChange, StoredCause]:
@@ -298,8 +278,8 @@ def load_open_batches(store: Store, list_ids: Sequence[str]) -> list[StoredBatch
     """Batches of these audiences whose results are not all applied, oldest first."""
     rows = store.query(
         "SELECT id, mailchimp_list_id, account, mailchimp_batch_id, status, submitted_at,"
-        " response_processed, total_operations, claimed_at, all_done_at, is_overdue,"
-        " unreadable_since FROM civicrm_mailchimpsync_batch INDEXED BY batch_open"
+        " total_operations, claimed_at, all_done_at, is_overdue, unreadable_since"
+        " FROM civicrm_mailchimpsync_batch INDEXED BY batch_open"
         " WHERE response_processed < 2"
         " AND mailchimp_list_id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json_list(list_ids),),
@@ -312,12 +292,11 @@ def load_open_batches(store: Store, list_ids: Sequence[str]) -> list[StoredBatch
             batch_id=row[3],
             status=row[4],
             submitted_at=from_text(row[5]),
-            response_processed=row[6],
-            total_operations=row[7],
-            claimed_at=from_text_or_none(row[8]),
-            all_done_at=from_text_or_none(row[9]),
-            is_overdue=bool(row[10]),
-            unreadable_since=from_text_or_none(row[11]),
+            total_operations=row[6],
+            claimed_at=from_text_or_none(row[7]),
+            all_done_at=from_text_or_none(row[8]),
+            is_overdue=bool(row[9]),
+            unreadable_since=from_text_or_none(row[10]),
         )
         for row in rows
     ]
@@ -407,7 +386,7 @@ def load_batch_updates(store: Store, batch_row: int) -> dict[int, QueuedUpdate]:
         " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id"
         " WHERE u.mailchimpsync_batch_id = ? AND u.completed = 0",
         (batch_row,),
-    ).fetchall()
+    )
     return {row[0]: _read_queued(row) for row in rows}
 
 

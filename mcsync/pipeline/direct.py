@@ -12,7 +12,7 @@ from mcsync.cache.looks import make_reader, move_member, take_look, take_page
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import (
     QueuedUpdate,
-    claim_direct,
+    claim,
     find_newest_update,
     get_cache_uid,
     make_operation_id,
@@ -135,7 +135,7 @@ def send_directly(run: Run, task: Task, row_ids: Sequence[int]) -> bool:
     with run.store.atomic():
         uid = get_cache_uid(run.store)
     claimed_at = task.mailchimp.fetch_now()
-    claimed = claim_direct(run.store, task.list_id, task.account, row_ids, run.clock(), claimed_at)
+    claimed = claim(run.store, task.list_id, task.account, run.clock(), claimed_at, direct=row_ids)
     if claimed is None:
         return False
     batch, updates = claimed

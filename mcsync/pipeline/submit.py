@@ -48,7 +48,9 @@ def _submit_batch(run: Run, task: Task) -> bool:
     with run.store.atomic():
         uid = get_cache_uid(run.store)
     claimed_at = task.mailchimp.fetch_now()
-    claimed = claim(run.store, task.list_id, task.account, BATCH_SIZE, run.clock(), claimed_at)
+    claimed = claim(
+        run.store, task.list_id, task.account, run.clock(), claimed_at, limit=BATCH_SIZE
+    )
     if claimed is None:
         return False
     batch, updates = claimed

@@ -140,7 +140,7 @@ def send(store: Store, name: str, change: MemberChange, hour: int, *, is_gate: b
     """Queue an update caused at `hour` and claim it for a batch; the update's id."""
     with store.atomic():
         queue_update(store, row_id(store, name), plan(change, hour, is_gate=is_gate), at(hour))
-    claimed = claim(store, LIST, "account", 10, at(hour), at(hour))
+    claimed = claim(store, LIST, "account", at(hour), at(hour), limit=10)
     assert claimed is not None
     return claimed[1][-1].update_id
 
