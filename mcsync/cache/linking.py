@@ -240,7 +240,7 @@ def load_linked_to_deleted(store: Store) -> list[int]:
 
 
 def note_merged(store: Store, merged_to: Mapping[int, int]) -> None:
-    """Remember who survived a merge; call inside a transaction."""
+    """Remember who survived a merge."""
     store.run_many(
         "UPDATE civicrm_mailchimpsync_contact SET merged_to = ? WHERE contact_id = ?",
         [(winner, loser) for loser, winner in merged_to.items()],

@@ -311,7 +311,7 @@ def take_look(
 
     `noticed_at` counts for an absence only, by Mailchimp's clock. `done` is our update whose
     result this is, `in_doubt` one that may or may not have been carried out before somebody
-    changed the member. Call inside a transaction.
+    changed the member.
     """
     row = _load_row(store, row_id)
     if row is None:
@@ -364,10 +364,7 @@ def _keep(known: _Known, list_id: str, data: Data, *, is_news: bool) -> rows.Loo
 
 
 def take_answer(store: Store, row_id: int, done: Written, at: datetime) -> Data:
-    """Take in that an update of ours was carried out, where the answer showed no member.
-
-    Call inside a transaction.
-    """
+    """Take in that an update of ours was carried out, where the answer showed no member."""
     row = _load_row(store, row_id)
     if row is None:
         return {}

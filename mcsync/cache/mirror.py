@@ -59,7 +59,7 @@ def load_mirror_state(store: Store) -> MirrorState:
 
 
 def save_mirror_state(store: Store, state: MirrorState) -> None:
-    """Remember where a fetch of CiviCRM ended; call inside a transaction."""
+    """Remember where a fetch of CiviCRM ended."""
     store.save_state("mirror", state)
 
 
@@ -395,7 +395,7 @@ WHERE excluded.history_id > history_id OR excluded.said_id > said_id
 
 
 def apply_history(store: Store, rows: Sequence[HistoryRow]) -> None:
-    """Take in new history, oldest first; call inside a transaction. Repeating it is harmless."""
+    """Take in new history, oldest first. Repeating it is harmless."""
     store.run_many(_APPLY_HISTORY, [_history_row(row) for row in rows if row.status in _SAYING])
 
 
@@ -602,7 +602,7 @@ def load_places(store: Store, group_id: int, contact_ids: Sequence[int]) -> dict
 def note_places(
     store: Store, group_id: int, status: GroupStatus, contact_ids: Iterable[int]
 ) -> None:
-    """Remember what we just wrote ourselves; call inside a transaction. It says nothing."""
+    """Remember what we just wrote ourselves. It says nothing."""
     store.run_many(
         "INSERT INTO civicrm_mailchimpsync_group_contact (group_id, contact_id, status, is_dirty)"
         " VALUES (?, ?, ?, 0)"
@@ -612,7 +612,7 @@ def note_places(
 
 
 def note_words(store: Store, writes: Iterable[GroupWrite]) -> None:
-    """Have every audience hear whose word it was that we carried out; call inside a transaction.
+    """Have every audience hear whose word it was that we carried out.
 
     For a group that several audiences are about: what is said in one holds in the others.
     """
@@ -632,10 +632,7 @@ def note_words(store: Store, writes: Iterable[GroupWrite]) -> None:
 
 
 def note_names(store: Store, writes: Iterable[NameWrite]) -> None:
-    """Remember names that we wrote ourselves, with the time of the human who caused them.
-
-    Call inside a transaction.
-    """
+    """Remember names that we wrote ourselves, with the time of the human who caused them."""
     store.run_many(
         "UPDATE civicrm_mailchimpsync_contact SET first_name = coalesce(?1, first_name),"
         " first_name_at = CASE WHEN ?1 IS NULL THEN first_name_at ELSE ?2 END,"

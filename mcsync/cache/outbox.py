@@ -94,7 +94,7 @@ _encode = msgspec.json.encode
 
 
 def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetime) -> int:
-    """Queue one planned change; call inside a transaction, after `close_queued` for its row.
+    """Queue one planned change, after `close_queued` for its row.
 
     Its tags are an update of their own, sent when the change has succeeded. Returns how many
     updates were queued.
@@ -119,7 +119,7 @@ def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetim
 def add_update(
     store: Store, row_id: int, change: MemberChange, cause: StoredCause, now: datetime
 ) -> None:
-    """Queue one update; call inside a transaction."""
+    """Queue one update."""
     store.query(
         "INSERT INTO civicrm_mailchimpsync_update"
         " (mailchimpsync_cache_id, data, cause, created_at) VALUES (?, ?, ?, ?)",
@@ -130,7 +130,7 @@ def add_update(
 def close_queued(
     store: Store, row_ids: Iterable[int], why: str, now: datetime, newest: int | None = None
 ) -> None:
-    """Close updates of these rows that were not sent yet; call inside a transaction.
+    """Close updates of these rows that were not sent yet.
 
     Only those up to the id `newest`, if it is given.
     """

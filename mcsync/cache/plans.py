@@ -22,7 +22,7 @@ def forget_plan(store: Store, list_id: str) -> None:
 def add_to_plan(
     store: Store, list_id: str, decisions: Iterable[tuple[Decision, frozenset[str]]]
 ) -> None:
-    """Add decisions, each with its kinds; call inside a transaction."""
+    """Add decisions, each with its kinds."""
     store.run_many(
         "INSERT INTO civicrm_mailchimpsync_plan (list_id, decision, kinds) VALUES (?, ?, ?)",
         [
@@ -56,5 +56,5 @@ def load_plan(
 
 
 def drop_from_plan(store: Store, plan_ids: Sequence[int]) -> None:
-    """These decisions are carried out; call inside a transaction."""
+    """These decisions are carried out."""
     store.run_many("DELETE FROM civicrm_mailchimpsync_plan WHERE id = ?", [(i,) for i in plan_ids])

@@ -94,12 +94,12 @@ ON CONFLICT (id) DO UPDATE SET
 
 
 def save_looks(store: Store, rows: Sequence[LookRow]) -> None:
-    """Keep what looks taught; call inside a transaction."""
+    """Keep what looks taught."""
     store.run_many(_SAVE_LOOKS, rows)
 
 
 def add_strangers(store: Store, rows: Sequence[LookRow]) -> int:
-    """Add members who cannot be known; how many were added. Call inside a transaction.
+    """Add members who cannot be known; how many were added.
 
     The others have a row after all: audiences from before 2015 may have an address twice.
     """
@@ -119,10 +119,7 @@ def note_seen(store: Store, rows: Sequence[tuple[str, int, int]]) -> None:
 def note_still_there(
     store: Store, list_id: str, whom: Sequence[tuple[str, str]], fetch_no: int
 ) -> None:
-    """(address, Mailchimp's contact id) of members of whom a fetch has seen nothing else.
-
-    Call inside a transaction.
-    """
+    """(address, Mailchimp's contact id) of members of whom a fetch has seen nothing else."""
     for column, values in zip(
         ("email_key", "unique_contact"), zip(*whom, strict=True), strict=True
     ):
@@ -145,7 +142,7 @@ UPDATE {TABLE} SET due = due + 1 WHERE id IN (
 
 
 def take_addresses(store: Store, row_ids: Iterable[int]) -> None:
-    """These members no longer have the address that we know; call inside a transaction."""
+    """These members no longer have the address that we know."""
     ids = list(row_ids)
     store.query(_MARK_LEFT_BEHIND, (json_list(ids),))
     store.run_many(
@@ -156,7 +153,7 @@ def take_addresses(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def give_addresses(store: Store, keys: Mapping[int, str]) -> None:
-    """By row id, the address that a member has moved to; call inside a transaction."""
+    """By row id, the address that a member has moved to."""
     store.run_many(
         f"UPDATE OR IGNORE {TABLE} SET email_key = ? WHERE id = ?",
         [(key, row_id) for row_id, key in keys.items()],
@@ -167,7 +164,7 @@ def give_addresses(store: Store, keys: Mapping[int, str]) -> None:
 
 
 def add_row(store: Store, list_id: str, contact_id: int | None) -> int:
-    """A new row for a contact that needs one of its own; call inside a transaction."""
+    """A new row for a contact that needs one of its own."""
     cursor = store.query(
         f"INSERT INTO {TABLE} (mailchimp_list_id, civicrm_contact_id, mark, due)"
         " VALUES (?, ?, 'live', 0)",
@@ -177,7 +174,7 @@ def add_row(store: Store, list_id: str, contact_id: int | None) -> int:
 
 
 def link_rows(store: Store, contacts: Mapping[int, int]) -> None:
-    """Link rows to the contacts that were created for them; call inside a transaction."""
+    """Link rows to the contacts that were created for them."""
     store.run_many(
         f"UPDATE {TABLE} SET civicrm_contact_id = ?, lost_contact_id = NULL, lost_at = NULL"
         " WHERE id = ?",
@@ -186,10 +183,7 @@ def link_rows(store: Store, contacts: Mapping[int, int]) -> None:
 
 
 def link_found(store: Store, found: str, parameters: Mapping[str, object]) -> int:
-    """Link rows to contacts; `found` selects row_id, contact_id, is_shared. How many were linked.
-
-    Call inside a transaction.
-    """
+    """Link rows as `found` selects row_id, contact_id, is_shared; how many were linked."""
     return store.query(
         f"UPDATE {TABLE} SET civicrm_contact_id = m.contact_id, is_shared = m.is_shared,"
         f" lost_contact_id = NULL, lost_at = NULL FROM ({found}) AS m WHERE {TABLE}.id = m.row_id",
@@ -216,17 +210,14 @@ WHERE mailchimp_list_id = :list AND civicrm_contact_id IN (
 
 
 def lose_contacts(store: Store, list_id: str, now: str) -> None:
-    """Rows of merged contacts move to the survivor; of trashed and purged ones they lose it.
-
-    Call inside a transaction.
-    """
+    """Rows of merged contacts move to the survivor; of trashed and purged ones they lose it."""
     where = {"list": list_id, "now": now}
     store.query(_FOLLOW_MERGES, where)
     store.query(_LOSE_CONTACTS, where)
 
 
 def lose_strangers(store: Store, contact_ids: Iterable[int], now: str) -> None:
-    """These contact ids mean other people now; call inside a transaction."""
+    """These contact ids mean other people now."""
     store.query(
         f"UPDATE {TABLE} SET lost_contact_id = civicrm_contact_id, lost_at = ?,"
         " civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, due = due + 1"
@@ -266,7 +257,7 @@ def tidy_links(store: Store, list_id: str, after: int, last: int) -> None:
     """cleanupDuplicatesInCache: a contact whose member has a row needs none of its own.
 
     Rows with neither half go. And an address that only one contact owns any more is shared no
-    more. For due rows above `after` up to `last`; call inside a transaction.
+    more. For due rows above `after` up to `last`.
     """
     where = {"list": list_id, "after": after, "last": last}
     store.query(_DROP_EMPTY, where)
@@ -323,14 +314,14 @@ def note_groups(
 ) -> None:
     """identifyGroupContactChanges: the rows' own copy of where their contact stands.
 
-    For due rows above `after` up to `last`; call inside a transaction.
+    For due rows above `after` up to `last`.
     """
     where = {"list": list_id, "groups": json_list(group_ids), "after": after, "last": last}
     store.query(_NOTE_GROUPS, where)
 
 
 def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
-    """The owners of these rows' addresses are in the mirror now; call inside a transaction."""
+    """The owners of these rows' addresses are in the mirror now."""
     store.query(
         f"UPDATE {TABLE} SET is_looked_up = 1 WHERE id IN (SELECT value FROM json_each(?))",
         (json_list(row_ids),),
@@ -353,7 +344,7 @@ def prepare_address(store: Store, list_id: str, row_id: int, email: str) -> bool
     """Tell a row the address its member is going to have, so that a look finds the row.
 
     False when another row has that address already, and is a member or about to become one: then
-    both share it. The member's id stays unset until the member exists. Call inside a transaction.
+    both share it. The member's id stays unset until the member exists.
     """
     key = email_key(email)
     taken = store.query(
@@ -412,7 +403,7 @@ def load_refusals(store: Store, row_id: int) -> Refusals:
 
 
 def save_refusals(store: Store, row_id: int, refusals: Refusals) -> None:
-    """Keep what was refused of a row; call inside a transaction."""
+    """Keep what was refused of a row."""
     store.query(
         f"UPDATE {TABLE} SET refusals = ? WHERE id = ?",
         (_encode(refusals).decode() if refusals else None, row_id),
@@ -420,10 +411,7 @@ def save_refusals(store: Store, row_id: int, refusals: Refusals) -> None:
 
 
 def forget_refused_data(store: Store, row_id: int, wished: Mapping[str, str]) -> None:
-    """Of data that were refused keep what is wished still, as `refusals.find_prints` tells it.
-
-    Call inside a transaction.
-    """
+    """Of data that were refused keep what is wished still, as `refusals.find_prints` tells it."""
     refusals = load_refusals(store, row_id)
     rest = [r for r in refusals if r.times or not is_of_data(r.prints) or r.is_part_of(wished)]
     if rest != refusals:
@@ -431,10 +419,7 @@ def forget_refused_data(store: Store, row_id: int, wished: Mapping[str, str]) ->
 
 
 def note_asked(store: Store, asked: Iterable[tuple[int, str | None]]) -> None:
-    """(row id, when decided) of confirmation mails that are being asked for.
-
-    Call inside a transaction.
-    """
+    """Keep for which words confirmation mails are asked for: (row id, when that was said)."""
     store.run_many(
         f"UPDATE {TABLE} SET reconfirmed_at = ? WHERE id = ?",
         [(decided_at, row_id) for row_id, decided_at in asked],
@@ -444,7 +429,7 @@ def note_asked(store: Store, asked: Iterable[tuple[int, str | None]]) -> None:
 def note_agreed(
     store: Store, agreements: Iterable[tuple[Iterable[int], Sequence[Agreement]]]
 ) -> None:
-    """(a person's rows, what was agreed about them); call inside a transaction."""
+    """Keep what was agreed: (a person's rows, what was agreed about them)."""
     store.run_many(
         f"UPDATE {TABLE} SET agreed = json_patch(coalesce(agreed, '{{}}'), ?) WHERE id = ?",
         [
@@ -463,7 +448,7 @@ def describe_agreed(agreement: Agreement) -> list[object]:
 
 
 def save_data(store: Store, data: Mapping[int, Mapping[str, object]]) -> None:
-    """Keep by row id what the data step has sent, and what plugins keep; inside a transaction."""
+    """Keep by row id what the data step has sent, and what plugins keep."""
     store.run_many(
         f"UPDATE {TABLE} SET civicrm_data = ? WHERE id = ?",
         [(_encode(each).decode() if each else None, row_id) for row_id, each in data.items()],
@@ -474,7 +459,7 @@ def save_data(store: Store, data: Mapping[int, Mapping[str, object]]) -> None:
 
 
 def mark_due(store: Store, row_ids: Iterable[int]) -> None:
-    """Have these rows judged; call inside a transaction."""
+    """Have these rows judged."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE id IN (SELECT value FROM json_each(?))",
         (json_list(row_ids),),
@@ -482,7 +467,7 @@ def mark_due(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def mark_shared_due(store: Store, row_id: int) -> None:
-    """Have a row judged whose address several contacts own; call inside a transaction."""
+    """Have a row judged whose address several contacts own."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE id = ? AND 1 < ("
         "SELECT count(DISTINCT e.contact_id) FROM civicrm_mailchimpsync_email e"
@@ -512,16 +497,13 @@ UPDATE {TABLE} SET due = max(due, 1), is_data_due = 1 WHERE (due = 0 OR is_data_
 def mark_concerned(store: Store, after: int, last: int) -> None:
     """Have the rows judged whom the contacts in `temp.changed` concern, in every audience.
 
-    For contacts above `after` up to `last`; call inside a transaction.
+    For contacts above `after` up to `last`.
     """
     store.query(_MARK_CONCERNED, {"after": after, "last": last})
 
 
 def mark_addresses(store: Store, contacts: str) -> None:
-    """Have the rows judged that have an address of these contacts (a SELECT).
-
-    Call inside a transaction.
-    """
+    """Have the rows judged that have an address of these contacts (a SELECT)."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE email_key IN ("
         f" SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id IN ({contacts}))"
@@ -556,7 +538,7 @@ def _mark_in_chunks(store: Store, list_id: str, which: str) -> None:
 
 
 def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
-    """Have these rows judged, of which a plugin wants something; call inside a transaction."""
+    """Have these rows judged, of which a plugin wants something."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1"
         " WHERE id IN (SELECT value FROM json_each(?)) AND due = 0",
@@ -565,10 +547,7 @@ def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def mark_refused_due(store: Store, contacts: str, parameters: Sequence[object] = ()) -> None:
-    """Have the rows of these contacts (a SELECT) judged of whom anything was refused.
-
-    Call inside a transaction.
-    """
+    """Have the rows of these contacts (a SELECT) judged of whom anything was refused."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE refusals IS NOT NULL"
         f" AND civicrm_contact_id IN ({contacts})",
@@ -589,7 +568,7 @@ def mark_failed_again(store: Store, list_id: str, now: str) -> None:
     """Have those judged again whose write CiviCRM refused, or whose update was given up by hand.
 
     What CiviCRM refused is tried again when its pause is over, by our own time, or when that
-    lies so far ahead that a clock was wrong. Call inside a transaction.
+    lies so far ahead that a clock was wrong.
     """
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE mailchimp_list_id = :list AND due = 0"
@@ -601,7 +580,7 @@ def mark_failed_again(store: Store, list_id: str, now: str) -> None:
 
 
 def note_civicrm_refused(store: Store, row_id: int, wish: str, retry_ats: Sequence[str]) -> bool:
-    """Count once more that CiviCRM refused what a row needs; call inside a transaction.
+    """Count once more that CiviCRM refused what a row needs.
 
     `wish` is a fingerprint of that: another one begins to count anew. `retry_ats`: until when to
     pause after the first time, the second, and so on. Returns whether it is given up only now.
@@ -638,7 +617,7 @@ def is_refused_by_civicrm(store: Store, row_id: int) -> bool:
 
 
 def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
-    """CiviCRM took what these rows need after all; call inside a transaction."""
+    """CiviCRM took what these rows need after all."""
     found = store.query(
         f"SELECT id FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?))"
         " AND refusals IS NOT NULL",
@@ -652,7 +631,7 @@ def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:
-    """Have these rows judged, as if Mailchimp had not refused them; call inside a transaction.
+    """Have these rows judged, as if Mailchimp had not refused them.
 
     For which wish a confirmation mail was asked stays: nobody is mailed twice for one.
     """
@@ -681,7 +660,7 @@ DELETE FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?)) AND due = 0
 
 
 def mark_judged(store: Store, verdicts: Iterable[RowVerdict]) -> None:
-    """Mark rows with what was decided about them; call inside a transaction.
+    """Mark rows with what was decided about them.
 
     They leave the queue, unless they are to wait, or something was learned meanwhile. Rows with
     neither half go.
@@ -694,7 +673,7 @@ def mark_judged(store: Store, verdicts: Iterable[RowVerdict]) -> None:
 def mark_plain(
     store: Store, row_ids: Sequence[int], due: int, verdict: RowVerdict, *, with_data: bool
 ) -> None:
-    """Mark plain rows with the verdict about one of them; call inside a transaction.
+    """Mark plain rows with the verdict about one of them.
 
     Those of which something was learned since they were read as `due` stay as they are.
     `with_data`: they were judged with data, too. No update of theirs is open.
@@ -708,7 +687,7 @@ def mark_plain(
 
 
 def mark_settled(store: Store, row_id: int, status: SyncStatus, reason: Reason) -> None:
-    """The fate of an update is known; call inside a transaction. The row stays as due as it was."""
+    """The fate of an update is known. The row stays as due as it was."""
     store.query(
         f"UPDATE {TABLE} SET mark = coalesce({_OPEN_MARK}, ?), sync_reason = ? WHERE id = ?",
         (status.value, reason.value, row_id),
@@ -716,10 +695,7 @@ def mark_settled(store: Store, row_id: int, status: SyncStatus, reason: Reason) 
 
 
 def mark_given_up(store: Store, row_ids: Iterable[int]) -> None:
-    """Updates of these rows were given up by hand; the next fetch has them judged again.
-
-    Call inside a transaction.
-    """
+    """Updates of these rows were given up by hand; the next fetch has them judged again."""
     store.query(
         f"UPDATE {TABLE} SET mark = coalesce({_OPEN_MARK}, 'fail'), sync_reason = 'aborted'"
         " WHERE id IN (SELECT value FROM json_each(?))",
@@ -728,7 +704,7 @@ def mark_given_up(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def mark_data_wanted(store: Store, row_ids: Iterable[int]) -> None:
-    """Have these rows judged with data, whenever that is done next; call inside a transaction."""
+    """Have these rows judged with data, whenever that is done next."""
     store.query(
         f"UPDATE {TABLE} SET is_data_due = 1 WHERE id IN (SELECT value FROM json_each(?))",
         (json_list(row_ids),),
@@ -736,7 +712,7 @@ def mark_data_wanted(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def note_data_done(store: Store, verdicts: Iterable[RowVerdict]) -> None:
-    """These rows were judged with data, unless they are to wait; call inside a transaction."""
+    """These rows were judged with data, unless they are to wait."""
     store.run_many(
         f"UPDATE {TABLE} SET is_data_due = 0 WHERE id = ?",
         [(v.row_id,) for v in verdicts if v.sync_status is not SyncStatus.TODO],

@@ -42,7 +42,11 @@ _SHORTEST = 512  # bytes, SQLite's smallest page
 
 
 class Store:
-    """One open cache file. All writing goes through `atomic`; no network inside it."""
+    """One open cache file. All writing goes through `atomic`; no network inside it.
+
+    What belongs together is written together, so a write outside a transaction is refused: of the
+    cache's functions that write, those that do not begin one are called inside the caller's.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open, create or migrate the file at `path`; CacheError if that cannot be done."""
@@ -160,7 +164,6 @@ class Store:
             self.conn.executemany(sql, rows)
 
     def _refuse_loose_write(self, sql: str) -> None:
-        """What belongs together is written together: a write outside `atomic` is a mistake."""
         if sql.split(None, 1)[0].upper() in _WRITES and not self.conn.in_transaction:
             raise AssertionError(f"written outside a transaction: {sql.strip()[:60]}")
 

@@ -72,7 +72,7 @@ def begin_tags(store: Store) -> None:
 
 
 def save_tags(store: Store, labels: Mapping[int, str]) -> None:
-    """Make the mirror's tags these; call inside a transaction."""
+    """Make the mirror's tags these."""
     known = dict(store.query("SELECT tag_id, label FROM civicrm_mailchimpsync_tag").fetchall())
     changed = [(i,) for i in known.keys() | labels.keys() if known.get(i) != labels.get(i)]
     store.run_many(
@@ -90,7 +90,7 @@ def save_tags(store: Store, labels: Mapping[int, str]) -> None:
 
 
 def forget_entity_tags(store: Store, tag_ids: Iterable[int]) -> None:
-    """Nobody has these tags until they are read again; call inside a transaction."""
+    """Nobody has these tags until they are read again."""
     for tag_id in tag_ids:
         store.query(
             "INSERT OR IGNORE INTO touched SELECT contact_id FROM civicrm_mailchimpsync_entity_tag"
@@ -101,7 +101,7 @@ def forget_entity_tags(store: Store, tag_ids: Iterable[int]) -> None:
 
 
 def save_entity_tags(store: Store, rows: Sequence[EntityTag]) -> None:
-    """Take in tags that contacts have; call inside a transaction. Repeating it is harmless."""
+    """Take in tags that contacts have. Repeating it is harmless."""
     store.run_many(
         "INSERT OR IGNORE INTO touched SELECT ?2 WHERE NOT EXISTS ("
         " SELECT 1 FROM civicrm_mailchimpsync_entity_tag"
@@ -122,7 +122,7 @@ def count_entity_tags(store: Store) -> dict[int, int]:
 
 
 def finish_tags(store: Store) -> None:
-    """Tell for each contact whose tags changed what they are; call inside a transaction.
+    """Tell for each contact whose tags changed what they are.
 
     A tag that Mailchimp refused, and that is gone now, is nothing that plugins tell of.
     """
@@ -154,10 +154,7 @@ def _load_touched(store: Store) -> Iterator[tuple[int, str]]:
 
 
 def save_values(store: Store, kind: str, values: Mapping[int, Mapping[str, object]]) -> None:
-    """Keep the values of contacts; of contacts without a row in any audience nothing is kept.
-
-    Call inside a transaction.
-    """
+    """Keep the values of contacts; of contacts without a row in any audience nothing is kept."""
     store.run_many(
         "INSERT INTO civicrm_mailchimpsync_contact_data (kind, contact_id, value)"
         " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache"
@@ -221,7 +218,7 @@ def keep_group_members(store: Store, kind: str, group_ids: Sequence[int]) -> Non
 
 
 def finish_group_members(store: Store, kind: str) -> None:
-    """Make the mirror what was gathered; call inside a transaction."""
+    """Make the mirror what was gathered."""
     mirrored = "SELECT contact_id FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
     mark_refused_due(store, mirrored, (kind,))
     store.query(

@@ -29,7 +29,7 @@ class Change:
 
 
 def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetime) -> None:
-    """Keep changes with the person they were made for; call inside a transaction.
+    """Keep changes with the person they were made for.
 
     What a change leaves open about the person is taken from the cache row.
     """

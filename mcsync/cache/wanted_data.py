@@ -174,7 +174,7 @@ def load_all_wanted(store: Store) -> Iterator[dict[int, Wanted]]:
 
 
 def save_wanted(store: Store, wanted: Mapping[int, Wanted]) -> None:
-    """Keep what is wanted of these rows; call inside a transaction."""
+    """Keep what is wanted of these rows."""
     store.run_many(
         "INSERT OR REPLACE INTO wanted (row_id, data) VALUES (?, ?)",
         [(row_id, _encode(each).decode()) for row_id, each in wanted.items()],
@@ -182,7 +182,7 @@ def save_wanted(store: Store, wanted: Mapping[int, Wanted]) -> None:
 
 
 def drop_wanted(store: Store, row_ids: Collection[int]) -> None:
-    """Nothing is wanted of these rows after all; call inside a transaction."""
+    """Nothing is wanted of these rows after all."""
     store.run_many("DELETE FROM wanted WHERE row_id = ?", [(row_id,) for row_id in row_ids])
 
 
@@ -195,13 +195,13 @@ def load_sent(store: Store, row_ids: Sequence[int]) -> dict[int, Sent]:
 
 
 def keep_metadata(store: Store, metadata: Mapping[int, Metadata]) -> None:
-    """Keep what plugins want to be kept of rows; call inside a transaction."""
+    """Keep what plugins want to be kept of rows."""
     known = _load_data(store, list(metadata))
     save_data(store, {i: _with_metadata(known.get(i, {}), m) for i, m in metadata.items()})
 
 
 def note_sent(store: Store, row_id: int, change: MemberChange, metadata: Metadata) -> None:
-    """A change has succeeded: what it sent, and what is kept; call inside a transaction."""
+    """A change has succeeded: what it sent, and what is kept."""
     if not (change.merge_fields or change.tags or metadata):
         return
     data = _load_data(store, [row_id]).get(row_id, {})
