@@ -48,6 +48,7 @@ _OPEN_MARK = (
     f" FROM {_UPDATES} AND u.completed = 0)"
 )
 _IS_OPEN = f"EXISTS (SELECT 1 FROM {_UPDATES} AND u.completed = 0)"
+_THESE = "id IN (SELECT value FROM json_each(?))"
 
 
 # Who owns the row's address: its contact, if it has it, else who did before.
@@ -204,8 +205,11 @@ WHERE mailchimp_list_id = :list AND civicrm_contact_id IN ({_MERGED})
 _LOSE_CONTACTS = f"""
 UPDATE {TABLE} SET lost_contact_id = civicrm_contact_id, lost_at = :now,
     civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, due = due + 1
-WHERE mailchimp_list_id = :list AND civicrm_contact_id IN (
-    SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 1)
+WHERE civicrm_contact_id IN
+"""
+_LOSE_DELETED = f"""
+{_LOSE_CONTACTS} (SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 1)
+  AND mailchimp_list_id = :list
 """
 
 
@@ -213,17 +217,13 @@ def lose_contacts(store: Store, list_id: str, now: str) -> None:
     """Rows of merged contacts move to the survivor; of trashed and purged ones they lose it."""
     where = {"list": list_id, "now": now}
     store.query(_FOLLOW_MERGES, where)
-    store.query(_LOSE_CONTACTS, where)
+    store.query(_LOSE_DELETED, where)
 
 
 def lose_strangers(store: Store, contact_ids: Iterable[int], now: str) -> None:
     """These contact ids mean other people now."""
-    store.query(
-        f"UPDATE {TABLE} SET lost_contact_id = civicrm_contact_id, lost_at = ?,"
-        " civicrm_contact_id = NULL, civicrm_groups = NULL, civicrm_data = NULL, due = due + 1"
-        " WHERE civicrm_contact_id IN (SELECT value FROM json_each(?))",
-        (now, json_list(contact_ids)),
-    )
+    sql = f"{_LOSE_CONTACTS} (SELECT value FROM json_each(:ids))"
+    store.query(sql, {"now": now, "ids": json_list(contact_ids)})
 
 
 _NO_LONGER_SHARED = f"""
@@ -322,10 +322,7 @@ def note_groups(
 
 def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
     """The owners of these rows' addresses are in the mirror now."""
-    store.query(
-        f"UPDATE {TABLE} SET is_looked_up = 1 WHERE id IN (SELECT value FROM json_each(?))",
-        (json_list(row_ids),),
-    )
+    store.query(f"UPDATE {TABLE} SET is_looked_up = 1 WHERE {_THESE}", (json_list(row_ids),))
 
 
 def note_range_looked_up(store: Store, list_id: str, after: int, last: int) -> None:
@@ -460,10 +457,7 @@ def save_data(store: Store, data: Mapping[int, Mapping[str, object]]) -> None:
 
 def mark_due(store: Store, row_ids: Iterable[int]) -> None:
     """Have these rows judged."""
-    store.query(
-        f"UPDATE {TABLE} SET due = due + 1 WHERE id IN (SELECT value FROM json_each(?))",
-        (json_list(row_ids),),
-    )
+    store.query(f"UPDATE {TABLE} SET due = due + 1 WHERE {_THESE}", (json_list(row_ids),))
 
 
 def mark_shared_due(store: Store, row_id: int) -> None:
@@ -539,11 +533,8 @@ def _mark_in_chunks(store: Store, list_id: str, which: str) -> None:
 
 def mark_wanted(store: Store, row_ids: Iterable[int]) -> None:
     """Have these rows judged, of which a plugin wants something."""
-    store.query(
-        f"UPDATE {TABLE} SET due = due + 1"
-        " WHERE id IN (SELECT value FROM json_each(?)) AND due = 0",
-        (json_list(row_ids),),
-    )
+    sql = f"UPDATE {TABLE} SET due = due + 1 WHERE {_THESE} AND due = 0"
+    store.query(sql, (json_list(row_ids),))
 
 
 def mark_refused_due(store: Store, contacts: str, parameters: Sequence[object] = ()) -> None:
@@ -618,12 +609,8 @@ def is_refused_by_civicrm(store: Store, row_id: int) -> bool:
 
 def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
     """CiviCRM took what these rows need after all."""
-    found = store.query(
-        f"SELECT id FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?))"
-        " AND refusals IS NOT NULL",
-        (json_list(row_ids),),
-    ).fetchall()
-    for (row_id,) in found:
+    refused = f"SELECT id FROM {TABLE} WHERE {_THESE} AND refusals IS NOT NULL"
+    for row_id in store.column(refused, (json_list(row_ids),)):
         refusals = load_refusals(store, row_id)
         rest = [r for r in refusals if r.reason != BY_CIVICRM]
         if rest != refusals:
@@ -639,7 +626,7 @@ def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:
         f"UPDATE {TABLE} SET due = due + 1, refusals = iif(reconfirmed_at IS NULL, NULL, ("
         "  SELECT json_group_array(json(value)) FROM json_each(refusals)"
         "  WHERE json_extract(value, '$.reason') = 'compliance-state'))"
-        " WHERE id IN (SELECT value FROM json_each(?))",
+        f" WHERE {_THESE}",
         (json_list(row_ids),),
     )
 
@@ -654,7 +641,7 @@ UPDATE {TABLE} SET
 WHERE id = ?3
 """
 _DROP_JUDGED = f"""
-DELETE FROM {TABLE} WHERE id IN (SELECT value FROM json_each(?)) AND due = 0
+DELETE FROM {TABLE} WHERE {_THESE} AND due = 0
   AND civicrm_contact_id IS NULL AND mailchimp_member_id IS NULL AND NOT {_IS_OPEN}
 """
 
@@ -681,7 +668,7 @@ def mark_plain(
     done = ", is_data_due = 0" if with_data else ""
     store.query(
         f"UPDATE {TABLE} SET mark = ?, sync_reason = ?, owned_by = civicrm_contact_id,"
-        f" due = 0{done} WHERE id IN (SELECT value FROM json_each(?)) AND due = ?",
+        f" due = 0{done} WHERE {_THESE} AND due = ?",
         (verdict.sync_status.value, verdict.reason.value, json_list(row_ids), due),
     )
 
@@ -698,17 +685,14 @@ def mark_given_up(store: Store, row_ids: Iterable[int]) -> None:
     """Updates of these rows were given up by hand; the next fetch has them judged again."""
     store.query(
         f"UPDATE {TABLE} SET mark = coalesce({_OPEN_MARK}, 'fail'), sync_reason = 'aborted'"
-        " WHERE id IN (SELECT value FROM json_each(?))",
+        f" WHERE {_THESE}",
         (json_list(row_ids),),
     )
 
 
 def mark_data_wanted(store: Store, row_ids: Iterable[int]) -> None:
     """Have these rows judged with data, whenever that is done next."""
-    store.query(
-        f"UPDATE {TABLE} SET is_data_due = 1 WHERE id IN (SELECT value FROM json_each(?))",
-        (json_list(row_ids),),
-    )
+    store.query(f"UPDATE {TABLE} SET is_data_due = 1 WHERE {_THESE}", (json_list(row_ids),))
 
 
 def note_data_done(store: Store, verdicts: Iterable[RowVerdict]) -> None:
