@@ -252,13 +252,13 @@ def tell_change(change: MemberChange) -> str:
 def tell_outcome(update: UpdateFacts) -> tuple[str, str]:
     """What became of an update: a word for it, and a sentence."""
     if not update.is_completed:
-        if not update.is_sent:
+        if update.sent_at is None:
             return "queued", "waiting to be sent"
-        since = f" since {to_text(update.sent_at)}" if update.sent_at else ""
+        since = f" since {to_text(update.sent_at)}"
         return "sent", f"sent{since}, result not known yet"
     if update.error is None:
         return "done", "done"
-    if not update.is_sent or update.error in ("aborted", "no result; not done"):
+    if update.sent_at is None or update.error in ("aborted", "no result; not done"):
         return "given-up", update.error
     return "refused", f"Mailchimp: {update.error}"
 

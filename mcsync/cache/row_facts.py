@@ -1,8 +1,9 @@
 """Questions about single rows: whose they are, and what their members are like. Only reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, json_list
@@ -37,26 +38,28 @@ def find_rows(
     )
 
 
-def load_member_times(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Lower-cased address -> when its member was last changed, as far as the cache has seen."""
-    return _load_of_members(store, "mailchimp_updated", list_id, addresses)
+class KnownMember(NamedTuple):
+    """A member as the cache has seen them; `unique_contact`: Mailchimp's contact id, or ""."""
+
+    row_id: int
+    member_id: str
+    unique_contact: str
+    status: str | None
+    updated: str
 
 
-def load_member_statuses(store: Store, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Lower-cased address -> the status of its member."""
-    return _load_of_members(store, "mailchimp_status", list_id, addresses)
-
-
-def _load_of_members(
-    store: Store, column: str, list_id: str, addresses: Sequence[str]
-) -> dict[str, str]:
+def load_known_members(
+    store: Store, list_id: str, addresses: Iterable[str]
+) -> dict[str, KnownMember]:
+    """The members with these addresses, by their address in lower case."""
     rows = store.query(
-        f"SELECT email_key, {column} FROM civicrm_mailchimpsync_cache"
+        "SELECT email_key, id, mailchimp_member_id, coalesce(unique_contact, ''),"
+        " mailchimp_status, coalesce(mailchimp_updated, '') FROM civicrm_mailchimpsync_cache"
         " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL"
         " AND email_key IN (SELECT value FROM json_each(?))",
         (list_id, json_list(map(email_key, addresses))),
     )
-    return dict(rows.fetchall())
+    return {row[0]: KnownMember(*row[1:]) for row in rows}
 
 
 def find_not_failing(store: Store, row_ids: Sequence[int]) -> list[int]:
@@ -78,20 +81,6 @@ def load_unseen_members(store: Store, row_ids: Sequence[int], fetch_no: int) -> 
         (json_list(row_ids), fetch_no),
     )
     return dict(rows.fetchall())
-
-
-def load_known_members(
-    store: Store, list_id: str, addresses: Sequence[str]
-) -> dict[str, tuple[int, str, str]]:
-    """Lower-cased address -> (row id, member id, Mailchimp's contact id or "") of its member."""
-    rows = store.query(
-        "SELECT email_key, id, mailchimp_member_id, coalesce(unique_contact, '')"
-        " FROM civicrm_mailchimpsync_cache"
-        " WHERE mailchimp_list_id = ? AND mailchimp_member_id IS NOT NULL"
-        " AND email_key IN (SELECT value FROM json_each(?))",
-        (list_id, json_list(map(email_key, addresses))),
-    )
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
 def load_data_due(store: Store, row_ids: Sequence[int]) -> set[int]:
@@ -184,7 +173,6 @@ class UpdateFacts:
     cause: StoredCause
     created_at: datetime
     batch_id: str | None
-    is_sent: bool
     sent_at: datetime | None
     is_completed: bool
     completed_at: datetime | None
@@ -195,8 +183,8 @@ def load_updates(store: Store, row_ids: Sequence[int], most: int) -> list[Update
     """The last updates of these rows, newest first."""
     rows = store.query(
         "SELECT u.id, u.mailchimpsync_cache_id, u.data, u.cause, u.created_at,"
-        " b.mailchimp_batch_id, b.id IS NOT NULL, b.submitted_at, u.completed, u.completed_at,"
-        " u.error_response FROM civicrm_mailchimpsync_update u"
+        " b.mailchimp_batch_id, b.submitted_at, u.completed, u.completed_at, u.error_response"
+        " FROM civicrm_mailchimpsync_update u"
         " LEFT JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id"
         " WHERE u.mailchimpsync_cache_id IN (SELECT value FROM json_each(?))"
         " ORDER BY u.id DESC LIMIT ?",
@@ -209,11 +197,10 @@ def load_updates(store: Store, row_ids: Sequence[int], most: int) -> list[Update
             *decode_update(row[2], row[3]),
             created_at=from_text(row[4]),
             batch_id=row[5],
-            is_sent=bool(row[6]),
-            sent_at=from_text_or_none(row[7]),
-            is_completed=bool(row[8]),
-            completed_at=from_text_or_none(row[9]),
-            error=row[10],
+            sent_at=from_text_or_none(row[6]),
+            is_completed=bool(row[7]),
+            completed_at=from_text_or_none(row[8]),
+            error=row[9],
         )
         for row in rows
     ]

@@ -20,7 +20,7 @@ from mcsync.cache.outbox import (
 )
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end
-from mcsync.cache.row_facts import find_rows, load_known_members
+from mcsync.cache.row_facts import KnownMember, find_rows, load_known_members
 from mcsync.decision import Decision
 from mcsync.model import Member, Operation, Refusal, email_key
 from mcsync.pipeline.carry_out import carry_out
@@ -54,7 +54,7 @@ def take_in_members(
     """
     known = load_known_members(run.store, task.list_id, addresses)
     asked = {email_key(address): address for address in addresses}
-    asked |= {key: member_id for key, (_, member_id, _) in known.items() if key in asked}
+    asked |= {key: member.member_id for key, member in known.items() if key in asked}
     answers = task.mailchimp.fetch_each(task.list_id, list(asked.values()))
     found = {key: answers[whom] for key, whom in asked.items()}
     if None in found.values():
@@ -64,16 +64,15 @@ def take_in_members(
     for old, new in moves:
         if found.get(email_key(old)) is None and found.get(email_key(new)) is not None:
             move_member(run.store, task.list_id, old, new)
-            gone.discard(known[email_key(old)][0] if email_key(old) in known else 0)
+            gone.discard(known[email_key(old)].row_id if email_key(old) in known else 0)
     there = [member for member in (*moved, *found.values()) if member is not None]
     fetch_no = load_status(run.store, task.list_id).fetch_no
     read, now = make_reader(task.policy.interests), task.mailchimp.fetch_now()
     count = take_page(run.store, task.list_id, there, read, fetch_no)
     run.report(task).members_fetched += count.fetched
     run.report(task).members_changed += count.changed
-    moved_rows = {
-        known[key][0] for key in known if known[key][2] in {m.unique_contact for m in moved}
-    }
+    contacts = {member.unique_contact for member in moved}
+    moved_rows = {member.row_id for member in known.values() if member.unique_contact in contacts}
     with run.store.atomic():
         for row_id in sorted(gone - moved_rows):
             take_look(run.store, row_id, None, read, now)
@@ -81,18 +80,18 @@ def take_in_members(
 
 def _find_moved(
     task: Task,
-    known: Mapping[str, tuple[int, str, str]],
+    known: Mapping[str, KnownMember],
     found: Mapping[str, Member | None],
 ) -> tuple[list[Member], set[int]]:
     """Members of ours who have another address now, and the rows of those who are nowhere."""
     strays = {
-        contact: row_id
-        for key, (row_id, _, contact) in known.items()
-        if contact
-        and ((member := found[key]) is None or member.unique_contact not in ("", contact))
+        ours.unique_contact: ours.row_id
+        for key, ours in known.items()
+        if ours.unique_contact
+        and ((m := found[key]) is None or m.unique_contact not in ("", ours.unique_contact))
     }
     there = task.mailchimp.fetch_each_contact(task.list_id, list(strays))
-    gone = {row_id for key, (row_id, _, contact) in known.items() if not contact and not found[key]}
+    gone = {m.row_id for key, m in known.items() if not m.unique_contact and not found[key]}
     gone |= {row_id for contact, row_id in strays.items() if there[contact] is None}
     return [member for member in there.values() if member is not None], gone
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.persons import load_persons_of
-from mcsync.cache.row_facts import find_rows, load_member_statuses, load_member_times
+from mcsync.cache.row_facts import find_rows, load_known_members
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, has_change, note_changes
@@ -221,14 +221,13 @@ def _find_shown(run: Run, task: Task, events: Events, addresses: Sequence[str]) 
     Somebody of whom it is told that they left may have been deleted, which no fetch of changes
     shows: they are shown only if they are out.
     """
-    times = load_member_times(run.store, task.list_id, addresses)
-    statuses = load_member_statuses(run.store, task.list_id, addresses)
+    members = load_known_members(run.store, task.list_id, addresses)
     leaving = {email_key(event.email) for event in events if event.kind in _LEAVING}
     latest = _find_latest(events)
     return {
         key
-        for key, at in times.items()
-        if at >= latest[key] and not (key in leaving and statuses.get(key) in _IN)
+        for key, member in members.items()
+        if member.updated >= latest[key] and not (key in leaving and member.status in _IN)
     }
 
 
@@ -282,8 +281,8 @@ def _hold_cleaned(run: Run, task: Task, events: Events) -> None:
     address did not complain. Each delivery counts once: staff may lift a hold again.
     """
     told = {email_key(e.email): e for e in events if e.kind is EventKind.CLEANED}
-    statuses = load_member_statuses(run.store, task.list_id, list(told))
-    cleaned = [told[key] for key, status in statuses.items() if status == MemberStatus.CLEANED]
+    members = load_known_members(run.store, task.list_id, told)
+    cleaned = [told[key] for key, m in members.items() if m.status == MemberStatus.CLEANED]
     wanted: dict[int, Email] = {}
     for event in cleaned:
         own = _find_own_contacts(run, task, event) if event.reason == "abuse" else None
