@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mcsync.model import (
     LONG_AGO,
@@ -471,15 +471,11 @@ class Decision:
 
     def with_verdict(self, row_id: int, sync_status: SyncStatus, reason: Reason) -> "Decision":
         """The decision with this verdict in place of the row's own."""
-        return replace(
-            self,
-            verdicts=tuple(
-                replace(verdict, sync_status=sync_status, reason=reason)
-                if verdict.row_id == row_id
-                else verdict
-                for verdict in self.verdicts
-            ),
-        )
+        return self._with_marks(row_id, sync_status=sync_status, reason=reason)
+
+    def _with_marks(self, row_id: int | None, **marks: Any) -> "Decision":
+        verdicts = (replace(v, **marks) if v.row_id == row_id else v for v in self.verdicts)
+        return replace(self, verdicts=tuple(verdicts))
 
     def find_change(self, row_id: int | None) -> PlannedChange | None:
         """The one change planned for a row, if there is one."""
@@ -488,10 +484,5 @@ class Decision:
     def with_change(self, planned: PlannedChange) -> "Decision":
         """The decision with this change in place of the row's own; the row waits for its result."""
         others = tuple(change for change in self.changes if change.row_id != planned.row_id)
-        verdicts = tuple(
-            replace(verdict, sync_status=planned.sync_status)
-            if verdict.row_id == planned.row_id
-            else verdict
-            for verdict in self.verdicts
-        )
-        return replace(self, changes=(*others, planned), verdicts=verdicts)
+        marked = self._with_marks(planned.row_id, sync_status=planned.sync_status)
+        return replace(marked, changes=(*others, planned))

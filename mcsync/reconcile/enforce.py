@@ -83,14 +83,10 @@ def _decide_membership(person: Person, policy: Policy) -> Decision:
     return replace(decision, agreements=(heard.remembered, *decision.agreements))
 
 
-def _mark(person: Person, status: SyncStatus, reason: Reason) -> tuple[RowVerdict, ...]:
-    return tuple(RowVerdict(row.row_id, status, reason, row.due) for row in person.rows)
-
-
-def _verdicts(
-    person: Person, changes: tuple[PlannedChange, ...], status: SyncStatus, reason: Reason
+def _mark(
+    person: Person, status: SyncStatus, reason: Reason, changes: tuple[PlannedChange, ...] = ()
 ) -> tuple[RowVerdict, ...]:
-    """Rows with an update wait for its result; the others are as they should be."""
+    """Rows with an update wait for its result; the others are as is told."""
     live = {change.row_id: change for change in changes}
     return tuple(
         RowVerdict(row.row_id, live[row.row_id].sync_status, live[row.row_id].reason, row.due)
@@ -112,12 +108,12 @@ def _decide_without_contact(person: Person, policy: Policy) -> Decision:
         return Decision(_mark(person, SyncStatus.OK, Reason.CONTACT_DELETED))
     if lost_at is not None and policy.deleted_contacts == "unsubscribe":
         leave = _leave(member, policy, Reason.CONTACT_DELETED, lost_at)
-        verdicts = _verdicts(person, (leave,), SyncStatus.OK, Reason.CONTACT_DELETED)
+        verdicts = _mark(person, SyncStatus.OK, Reason.CONTACT_DELETED, (leave,))
         return Decision(verdicts, changes=(leave,))
     said = member.subscription
     if said is not None and not said.value:  # an operation of ours has overwritten their word
         leave = _leave(member, policy, Reason.MAILCHIMP_LEFT, said.at)
-        verdicts = _verdicts(person, (leave,), SyncStatus.OK, leave.reason)
+        verdicts = _mark(person, SyncStatus.OK, leave.reason, (leave,))
         return Decision(verdicts, changes=(leave,))
     wanted = [
         interest.group_id
@@ -160,12 +156,12 @@ def _decide_out(
         if member.is_in and member.row_id not in staying
     )
     if not contact.place(policy.group_id).is_added:
-        return Decision(_verdicts(person, changes, SyncStatus.OK, heard.reason), changes=changes)
+        return Decision(_mark(person, SyncStatus.OK, heard.reason, changes), changes=changes)
     if staying or any(member.is_in for member in person.shared_members):
-        verdicts = _verdicts(person, changes, SyncStatus.FAIL, Reason.OTHER_ADDRESS)
+        verdicts = _mark(person, SyncStatus.FAIL, Reason.OTHER_ADDRESS, changes)
         return Decision(verdicts, changes=changes)
     write = _write_group(contact, policy, GroupStatus.REMOVED, heard, right)
-    verdicts = _verdicts(person, changes, SyncStatus.OK, heard.reason)
+    verdicts = _mark(person, SyncStatus.OK, heard.reason, changes)
     return Decision(verdicts, (write,), changes)
 
 
@@ -263,7 +259,7 @@ def _keep_in(
     """Somebody who gets mail: only their interests may differ."""
     writes, changes, agreements = decide_interests(person, policy, members)
     closed = find_closed_gate(contact)
-    verdicts = _verdicts(person, changes, SyncStatus.OK, heard.reason)
+    verdicts = _mark(person, SyncStatus.OK, heard.reason, changes)
     if not members and closed is not None:  # the one who is in is another's
         verdicts = _mark(person, SyncStatus.FAIL, closed)
     decision = Decision(verdicts, writes, changes, agreements=agreements)
@@ -391,16 +387,17 @@ def _plan(
 ) -> Decision:
     member = target.member or _NOBODY
     writes, interests, agreements = decide_interests(person, policy, [member])
+    interest = interests[0] if interests else _NO_CHANGE
     change = MemberChange(
         email=target.email,
         member_id=member.member_id,
         status=MemberStatus.PENDING if is_asking else MemberStatus.SUBSCRIBED,
-        interests=interests[0].change.interests if interests else {},
+        interests=interest.change.interests,
     )
     reason = Reason.GATE_OPENED if member.is_muted else heard.reason
     if is_asking and target.refused is not None:
         reason = Reason.COMPLIANCE
-    caused_at = {"status": right.at, **(interests[0].caused_at if interests else {})}
+    caused_at = {"status": right.at, **interest.caused_at}
     is_shared = target.row is not None and target.row.contact_id not in (None, contact.contact_id)
     planned = PlannedChange(
         row_id=target.row.row_id if target.row else None,
@@ -408,14 +405,11 @@ def _plan(
         change=change,
         reason=reason,
         caused_at=caused_at,
-        for_others=tuple(caused_at) if is_shared else _find_for_others(interests),
+        for_others=tuple(caused_at) if is_shared else interest.for_others,
     )
-    verdicts = _verdicts(person, (planned,), SyncStatus.OK, planned.reason)
+    verdicts = _mark(person, SyncStatus.OK, planned.reason, (planned,))
     return Decision(verdicts, writes, (planned,), agreements=agreements)
 
 
-def _find_for_others(interests: tuple[PlannedChange, ...]) -> tuple[str, ...]:
-    return interests[0].for_others if interests else ()
-
-
 _NOBODY = MemberView(0, "", None, None, None)
+_NO_CHANGE = PlannedChange(None, None, MemberChange(""), Reason.INTEREST)

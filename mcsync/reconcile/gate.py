@@ -20,9 +20,7 @@ def find_closed_gate(contact: ContactView) -> Reason | None:
 def find_best_email(contact: ContactView) -> Email | None:
     """The address to subscribe: not on hold; the bulk one, the primary one, any other."""
     usable = [email for email in contact.emails if email.email and not email.on_hold]
-    if not usable:
-        return None
-    return min(usable, key=rank_email)
+    return min(usable, key=rank_email, default=None)
 
 
 def rank_email(email: Email) -> tuple[bool, bool, int]:
