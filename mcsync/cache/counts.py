@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.outbox import DIRECT
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
@@ -166,10 +167,8 @@ class Someone:
     reason: str | None
 
 
-_SOMEONE = """
-SELECT r.id, coalesce(r.mailchimp_email, (SELECT e.email FROM civicrm_mailchimpsync_email e
-        WHERE e.contact_id = r.civicrm_contact_id
-        ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1)),
+_SOMEONE = f"""
+SELECT r.id, coalesce(r.mailchimp_email, {BEST_ADDRESS.format(contact="r.civicrm_contact_id")}),
     r.civicrm_contact_id,
     (SELECT json_group_array(DISTINCT e.contact_id) FROM civicrm_mailchimpsync_email e
         JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0

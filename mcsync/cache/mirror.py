@@ -114,6 +114,11 @@ _KEEP_EMAILS = f"""
 INSERT INTO civicrm_mailchimpsync_email ({_EMAIL_COLUMNS})
 SELECT {_EMAIL_COLUMNS} FROM new_email WHERE contact_id IN (SELECT contact_id FROM new_dirty)
 """
+# The address at which a contact is to be mailed best (reconcile.gate), though it be on hold.
+BEST_ADDRESS = """
+(SELECT e.email FROM civicrm_mailchimpsync_email e WHERE e.contact_id = {contact}
+    ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1)
+"""
 # The gate (reconcile.gate) as SQL, only to remember since when it has been closed: no later
 # than CiviCRM's last change of the contact.
 _KEEP_CONTACTS = f"""
@@ -348,14 +353,16 @@ def load_mirrored_contacts(
     )
 
 
+_UNMIRRORED = """
+FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty
+WHERE is_dirty = 1 AND NOT EXISTS (
+    SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)
+"""
+
+
 def count_unmirrored_contacts(store: Store) -> int:
     """How many contacts in mapped groups the mirror knows nothing of yet."""
-    return store.number(
-        "SELECT count(DISTINCT contact_id)"
-        " FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty"
-        " WHERE is_dirty = 1 AND NOT EXISTS ("
-        "  SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)"
-    )
+    return store.number(f"SELECT count(DISTINCT contact_id) {_UNMIRRORED}")
 
 
 def count_mirrored_contacts(store: Store) -> int:
@@ -366,11 +373,7 @@ def count_mirrored_contacts(store: Store) -> int:
 def load_unmirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
     """Ids of contacts in a mapped group that the mirror knows nothing of yet."""
     return store.column(
-        "SELECT DISTINCT contact_id"
-        " FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty"
-        " WHERE is_dirty = 1 AND contact_id > ? AND NOT EXISTS ("
-        "  SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)"
-        " ORDER BY contact_id LIMIT ?",
+        f"SELECT DISTINCT contact_id {_UNMIRRORED} AND contact_id > ? ORDER BY contact_id LIMIT ?",
         (after, limit),
     )
 

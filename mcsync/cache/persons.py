@@ -153,10 +153,9 @@ def _widen(
         "INSERT OR IGNORE INTO person_contact VALUES (?, 0)", ((i,) for i in contact_ids)
     )
     where = {"list": policy.list_id, "group": policy.group_id}
-    store.query(_WIDEN_CONTACTS, {**where, "hop": 0})
-    store.query(_WIDEN_ROWS, {**where, "hop": 0})
-    store.query(_WIDEN_CONTACTS, {**where, "hop": 1})
-    store.query(_WIDEN_ROWS, {**where, "hop": 1})
+    for hop in (0, 1):
+        store.query(_WIDEN_CONTACTS, {**where, "hop": hop})
+        store.query(_WIDEN_ROWS, {**where, "hop": hop})
 
 
 def _load_rivals(store: Store) -> dict[int, tuple[int, ...]]:
@@ -302,8 +301,7 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
         " FROM civicrm_mailchimpsync_email"
         " WHERE contact_id IN (SELECT contact_id FROM person_contact) ORDER BY email_id"
     ):
-        flags = [bool(flag) for flag in row[3:]]
-        emails[row[1]].append(Email(row[0], row[1], row[2], flags[0], flags[1], flags[2]))
+        emails[row[1]].append(Email(*row[:3], *map(bool, row[3:])))
     places = _load_places(store, policy)
     views = {}
     for row in store.query(

@@ -71,15 +71,17 @@ def begin_tags(store: Store) -> None:
     store.query("DELETE FROM temp.touched")
 
 
+_TOUCH = (
+    "INSERT OR IGNORE INTO touched"
+    " SELECT contact_id FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?"
+)
+
+
 def save_tags(store: Store, labels: Mapping[int, str]) -> None:
     """Make the mirror's tags these."""
     known = dict(store.query("SELECT tag_id, label FROM civicrm_mailchimpsync_tag").fetchall())
     changed = [(i,) for i in known.keys() | labels.keys() if known.get(i) != labels.get(i)]
-    store.run_many(
-        "INSERT OR IGNORE INTO touched SELECT contact_id FROM civicrm_mailchimpsync_entity_tag"
-        " WHERE tag_id = ?",
-        changed,
-    )
+    store.run_many(_TOUCH, changed)
     gone = [(tag_id,) for tag_id in known.keys() - labels.keys()]
     store.run_many("DELETE FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?", gone)
     store.run_many("DELETE FROM civicrm_mailchimpsync_tag WHERE tag_id = ?", gone)
@@ -91,13 +93,9 @@ def save_tags(store: Store, labels: Mapping[int, str]) -> None:
 
 def forget_entity_tags(store: Store, tag_ids: Iterable[int]) -> None:
     """Nobody has these tags until they are read again."""
-    for tag_id in tag_ids:
-        store.query(
-            "INSERT OR IGNORE INTO touched SELECT contact_id FROM civicrm_mailchimpsync_entity_tag"
-            " WHERE tag_id = ?",
-            (tag_id,),
-        )
-        store.query("DELETE FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?", (tag_id,))
+    tags = [(tag_id,) for tag_id in tag_ids]
+    store.run_many(_TOUCH, tags)
+    store.run_many("DELETE FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?", tags)
 
 
 def save_entity_tags(store: Store, rows: Sequence[EntityTag]) -> None:

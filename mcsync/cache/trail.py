@@ -1,7 +1,7 @@
 """The audit trail: every change that was made at either end, when, for whom and why."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,10 @@ class Change:
     email: str | None = None
     at: datetime | None = None
     run: str = ""
+
+
+# In the order of the fields.
+_COLUMNS = "list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
 
 
 def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetime) -> None:
@@ -74,11 +78,11 @@ def forget_history(store: Store, before: datetime) -> int:
 def load_changes(store: Store, run: str | None = None) -> list[Change]:
     """The trail, oldest first; of one run when given."""
     rows = store.query(
-        "SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
-        " FROM civicrm_mailchimpsync_change WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
+        f"SELECT {_COLUMNS} FROM civicrm_mailchimpsync_change"
+        " WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
         (run,),
     )
-    return [read_change(row) for row in rows]
+    return [_read_change(row) for row in rows]
 
 
 def has_change(store: Store, contact_id: int, field: str, email: str, since: str) -> bool:
@@ -91,21 +95,8 @@ def has_change(store: Store, contact_id: int, field: str, email: str, since: str
     return bool(found)
 
 
-def read_change(row: tuple[Any, ...]) -> Change:
-    """One row of the trail, its columns in the order of `load_changes`."""
-    return Change(
-        list_id=row[0],
-        side=Side(row[1]),
-        field=row[2],
-        before=row[3],
-        after=row[4],
-        reason=Reason(row[5]),
-        row_id=row[6],
-        contact_id=row[7],
-        email=row[8],
-        at=from_text(row[9]),
-        run=row[10],
-    )
+def _read_change(row: tuple[Any, ...]) -> Change:
+    return replace(Change(*row), side=Side(row[1]), reason=Reason(row[5]), at=from_text(row[9]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +117,8 @@ class Asked:
     most: int | None = None
 
 
-_CHANGES = """
-SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run
-FROM civicrm_mailchimpsync_change
+_CHANGES = f"""
+SELECT {_COLUMNS} FROM civicrm_mailchimpsync_change
 WHERE list_id IN (SELECT value FROM json_each(:lists))
     AND (:run IS NULL OR run = :run)
     AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
@@ -136,7 +126,7 @@ WHERE list_id IN (SELECT value FROM json_each(:lists))
         OR cache_id IN (SELECT value FROM json_each(:rows))
         OR contact_id IN (SELECT value FROM json_each(:contacts))
         OR email_key(email) IN (SELECT value FROM json_each(:emails)))
-ORDER BY id {order}
+ORDER BY id {{order}}
 """
 
 
@@ -156,7 +146,7 @@ def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
     }
     if asked.most is None:
         rows = store.conn.execute(_CHANGES.format(order="ASC"), where)
-        yield from map(read_change, rows)
+        yield from map(_read_change, rows)
         return
     newest = store.conn.execute(_CHANGES.format(order="DESC LIMIT :most"), where).fetchall()
-    yield from map(read_change, reversed(newest))
+    yield from map(_read_change, reversed(newest))

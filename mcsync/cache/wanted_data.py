@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
+from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.rows import save_data
 from mcsync.cache.store import Store, json_list
 from mcsync.model import DataRow, MemberChange, MemberStatus, MergeValue
@@ -84,10 +85,9 @@ def choose_rows(store: Store, list_id: str, contact_ids: Collection[int] | None)
         store.query(sql, {"list_id": list_id})
 
 
-_ROW = """
-c.id, k.contact_id, coalesce(c.mailchimp_email, (
-    SELECT e.email FROM civicrm_mailchimpsync_email e WHERE e.contact_id = k.contact_id
-    ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1), ''),
+_ROW = f"""
+c.id, k.contact_id,
+coalesce(c.mailchimp_email, {BEST_ADDRESS.format(contact="k.contact_id")}, ''),
 k.first_name, k.last_name, c.mailchimp_status, c.mailchimp_data, c.civicrm_data
 """
 
