@@ -190,7 +190,7 @@ def identify_group_contact_changes(store: Store, list_id: str, group_ids: Sequen
 
 _TO_LOOK_UP = (
     f"{TABLE} INDEXED BY cache_due"
-    " WHERE mailchimp_list_id = ? AND due > 0 AND civicrm_contact_id IS NULL"
+    " WHERE mailchimp_list_id = :list AND due > 0 AND civicrm_contact_id IS NULL"
     " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND email_key IS NOT NULL"
 )
 
@@ -204,21 +204,18 @@ def note_all_looked_up(store: Store, list_id: str) -> None:
 
 def count_addresses_to_look_up(store: Store, list_id: str) -> int:
     """How many members have no contact, and their owners were not asked for yet."""
-    return store.number(f"SELECT count(*) FROM {_TO_LOOK_UP}", (list_id,))
+    return store.number(f"SELECT count(*) FROM {_TO_LOOK_UP}", {"list": list_id})
 
 
 def load_addresses_to_look_up(
-    store: Store, list_id: str, after: int, limit: int
-) -> list[tuple[int, str]]:
+    store: Store, list_id: str, size: int
+) -> Iterator[list[tuple[int, str]]]:
     """(row id, address) of members without a contact whose owners were not asked for yet.
 
-    In row id order, those above `after`.
+    In row id order, so many at once.
     """
-    found = store.query(
-        f"SELECT id, email_key FROM {_TO_LOOK_UP} AND id > ? ORDER BY id LIMIT ?",
-        (list_id, after, limit),
-    )
-    return [(row[0], row[1]) for row in found]
+    sql = f"SELECT id, email_key FROM {_TO_LOOK_UP} AND id > :after ORDER BY id LIMIT :limit"
+    yield from store.pages(sql, size, list=list_id)
 
 
 def load_unknown_contacts(store: Store, contact_ids: Sequence[int]) -> list[int]:

@@ -5,7 +5,7 @@ what is there now (`status`) and what a human last said (`says_in`, `said_at`), 
 history rows that we wrote ourselves never count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -370,12 +370,13 @@ def count_mirrored_contacts(store: Store) -> int:
     return store.number("SELECT count(*) FROM civicrm_mailchimpsync_contact")
 
 
-def load_unmirrored_contacts(store: Store, after: int, limit: int) -> list[int]:
-    """Ids of contacts in a mapped group that the mirror knows nothing of yet."""
-    return store.column(
-        f"SELECT DISTINCT contact_id {_UNMIRRORED} AND contact_id > ? ORDER BY contact_id LIMIT ?",
-        (after, limit),
+def load_unmirrored_contacts(store: Store, size: int) -> Iterator[list[int]]:
+    """Ids of contacts in a mapped group that the mirror knows nothing of yet, so many at once."""
+    sql = (
+        f"SELECT DISTINCT contact_id {_UNMIRRORED}"
+        " AND contact_id > :after ORDER BY contact_id LIMIT :limit"
     )
+    return store.id_pages(sql, size)
 
 
 # --- places in groups -----------------------------------------------------------------------------

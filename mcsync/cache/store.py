@@ -167,16 +167,20 @@ class Store:
         if sql.split(None, 1)[0].upper() in _WRITES and not self.conn.in_transaction:
             raise AssertionError(f"written outside a transaction: {sql.strip()[:60]}")
 
-    def pages(
-        self, sql: str, size: int, *, after: int = 0, **where: object
-    ) -> Iterator[list[tuple[Any, ...]]]:
+    def pages(self, sql: str, size: int, **where: object) -> Iterator[list[tuple[Any, ...]]]:
         """What a statement finds above the id `:after`, in pages of `:limit` rows.
 
         Its first column is that id, and the order. Rows may change between two pages.
         """
-        while rows := self.query(sql, {**where, "after": after, "limit": size}).fetchall():
-            after = rows[-1][0]
+        where = {"after": 0, "limit": size, **where}
+        while rows := self.query(sql, where).fetchall():
+            where["after"] = rows[-1][0]
             yield rows
+
+    def id_pages(self, sql: str, size: int, **where: object) -> Iterator[list[int]]:
+        """The ids alone of `pages`."""
+        for rows in self.pages(sql, size, **where):
+            yield [row[0] for row in rows]
 
     def ranges(self, ids: str, size: int, **where: object) -> Iterator[tuple[int, int]]:
         """(above, up to) which id, for all that a SELECT has as `id`, so many of them at once."""

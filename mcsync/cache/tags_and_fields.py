@@ -6,6 +6,7 @@ rows of an audience to which something else was sent.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import msgspec
 
@@ -17,9 +18,7 @@ from mcsync.model import EntityTag
 TAGS = "tags"  # the kind of every plugin that follows tags
 
 _encode = msgspec.json.Encoder().encode
-_decode_labels = msgspec.json.Decoder(list[str]).decode
-_decode_ids = msgspec.json.Decoder(list[int]).decode
-_decode_values = msgspec.json.Decoder(dict[str, object]).decode
+_T = TypeVar("_T")
 
 
 class TagState(msgspec.Struct, rename="camel"):
@@ -162,25 +161,18 @@ def save_values(store: Store, kind: str, values: Mapping[int, Mapping[str, objec
     )
 
 
-def load_linked_contacts(store: Store, after: int, limit: int) -> list[int]:
-    """Contacts with a row in any audience, in id order."""
-    return store.column(
-        "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
-        " WHERE civicrm_contact_id > ? ORDER BY civicrm_contact_id LIMIT ?",
-        (after, limit),
+def load_linked_contacts(store: Store, size: int, unread: str = "") -> Iterator[list[int]]:
+    """Contacts with a row in any audience, so many at once; those without the kind `unread`."""
+    never_read = (
+        "AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_contact_data d"
+        " WHERE d.kind = :unread AND d.contact_id = c.civicrm_contact_id)"
     )
-
-
-def load_unread_contacts(store: Store, kind: str, after: int, limit: int) -> list[int]:
-    """Contacts with a row in any audience whose values were never read, in id order."""
-    return store.column(
+    sql = (
         "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache c"
-        " WHERE civicrm_contact_id > ?2 AND NOT EXISTS ("
-        "  SELECT 1 FROM civicrm_mailchimpsync_contact_data d"
-        "  WHERE d.kind = ?1 AND d.contact_id = c.civicrm_contact_id)"
-        " ORDER BY civicrm_contact_id LIMIT ?3",
-        (kind, after, limit),
+        f" WHERE civicrm_contact_id > :after {never_read if unread else ''}"
+        " ORDER BY civicrm_contact_id LIMIT :limit"
     )
+    return store.id_pages(sql, size, unread=unread)
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -245,11 +237,6 @@ def count_group_members(store: Store, kind: str, group_id: int) -> int:
     )
 
 
-def load_groups(store: Store, kind: str, contact_ids: Sequence[int]) -> dict[int, list[int]]:
-    """The groups of those of these contacts who are in any, sorted."""
-    return {i: _decode_ids(value) for i, value in _load_values(store, kind, contact_ids)}
-
-
 # --- both -----------------------------------------------------------------------------------------
 
 _FIND_DIFFERING = f"""
@@ -279,18 +266,6 @@ def find_differing(
     return store.column(_FIND_DIFFERING, parameters)
 
 
-def load_labels(store: Store, contact_ids: Sequence[int]) -> dict[int, list[str]]:
-    """The tags of those of these contacts who have any, sorted."""
-    return {i: _decode_labels(value) for i, value in _load_values(store, TAGS, contact_ids)}
-
-
-def load_values(
-    store: Store, kind: str, contact_ids: Sequence[int]
-) -> dict[int, dict[str, object]]:
-    """The values of those of these contacts that were read."""
-    return {i: _decode_values(value) for i, value in _load_values(store, kind, contact_ids)}
-
-
 def kind_of_fields(plugin: str) -> str:
     """Under which kind a plugin's fields are kept."""
     return f"fields of {plugin}"
@@ -301,20 +276,29 @@ def key_of_unknown(plugin: str) -> str:
     return f"unknown fields of {plugin}"
 
 
-def load_audience_contacts(store: Store, list_id: str, after: int, limit: int) -> list[int]:
-    """Contacts with a member of the audience who is in, in id order."""
-    return store.column(
+def load_audience_contacts(store: Store, list_id: str, size: int) -> Iterator[list[int]]:
+    """Contacts with a member of the audience who is in, in id order, so many at once."""
+    sql = (
         "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
-        " WHERE civicrm_contact_id > ?2 AND mailchimp_list_id = ?1"
+        " WHERE civicrm_contact_id > :after AND mailchimp_list_id = :list"
         " AND mailchimp_status IN ('subscribed', 'pending')"
-        " ORDER BY civicrm_contact_id LIMIT ?3",
-        (list_id, after, limit),
+        " ORDER BY civicrm_contact_id LIMIT :limit"
     )
+    return store.id_pages(sql, size, list=list_id)
 
 
-def _load_values(store: Store, kind: str, contact_ids: Sequence[int]) -> list[tuple[int, str]]:
-    return store.query(
+def load_values(
+    store: Store, kind: str, contact_ids: Sequence[int], what: type[_T]
+) -> dict[int, _T]:
+    """What is mirrored of a kind, of those of these contacts of whom there is anything.
+
+    `what`: the labels of their tags and the ids of their groups are lists, sorted; the values of
+    fields are by their names.
+    """
+    rows = store.query(
         "SELECT contact_id, value FROM civicrm_mailchimpsync_contact_data WHERE kind = ?"
         " AND contact_id IN (SELECT value FROM json_each(?))",
         (kind, json_list(contact_ids)),
-    ).fetchall()
+    )
+    decode = msgspec.json.Decoder(what).decode
+    return {contact_id: decode(value) for contact_id, value in rows}

@@ -1,8 +1,9 @@
 """The audit trail: every change that was made at either end, when, for whom and why."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from mcsync.cache.store import Store, json_list
@@ -28,8 +29,9 @@ class Change:
     run: str = ""
 
 
-# In the order of the fields.
+# In the order of the fields; the last two are the same for all that is kept together.
 _COLUMNS = "list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
+_values_of = attrgetter(*[field.name for field in fields(Change)][:-2])
 
 
 def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetime) -> None:
@@ -37,32 +39,17 @@ def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetim
 
     What a change leaves open about the person is taken from the cache row.
     """
+    at = to_text(now)
     store.run_many(
-        "INSERT INTO civicrm_mailchimpsync_change"
-        " (at, run, list_id, cache_id, contact_id, email, side, field, before, after, reason)"
-        " SELECT ?1, ?2, ?3, ?4,"
-        "  coalesce(?5,"
-        "   (SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache WHERE id = ?4)),"
-        "  coalesce(?6, (SELECT mailchimp_email FROM civicrm_mailchimpsync_cache WHERE id = ?4),"
-        "   (SELECT email FROM civicrm_mailchimpsync_email WHERE contact_id = ?5"
+        f"INSERT INTO civicrm_mailchimpsync_change ({_COLUMNS})"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+        "  coalesce(?8,"
+        "   (SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache WHERE id = ?7)),"
+        "  coalesce(?9, (SELECT mailchimp_email FROM civicrm_mailchimpsync_cache WHERE id = ?7),"
+        "   (SELECT email FROM civicrm_mailchimpsync_email WHERE contact_id = ?8"
         "    ORDER BY is_primary DESC, email_id LIMIT 1)),"
-        "  ?7, ?8, ?9, ?10, ?11",
-        [
-            (
-                to_text(now),
-                run,
-                change.list_id,
-                change.row_id,
-                change.contact_id,
-                change.email,
-                change.side.value,
-                change.field,
-                change.before,
-                change.after,
-                change.reason.value,
-            )
-            for change in changes
-        ],
+        "  ?10, ?11",
+        [(*_values_of(change), at, run) for change in changes],
     )
 
 

@@ -1,13 +1,14 @@
 """The queue of what webhooks told: stored by whoever receives them, without the lock of a run."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.model import EventKind, WebhookEvent
 
+# In the order of the fields of an event.
 _COLUMNS = "kind, list_id, email, old_email, reason, batch_id, fired_at"
 
 
@@ -27,19 +28,7 @@ class StoredEvent:
 def save_events(store: Store, events: Iterable[WebhookEvent], now: datetime) -> None:
     """Put events into the queue, all in one transaction."""
     received_at = to_text(now)
-    rows = [
-        (
-            received_at,
-            event.kind.value,
-            event.list_id,
-            event.email,
-            event.old_email,
-            event.reason,
-            event.batch_id,
-            event.fired_at,
-        )
-        for event in events
-    ]
+    rows = [(received_at, *astuple(event)) for event in events]
     with store.atomic():
         store.run_many(
             f"INSERT INTO civicrm_mailchimpsync_webhook (received_at, {_COLUMNS})"

@@ -27,10 +27,7 @@ from mcsync.cache.tags_and_fields import (
     key_of_unknown,
     kind_of_fields,
     kind_of_groups,
-    load_groups,
-    load_labels,
     load_linked_contacts,
-    load_unread_contacts,
     load_values,
     save_entity_tags,
     save_tags,
@@ -306,7 +303,7 @@ class Site:
 
     def load_tags(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
         """The labels of the contacts' tags, sorted."""
-        return load_labels(self.run.store, contact_ids)
+        return load_values(self.run.store, TAGS, contact_ids, list[str])
 
     def find_unknown_fields(self, fields: Sequence[str]) -> Collection[str]:
         """Those of these fields that CiviCRM does not show; each is told once.
@@ -353,7 +350,7 @@ class Site:
 
     def load_groups(self, contact_ids: Sequence[int]) -> Mapping[int, Sequence[int]]:
         """Those of these groups that the contacts are in, sorted."""
-        return load_groups(self.run.store, kind_of_groups(self.plugin), contact_ids)
+        return load_values(self.run.store, kind_of_groups(self.plugin), contact_ids, list[int])
 
     def _forget_unknown(self) -> None:
         """What was known of unknown fields is wrong: it is asked again."""
@@ -365,7 +362,7 @@ class Site:
 
     def load_fields(self, contact_ids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
         """The contacts' fields that are not empty."""
-        return load_values(self.run.store, self._kind, contact_ids)
+        return load_values(self.run.store, self._kind, contact_ids, dict[str, object])
 
 
 def _tell_unknown(plugin: str, unknown: Sequence[str]) -> None:
@@ -471,16 +468,12 @@ def _mirror_fields(run: Run, kind: str, fields: list[str]) -> None:
 
 
 def _read_everybody(run: Run, kind: str, fields: Sequence[str]) -> None:
-    after = 0
-    while contact_ids := load_linked_contacts(run.store, after, _CONTACTS_AT_ONCE):
-        after = contact_ids[-1]
+    for contact_ids in load_linked_contacts(run.store, _CONTACTS_AT_ONCE):
         _read_values(run, kind, fields, contact_ids)
 
 
 def _read_unknown(run: Run, kind: str, fields: Sequence[str]) -> None:
-    after = 0
-    while contact_ids := load_unread_contacts(run.store, kind, after, _CONTACTS_AT_ONCE):
-        after = contact_ids[-1]
+    for contact_ids in load_linked_contacts(run.store, _CONTACTS_AT_ONCE, unread=kind):
         _read_values(run, kind, fields, contact_ids)
 
 

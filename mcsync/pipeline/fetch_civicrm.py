@@ -402,9 +402,7 @@ def _take_new_contacts(run: Run) -> None:
         for _, found in _take_everybody(run):
             count += len(found)
             run.progress("CiviCRM", "contacts fetched", count)
-    after = 0
-    while contact_ids := load_unmirrored_contacts(run.store, after, _CONTACTS_AT_ONCE):
-        after = contact_ids[-1]
+    for contact_ids in load_unmirrored_contacts(run.store, _CONTACTS_AT_ONCE):
         take_contacts(run, contact_ids)
 
 
@@ -425,9 +423,7 @@ def look_up_owners(run: Run, task: Task) -> None:
     if run.has_read_everybody:
         note_all_looked_up(run.store, task.list_id)
         return
-    after = 0
-    while rows := load_addresses_to_look_up(run.store, task.list_id, after, _OWNERS_AT_ONCE):
-        after = rows[-1][0]
+    for rows in load_addresses_to_look_up(run.store, task.list_id, _OWNERS_AT_ONCE):
         take_in_owners(run, [address for _, address in rows])
         with run.store.atomic():
             note_looked_up(run.store, [row_id for row_id, _ in rows])

@@ -29,10 +29,10 @@ def read_values(
     """
     kind = kind_of_fields(FIELDS)
     is_mirrored = store.load_state(kind, FieldState).fields == sorted(names)
-    after = 0
-    while contact_ids := load_audience_contacts(store, list_id, after, _AT_ONCE):
-        after = contact_ids[-1]
-        known = load_values(store, kind, contact_ids) if is_mirrored else {}
+    for contact_ids in load_audience_contacts(store, list_id, _AT_ONCE):
+        known: dict[int, dict[str, object]] = {}
+        if is_mirrored:
+            known = load_values(store, kind, contact_ids, dict[str, object])
         yield from known.values()
         unknown = [contact_id for contact_id in contact_ids if contact_id not in known]
         for values in civicrm.fetch_contact_fields(names, unknown) if unknown else ():
