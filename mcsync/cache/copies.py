@@ -14,11 +14,7 @@ from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from mcsync.cache.copy_names import (
-    list_copies,
-    place_of,
-    tell_restoring,
-)
+from mcsync.cache.copy_names import list_copies, place_of, tell_restoring
 from mcsync.cache.store import Store
 from mcsync.errors import CacheError
 from mcsync.ownership import beside
@@ -84,7 +80,7 @@ def _make(path: Path, copy: Path) -> None:
 
 def _check_room(store: Store) -> None:
     """A disk that is nearly full is not filled to find out: others need it, too."""
-    pages, size = (store.query(f"PRAGMA page_{what}").fetchone()[0] for what in ("count", "size"))
+    pages, size = (store.value(f"PRAGMA page_{what}") for what in ("count", "size"))
     if shutil.disk_usage(store.path.parent).free < pages * size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -82,8 +82,7 @@ def _due_chunks(store: Store, list_id: str) -> Iterator[tuple[int, int]]:
 def remove_invalid_contact_ids(store: Store, list_id: str, now: datetime) -> None:
     """removeInvalidContactIds: trashed and purged contacts lose their rows' CiviCRM half.
 
-    Rows of merged contacts move to the survivor. Rows with neither half go. `now` is CiviCRM's
-    time.
+    Rows of merged contacts move to the survivor. `now` is CiviCRM's time.
     """
     with store.atomic():
         rows.lose_contacts(store, list_id, to_text(now))
@@ -169,10 +168,7 @@ def populate_missing_contact_ids(
 
 
 def cleanup_duplicates(store: Store, list_id: str) -> None:
-    """cleanupDuplicatesInCache: a contact whose member has a row needs none of its own.
-
-    And rows with neither half go.
-    """
+    """cleanupDuplicatesInCache, as `rows.tidy_links` says."""
     for after, last in _due_chunks(store, list_id):
         with store.atomic():
             rows.tidy_links(store, list_id, after, last)

@@ -30,11 +30,7 @@ def find_rows(
         " AND email_key IN (SELECT value FROM json_each(?2))"
         " UNION SELECT id FROM civicrm_mailchimpsync_cache"
         "  WHERE civicrm_contact_id = ?3 AND mailchimp_list_id = ?1",
-        (
-            list_id,
-            json_list(map(email_key, addresses)),
-            contact_id,
-        ),
+        (list_id, json_list(map(email_key, addresses)), contact_id),
     )
 
 
