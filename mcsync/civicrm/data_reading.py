@@ -7,7 +7,7 @@ import msgspec
 
 from mcsync.civicrm import reading, records, sight
 from mcsync.civicrm.sight import ANY_TRASH
-from mcsync.civicrm.transport import Call, TooLarge
+from mcsync.civicrm.transport import Call, TooLarge, get
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import EntityTag, GroupSizes, TagSnapshot
 
@@ -17,10 +17,9 @@ Record = dict[str, object]
 Values = dict[int, Record]
 
 
-class WireTag(msgspec.Struct):
+class WireTag(records.WireId):
     """A tag; old CiviCRMs have no labels, and leave out what they do not know."""
 
-    id: int
     name: str | None = None
     label: str | None = None
 
@@ -32,10 +31,9 @@ class WireTagCount(msgspec.Struct):
     n: int
 
 
-class WireEntityTag(msgspec.Struct):
+class WireEntityTag(records.WireId):
     """A tag on a contact."""
 
-    id: int
     entity_id: int
     tag_id: int
 
@@ -51,7 +49,7 @@ class DataReader(reading.Reader):
         A tag that is taken off leaves no trace: only the counts tell.
         """
         self._known_offset()
-        tags = Call("Tag", "get", {"select": ["id", "name", "label"]}, WireTag)
+        tags = get("Tag", WireTag)
         grouped = {
             "select": ["tag_id", "COUNT(id) AS n"],
             "where": [OF_CONTACTS],
@@ -59,7 +57,7 @@ class DataReader(reading.Reader):
         }
         counts = Call("EntityTag", "get", grouped, WireTagCount)
         new = _entity_tags(after_id, None)
-        answers, _ = self._transport.call_all([tags, counts, new], is_repeatable=True)
+        answers, _ = self._transport.call_all([tags, counts, new])
         rows = self._transport.read(answers[2], new)
         labels = ((row.id, row.label or row.name) for row in self._transport.read(answers[0], tags))
         return TagSnapshot(
@@ -74,51 +72,24 @@ class DataReader(reading.Reader):
     ) -> Iterator[tuple[EntityTag, ...]]:
         """Which contacts have which tags, by id above `after_id`; only these tags, or all."""
         self._known_offset()
-        while True:
-            call = _entity_tags(after_id, tag_ids)
-            rows = self._transport.call(call, is_repeatable=True)
-            if rows:
-                after_id = rows[-1].id
-                yield tuple(_read_entity_tag(row) for row in rows)
-            if len(rows) < reading.PAGE_SIZE:
-                return
+        for rows in self._read_pages(lambda after: _entity_tags(after, tag_ids), after_id):
+            yield tuple(_read_entity_tag(row) for row in rows)
 
     # --- groups -------------------------------------------------------------------------------
 
     def fetch_group_sizes(self, group_ids: Sequence[int]) -> GroupSizes:
         """These groups, as far as they exist, and what tells whether anybody came or went."""
         self._known_offset()
-        ids = list(group_ids)
-        groups = Call(
-            "Group",
-            "get",
-            {"select": records.GROUP_FIELDS, "where": [["id", "IN", ids]]},
-            records.WireGroup,
-        )
-        counts = Call(
-            "GroupContact",
-            "get",
-            {
-                "select": ["group_id", "status", "COUNT(id) AS n"],
-                "where": [["group_id", "IN", ids], ["status", "=", "Added"]],
-                "groupBy": ["group_id", "status"],
-            },
-            records.WireCount,
-        )
-        newest = Call(
-            "SubscriptionHistory",
-            "get",
-            {"select": ["MAX(id) AS max_id"], "where": [["group_id", "IN", ids]]},
-            records.WireHighest,
-        )
-        answers, _ = self._transport.call_all([groups, counts, newest], is_repeatable=True)
-        highest = self._transport.read(answers[2], newest)
+        groups = reading.groups(group_ids)
+        counts = reading.group_counts(group_ids, ["status", "=", "Added"])
+        newest = reading.highest_id("SubscriptionHistory", [["group_id", "IN", list(group_ids)]])
+        answers, _ = self._transport.call_all([groups, counts, newest])
         return GroupSizes(
             groups={
                 row.id: records.read_group(row) for row in self._transport.read(answers[0], groups)
             },
             added={row.group_id: row.n for row in self._transport.read(answers[1], counts)},
-            newest_history=(highest[0].max_id or 0) if highest else 0,
+            newest_history=records.read_highest(self._transport.read(answers[2], newest)),
         )
 
     # --- fields -------------------------------------------------------------------------------
@@ -138,7 +109,7 @@ class DataReader(reading.Reader):
             return ()
         params = {"select": ["id", *wanted], "where": [["id", "=", sight.ORGANISATION]]}
         call = Call("Contact", "get", params, dict[str, msgspec.Raw])
-        rows = self._transport.call(call, is_repeatable=True)
+        rows = self._transport.call(call)
         if not rows:
             raise sight.refusal(self._transport.host)
         return tuple(name for name in wanted if name not in rows[0])
@@ -153,9 +124,7 @@ class DataReader(reading.Reader):
             where = [["id", "IN", ids], ANY_TRASH]
             params = {"select": _with_id(fields), "where": where}
             try:
-                rows = self._transport.call(
-                    Call("Contact", "get", params, dict[str, object]), is_repeatable=True
-                )
+                rows = self._transport.call(Call("Contact", "get", params, dict[str, object]))
             except TooLarge:
                 return reading.halved(fetch, ids)
             return [_read_values(rows, fields)]
@@ -190,34 +159,23 @@ class DataReader(reading.Reader):
     def _fetch_pages(
         self, entity: str, fields: Sequence[str], where: Sequence[Sequence[object]]
     ) -> Iterator[list[Record]]:
-        after_id = 0
-        while True:
+        def page(after_id: int) -> Call[Record]:
             params = {
                 "select": _with_id(fields),
                 "where": [["id", ">", after_id], *map(list, where)],
-                "orderBy": {"id": "ASC"},
+                "orderBy": reading.BY_ID,
                 "limit": reading.PAGE_SIZE,
             }
-            call = Call(entity, "get", params, dict[str, object])
-            rows = self._transport.call(call, is_repeatable=True)
-            if rows:
-                after_id = _id_of(rows[-1])
-                yield rows
-            if len(rows) < reading.PAGE_SIZE:
-                return
+            return Call(entity, "get", params, dict[str, object])
+
+        return self._read_pages(page, id_of=_id_of)
 
 
 def _entity_tags(after_id: int, tag_ids: Sequence[int] | None) -> Call[WireEntityTag]:
-    where: list[list[object]] = [["id", ">", after_id], OF_CONTACTS]
+    where: reading.Where = [["id", ">", after_id], OF_CONTACTS]
     if tag_ids is not None:
         where.append(["tag_id", "IN", list(tag_ids)])
-    params = {
-        "select": ["id", "entity_id", "tag_id"],
-        "where": where,
-        "orderBy": {"id": "ASC"},
-        "limit": reading.PAGE_SIZE,
-    }
-    return Call("EntityTag", "get", params, WireEntityTag)
+    return reading.page("EntityTag", WireEntityTag, where)
 
 
 def _read_entity_tag(row: WireEntityTag) -> EntityTag:

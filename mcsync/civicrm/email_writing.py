@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from mcsync.civicrm import records
 from mcsync.civicrm.progress import Progress, joined, told, write_each
 from mcsync.civicrm.reading import chunks
-from mcsync.civicrm.transport import Call, Transport
+from mcsync.civicrm.transport import Call, Transport, get
 from mcsync.model import EmailWrite, WriteResult, email_key
 
 EMAILS_PER_REQUEST = 200  # 200 to 220 rows a second (civicrm: Writing)
@@ -36,11 +36,8 @@ class AddressWriter:
     def _there(self, contact_ids: list[int], emails: Sequence[EmailWrite]) -> Progress:
         """Which of these contacts have the address that they are to be given."""
         wanted = {write.contact_id: email_key(write.email) for write in emails}
-        where = [["contact_id", "IN", contact_ids]]
-        call = Call(
-            "Email", "get", {"select": records.EMAIL_FIELDS, "where": where}, records.WireEmail
-        )
-        rows = self._transport.call(call, is_repeatable=True)
+        call = get("Email", records.WireEmail, where=[["contact_id", "IN", contact_ids]])
+        rows = self._transport.call(call)
         found = {
             row.contact_id
             for row in rows
@@ -54,9 +51,8 @@ class AddressWriter:
         One that is on hold already, for whatever reason, stays as it is and counts as done.
         """
         for part in chunks(list(dict.fromkeys(email_ids)), EMAILS_PER_REQUEST):
-            params = {"select": records.EMAIL_FIELDS, "where": [["id", "IN", part]]}
-            call = Call("Email", "get", params, records.WireEmail)
-            rows = {row.id: row for row in self._transport.call(call, is_repeatable=True)}
+            call = get("Email", records.WireEmail, where=[["id", "IN", part]])
+            rows = {row.id: row for row in self._transport.call(call)}
             progress = Progress(
                 done={row.id: row.contact_id or 0 for row in rows.values() if row.on_hold},
                 failed={key: "CiviCRM has no such address" for key in part if key not in rows},

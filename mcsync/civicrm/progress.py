@@ -55,7 +55,7 @@ def write_each(
     if not calls:
         return Progress()
     try:
-        answers, _ = transport.call_all(list(calls.values()), is_repeatable=False)
+        answers, _ = transport.call_all(list(calls.values()))
     except TooLarge as error:
         return (
             _write_halves(transport, calls, tries_left) if len(calls) > 1 else Progress(error=error)

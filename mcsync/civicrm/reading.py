@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Protocol, TypeVar
+from operator import attrgetter
+from typing import TypeVar
+
+import msgspec
 
 from mcsync.civicrm import records, sight
 from mcsync.civicrm.sight import ANY_TRASH
-from mcsync.civicrm.transport import Call, TooLarge, Transport
+from mcsync.civicrm.transport import Call, TooLarge, Transport, get
 from mcsync.errors import ProtocolError
 from mcsync.model import (
     Contact,
@@ -24,10 +28,12 @@ PAGE_SIZE = 10_000  # the sweet spot as measured (civicrm: Reading)
 IDS_PER_REQUEST = 2_500  # some 8 bytes an id, twice: far below any web server's body limit
 EMAILS_PER_REQUEST = 1_000  # some 32 bytes each
 MERGED_PER_REQUEST = 200
+BY_ID = {"id": "ASC"}
 IN_FLIGHT = 2  # more read no faster; two write half as much again as one (civicrm: Writing)
 BEFORE_CIVICRM = datetime(1980, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 K = TypeVar("K")
 R = TypeVar("R")
 Where = list[list[object]]
@@ -54,12 +60,9 @@ class Reader:
         Raises: RemoteRefused naming the permission.
         """
         own_id = self._transport.connect(is_forced=True)
-        look, groups, counts = sight.look(sample), _groups(group_ids), _counts(group_ids)
+        look, shown, counts = sight.look(sample), groups(group_ids), group_counts(group_ids)
         history = _history(group_ids, history_after)
-        answers, served_at = self._transport.call_all(
-            [look, groups, counts, history],
-            is_repeatable=True,
-        )
+        answers, served_at = self._transport.call_all([look, shown, counts, history])
         seen = self._transport.read(answers[0], look)
         now = self._keep_offset(seen, served_at)
         offset, wanted = self._known_offset(), frozenset(sample)
@@ -69,7 +72,7 @@ class Reader:
             now=now,
             utc_offset_s=int(offset.total_seconds()),
             groups={
-                row.id: records.read_group(row) for row in self._transport.read(answers[1], groups)
+                row.id: records.read_group(row) for row in self._transport.read(answers[1], shown)
             },
             counts={
                 (row.group_id, row.status): row.n
@@ -98,7 +101,7 @@ class Reader:
         """The site's offset, measured now if it was not yet; that also proves that we see all."""
         if self._offset is None:
             call = sight.look()
-            answers, served_at = self._transport.call_all([call], is_repeatable=True)
+            answers, served_at = self._transport.call_all([call])
             self._keep_offset(self._transport.read(answers[0], call), served_at)
         assert self._offset is not None  # noqa: S101  # set above, or raised
         return self._offset
@@ -110,39 +113,34 @@ class Reader:
     ) -> Iterator[tuple[HistoryRow, ...]]:
         """Subscription history of these groups with ids above `after_id`, oldest first."""
         offset = self._known_offset()
-
-        def fetch(after: int) -> list[records.WireHistory]:
-            return self._transport.call(_history(group_ids, after), is_repeatable=True)
-
-        for rows in one_ahead(fetch, after_id):
+        pages = self._read_pages(partial(_history, group_ids), after_id)
+        for rows in read_ahead(pages):
             yield tuple(records.read_history(row, offset) for row in rows)
 
     def fetch_group_contacts(self, group_ids: Sequence[int]) -> Iterator[tuple[GroupContact, ...]]:
         """All group contacts of these groups, by id, every status, trashed contacts too."""
         self._known_offset()
-
-        def fetch(after: int) -> list[records.WireGroupContact]:
-            where: Where = [["id", ">", after], ["group_id", "IN", list(group_ids)]]
-            params = _page(records.GROUP_CONTACT_FIELDS, where)
-            call = Call("GroupContact", "get", params, records.WireGroupContact)
-            return self._transport.call(call, is_repeatable=True)
-
-        for rows in one_ahead(fetch, 0):
+        for rows in read_ahead(self._read_pages(partial(_group_contacts, group_ids))):
             yield tuple(records.read_group_contact(row) for row in rows)
 
     def fetch_smart_group(self, group_id: int) -> Iterator[tuple[int, ...]]:
         """Contact ids that a smart group holds now, after asking CiviCRM to refresh it."""
         self._known_offset()
         refresh = Call("Group", "refresh", {"where": [["id", "=", group_id]]}, dict[str, object])
-        self._transport.call(refresh, is_repeatable=True)
-        after_id = 0
-        while True:
-            where: Where = [["groups", "IN", [group_id]], ["id", ">", after_id]]
-            call = Call("Contact", "get", _page(("id",), where), records.WireId)
-            rows = self._transport.call(call, is_repeatable=True)
-            if rows:
-                after_id = rows[-1].id
-                yield tuple(row.id for row in rows)
+        self._transport.call(refresh)
+        for rows in self._read_pages(partial(_smart_group, group_id)):
+            yield tuple(row.id for row in rows)
+
+    def _read_pages(
+        self,
+        ask: Callable[[int], Call[T]],
+        after_id: int = 0,
+        id_of: Callable[[T], int] = attrgetter("id"),
+    ) -> Iterator[list[T]]:
+        """All pages by id that have rows; `ask` makes the call for what comes after an id."""
+        while rows := self._transport.call(ask(after_id)):
+            after_id = id_of(rows[-1])
+            yield rows
             if len(rows) < PAGE_SIZE:
                 return
 
@@ -155,27 +153,13 @@ class Reader:
         yield from in_flight(self._fetch_contacts, chunks(unique, IDS_PER_REQUEST))
 
     def _fetch_contacts(self, ids: list[int]) -> list[ContactPage]:
-        contacts = Call(
-            "Contact",
-            "get",
-            {"select": records.CONTACT_FIELDS, "where": [["id", "IN", ids], ANY_TRASH]},
-            records.WireContact,
-        )
-        emails = Call(
-            "Email",
-            "get",
-            {
-                "select": records.EMAIL_FIELDS,
-                "where": [["contact_id", "IN", ids]],
-                "orderBy": {"id": "ASC"},
-            },
-            records.WireEmail,
-        )
+        contacts = get("Contact", records.WireContact, where=[["id", "IN", ids], ANY_TRASH])
+        whose = [["contact_id", "IN", ids]]
+        emails = get("Email", records.WireEmail, where=whose, orderBy=BY_ID)
         try:
-            answers, _ = self._transport.call_all([contacts, emails], is_repeatable=True)
+            return [self._contact_page(*self._read_both(contacts, emails))]
         except TooLarge:
             return halved(self._fetch_contacts, ids)
-        return [self._contact_page(*self._read_both(answers, contacts, emails))]
 
     def fetch_changed_contacts(self, since: datetime) -> Iterator[ContactPage]:
         """All contacts of the site modified at or after `since`, by id, trashed ones too.
@@ -192,8 +176,7 @@ class Reader:
         after_id = 0
         while True:
             contacts, emails = _changed(after_id, since, offset)
-            answers, _ = self._transport.call_all([contacts, emails], is_repeatable=True)
-            found, addresses = self._read_both(answers, contacts, emails)
+            found, addresses = self._read_both(contacts, emails)
             ends = [found[-1].id] if len(found) >= PAGE_SIZE else []
             if len(addresses) >= PAGE_SIZE:
                 ends.append((addresses[-1].contact_id or 0) - 1)
@@ -209,13 +192,10 @@ class Reader:
             after_id = end
 
     def _read_both(
-        self,
-        answers: Sequence[object],
-        contacts: Call[records.WireContact],
-        emails: Call[records.WireEmail],
+        self, contacts: Call[records.WireContact], emails: Call[records.WireEmail]
     ) -> tuple[list[records.WireContact], list[records.WireEmail]]:
-        read = self._transport.read
-        return read(answers[0], contacts), read(answers[1], emails)  # type: ignore[arg-type]
+        answers, _ = self._transport.call_all([contacts, emails])
+        return self._transport.read(answers[0], contacts), self._transport.read(answers[1], emails)
 
     def _contact_page(
         self, found: list[records.WireContact], addresses: list[records.WireEmail]
@@ -240,17 +220,13 @@ class Reader:
         like = [["email", "LIKE", f"{blank}%"] for blank in (" ", "\t")]
         asked: list[object] = ["OR", [["email", "IN", emails], *like]]
         where: Where = [asked, ["contact_id.is_deleted", "=", False]]
-        params = {"select": records.EMAIL_FIELDS, "where": where, "orderBy": {"id": "ASC"}}
         try:
-            call = Call("Email", "get", params, records.WireEmail)
-            rows = self._transport.call(call, is_repeatable=True)
+            rows = self._transport.call(get("Email", records.WireEmail, where=where, orderBy=BY_ID))
         except TooLarge:
             return halved(self._fetch_owners, emails)
         wanted = {email_key(email) for email in emails}
         found = (records.read_email(row) for row in rows)
-        return [
-            tuple(email for email in found if email and email_key(email.email) in wanted),
-        ]
+        return [tuple(email for email in found if email and email_key(email.email) in wanted)]
 
     def fetch_merged_to(self, contact_ids: Sequence[int]) -> Mapping[int, int]:
         """For each of these trashed contacts that was merged, the contact that survived.
@@ -274,7 +250,7 @@ class Reader:
             Call("Contact", "getMergedTo", {"contactId": contact_id}, shape)  # type: ignore[arg-type]
             for contact_id in contact_ids
         ]
-        answers, _ = self._transport.call_all(calls, is_repeatable=True)
+        answers, _ = self._transport.call_all(calls)
         found: dict[int, int] = {}
         for contact_id, call, answer in zip(contact_ids, calls, answers, strict=True):
             for row in self._transport.read(answer, call):
@@ -286,29 +262,45 @@ class Reader:
 # --- the calls ------------------------------------------------------------------------------------
 
 
-def _page(fields: Sequence[str], where: Where) -> dict[str, object]:
-    """Parameters for one page by id; the caller's condition says where it begins."""
-    return {"select": fields, "where": where, "orderBy": {"id": "ASC"}, "limit": PAGE_SIZE}
+def page(entity: str, shape: type[S], where: Where) -> Call[S]:
+    """One page by id; the caller's condition says where it begins."""
+    return get(entity, shape, where=where, orderBy=BY_ID, limit=PAGE_SIZE)
 
 
-def _groups(group_ids: Sequence[int]) -> Call[records.WireGroup]:
-    params = {"select": records.GROUP_FIELDS, "where": [["id", "IN", list(group_ids)]]}
-    return Call("Group", "get", params, records.WireGroup)
+def groups(group_ids: Sequence[int]) -> Call[records.WireGroup]:
+    """These groups, as far as they exist."""
+    return get("Group", records.WireGroup, where=[["id", "IN", list(group_ids)]])
 
 
-def _counts(group_ids: Sequence[int]) -> Call[records.WireCount]:
+def group_counts(group_ids: Sequence[int], *where: list[object]) -> Call[records.WireCount]:
+    """How many contacts these groups have in each status."""
     params = {
         "select": ["group_id", "status", "COUNT(id) AS n"],
-        "where": [["group_id", "IN", list(group_ids)]],
+        "where": [["group_id", "IN", list(group_ids)], *where],
         "groupBy": ["group_id", "status"],
     }
     return Call("GroupContact", "get", params, records.WireCount)
 
 
+def highest_id(entity: str, where: Where) -> Call[records.WireHighest]:
+    """The highest id of these rows, to be read by `records.read_highest`."""
+    params = {"select": ["MAX(id) AS max_id"], "where": where}
+    return Call(entity, "get", params, records.WireHighest)
+
+
 def _history(group_ids: Sequence[int], after_id: int) -> Call[records.WireHistory]:
     where: Where = [["id", ">", after_id], ["group_id", "IN", list(group_ids)]]
-    params = _page(records.HISTORY_FIELDS, where)
-    return Call("SubscriptionHistory", "get", params, records.WireHistory)
+    return page("SubscriptionHistory", records.WireHistory, where)
+
+
+def _group_contacts(group_ids: Sequence[int], after_id: int) -> Call[records.WireGroupContact]:
+    where: Where = [["id", ">", after_id], ["group_id", "IN", list(group_ids)]]
+    return page("GroupContact", records.WireGroupContact, where)
+
+
+def _smart_group(group_id: int, after_id: int) -> Call[records.WireId]:
+    where: Where = [["groups", "IN", [group_id]], ["id", ">", after_id]]
+    return page("Contact", records.WireId, where)
 
 
 def _changed(
@@ -321,14 +313,9 @@ def _changed(
         local = records.write_time(since, offset)
         of_contacts.append(["modified_date", ">=", local])
         of_emails.append(["contact_id.modified_date", ">=", local])
-    emails = {
-        **_page(records.EMAIL_FIELDS, of_emails),
-        "orderBy": {"contact_id": "ASC", "id": "ASC"},
-    }
-    return (
-        Call("Contact", "get", _page(records.CONTACT_FIELDS, of_contacts), records.WireContact),
-        Call("Email", "get", emails, records.WireEmail),
-    )
+    order = {"contact_id": "ASC", "id": "ASC"}
+    emails = get("Email", records.WireEmail, where=of_emails, orderBy=order, limit=PAGE_SIZE)
+    return page("Contact", records.WireContact, of_contacts), emails
 
 
 def _last(step: Mapping[int, int], start: int) -> int:
@@ -348,30 +335,6 @@ def chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
-
-
-class HasId(Protocol):
-    """A row with an id."""
-
-    @property
-    def id(self) -> int: ...
-
-
-Row = TypeVar("Row", bound=HasId)
-
-
-def one_ahead(fetch: Callable[[int], list[Row]], after_id: int) -> Iterator[list[Row]]:
-    """All pages by id that have rows, each asked for while the one before is worked on."""
-
-    def pages() -> Iterator[list[Row]]:
-        last = after_id
-        while rows := fetch(last):
-            last = rows[-1].id
-            yield rows
-            if len(rows) < PAGE_SIZE:
-                return
-
-    return read_ahead(pages())
 
 
 def read_ahead(pages: Iterator[T]) -> Iterator[T]:

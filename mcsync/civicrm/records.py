@@ -1,6 +1,7 @@
 """CiviCRM's rows to our values; nothing here goes to the network."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -14,46 +15,25 @@ END_OF_TIMESTAMPS = datetime(2107, 1, 1, tzinfo=UTC)  # MariaDB's since 11.5; be
 
 OURS = "mcsync"  # our own history rows are known by the beginning of their `tracking`
 
-CONTACT_FIELDS = (
-    "id",
-    "first_name",
-    "last_name",
-    "is_deleted",
-    "is_deceased",
-    "is_opt_out",
-    "do_not_email",
-    "modified_date",
-    "created_date",
-    "contact_type",
-    "display_name",
-)
-EMAIL_FIELDS = ("id", "contact_id", "email", "is_primary", "is_bulkmail", "on_hold")
-GROUP_FIELDS = ("id", "title", "is_active", "saved_search_id", "group_type:name")
-GROUP_CONTACT_FIELDS = ("id", "group_id", "contact_id", "status")
-HISTORY_FIELDS = ("id", "group_id", "contact_id", "status", "date", "tracking")
-
-
 _BODIES = ("Organization", "Household")
 _ADDRESS = re.compile(r"\S+@\S+")
 
 
 class WireId(msgspec.Struct):
-    """A row of which only the id was asked for."""
+    """A row of which only the id was asked for; every other one has it, too."""
 
     id: int
 
 
-class WireOwned(msgspec.Struct):
+class WireOwned(WireId):
     """A row that was written: a contact's own, or one that belongs to `contact_id`."""
 
-    id: int
     contact_id: int | None = None
 
 
-class WireSeen(msgspec.Struct):
+class WireSeen(WireId):
     """A contact that is there, with the site's clock."""
 
-    id: int
     server_now: str
     created_date: str | None = None
 
@@ -72,29 +52,26 @@ class WireCount(msgspec.Struct):
     n: int
 
 
-class WireGroup(msgspec.Struct):
+class WireGroup(WireId):
     """A group; a smart one has a saved search."""
 
-    id: int
     title: str | None = None
     is_active: bool | None = None
     saved_search_id: int | None = None
     group_type: list[str] | None = msgspec.field(name="group_type:name", default=None)
 
 
-class WireGroupContact(msgspec.Struct):
+class WireGroupContact(WireId):
     """A contact's place in a group; bad statuses are stored as they came."""
 
-    id: int
     group_id: int
     contact_id: int
     status: str | None = None
 
 
-class WireHistory(msgspec.Struct):
+class WireHistory(WireId):
     """A row of the subscription history."""
 
-    id: int
     group_id: int
     contact_id: int
     status: str | None = None
@@ -102,10 +79,9 @@ class WireHistory(msgspec.Struct):
     tracking: str | None = None
 
 
-class WireContact(msgspec.Struct):
+class WireContact(WireId):
     """A contact."""
 
-    id: int
     first_name: str | None = None
     last_name: str | None = None
     is_deleted: bool | None = None
@@ -118,19 +94,17 @@ class WireContact(msgspec.Struct):
     display_name: str | None = None
 
 
-class WireCreated(msgspec.Struct):
+class WireCreated(WireId):
     """A contact that we created, or may have."""
 
-    id: int
     first_name: str | None = None
     last_name: str | None = None
     email: str | None = msgspec.field(name="email_primary.email", default=None)
 
 
-class WireEmail(msgspec.Struct):
+class WireEmail(WireId):
     """An address; `on_hold` is 0 (no), 1 (bounced) or 2 (opted out)."""
 
-    id: int
     contact_id: int | None = None
     email: str | None = None
     is_primary: bool | None = None
@@ -176,6 +150,11 @@ def measure_offset(server_now: str, served_at: datetime) -> timedelta:
     """The site's offset east of UTC, to the quarter of an hour: its clock less UTC."""
     ahead = parse_naive(server_now).replace(tzinfo=UTC) - served_at
     return timedelta(minutes=15 * round(ahead / timedelta(minutes=15)))
+
+
+def read_highest(rows: Sequence[WireHighest]) -> int:
+    """The highest id that was asked for; 0 in an empty table."""
+    return (rows[0].max_id or 0) if rows else 0
 
 
 def read_group(row: WireGroup) -> Group:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from mcsync.civicrm import records, sight
 from mcsync.civicrm.site import CivicrmClient
-from mcsync.civicrm.transport import Call, CallFailed
+from mcsync.civicrm.transport import Call, CallFailed, get
 from mcsync.errors import RemoteRefused
 from mcsync.model import Group
 
-_FIELDS = (*records.GROUP_FIELDS, "is_hidden")
 _WRITES = {"create": "add contacts", "update": "edit all contacts"}
 
 
@@ -44,7 +43,7 @@ class CivicrmSetup(CivicrmClient):
                 for action in _WRITES
             ),
         ]
-        answers, _ = self._transport.call_all(calls, is_repeatable=True)
+        answers, _ = self._transport.call_all(calls)
         found: list[list[object]] = []
         for call, answer in zip(calls, answers, strict=True):
             try:
@@ -64,9 +63,8 @@ class CivicrmSetup(CivicrmClient):
         Raises: RemoteRefused when we may not look, or do not see everybody.
         """
         self._known_offset()
-        call = Call("Group", "get", {"select": _FIELDS}, WireGroupChoice)
-        rows = [row for row in self._transport.call(call, is_repeatable=True) if not row.is_hidden]
-        groups = map(records.read_group, rows)
+        rows = self._transport.call(get("Group", WireGroupChoice))
+        groups = (records.read_group(row) for row in rows if not row.is_hidden)
         return tuple(sorted(groups, key=lambda each: (each.title.casefold(), each.group_id)))
 
 

@@ -16,23 +16,17 @@ import msgspec
 
 from mcsync.civicrm.endpoint import call_url, endpoint, url_templates, whoami_url
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.http import (
-    NEXT_RUN,
-    HttpClient,
-    NoAnswer,
-    Reply,
-    decode_json,
-    place_of,
-)
+from mcsync.http import NEXT_RUN, HttpClient, NoAnswer, Reply, decode_json, place_of
 from mcsync.text import MOST_WORDS, fit
 
 log = logging.getLogger("mcsync.civicrm")
 
-TIMEOUT_S = 130.0
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 T_co = TypeVar("T_co", covariant=True)
 
 _URL_HINT = "check civicrm.url in the config: the site's base URL, or its full APIv4 endpoint"
+_WRITING = ("create", "save", "update")
 _PERMISSIONS = {  # measured (civicrm: Permissions)
     ("Contact", "save"): "add contacts",
     ("Contact", "create"): "add contacts",
@@ -75,6 +69,16 @@ class Call(Generic[T_co]):
     action: str
     params: Mapping[str, object]
     shape: type[T_co]
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it only reads, so that to repeat it does no harm."""
+        return self.action not in _WRITING
+
+
+def get(entity: str, shape: type[S], **params: object) -> Call[S]:
+    """Read rows of a shape; its fields are those that are asked for."""
+    return Call(entity, "get", {"select": shape.__struct_encode_fields__, **params}, shape)
 
 
 class CallFailed(ProtocolError):
@@ -126,22 +130,22 @@ class Transport:
             return None
         return endpoint(self._template)
 
-    def call(self, call: Call[T], *, is_repeatable: bool) -> list[T]:
+    def call(self, call: Call[T]) -> list[T]:
         """Make one call and return its values.
 
         Raises: CallFailed when CiviCRM says that it failed; NoAnswer when that is not known.
         """
-        reply = self._post(call.entity, call.action, {"params": call.params}, is_repeatable)
+        fields = {"params": call.params}
+        reply = self._post(call.entity, call.action, fields, call.is_repeatable)
         return self._values(reply.decode(WireAnswer[call.shape]), call)  # type: ignore[name-defined]
 
-    def call_all(
-        self, calls: Sequence[Call[object]], *, is_repeatable: bool
-    ) -> tuple[list[msgspec.Raw], datetime]:
+    def call_all(self, calls: Sequence[Call[object]]) -> tuple[list[msgspec.Raw], datetime]:
         """Make several calls in one request: one undecoded answer each, and the server's clock.
 
         Raises: ProtocolError when the number of answers is not that of the calls.
         """
         wired = [(call.entity, call.action, call.params) for call in calls]
+        is_repeatable = all(call.is_repeatable for call in calls)
         reply = self._post("", "", {"calls": wired}, is_repeatable)
         answers = reply.decode(list[msgspec.Raw])
         if len(answers) != len(calls):
@@ -209,7 +213,6 @@ class Transport:
                 is_repeatable=is_repeatable,
                 headers=self._headers,
                 data=body,
-                timeout_s=TIMEOUT_S,
                 expects_json=expects_json,
             )
         except NoAnswer as error:
@@ -271,14 +274,10 @@ class Transport:
 
     def _words(self, reply: Reply) -> str:
         """CiviCRM's own words for an error; the Error ID is part of them."""
-        words = self._fit(_find_words(reply))
+        words = fit(_find_words(reply), self._secrets)
         if not reply.is_json and "html" not in reply.headers.get("content-type", ""):
             words = words[:_MOST_PLAIN]
         return words or f"HTTP {reply.status}"
-
-    def _fit(self, words: str) -> str:
-        """Words of CiviCRM's without addresses, and without our keys."""
-        return fit(words, self._secrets)
 
     def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
         permission = _PERMISSIONS.get((entity, action), "access CiviCRM")
@@ -291,7 +290,7 @@ class Transport:
     def _values(self, answer: WireAnswer[T], call: Call[T]) -> list[T]:
         if answer.values is not None and answer.error_code is None:
             return answer.values
-        words = self._fit(answer.error_message) or "an answer without values"
+        words = fit(answer.error_message, self._secrets) or "an answer without values"
         if answer.status in (403, "403"):
             raise self._denied(call.entity, call.action, words)
         raise CallFailed(f"{self.host} says about {call.entity}.{call.action}: {words}")

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from mcsync.civicrm import records, sight
 from mcsync.civicrm.progress import Progress, is_over, told, write_each
-from mcsync.civicrm.reading import chunks, in_flight
+from mcsync.civicrm.reading import BY_ID, chunks, highest_id, in_flight
 from mcsync.civicrm.sight import ANY_TRASH
-from mcsync.civicrm.transport import Call, CallFailed, TooLarge, Transport
+from mcsync.civicrm.transport import Call, CallFailed, TooLarge, Transport, get
 from mcsync.errors import McsyncError
 from mcsync.http import NoAnswer
 from mcsync.model import Contact, GroupStatus, NewContact, WriteResult, email_key
@@ -74,10 +74,8 @@ class Writer:
 
     def fetch_newest_contact_id(self) -> int:
         """The highest id of a contact, of all that there are; 0 when there is none."""
-        params = {"select": ["MAX(id) AS max_id"], "where": [ANY_TRASH]}
-        newest = Call("Contact", "get", params, records.WireHighest)
-        rows = _call_with_sight(self._transport, newest)
-        return (rows[0].max_id or 0) if rows else 0
+        newest = highest_id("Contact", [ANY_TRASH])
+        return records.read_highest(_call_with_sight(self._transport, newest))
 
     def save_names(self, contacts: Sequence[Contact]) -> Iterator[WriteResult]:
         """Write first and last names that are not empty; keys are contact ids.
@@ -97,7 +95,7 @@ def _call_with_sight(transport: Transport, call: Call[T]) -> list[T]:
     Raises: RemoteRefused when we do not, so that what is absent is surely not there.
     """
     look = sight.look()
-    answers, _ = transport.call_all([look, call], is_repeatable=True)
+    answers, _ = transport.call_all([look, call])
     sight.prove(transport.host, transport.read(answers[0], look))
     return transport.read(answers[1], call)
 
@@ -161,7 +159,7 @@ class _GroupContacts:
             "tracking": self._tracking,
         }
         call = Call("GroupContact", "save", params, records.WireGroupContact)
-        rows = self._transport.call(call, is_repeatable=False)
+        rows = self._transport.call(call)
         written = {row.contact_id for row in rows}
         missing = [contact_id for contact_id in contact_ids if contact_id not in written]
         if missing:
@@ -170,16 +168,13 @@ class _GroupContacts:
 
     def _reread(self, contact_ids: list[int], progress: Progress) -> list[int]:
         """Count as done what is there now; what is left."""
-        params = {
-            "select": records.GROUP_CONTACT_FIELDS,
-            "where": [
-                ["group_id", "=", self._group_id],
-                ["contact_id", "IN", contact_ids],
-                ["status", "=", self._status],
-            ],
-        }
-        call = Call("GroupContact", "get", params, records.WireGroupContact)
-        there = {row.contact_id for row in self._transport.call(call, is_repeatable=True)}
+        where = [
+            ["group_id", "=", self._group_id],
+            ["contact_id", "IN", contact_ids],
+            ["status", "=", self._status],
+        ]
+        call = get("GroupContact", records.WireGroupContact, where=where)
+        there = {row.contact_id for row in self._transport.call(call)}
         progress.done.update((key, key) for key in contact_ids if key in there)
         return [key for key in contact_ids if key not in there]
 
@@ -237,7 +232,7 @@ class _NewContacts:
         # it tells of none, though they were created. The plain echo tells their ids
         # (civicrm: Permissions).
         call = Call("Contact", "save", params, records.WireCreated)
-        rows = self._transport.call(call, is_repeatable=False)
+        rows = self._transport.call(call)
         if len(rows) == len(contacts):
             # In the order of the records (contact-save-bulk in the recordings).
             pairs = zip(contacts, rows, strict=True)
@@ -251,16 +246,12 @@ class _NewContacts:
 
         Raises: RemoteRefused when we do not see everybody: who is left may be there.
         """
-        params = {
-            "select": ["id", "first_name", "last_name", "email_primary.email"],
-            "where": [
-                ["id", ">", self._floor_id],
-                ["source", "=", self._source],
-                ["email_primary.email", "IN", [contact.email for contact in contacts]],
-            ],
-            "orderBy": {"id": "ASC"},
-        }
-        call = Call("Contact", "get", params, records.WireCreated)
+        where = [
+            ["id", ">", self._floor_id],
+            ["source", "=", self._source],
+            ["email_primary.email", "IN", [contact.email for contact in contacts]],
+        ]
+        call = get("Contact", records.WireCreated, where=where, orderBy=BY_ID)
         return _match(contacts, _call_with_sight(self._transport, call), progress)
 
 
