@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from mcsync.cache.looks import make_reader, take_look
 from mcsync.cache.outbox import (
     DIRECT,
     LOST,
@@ -34,6 +33,7 @@ from mcsync.cache.rows import mark_due
 from mcsync.cache.times import to_text
 from mcsync.errors import ProtocolError, RemoteUnavailable
 from mcsync.model import Batch, MemberStatus, Outcome, Refusal
+from mcsync.pipeline.fetch import take_looks
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.judge import judge_quietly
 from mcsync.pipeline.results import apply_outcome, settle_by_reading, tell_refused_data
@@ -276,12 +276,7 @@ def read_overdue(run: Run, task: Task) -> None:
     if not keys:
         return
     found = task.mailchimp.fetch_each(task.list_id, sorted(set(keys.values())))
-    if None in found.values():
-        task.mailchimp.fetch_audience(task.list_id)
-    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
-    with run.store.atomic():
-        for row_id, member_id in keys.items():
-            take_look(run.store, row_id, found[member_id], read, now)
+    take_looks(run, task, {row_id: found[member_id] for row_id, member_id in keys.items()})
     log.info("%s: %s read directly", task.name, count_of(len(keys), "member"))
 
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.looks import find_row, make_reader, take_look
+from mcsync.cache.looks import find_row
 from mcsync.cache.mirror import load_places, note_names, note_places, note_words
 from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import drop_from_plan, load_plan
@@ -41,6 +41,7 @@ from mcsync.decision import (
     SyncStatus,
 )
 from mcsync.model import SUBSCRIPTION, Contact, GroupStatus, NewContact, Side, email_key
+from mcsync.pipeline.fetch import take_looks
 from mcsync.pipeline.fetch_civicrm import take_contacts, take_in_owners
 from mcsync.pipeline.judge import close_overtaken
 from mcsync.pipeline.run import Run, Task
@@ -89,6 +90,23 @@ def _find_waiting(run: Run, chunk: Planned) -> set[int]:
     return {plan_id for plan_id, d in chunk if _print_writes(d) in wishes[plan_id]}
 
 
+def civicrm_change(
+    task: Task,
+    field: str,
+    after: str,
+    reason: Reason,
+    contact_id: int | None = None,
+    *,
+    before: str | None = None,
+    row_id: int | None = None,
+    email: str | None = None,
+) -> Change:
+    """A change that was made in CiviCRM for an audience, for the audit trail."""
+    return Change(
+        task.list_id, Side.CIVICRM, field, before, after, reason, row_id, contact_id, email
+    )
+
+
 # --- createNewContactsFromMailchimp -------------------------------------------------------------
 
 
@@ -134,17 +152,10 @@ def _leave_out_gone(run: Run, task: Task, wanted: list[NewContact]) -> list[NewC
     if not unseen:
         return wanted
     found = task.mailchimp.fetch_each(task.list_id, sorted(set(unseen.values())))
-    if None in found.values():
-        task.mailchimp.fetch_audience(task.list_id)
-    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
-    changed = set()
-    with run.store.atomic():
-        for row_id, member_id in unseen.items():
-            member = found[member_id]
-            take_look(run.store, row_id, member, read, now, fetch_no=fetch_no)
-            if member is None or not member.status.is_in:
-                changed.add(row_id)
-    return [new for new in wanted if new.row_id not in changed]
+    members = {row_id: found[member_id] for row_id, member_id in unseen.items()}
+    take_looks(run, task, members, fetch_no)
+    gone = {i for i, member in members.items() if member is None or not member.status.is_in}
+    return [new for new in wanted if new.row_id not in gone]
 
 
 def _read_back(run: Run, contact_ids: list[int]) -> None:
@@ -155,15 +166,8 @@ def _read_back(run: Run, contact_ids: list[int]) -> None:
 
 def _note_created(run: Run, task: Task, created: Iterable[NewContact]) -> None:
     changes = [
-        Change(
-            list_id=task.list_id,
-            side=Side.CIVICRM,
-            field="contact",
-            before=None,
-            after="created",
-            reason=Reason.NEW_CONTACT,
-            row_id=new.row_id,
-            email=new.email,
+        civicrm_change(
+            task, "contact", "created", Reason.NEW_CONTACT, row_id=new.row_id, email=new.email
         )
         for new in created
     ]
@@ -222,15 +226,11 @@ def _note_written(
         if is_subscription:
             report.added_to_group += is_added
             report.removed_from_group += not is_added
+        field = SUBSCRIPTION if is_subscription else interests[write.group_id]
+        was = before.get(write.contact_id)
         changes.append(
-            Change(
-                list_id=task.list_id,
-                side=Side.CIVICRM,
-                field=SUBSCRIPTION if is_subscription else interests[write.group_id],
-                before=before.get(write.contact_id),
-                after=write.status.value,
-                reason=write.reason,
-                contact_id=write.contact_id,
+            civicrm_change(
+                task, field, write.status.value, write.reason, write.contact_id, before=was
             )
         )
     note_changes(run.store, changes, run.run_id, run.clock())
@@ -260,15 +260,7 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
 def _tell_names(task: Task, write: NameWrite) -> list[Change]:
     names = {"first_name": write.first_name, "last_name": write.last_name}
     return [
-        Change(
-            list_id=task.list_id,
-            side=Side.CIVICRM,
-            field=field,
-            before=None,
-            after=name,
-            reason=Reason.DATA,
-            contact_id=write.contact_id,
-        )
+        civicrm_change(task, field, name, Reason.DATA, write.contact_id)
         for field, name in names.items()
         if name is not None
     ]
@@ -281,15 +273,7 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusa
     for result in run.civicrm.add_emails(list(writes.values())) if writes else ():
         _read_back(run, list(result.done))
         changes = [
-            Change(
-                list_id=task.list_id,
-                side=Side.CIVICRM,
-                field="email",
-                before=None,
-                after=writes[contact_id].email,
-                reason=Reason.ADDRESS,
-                contact_id=contact_id,
-            )
+            civicrm_change(task, "email", writes[contact_id].email, Reason.ADDRESS, contact_id)
             for contact_id in result.done
         ]
         with run.store.atomic():

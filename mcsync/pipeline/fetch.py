@@ -6,8 +6,7 @@ addCiviOnly, identifyGroupContactChanges. Nothing is written to either service.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -158,8 +157,8 @@ def _take_in_pages(
             reached, [m for m in page.members if m.status is not MemberStatus.ARCHIVED]
         )
         if reached is not None and (begin is None or reached > begin + _STEP):
-            with _keeping_place(run, task, status, since, served_at, reached):
-                run.check_time()  # never before something was gained
+            cut = CutFetch(*map(to_text_or_none, (since, served_at, reached)))
+            _check_time(run, task, status, cut)  # never before something was gained
     _tell_oddities(run, task, status, oddities)
     return newest, served_at
 
@@ -180,22 +179,12 @@ def _tell_oddities(
         )
 
 
-@contextmanager
-def _keeping_place(
-    run: Run,
-    task: Task,
-    status: AudienceStatus,
-    since: datetime | None,
-    served_at: datetime | None,
-    reached: datetime | None,
-) -> Iterator[None]:
-    """Remember how far a fetch came when it is cut."""
+def _check_time(run: Run, task: Task, status: AudienceStatus, cut: CutFetch) -> None:
+    """Remember how far a fetch came when it is cut here."""
     try:
-        yield
+        run.check_time()
     except OutOfTime:
-        status.cut = CutFetch(
-            to_text_or_none(since), to_text_or_none(served_at), to_text_or_none(reached)
-        )
+        status.cut = cut
         with run.store.atomic():
             save_status(run.store, task.list_id, status)
         raise
@@ -256,12 +245,19 @@ def _find_strays(run: Run, task: Task, fetch_no: int) -> None:
         return
     asked = [contact for contact in strays.values() if contact]
     there = task.mailchimp.fetch_each_contact(task.list_id, asked)
-    if None in there.values() or len(asked) < len(strays):
+    take_looks(run, task, {i: there.get(contact) for i, contact in strays.items()}, fetch_no)
+
+
+def take_looks(
+    run: Run, task: Task, members: Mapping[int, Member | None], fetch_no: int = 0
+) -> None:
+    """Take in the members of these rows, each read by itself; None where they are gone."""
+    if None in members.values():
+        # A list that is not to be seen answers just as one that has no such member.
         task.mailchimp.fetch_audience(task.list_id)
     now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
     with run.store.atomic():
-        for row_id, contact in strays.items():
-            member = there.get(contact)
+        for row_id, member in members.items():
             take_look(run.store, row_id, member, read, now, fetch_no=fetch_no)
 
 

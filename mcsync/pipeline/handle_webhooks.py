@@ -16,7 +16,7 @@ from mcsync.cache.persons import load_persons_of
 from mcsync.cache.row_facts import find_rows, load_known_members
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
-from mcsync.cache.trail import Change, has_change, note_changes
+from mcsync.cache.trail import has_change, note_changes
 from mcsync.cache.webhooks import (
     MOST_ATTEMPTS,
     StoredEvent,
@@ -30,9 +30,9 @@ from mcsync.cache.webhooks import (
 )
 from mcsync.decision import Decision, NameWrite, Person, Reason
 from mcsync.errors import McsyncError
-from mcsync.model import Email, EventKind, MemberStatus, Side, WebhookEvent, email_key
+from mcsync.model import Email, EventKind, MemberStatus, WebhookEvent, email_key
 from mcsync.pipeline.batches import settle_direct, take_in_batch
-from mcsync.pipeline.carry_out import write_names
+from mcsync.pipeline.carry_out import civicrm_change, write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_news
@@ -71,18 +71,11 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
     stored = load_events(run.store, [task.list_id for task in able], limit)
     with _trying(run, stored):
         _handle_batches(run, stored)
-        by_task = _sort(run, stored, able)
-        for task, events in by_task:
+        for task, events in _take_in_all(run, stored, able):
             with run.isolated(task):
-                _take_in(run, task, events)
-        if by_task:
-            _link(run)
-        for task, events in by_task:
-            if run.report(task).error is None:
-                with run.isolated(task):
-                    _hold_cleaned(run, task, events)
-                    settle(run, task, _addresses(events), may_do=_is_free(task))
-                    _take_names(run, task, events)
+                _hold_cleaned(run, task, events)
+                settle(run, task, _addresses(events), may_do=_is_free(task))
+                _take_names(run, task, events)
     return _finish(run, stored)
 
 
@@ -92,17 +85,10 @@ def handle_leftovers(run: Run) -> None:
     able = _find_able(run) if has_events(run.store) else []
     while stored := load_events(run.store, [task.list_id for task in able], _AT_ONCE):
         with _trying(run, stored):
-            by_task = _sort(run, stored, able)
-            for task, events in by_task:
+            for task, events in _take_in_all(run, stored, able, is_fetched=True):
                 with run.isolated(task):
-                    _take_in(run, task, events, is_fetched=True)
-            if by_task:
-                _link(run)
-            for task, events in by_task:
-                if run.report(task).error is None:
-                    with run.isolated(task):
-                        _hold_cleaned(run, task, events)
-                        _take_names(run, task, events)
+                    _hold_cleaned(run, task, events)
+                    _take_names(run, task, events)
         _finish(run, stored)
         able = _find_able(run)
 
@@ -174,18 +160,6 @@ def _finish(run: Run, stored: Sequence[StoredEvent]) -> int:
     return len(done)
 
 
-def _sort(
-    run: Run, stored: Sequence[StoredEvent], able: Sequence[Task]
-) -> list[tuple[Task, Events]]:
-    """The events of each audience, where there are any."""
-    found: list[tuple[Task, Events]] = []
-    for task in able:
-        events = [s.event for s in stored if s.event.list_id == task.list_id]
-        if events and run.report(task).error is None:
-            found.append((task, events))
-    return found
-
-
 def _handle_batches(run: Run, stored: Sequence[StoredEvent]) -> None:
     """Take in batches that have finished; those that are not ours are nothing to us."""
     batch_ids = {s.event.batch_id for s in stored if s.event.kind is EventKind.BATCH_COMPLETED}
@@ -204,7 +178,24 @@ def _addresses(events: Events) -> list[str]:
     return list({email_key(address): address for address in told}.values())
 
 
-def _take_in(run: Run, task: Task, events: Events, *, is_fetched: bool = False) -> None:
+def _take_in_all(
+    run: Run, stored: Sequence[StoredEvent], able: Sequence[Task], *, is_fetched: bool = False
+) -> list[tuple[Task, Events]]:
+    """Read the members anew; the events of each audience that has any, and no trouble by that."""
+    found: list[tuple[Task, Events]] = []
+    for task in able:
+        events = [s.event for s in stored if s.event.list_id == task.list_id]
+        if events and run.report(task).error is None:
+            found.append((task, events))
+            with run.isolated(task):
+                _take_in(run, task, events, is_fetched=is_fetched)
+    if found:
+        able = _find_able(run)
+        link(run, {task.list_id: load_status(run.store, task.list_id) for task in able})
+    return [(task, events) for task, events in found if run.report(task).error is None]
+
+
+def _take_in(run: Run, task: Task, events: Events, *, is_fetched: bool) -> None:
     """Read the members anew; with `is_fetched` only those that the fetch cannot have shown."""
     addresses = _addresses(events)
     if is_fetched:
@@ -261,11 +252,6 @@ def _is_free(task: Task) -> Callable[[Decision], bool]:
     return lambda decision: may_be_done_alone(decision, task.safety)
 
 
-def _link(run: Run) -> None:
-    able = _find_able(run)
-    link(run, {task.list_id: load_status(run.store, task.list_id) for task in able})
-
-
 def _load_persons(run: Run, task: Task, events: Events) -> list[Person]:
     row_ids = find_rows(run.store, task.list_id, _addresses(events), None)
     return load_persons_of(run.store, task.policy, row_ids, run.clock())
@@ -312,14 +298,13 @@ def _was_held(run: Run, email: Email, event: WebhookEvent) -> bool:
 def _hold(run: Run, task: Task, emails: Mapping[int, Email]) -> None:
     for result in run.civicrm.hold_emails(sorted(emails)):
         changes = [
-            Change(
-                list_id=task.list_id,
-                side=Side.CIVICRM,
-                field="on_hold",
+            civicrm_change(
+                task,
+                "on_hold",
+                "yes",
+                Reason.MAILCHIMP_CLEANED,
+                emails[email_id].contact_id,
                 before="no",
-                after="yes",
-                reason=Reason.MAILCHIMP_CLEANED,
-                contact_id=emails[email_id].contact_id,
                 email=emails[email_id].email,
             )
             for email_id in result.done
