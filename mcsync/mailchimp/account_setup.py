@@ -3,7 +3,7 @@
 URLs of webhooks carry a secret, which never comes into a message.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -15,7 +15,6 @@ from mcsync.mailchimp.client import MailchimpClient
 from mcsync.model import Account, Audience, BatchWebhook, Webhook
 
 PROBE_TIMEOUT_S = 10.0  # Mailchimp takes an answer within 10 s (mailchimp: Webhooks)
-_ACCOUNT_FIELDS = "account_id,account_name,email,first_name,last_name,username,role"
 _AUDIENCE_FIELDS = "lists.id,lists.name,lists.double_optin,lists.stats.member_count"
 _URL_HINT = (
     "Mailchimp tests the address with a GET, which must be answered with 200: run "
@@ -31,7 +30,7 @@ class MailchimpSetup(MailchimpClient):
 
     def fetch_account(self) -> Account:
         """The account that the key opens."""
-        reply = self._checked(self._get("/", fields=_ACCOUNT_FIELDS))
+        reply = self._checked(self._get("/", fields=wire.fields_of(wire.WireAccount)))
         found = reply.decode(wire.WireAccount)
         return Account(
             account_id=found.account_id,
@@ -73,8 +72,7 @@ class MailchimpSetup(MailchimpClient):
         """Register a webhook; Mailchimp asks the URL first, and refuses one that is not there.
 
         When the answer is lost it is looked whether the webhook is there after all; the signing
-        secret, which is told only once, is lost then.
-        Raises: RemoteRefused with Mailchimp's words when it does not take the URL.
+        secret, which is told only once, is lost then. Raises: as the port says.
         """
         path = f"/lists/{list_id}/webhooks"
         body = {"url": url, "events": dict(events), "sources": dict(sources)}
@@ -144,7 +142,7 @@ class MailchimpSetup(MailchimpClient):
         encoded = msgspec.json.encode(body)
         reply = self._send(method, path, is_repeatable=method != "POST", body=encoded)
         if reply.status == 400:
-            words = _without_secrets(self._words(reply), (url,))
+            words = _without_secrets(self._words(reply), url)
             raise RemoteRefused(f"{self._host} refused the webhook: {words}", hint=_URL_HINT)
         if reply.status == 404 and method == "PATCH":
             raise RemoteRefused(
@@ -181,16 +179,15 @@ def _do_not_wait(_seconds: float) -> None:
     """Try again at once."""
 
 
-def _without_secrets(words: str, urls: Iterable[str]) -> str:
-    """Mailchimp's words without the queries, and what stands in them, of URLs of ours."""
-    for url in urls:
-        query = urlsplit(url).query
-        parts = {query, unquote(query)}
-        parts |= {value for _, value in parse_qsl(query)}
-        parts |= {part.partition("=")[2] for part in query.split("&")}
-        for part in sorted(parts, key=len, reverse=True):
-            if len(part) >= _LEAST_SECRET:
-                words = words.replace(part, "***")
+def _without_secrets(words: str, url: str) -> str:
+    """Mailchimp's words without the query, and what stands in it, of a URL of ours."""
+    query = urlsplit(url).query
+    parts = {query, unquote(query)}
+    parts |= {value for _, value in parse_qsl(query)}
+    parts |= {part.partition("=")[2] for part in query.split("&")}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= _LEAST_SECRET:
+            words = words.replace(part, "***")
     return words
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from mcsync.errors import ProtocolError
 from mcsync.http import decode_json
-from mcsync.mailchimp.tar import Limits, read_files
+from mcsync.mailchimp.tar import read_files
 from mcsync.mailchimp.wire import read_outcome
 from mcsync.model import Outcome
 
@@ -53,9 +53,8 @@ def parse_batch_archive(
     unreadable = 0
     timer = _Timer(clock)
     unpacked = _unpacked(stream, timer)
-    limits = Limits(MAX_ENTRIES, MAX_FILE_BYTES)
     try:
-        for data in read_files(unpacked.read, limits):
+        for data in read_files(unpacked.read, MAX_ENTRIES, MAX_FILE_BYTES):
             try:
                 outcomes = [out for result in _read_results(data) for out in _outcome(result)]
             except (msgspec.DecodeError, UnicodeError, RecursionError, ProtocolError):

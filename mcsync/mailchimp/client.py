@@ -14,7 +14,7 @@ import msgspec
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.exchange import MAX_ANSWER_BYTES
-from mcsync.http import DEADLINE_S, NEXT_RUN, HttpClient, Reply, place_of
+from mcsync.http import DEADLINE_S, NEXT_RUN, READ_TIMEOUT_S, HttpClient, Reply, place_of
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.archive import MAX_PACKED_BYTES, parse_batch_archive
 from mcsync.mailchimp.members import MemberReader, RawPage
@@ -39,9 +39,9 @@ READERS = 4  # single members read at the same time
 COUNT = 1000  # the maximum of any collection; the default is 10
 SUBMIT_TIMEOUT_S = 300.0
 SUBMIT_RETRIES_S = 60.0  # longer, and a batch could not be found again by when it was claimed
-_MEMBER_FIELDS = ",".join(wire.MEMBER_FIELDS)
-_PAGE_FIELDS = ",".join(f"members.{name}" for name in wire.MEMBER_FIELDS) + ",total_items"
-_BATCHES_FIELDS = ",".join(f"batches.{name}" for name in wire.BATCH_FIELDS) + ",total_items"
+_MEMBER_FIELDS = wire.fields_of(wire.WireMember)
+_PAGE_FIELDS = wire.fields_of(wire.WireMember, "members.") + ",total_items"
+_BATCHES_FIELDS = wire.fields_of(wire.WireBatch, "batches.", but="response_body_url")
 
 
 class MailchimpClient:
@@ -82,11 +82,7 @@ class MailchimpClient:
     # --- the account --------------------------------------------------------------------------
 
     def fetch_now(self) -> datetime:
-        """Mailchimp's own clock, aware UTC, in whole seconds as all its times are.
-
-        Its last answer's `Date` and the time gone by since; only where it has not answered
-        anything yet it is asked. Never ahead of the clock there, as long as `Date` can be read.
-        """
+        """Its last answer's `Date` and the time gone by since, else it is asked."""
         if self._heard is None:
             return self._checked(self._get("/ping")).served_at
         date, at = self._heard
@@ -110,8 +106,7 @@ class MailchimpClient:
 
     def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
         """All merge fields of the audience."""
-        names = ("tag", "name", "type", "required", "options")
-        fields = ",".join(f"merge_fields.{name}" for name in names)
+        fields = wire.fields_of(wire.WireMergeField, "merge_fields.")
         return tuple(
             wire.read_merge_field(found)
             for root in self._collection(f"/lists/{list_id}/merge-fields", fields, list_id)
@@ -151,10 +146,13 @@ class MailchimpClient:
             params |= _changed_since(since)
 
         def fetch_page(only: dict[str, str], offset: int, count: int, is_patient: bool) -> RawPage:
-            asked = {**params, **only, "count": str(count), "offset": str(offset)}
-            path = f"/lists/{list_id}/members"
-            got = self._get(
-                path, may_ask_for_less=not is_patient, max_bytes=MAX_PAGE_BYTES, **asked
+            got = self._send(
+                "GET",
+                f"/lists/{list_id}/members",
+                is_repeatable=True,
+                params={**params, **only, "count": str(count), "offset": str(offset)},
+                may_ask_for_less=not is_patient,
+                max_bytes=MAX_PAGE_BYTES,
             )
             found = self._checked(got, list_id).decode(wire.WireMembers, MAX_PAGE_VALUES)
             if len(found.members) > count:
@@ -201,12 +199,9 @@ class MailchimpClient:
         return _map_few(lambda contact: self._fetch_by_id(list_id, contact), unique_contacts)
 
     def change_member(self, operation: Operation) -> Outcome:
-        """Carry out one operation directly, outside any batch.
+        """Carry out one operation directly; a refusal that concerns the person is an outcome.
 
-        A refusal that concerns the person is an outcome. The status `pending` makes Mailchimp
-        write to a human: such an operation is not repeated once it may have arrived.
-        Raises: RemoteRefused when the key is refused; RemoteUnavailable, which says whether the
-        operation may have been carried out.
+        Raises: RemoteRefused when the key is refused; RemoteUnavailable, as the port says.
         """
         change = operation.change
         call = wire.write_change(operation.list_id, change)
@@ -233,12 +228,10 @@ class MailchimpClient:
     # --- batches ------------------------------------------------------------------------------
 
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
-        """Start a batch.
+        """Start a batch; repeated it would run twice.
 
-        Never repeated once it may have arrived, because the same operations would run twice. A
-        429 says that it was not accepted: that, and connections that never came about, are
-        waited for, a minute at most. RemoteUnavailable says by `may_have_arrived` whether the
-        batch may exist.
+        A 429 says that it was not accepted: that, and connections that never came about, are
+        waited for, a minute at most.
         """
         calls = [(op, wire.write_change(op.list_id, op.change)) for op in operations]
         wired = [
@@ -264,8 +257,7 @@ class MailchimpClient:
 
     def fetch_batch(self, batch_id: str) -> Batch | None:
         """A batch as it stands, or None when Mailchimp no longer knows it."""
-        fields = ",".join((*wire.BATCH_FIELDS, "response_body_url"))
-        reply = self._get(f"/batches/{batch_id}", fields=fields)
+        reply = self._get(f"/batches/{batch_id}", fields=wire.fields_of(wire.WireBatch))
         if reply.status == 404:
             return None
         return wire.read_batch(self._checked(reply).decode(wire.WireBatch))
@@ -286,13 +278,11 @@ class MailchimpClient:
             self._checked(reply)
 
     def fetch_outcomes(self, batch: Batch) -> Iterator[Outcome]:
-        """Outcomes of a finished batch, in no order; nameless ones left out.
+        """Outcomes of a finished batch, as the port says; nameless ones left out.
 
         The address of the results is signed and good for ten minutes: when it is missing or no
         longer good a fresh one is asked for, once. No credentials are sent to it.
-
-        Raises: ProtocolError when the archive cannot be read to its end, after the outcomes
-        that could be read; RemoteUnavailable when there are no results to be had yet.
+        Raises: RemoteUnavailable, too, when there are no results to be had yet.
         """
         with tempfile.SpooledTemporaryFile(max_size=16 << 20) as file:
             into = cast(BinaryIO, file)
@@ -332,42 +322,21 @@ class MailchimpClient:
         Raises: ProtocolError when fewer items came than Mailchimp counts.
         """
         offset = 0
-        asked = fields if "total_items" in fields else f"{fields},total_items"
+        fields = f"{fields},total_items"
         while True:
-            reply = self._get(path, fields=asked, count=str(COUNT), offset=str(offset))
+            reply = self._get(path, fields=fields, count=str(COUNT), offset=str(offset))
             root = self._checked(reply, list_id).decode(wire.WireRoot)
             yield root
-            items: tuple[Sequence[object], ...] = (
-                root.merge_fields,
-                root.categories,
-                root.interests,
-                root.batches,
-                root.lists,
-                root.webhooks,
-            )
-            received = sum(len(some) for some in items)
+            parts = msgspec.structs.astuple(root)
+            received = sum(len(part) for part in parts if isinstance(part, list))
             offset += received
             if offset >= root.total_items:
                 return
             if not received:
                 raise ProtocolError(f"received {offset} of {root.total_items} items of {path}")
 
-    def _get(
-        self,
-        path: str,
-        *,
-        may_ask_for_less: bool = False,
-        max_bytes: int = MAX_ANSWER_BYTES,
-        **params: str,
-    ) -> Reply:
-        return self._send(
-            "GET",
-            path,
-            is_repeatable=True,
-            params=params,
-            may_ask_for_less=may_ask_for_less,
-            max_bytes=max_bytes,
-        )
+    def _get(self, path: str, **params: str) -> Reply:
+        return self._send("GET", path, is_repeatable=True, params=params)
 
     def _send(
         self,
@@ -377,7 +346,7 @@ class MailchimpClient:
         is_repeatable: bool,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        timeout_s: float = 130.0,
+        timeout_s: float = READ_TIMEOUT_S,
         may_ask_for_less: bool = False,
         waits_for_429: bool = False,
         deadline_s: float = DEADLINE_S,

@@ -72,7 +72,8 @@ class MemberReader:
                     self._seen.begin_again()
                 for page in self._read_once():
                     total = page.total
-                    yield self._news(page)
+                    members = self._seen.leave_news(page.rows, page.served_at)
+                    yield MemberPage(members, page.served_at)
                 received = self._seen.count_received()
                 if received >= total:
                     return  # more than counted: some left while we read, which is no loss
@@ -150,11 +151,6 @@ class MemberReader:
                     self._fetch_page, offset, self._size, self._size <= MIN_PAGE_SIZE
                 )
             offset = _next_offset(offset, self._size)
-
-    def _news(self, page: RawPage) -> MemberPage:
-        """What of a page was not handed out before."""
-        members = self._seen.leave_news(page.rows, page.served_at)
-        return MemberPage(members, page.served_at)
 
 
 class _Seen:

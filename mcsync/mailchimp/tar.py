@@ -6,7 +6,6 @@ with short names. So blocks are read one after the other, and bounded by what th
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from mcsync.errors import ProtocolError
 
@@ -19,27 +18,21 @@ _MOST_ABOUT = 1 << 20
 _LYING = (b"size=", b"GNU.sparse", b"SCHILY.realsize", b"linkpath=")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The most that an archive may have: entries, and bytes of one file."""
-
-    entries: int
-    file_bytes: int
-
-
-def read_files(read: Callable[[int], bytes], limits: Limits) -> Iterator[bytes]:
+def read_files(
+    read: Callable[[int], bytes], max_entries: int, max_file_bytes: int
+) -> Iterator[bytes]:
     """Yield the contents of each regular file, in order; `read` gives at most so many bytes.
 
     Raises: ProtocolError when the archive is not whole, is beyond the limits, or has in it what no
     results have.
     """
-    for _ in range(limits.entries):
+    for _ in range(max_entries):
         header = _read_exactly(read, BLOCK)
         if header.count(0) == BLOCK:
             return
         kind, size = header[156:157], _check(header)
         is_file, is_about = kind in _FILE, kind in _ABOUT_THE_NEXT
-        if size > (limits.file_bytes if is_file else _MOST_ABOUT if is_about else 0):
+        if size > (max_file_bytes if is_file else _MOST_ABOUT if is_about else 0):
             raise ProtocolError("a batch's results hold more than any batch can have")
         if not (is_file or is_about or kind in _FOLDER):
             raise ProtocolError("a batch's results hold what is neither a file nor a folder")

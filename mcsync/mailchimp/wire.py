@@ -26,26 +26,6 @@ from mcsync.text import cut, fit_to_keep, without_addresses
 
 _BY_ADMIN = "N/A (Unsubscribed by admin)"  # recorded after an unsubscribe by the API
 _YEARS = range(1971, 3000)  # in any zone
-MEMBER_FIELDS = (
-    "id",
-    "email_address",
-    "status",
-    "last_changed",
-    "contact_id",
-    "merge_fields",
-    "interests",
-    "unsubscribe_reason",
-)
-BATCH_FIELDS = (
-    "id",
-    "status",
-    "total_operations",
-    "finished_operations",
-    "errored_operations",
-    "submitted_at",
-    "completed_at",
-)
-
 _FIRST_YEAR, _LAST_YEAR = 2001, 2100  # Mailchimp began in 2001
 _MOST_STATUS = 40  # characters of an unknown one that are told
 
@@ -213,6 +193,11 @@ class WireRoot(msgspec.Struct):
     interests: list[WireTitled] = []
     batches: list[WireBatch] = []
     webhooks: list[WireBatchWebhook] = []
+
+
+def fields_of(shape: type[msgspec.Struct], within: str = "", but: str = "") -> str:
+    """What to ask for in `fields`: all that a shape has, inside of a collection, but for one."""
+    return ",".join(within + name for name in shape.__struct_fields__ if name != but)
 
 
 @dataclass(frozen=True, slots=True)
