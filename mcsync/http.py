@@ -23,7 +23,7 @@ import msgspec
 import requests
 import tenacity
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import NewConnectionError
 
 from mcsync import __version__
 from mcsync.clock import utc_now
@@ -241,16 +241,14 @@ class HttpClient:
 
         return self._retrying(is_worth_repeating, attempt, deadline_s)
 
-    def download(
-        self, url: str, into: BinaryIO, *, max_bytes: int, timeout_s: float = READ_TIMEOUT_S
-    ) -> Reply:
+    def download(self, url: str, into: BinaryIO, *, max_bytes: int) -> Reply:
         """Fetch a file without any credentials; a 200's body goes to `into`, others to `body`.
 
         Retried like a repeatable call, `into` being emptied each time.
         Raises: NoAnswer; ProtocolError when there are more than `max_bytes`.
         """
         request = requests.Request("GET", url, headers={"Accept-Encoding": "identity"})
-        bounds = _Bounds(timeout_s, DOWNLOAD_S, max_bytes, True)
+        bounds = _Bounds(READ_TIMEOUT_S, DOWNLOAD_S, max_bytes, True)
         attempt = partial(self._attempt, request, bounds, False, into)
         return self._retrying(lambda e: isinstance(e, NoAnswer) and not e.is_final, attempt)
 
@@ -430,7 +428,7 @@ def _no_answer(host: str, error: Exception, timeout_s: float, address_key: str) 
     if isinstance(error, requests.exceptions.ProxyError):
         was_sent = not _is_before_the_proxy(error)
         return NoAnswer(f"{host} cannot be reached through the proxy", was_sent=was_sent)
-    if isinstance(error, requests.ConnectTimeout) or _is_caused_by(error, NewConnectionError):
+    if isinstance(error, requests.ConnectTimeout) or _is_unconnected(error):
         hint = f"{NEXT_RUN}; if it keeps happening, check {address_key} in the config"
         return NoAnswer(
             f"{host} cannot be reached", was_sent=False, hint=hint if address_key else NEXT_RUN
@@ -461,12 +459,10 @@ def _no_address(what: str) -> NoAnswer:
     return NoAnswer(f"{what} is not a valid address", is_final=True, was_sent=False)
 
 
-def _is_caused_by(
-    error: Exception, kind: type[NewConnectionError] | type[ConnectTimeoutError]
-) -> bool:
+def _is_unconnected(error: Exception) -> bool:
     """Whether no connection came about: urllib3 then never wrote a byte of the request."""
     cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", cause), kind)
+    return isinstance(getattr(cause, "reason", cause), NewConnectionError)
 
 
 def _wait_s(state: tenacity.RetryCallState) -> float:

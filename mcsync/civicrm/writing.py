@@ -5,7 +5,7 @@ written (civicrm: Writing). So a write is never simply repeated: what is there i
 is there counts as done, and only the rest goes on, one by one: one bad record fails alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import TypeVar
 
@@ -44,7 +44,7 @@ class Writer:
         unique = list(dict.fromkeys(contact_ids))  # a pair twice in one save is refused
         errors: list[McsyncError] = []
         parts = takewhile(lambda _: not errors, chunks(unique, GROUP_CONTACTS_PER_REQUEST))
-        for progress in in_flight(lambda part: [save.write(part)], parts):
+        for progress in in_flight(lambda part: [_gather(save.write, part)], parts):
             if progress.error is not None:
                 errors.append(progress.error)
             if progress.done or progress.failed:
@@ -70,7 +70,7 @@ class Writer:
             return
         create = _NewContacts(self._transport, source, self.fetch_newest_contact_id())
         for part in chunks(contacts, CONTACTS_PER_REQUEST):
-            yield from told(create.write(part))
+            yield from told(_gather(create.write, part))
 
     def fetch_newest_contact_id(self) -> int:
         """The highest id of a contact, of all that there are; 0 when there is none."""
@@ -107,6 +107,16 @@ def _name_update(contact: Contact) -> Call[records.WireOwned]:
     return Call("Contact", "update", params, records.WireOwned)
 
 
+def _gather(write: Callable[[list[T], Progress], None], part: list[T]) -> Progress:
+    """What becomes of a chunk; what ends the write is handed over with it."""
+    progress = Progress()
+    try:
+        write(part, progress)
+    except McsyncError as error:
+        progress.error = error
+    return progress
+
+
 class _GroupContacts:
     """Saves group contacts of one group and status."""
 
@@ -118,35 +128,27 @@ class _GroupContacts:
         self._status = status.value
         self._tracking = tracking
 
-    def write(self, contact_ids: list[int]) -> Progress:
-        """One chunk, with all that may have to follow; never raises what ends the write."""
-        progress = Progress()
-        try:
-            self._write(contact_ids, progress, tries_left=1)
-        except McsyncError as error:
-            progress.error = error
-        return progress
-
-    def _write(self, contact_ids: list[int], progress: Progress, tries_left: int) -> None:
+    def write(self, contact_ids: list[int], progress: Progress, tries_left: int = 1) -> None:
+        """One chunk, with all that may have to follow. Raises: what ends the write."""
         try:
             self._save(contact_ids, progress)
         except TooLarge:
             if len(contact_ids) < 2:
                 raise
             middle = len(contact_ids) // 2
-            self._write(contact_ids[:middle], progress, tries_left)
-            self._write(contact_ids[middle:], progress, tries_left)
+            self.write(contact_ids[:middle], progress, tries_left)
+            self.write(contact_ids[middle:], progress, tries_left)
         except (NoAnswer, CallFailed) as error:
             rest = self._reread(contact_ids, progress)
             if rest and not is_over(error):
                 if not tries_left:
                     raise
-                self._write(rest, progress, tries_left - 1)
+                self.write(rest, progress, tries_left - 1)
             elif len(contact_ids) > 1:
                 for contact_id in rest:
-                    self._write([contact_id], progress, 1)
+                    self.write([contact_id], progress, 1)
             elif rest and tries_left and isinstance(error, NoAnswer):
-                self._write(rest, progress, 0)  # a page says nothing about the contact
+                self.write(rest, progress, 0)  # a page says nothing about the contact
             elif rest:
                 progress.failed[rest[0]] = error.message
 
@@ -187,24 +189,16 @@ class _NewContacts:
         self._source = source
         self._floor_id = floor_id
 
-    def write(self, contacts: list[NewContact]) -> Progress:
-        """One chunk, with all that may have to follow; never raises what ends the write."""
-        progress = Progress()
-        try:
-            self._write(contacts, progress)
-        except McsyncError as error:
-            progress.error = error
-        return progress
-
-    def _write(self, contacts: list[NewContact], progress: Progress) -> None:
+    def write(self, contacts: list[NewContact], progress: Progress) -> None:
+        """One chunk, with all that may have to follow. Raises: what ends the write."""
         try:
             self._create(contacts, progress)
         except TooLarge:
             if len(contacts) < 2:
                 raise
             middle = len(contacts) // 2
-            self._write(contacts[:middle], progress)
-            self._write(contacts[middle:], progress)
+            self.write(contacts[:middle], progress)
+            self.write(contacts[middle:], progress)
         except (NoAnswer, CallFailed) as error:
             self._go_on(self._reread(contacts, progress), progress, error)
 
