@@ -8,17 +8,9 @@ is not a name, and is not seen.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from mcsync.model import (
-    Audience,
-    Batch,
-    Member,
-    MemberPage,
-    MergeField,
-    Operation,
-    Outcome,
-)
+from mcsync.model import Batch, Member, MemberPage, MergeField, Operation, Outcome
 from mcsync.pipeline.ports import MailchimpPort
 
 V = TypeVar("V")
@@ -35,7 +27,9 @@ class NamedFields:
     account: MailchimpPort
     names: Mapping[str, str]
 
-    # --- what is renamed ----------------------------------------------------------------------
+    def __getattr__(self, name: str) -> Any:
+        """Whatever has no merge fields in it is as the account has it."""
+        return getattr(self.account, name)
 
     def read(self, fields: Mapping[str, V]) -> dict[str, V]:
         """The audience's merge fields under the names that the rules know."""
@@ -69,70 +63,34 @@ class NamedFields:
             operation, change=replace(change, merge_fields=self.write(change.merge_fields))
         )
 
+    # --- the account's, renamed ---------------------------------------------------------------
+
     def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
-        """Renamed."""
         found = {field.tag: field for field in self.account.fetch_merge_fields(list_id)}
         return tuple(replace(field, tag=tag) for tag, field in self.read(found).items())
 
     def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
-        """Renamed."""
         for page in self.account.fetch_members(list_id, since):
             yield replace(page, members=tuple(map(self._member, page.members)))
 
     def fetch_member(self, list_id: str, key: str) -> Member | None:
-        """Renamed."""
         return self._maybe(self.account.fetch_member(list_id, key))
 
     def fetch_each(self, list_id: str, keys: Sequence[str]) -> Mapping[str, Member | None]:
-        """Renamed."""
         found = self.account.fetch_each(list_id, keys)
         return {key: self._maybe(member) for key, member in found.items()}
 
     def fetch_each_contact(
         self, list_id: str, unique_contacts: Sequence[str]
     ) -> Mapping[str, Member | None]:
-        """Renamed."""
         found = self.account.fetch_each_contact(list_id, unique_contacts)
         return {key: self._maybe(member) for key, member in found.items()}
 
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:
-        """Renamed."""
         return self.account.submit_batch([self._operation(each) for each in operations])
 
     def fetch_outcomes(self, batch: Batch) -> Iterator[Outcome]:
-        """Renamed."""
         return map(self._outcome, self.account.fetch_outcomes(batch))
 
     def change_member(self, operation: Operation) -> Outcome:
-        """Renamed."""
         return self._outcome(self.account.change_member(self._operation(operation)))
-
-    # --- what is not --------------------------------------------------------------------------
-
-    def fetch_now(self) -> datetime:
-        """As the account tells it."""
-        return self.account.fetch_now()
-
-    def fetch_account_id(self) -> str:
-        """As the account tells it."""
-        return self.account.fetch_account_id()
-
-    def fetch_audience(self, list_id: str) -> Audience:
-        """As the account tells it."""
-        return self.account.fetch_audience(list_id)
-
-    def fetch_interests(self, list_id: str) -> Mapping[str, str]:
-        """As the account tells it."""
-        return self.account.fetch_interests(list_id)
-
-    def fetch_batch(self, batch_id: str) -> Batch | None:
-        """As the account tells it."""
-        return self.account.fetch_batch(batch_id)
-
-    def fetch_batches(self) -> tuple[Batch, ...]:
-        """As the account tells it."""
-        return self.account.fetch_batches()
-
-    def delete_batch(self, batch_id: str) -> None:
-        """As the account does it."""
-        self.account.delete_batch(batch_id)

@@ -1,10 +1,12 @@
 """Names both ways, as in the older extension's tables, with data on."""
 
 import logging
+from inspect import signature
 
 import pytest
 
 from mcsync.pipeline.name_fields import NamedFields
+from mcsync.pipeline.ports import MailchimpPort
 from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.aftermath import assert_at_peace
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
@@ -469,3 +471,14 @@ def test_reading_and_writing_take_each_other_back(tag: str):
     german = NamedFields(None, {"FNAME": "VORNAME"})  # type: ignore[arg-type]
     assert german.read({"FNAME": "Dino", "VORNAME": "Fred"}) == {"FNAME": "Fred"}
     assert german.write({"FNAME": "Fred", "VORNAME": "no name"}) == {"VORNAME": "Fred"}
+
+
+def test_all_that_has_merge_fields_is_renamed():
+    shapes = ("Member", "MergeField", "Operation", "Outcome")
+    concerned = {
+        name
+        for name, method in vars(MailchimpPort).items()
+        if callable(method) and any(shape in str(signature(method)) for shape in shapes)
+    }
+    assert "fetch_members" in concerned
+    assert concerned <= vars(NamedFields).keys()
