@@ -62,7 +62,7 @@ def build_run(
     """
     from mcsync.civicrm.site import CivicrmClient
     from mcsync.mailchimp.client import MailchimpClient
-    from mcsync.pipeline.dry import dry_civicrm, dry_mailchimp
+    from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
     from mcsync.pipeline.run import Run
 
     clients: dict[str, MailchimpPort] = {}
@@ -71,7 +71,7 @@ def build_run(
         client = MailchimpClient(
             account.key.reveal(), account.api_url, sleep=sleep, ends_at=deadline
         )
-        clients[key] = dry_mailchimp(client) if is_dry_run else client
+        clients[key] = DryMailchimp(client) if is_dry_run else client
     site_key = config.civicrm.site_key
     civicrm = CivicrmClient(
         config.civicrm.url,
@@ -83,7 +83,7 @@ def build_run(
     wants_data = config.data.sync if with_data is None else with_data
     run = Run(
         store=store,
-        civicrm=dry_civicrm(civicrm) if is_dry_run else civicrm,
+        civicrm=DryCivicrm(civicrm) if is_dry_run else civicrm,
         tasks=tuple(_build_task(a, clients[a.account_key], config) for a in audiences),
         clock=clock,
         deadline=deadline,

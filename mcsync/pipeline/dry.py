@@ -1,14 +1,14 @@
 """A dry run is the same code, with services that are read but never written.
 
-`dry_civicrm` answers every write as if it had been done, under ids that no contact has;
-`dry_mailchimp` takes no batch and no change. Whatever reads is the services' own, and nothing else
+`DryCivicrm` answers every write as if it had been done, under ids that no contact has;
+`DryMailchimp` takes no batch and no change. Whatever reads is the services' own, and nothing else
 comes through: a new kind of write has to be told here what it is to answer. The cache is a copy,
 made by the caller.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from mcsync.model import (
     Contact,
@@ -28,33 +28,24 @@ _READING = ("fetch_", "find_")  # how the names of all begin that only read
 class DryRunError(AssertionError):
     """Something was about to be written in a dry run; that is a bug of ours."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"a dry run was about to {what}")
-
-
-def dry_civicrm(site: CivicrmPort) -> CivicrmPort:
-    """The site, read through and never written."""
-    return cast(CivicrmPort, _DryCivicrm(site))
-
-
-def dry_mailchimp(account: MailchimpPort) -> MailchimpPort:
-    """The account, read through and never written."""
-    return cast(MailchimpPort, _Dry(account))
-
 
 class _Dry:
-    """A service of which only what reads can be had."""
+    """A service, read through; nothing else can be had of it."""
 
     def __init__(self, service: CivicrmPort | MailchimpPort) -> None:
         self._service: Any = service
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if not name.startswith(_READING):
-            raise DryRunError(name.replace("_", " "))
+            raise DryRunError(f"a dry run was about to {name.replace('_', ' ')}")
         return getattr(self._service, name)
 
 
-class _DryCivicrm(_Dry):
+class DryMailchimp(_Dry):
+    """The account, read through and never written."""
+
+
+class DryCivicrm(_Dry):
     """The site, where contacts that would have been created are there from then on."""
 
     def __init__(self, site: CivicrmPort) -> None:

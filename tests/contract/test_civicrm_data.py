@@ -13,7 +13,7 @@ from mcsync.civicrm.data_reading import WireEntityTag, WireTag
 from mcsync.civicrm.site import CivicrmClient
 from mcsync.errors import RemoteUnavailable
 from mcsync.http import HttpClient
-from mcsync.pipeline.dry import dry_civicrm
+from mcsync.pipeline.dry import DryCivicrm
 from mcsync.pipeline.ports import CivicrmPort
 from mcsync.sandbox.town import Town
 
@@ -25,7 +25,7 @@ def port(request: pytest.FixtureRequest, town: Town) -> CivicrmPort:
     """The adapter, and what a dry run reads through."""
     http = HttpClient(max_connections=4, sleep=lambda _: None)
     client = CivicrmClient(town.civicrm_server.url, town.civicrm.api_key, http=http)
-    return client if request.param == "site" else dry_civicrm(client)
+    return client if request.param == "site" else DryCivicrm(client)
 
 
 def tagged(town: Town, name: str, *tags: int) -> int:

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from mcsync.pipeline.dry import DryRunError, dry_civicrm, dry_mailchimp
+from mcsync.pipeline.dry import DryCivicrm, DryMailchimp, DryRunError
 from mcsync.pipeline.ports import CivicrmPort, MailchimpPort
 
 
@@ -29,17 +29,17 @@ WRITES = {
 @pytest.mark.parametrize("name", WRITES[MailchimpPort])
 def test_nothing_is_written_at_mailchimp(name: str):
     with pytest.raises(DryRunError):
-        getattr(dry_mailchimp(cast(MailchimpPort, Service())), name)
+        getattr(DryMailchimp(cast(MailchimpPort, Service())), name)
 
 
 @pytest.mark.parametrize("name", WRITES[CivicrmPort])
 def test_every_write_to_civicrm_is_answered_here(name: str):
-    assert callable(getattr(dry_civicrm(cast(CivicrmPort, Service())), name))
+    assert callable(getattr(DryCivicrm(cast(CivicrmPort, Service())), name))
 
 
 def test_what_reads_is_the_services_own():
     service = cast(MailchimpPort, Service())
-    found: object = dry_mailchimp(service).fetch_batch
+    found: object = DryMailchimp(service).fetch_batch
     assert found == "the service's fetch_batch"
     assert len(WRITES[MailchimpPort]) >= 3
     assert len(WRITES[CivicrmPort]) >= 5
