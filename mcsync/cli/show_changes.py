@@ -36,7 +36,7 @@ def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
     if tells.is_dry_run:
         lines = load_plan_lines(run)
         sizes = forecast(run, lines)
-        state.answer["plan"] = [line.as_dict() for line in lines]
+        state.answer["plan"] = [line._asdict() for line in lines]
         state.answer["forecast"] = [size._asdict() for size in sizes]
         if not state.wants_json:
             _show_csv(lines) if tells.as_csv else _show_plan(run, lines, sizes)
@@ -45,7 +45,7 @@ def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
         return False
     lines = load_done(run)
     if tells.print_changes:
-        state.answer["changes"] = [line.as_dict() for line in lines]
+        state.answer["changes"] = [line._asdict() for line in lines]
         if not state.wants_json:
             write_lines(one_line(say(line)) for line in lines)
     return bool(lines)
@@ -62,9 +62,7 @@ def _say_what(line: Line) -> str:
 
 
 def _show_csv(lines: Sequence[Line]) -> None:
-    columns = list(Line.__dataclass_fields__)
-    rows = (line.as_dict() for line in lines)
-    show_csv(columns, ([row[column] for column in columns] for row in rows))
+    show_csv(Line._fields, lines)
 
 
 def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> None:

@@ -6,7 +6,6 @@ would have written to CiviCRM in the audit trail, what it would send to Mailchim
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from mcsync.cache.counts import count_rows
@@ -22,9 +21,11 @@ _IN = {status.value for status in MemberStatus if status.is_in}
 _PENDING = MemberStatus.PENDING.value
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One change for people: who, at which end, what, and why (a code and a sentence)."""
+class Line(NamedTuple):
+    """One change for people: who, at which end, what, and why (a code and a sentence).
+
+    The names are those of JSON and CSV.
+    """
 
     list_id: str
     side: str
@@ -35,10 +36,6 @@ class Line:
     contact_id: int | None
     reason: str
     why: str
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON and CSV, under these names."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 class Forecast(NamedTuple):

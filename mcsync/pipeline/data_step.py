@@ -6,7 +6,7 @@ together, compared with what was sent before, and merged into the rows' decision
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -442,8 +442,7 @@ def _check_tags(run: Run, tags: TagSnapshot) -> None:
 
 def _find_drifted(run: Run, tags: TagSnapshot) -> list[int]:
     ours = count_entity_tags(run.store)
-    known = tags.labels.keys()
-    return sorted(i for i in known if ours.get(i, 0) != tags.counts.get(i, 0))
+    return sorted(i for i in tags.labels if ours.get(i, 0) != tags.counts.get(i, 0))
 
 
 # --- the mirror of fields -------------------------------------------------------------------------
@@ -454,7 +453,7 @@ def _mirror_fields(run: Run, kind: str, fields: list[str]) -> None:
     state = run.store.load_state(kind, FieldState)
     reached = load_mirror_state(run.store).modified_at
     if state.fields != fields or _is_old(run, state.compared_at):
-        _read_everybody(run, kind, fields)
+        _read(run, kind, fields, load_linked_contacts(run.store, _CONTACTS_AT_ONCE))
         state = FieldState(fields, reached, to_text(run.clock()))
     elif state.modified_at != reached:
         since = from_text(state.modified_at)
@@ -462,25 +461,17 @@ def _mirror_fields(run: Run, kind: str, fields: list[str]) -> None:
             with run.store.atomic():
                 save_values(run.store, kind, values)
         state.modified_at = reached
-    _read_unknown(run, kind, fields)
+    unread = load_linked_contacts(run.store, _CONTACTS_AT_ONCE, unread=kind)
+    _read(run, kind, fields, unread)
     with run.store.atomic():
         run.store.save_state(kind, state)
 
 
-def _read_everybody(run: Run, kind: str, fields: Sequence[str]) -> None:
-    for contact_ids in load_linked_contacts(run.store, _CONTACTS_AT_ONCE):
-        _read_values(run, kind, fields, contact_ids)
-
-
-def _read_unknown(run: Run, kind: str, fields: Sequence[str]) -> None:
-    for contact_ids in load_linked_contacts(run.store, _CONTACTS_AT_ONCE, unread=kind):
-        _read_values(run, kind, fields, contact_ids)
-
-
-def _read_values(run: Run, kind: str, fields: Sequence[str], contact_ids: Sequence[int]) -> None:
-    """Keep what these contacts have; who is not found has nothing, and is not asked for again."""
-    found: dict[int, Mapping[str, object]] = {i: {} for i in contact_ids}
-    for values in run.civicrm.fetch_contact_fields(fields, contact_ids):
-        found |= values
-    with run.store.atomic():
-        save_values(run.store, kind, found)
+def _read(run: Run, kind: str, fields: Sequence[str], contacts: Iterable[Sequence[int]]) -> None:
+    """Keep what contacts have; who is not found has nothing, and is not asked for again."""
+    for contact_ids in contacts:
+        found: dict[int, Mapping[str, object]] = {i: {} for i in contact_ids}
+        for values in run.civicrm.fetch_contact_fields(fields, contact_ids):
+            found |= values
+        with run.store.atomic():
+            save_values(run.store, kind, found)

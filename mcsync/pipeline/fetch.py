@@ -55,11 +55,6 @@ class Window:
 
     since: datetime | None = None
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether it has no beginning."""
-        return self.since is None
-
 
 def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> None:
     """Fetch what changed since last time, since `window`, or everything with `in_full`."""
@@ -71,7 +66,7 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
         with run.isolated(task):
             wants_all = in_full or task.list_id in in_turn
             fetched[task.list_id] = _fetch_members(run, task, window, wants_all)
-    is_whole = in_full or (window is not None and window.is_everything)
+    is_whole = in_full or (window is not None and window.since is None)
     take_in_civicrm(run, site, window.since if window else None, is_whole=is_whole)
     for task in run.healthy_tasks():
         with run.isolated(task):

@@ -125,7 +125,7 @@ def plan_people(
     with run.store.atomic():
         if has_data:
             note_data_done(run.store, [v for _, d, _ in planned for v in d.verdicts])
-        postponed = [_postpone(v) for d in refused for v in d.verdicts]
+        postponed = [replace(v, sync_status=SyncStatus.TODO) for d in refused for v in d.verdicts]
         close_overtaken(run, postponed)
         mark_judged(run.store, postponed)
         _note_right(run, right)
@@ -159,10 +159,6 @@ def _forget_unwished(run: Run, task: Task, people: Sequence[Person]) -> None:
                 planned = wish.find_change(row_id)
                 wished = find_prints(planned.change, planned.tags) if planned is not None else {}
                 forget_refused_data(run.store, row_id, wished)
-
-
-def _postpone(verdict: RowVerdict) -> RowVerdict:
-    return replace(verdict, sync_status=SyncStatus.TODO)
 
 
 def _note_right(run: Run, right: Iterable[tuple[Person, Decision]]) -> None:

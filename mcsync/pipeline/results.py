@@ -55,12 +55,7 @@ _REASONS = {
     Refusal.FORGOTTEN: Reason.FORGOTTEN,
     Refusal.CLEANED: Reason.CLEANED,
 }
-_LOST_FOR_GOOD = frozenset(
-    (
-        *(Refusal.COMPLIANCE, Refusal.FORGOTTEN, Refusal.CLEANED, Refusal.FAKE),
-        Refusal.MERGE_FIELDS,
-    )
-)
+_LOST_FOR_GOOD = frozenset((*_REASONS, Refusal.FAKE, Refusal.MERGE_FIELDS))
 
 
 def apply_outcome(run: Run, task: Task, update: QueuedUpdate, outcome: Outcome) -> None:

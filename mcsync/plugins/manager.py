@@ -29,14 +29,13 @@ from mcsync.plugins.fields import Fields
 from mcsync.plugins.fitting import fit
 from mcsync.plugins.groups import GroupTags
 from mcsync.plugins.hookspec import ENTRY_POINTS, PROJECT, DataSync
-from mcsync.plugins.tags import Tags
+from mcsync.plugins.tags import MOST_TAG, Tags
 
 log = logging.getLogger("mcsync.plugins")
 
 T = TypeVar("T")
 
 SLOW_CALL_S = 60.0
-_MOST_TAG = 100  # characters; Mailchimp's limit for the name of a tag
 # A status and an address are decided by the rules; names are synced both ways by rules of theirs.
 _PROTECTED = frozenset(("STATUS", "STATUS_IF_NEW", "EMAIL_ADDRESS", "EMAIL"))
 _NAMES = frozenset(("FNAME", "LNAME", "NAME"))
@@ -180,7 +179,7 @@ def read_update(answer: object, row_ids: Collection[int]) -> DataUpdate:
         raise RefusedUpdate("an update for a row it was not asked about")
     fields = {_read_tag(tag): _read_value(tag, v) for tag, v in answer.merge_fields.items()}
     for name, is_on in answer.tags.items():
-        if not isinstance(name, str) or not 0 < len(name.strip()) <= _MOST_TAG:
+        if not isinstance(name, str) or not 0 < len(name.strip()) <= MOST_TAG:
             raise RefusedUpdate("a tag whose name Mailchimp does not accept")
         if not isinstance(is_on, bool):
             raise RefusedUpdate("a tag that is neither on (True) nor off (False)")

@@ -10,7 +10,7 @@ from mcsync.model import DataRow, DataSite, DataUpdate
 from mcsync.plugins.hookspec import hookimpl
 
 PREFIX = "CiviCRM: "
-_MOST = 100  # characters; Mailchimp's limit for the name of a tag
+MOST_TAG = 100  # characters; Mailchimp's limit for the name of a tag
 
 
 class Tags:
@@ -51,5 +51,5 @@ def compare_tags(row: DataRow, labels: Sequence[str]) -> DataUpdate | None:
 
 def _name(labels: Iterable[str]) -> dict[str, str]:
     """Mailchimp's names, by what Mailchimp compares: it does not mind case."""
-    names = (f"{PREFIX}{label}"[:_MOST].strip() for label in labels)
+    names = (f"{PREFIX}{label}"[:MOST_TAG].strip() for label in labels)
     return {name.lower(): name for name in names}
