@@ -349,7 +349,6 @@ class SiteSnapshot:
     not to be seen, are absent.
     """
 
-    contact_id: int
     now: datetime
     utc_offset_s: int
     groups: Mapping[int, Group]

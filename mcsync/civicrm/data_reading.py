@@ -7,7 +7,7 @@ import msgspec
 
 from mcsync.civicrm import reading, records, sight
 from mcsync.civicrm.sight import ANY_TRASH
-from mcsync.civicrm.transport import Call, TooLarge, get
+from mcsync.civicrm.transport import Call, get
 from mcsync.errors import ConfigError, ProtocolError
 from mcsync.model import EntityTag, GroupSizes, TagSnapshot
 
@@ -120,17 +120,13 @@ class DataReader(reading.Reader):
         """What these contacts have in these fields, by contact id; empty ones are left out."""
         self._known_offset()
 
-        def fetch(ids: list[int]) -> list[Values]:
-            where = [["id", "IN", ids], ANY_TRASH]
-            params = {"select": _with_id(fields), "where": where}
-            try:
-                rows = self._transport.call(Call("Contact", "get", params, dict[str, object]))
-            except TooLarge:
-                return reading.halved(fetch, ids)
-            return [_read_values(rows, fields)]
+        def fetch(ids: list[int]) -> Values:
+            params = {"select": _with_id(fields), "where": [["id", "IN", ids], ANY_TRASH]}
+            call = Call("Contact", "get", params, dict[str, object])
+            return _read_values(self._transport.call(call), fields)
 
         unique = list(dict.fromkeys(contact_ids))
-        yield from reading.in_flight(fetch, reading.chunks(unique, reading.IDS_PER_REQUEST))
+        yield from reading.read_parts(fetch, unique, reading.IDS_PER_REQUEST)
 
     def fetch_changed_contact_fields(
         self, fields: Sequence[str], since: datetime

@@ -51,15 +51,12 @@ class Reader:
     def fetch_snapshot(
         self, group_ids: Sequence[int], history_after: int, sample: Sequence[int] = ()
     ) -> SiteSnapshot:
-        """Prove that we see everybody, and tell clock, groups, counts and new history.
+        """Prove that we see everybody, and tell the rest that the port names, in two requests.
 
-        `sample`: contacts, trashed ones too, of whom to tell when they were created. Two
-        requests. What cannot be proved: without `access deleted contacts` the rows of trashed
-        contacts are missing from everything, exactly as if nobody were in the trash.
-
-        Raises: RemoteRefused naming the permission.
+        What cannot be proved: without `access deleted contacts` the rows of trashed contacts are
+        missing from everything, exactly as if nobody were in the trash.
         """
-        own_id = self._transport.connect(is_forced=True)
+        self._transport.connect(is_forced=True)
         look, shown, counts = sight.look(sample), groups(group_ids), group_counts(group_ids)
         history = _history(group_ids, history_after)
         answers, served_at = self._transport.call_all([look, shown, counts, history])
@@ -68,7 +65,6 @@ class Reader:
         offset, wanted = self._known_offset(), frozenset(sample)
         rows = self._transport.read(answers[3], history)
         return SiteSnapshot(
-            contact_id=own_id,
             now=now,
             utc_offset_s=int(offset.total_seconds()),
             groups={
@@ -150,16 +146,13 @@ class Reader:
         """These contacts, trashed ones too, with all their addresses; purged ones are absent."""
         self._known_offset()
         unique = list(dict.fromkeys(contact_ids))
-        yield from in_flight(self._fetch_contacts, chunks(unique, IDS_PER_REQUEST))
+        yield from read_parts(self._fetch_contacts, unique, IDS_PER_REQUEST)
 
-    def _fetch_contacts(self, ids: list[int]) -> list[ContactPage]:
+    def _fetch_contacts(self, ids: list[int]) -> ContactPage:
         contacts = get("Contact", records.WireContact, where=[["id", "IN", ids], ANY_TRASH])
         whose = [["contact_id", "IN", ids]]
         emails = get("Email", records.WireEmail, where=whose, orderBy=BY_ID)
-        try:
-            return [self._contact_page(*self._read_both(contacts, emails))]
-        except TooLarge:
-            return halved(self._fetch_contacts, ids)
+        return self._contact_page(*self._read_both(contacts, emails))
 
     def fetch_changed_contacts(self, since: datetime) -> Iterator[ContactPage]:
         """All contacts of the site modified at or after `since`, by id, trashed ones too.
@@ -214,19 +207,16 @@ class Reader:
         """
         self._known_offset()
         unique = list({email_key(email): email for email in emails}.values())
-        yield from in_flight(self._fetch_owners, chunks(unique, EMAILS_PER_REQUEST))
+        yield from read_parts(self._fetch_owners, unique, EMAILS_PER_REQUEST)
 
-    def _fetch_owners(self, emails: list[str]) -> list[tuple[Email, ...]]:
+    def _fetch_owners(self, emails: list[str]) -> tuple[Email, ...]:
         like = [["email", "LIKE", f"{blank}%"] for blank in (" ", "\t")]
         asked: list[object] = ["OR", [["email", "IN", emails], *like]]
         where: Where = [asked, ["contact_id.is_deleted", "=", False]]
-        try:
-            rows = self._transport.call(get("Email", records.WireEmail, where=where, orderBy=BY_ID))
-        except TooLarge:
-            return halved(self._fetch_owners, emails)
+        rows = self._transport.call(get("Email", records.WireEmail, where=where, orderBy=BY_ID))
         wanted = {email_key(email) for email in emails}
         found = (records.read_email(row) for row in rows)
-        return [tuple(email for email in found if email and email_key(email.email) in wanted)]
+        return tuple(email for email in found if email and email_key(email.email) in wanted)
 
     def fetch_merged_to(self, contact_ids: Sequence[int]) -> Mapping[int, int]:
         """For each of these trashed contacts that was merged, the contact that survived.
@@ -349,15 +339,24 @@ def read_ahead(pages: Iterator[T]) -> Iterator[T]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def halved(fetch: Callable[[list[K]], list[R]], items: list[K]) -> list[R]:
-    """Do the two halves of a request that was too large.
+def read_parts(fetch: Callable[[list[K]], R], items: Sequence[K], size: int) -> Iterator[R]:
+    """What `fetch` gives for at most `size` items at a time; a request too large is halved.
 
-    Raises: TooLarge when a single item is.
+    Raises: TooLarge when it is for a single item.
     """
-    if len(items) < 2:
-        raise TooLarge("CiviCRM's web server refuses even the smallest request (HTTP 413)")
-    middle = len(items) // 2
-    return fetch(items[:middle]) + fetch(items[middle:])
+
+    def work(part: list[K]) -> list[R]:
+        try:
+            return [fetch(part)]
+        except TooLarge:
+            if len(part) < 2:
+                raise TooLarge(
+                    "CiviCRM's web server refuses even the smallest request (HTTP 413)"
+                ) from None
+        middle = len(part) // 2
+        return work(part[:middle]) + work(part[middle:])
+
+    return in_flight(work, chunks(items, size))
 
 
 def in_flight(work: Callable[[list[K]], list[R]], parts: Iterator[list[K]]) -> Iterator[R]:

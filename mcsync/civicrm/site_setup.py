@@ -59,8 +59,6 @@ class CivicrmSetup(CivicrmClient):
 
         To somebody who may not view all contacts CiviCRM shows some groups, or none, and no
         error (civicrm: Permissions).
-
-        Raises: RemoteRefused when we may not look, or do not see everybody.
         """
         self._known_offset()
         rows = self._transport.call(get("Group", WireGroupChoice))

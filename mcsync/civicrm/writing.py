@@ -78,10 +78,7 @@ class Writer:
         return records.read_highest(_call_with_sight(self._transport, newest))
 
     def save_names(self, contacts: Sequence[Contact]) -> Iterator[WriteResult]:
-        """Write first and last names that are not empty; keys are contact ids.
-
-        A contact with neither has nothing to be written and does not come up in the results.
-        """
+        """Write first and last names that are not empty; keys are contact ids."""
         named = (contact for contact in contacts if contact.first_name or contact.last_name)
         unique = list({contact.contact_id: contact for contact in named}.values())
         for part in chunks(unique, CONTACTS_PER_REQUEST):

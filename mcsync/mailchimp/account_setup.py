@@ -47,8 +47,7 @@ class MailchimpSetup(MailchimpClient):
         """All audiences of the account."""
         return tuple(
             Audience(found.id, found.name, found.double_optin, found.stats.member_count)
-            for root in self._collection("/lists", _AUDIENCE_FIELDS)
-            for found in root.lists
+            for found in self._collection("/lists", _AUDIENCE_FIELDS, lambda root: root.lists)
         )
 
     # --- webhooks of an audience --------------------------------------------------------------
@@ -107,11 +106,8 @@ class MailchimpSetup(MailchimpClient):
     def fetch_batch_webhooks(self) -> tuple[BatchWebhook, ...]:
         """All batch webhooks of the account."""
         fields = "webhooks.id,webhooks.url,webhooks.enabled"
-        return tuple(
-            _read_batch_webhook(found)
-            for root in self._collection("/batch-webhooks", fields)
-            for found in root.webhooks
-        )
+        found = self._collection("/batch-webhooks", fields, lambda root: root.webhooks)
+        return tuple(map(_read_batch_webhook, found))
 
     def create_batch_webhook(self, url: str) -> BatchWebhook:
         """Register a batch webhook; RemoteRefused, and a lost answer, as for `create_webhook`."""

@@ -5,9 +5,10 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -29,6 +30,8 @@ from mcsync.model import (
     Outcome,
 )
 from mcsync.text import fit
+
+T = TypeVar("T")
 
 # In a page of members, of which some are in the air at once. Who has more in a thousand of them,
 # 4 KiB and 150 fields and interests each, gets smaller pages.
@@ -107,28 +110,21 @@ class MailchimpClient:
     def fetch_merge_fields(self, list_id: str) -> tuple[MergeField, ...]:
         """All merge fields of the audience."""
         fields = wire.fields_of(wire.WireMergeField, "merge_fields.")
-        return tuple(
-            wire.read_merge_field(found)
-            for root in self._collection(f"/lists/{list_id}/merge-fields", fields, list_id)
-            for found in root.merge_fields
-        )
+        path = f"/lists/{list_id}/merge-fields"
+        found = self._collection(path, fields, lambda root: root.merge_fields, list_id)
+        return tuple(map(wire.read_merge_field, found))
 
     def fetch_interests(self, list_id: str) -> Mapping[str, str]:
         """Interest id to "Category: Interest", for the whole audience."""
         path = f"/lists/{list_id}/interest-categories"
-        categories = [
-            category
-            for root in self._collection(path, "categories.id,categories.title", list_id)
-            for category in root.categories
-        ]
-        return {
-            interest.id: f"{category.title}: {interest.name}"
-            for category in categories
-            for root in self._collection(
-                f"{path}/{category.id}/interests", "interests.id,interests.name", list_id
-            )
-            for interest in root.interests
-        }
+        fields = "categories.id,categories.title"
+        names = {}
+        for category in list(self._collection(path, fields, lambda r: r.categories, list_id)):
+            inside = f"{path}/{category.id}/interests"
+            fields = "interests.id,interests.name"
+            for interest in self._collection(inside, fields, lambda r: r.interests, list_id):
+                names[interest.id] = f"{category.title}: {interest.name}"
+        return names
 
     # --- members ------------------------------------------------------------------------------
 
@@ -264,12 +260,8 @@ class MailchimpClient:
 
     def fetch_batches(self) -> tuple[Batch, ...]:
         """All batches of the last seven days, without the addresses of their results."""
-        batches = {
-            found.id: wire.read_batch(found)
-            for root in self._collection("/batches", _BATCHES_FIELDS)
-            for found in root.batches
-        }
-        return tuple(batches.values())
+        found = self._collection("/batches", _BATCHES_FIELDS, lambda root: root.batches)
+        return tuple({each.id: wire.read_batch(each) for each in found}.values())
 
     def delete_batch(self, batch_id: str) -> None:
         """Stop a batch; its results are gone. No error when Mailchimp no longer knows it."""
@@ -315,9 +307,13 @@ class MailchimpClient:
     # --- one request --------------------------------------------------------------------------
 
     def _collection(
-        self, path: str, fields: str, list_id: str | None = None
-    ) -> Iterator[wire.WireRoot]:
-        """All pages of a small collection.
+        self,
+        path: str,
+        fields: str,
+        items_of: Callable[[wire.WireRoot], list[T]],
+        list_id: str | None = None,
+    ) -> Iterator[T]:
+        """All items of a small collection, page by page.
 
         Raises: ProtocolError when fewer items came than Mailchimp counts.
         """
@@ -326,13 +322,12 @@ class MailchimpClient:
         while True:
             reply = self._get(path, fields=fields, count=str(COUNT), offset=str(offset))
             root = self._checked(reply, list_id).decode(wire.WireRoot)
-            yield root
-            parts = msgspec.structs.astuple(root)
-            received = sum(len(part) for part in parts if isinstance(part, list))
-            offset += received
+            items = items_of(root)
+            yield from items
+            offset += len(items)
             if offset >= root.total_items:
                 return
-            if not received:
+            if not items:
                 raise ProtocolError(f"received {offset} of {root.total_items} items of {path}")
 
     def _get(self, path: str, **params: str) -> Reply:
@@ -403,10 +398,8 @@ class MailchimpClient:
         """Mailchimp's own words for an error, addresses and keys taken out."""
         words = ""
         if reply.is_json and reply.body.strip():
-            try:
+            with suppress(ProtocolError):
                 words = str(reply.decode(wire.WireProblem))
-            except ProtocolError:
-                words = ""
         return f"{fit(words, self._secrets)} (HTTP {reply.status})".strip()
 
 

@@ -152,7 +152,7 @@ def test_only_a_base_address_has_a_second_form() -> None:
 )
 def test_every_form_works_on_the_site(site: Site, path: str) -> None:
     snapshot = site.client(path).fetch_snapshot([site.group], 0)
-    assert snapshot.contact_id == site.sim.user_contact_id
+    assert snapshot.groups.keys() == {site.group}
     assert len(site.server.requests) == 2
 
 
@@ -180,7 +180,6 @@ def test_a_snapshot_tells_clock_groups_counts_and_history(site: Site) -> None:
     site.sim.add_to_group(dino, site.group)
     site.sim.trash(dino)
     snapshot = site.port.fetch_snapshot([site.group, smart, off, 999], 0)
-    assert snapshot.contact_id == site.sim.user_contact_id
     assert snapshot.now == NOW
     assert snapshot.utc_offset_s == 3600
     assert set(snapshot.groups) == {site.group, smart, off}
@@ -645,4 +644,4 @@ def test_a_user_who_may_not_log_in_by_key_needs_the_site_key(site: Site) -> None
         site.snapshot()
     assert "authenticate with api key" in (caught.value.hint or "")
     port = site.client(site_key=site.sim.site_key)
-    assert port.fetch_snapshot([site.group], 0).contact_id == site.sim.user_contact_id
+    assert port.fetch_snapshot([site.group], 0).groups.keys() == {site.group}

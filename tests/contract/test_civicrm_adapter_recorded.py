@@ -31,7 +31,6 @@ def replay(name: str, *, repeats: bool = False) -> Iterator[CivicrmPort]:
 def test_a_snapshot() -> None:
     with replay("snapshot") as port:
         snapshot = port.fetch_snapshot([2, 3, 4], 2)
-    assert snapshot.contact_id == 3
     assert snapshot.utc_offset_s == 3600
     assert snapshot.now == datetime(2026, 11, 22, 4, 37, 33, tzinfo=UTC)
     assert snapshot.groups[2].title == "Newsletter"
