@@ -59,7 +59,6 @@ MAX_VALUES = 2_000_000
 _PLAUSIBLE_YEARS = range(1970, 3000)  # of a `Date`; with the last ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
-Observer = Callable[[str, str, int | None, float], None]
 T = TypeVar("T")
 
 
@@ -163,8 +162,7 @@ class HttpClient:
 
     Redirects are never followed, cookies and .netrc are ignored, certificates always checked.
     `service` is what messages call it; `address_key` is where the config has its address.
-    `sleep` and `clock` (seconds, monotonic) are for tests; `observe` is called after each
-    attempt with method, URL without its query, status (None: no answer) and seconds.
+    `sleep` and `clock` (seconds, monotonic) are for tests.
 
     An answer may take as long as its first byte may, and TRANSFER_S; `ends_at`, a time of `clock`
     or None, is when the run's own time is over: a call that may be repeated is broken off then.
@@ -176,7 +174,6 @@ class HttpClient:
         max_connections: int,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
-        observe: Observer | None = None,
         service: str = "",
         address_key: str = "",
         ends_at: float | None = None,
@@ -188,7 +185,6 @@ class HttpClient:
         self._address_key = address_key
         self._sleep = sleep
         self._clock = clock
-        self._observe = observe
         self._slots = threading.BoundedSemaphore(max_connections)
         self._session = _Session()
         self._session.headers["User-Agent"] = f"mcsync/{__version__}"
@@ -355,26 +351,20 @@ class HttpClient:
 
     @contextmanager
     def _watched(self, request: requests.Request) -> Iterator[list[int]]:
-        """Tell the log and the observer about one attempt; queries and bodies stay out."""
-        parts = urlsplit(request.url)
+        """Tell the log about one attempt; queries and bodies stay out."""
         begun = self._clock()
         seen: list[int] = []
         try:
             yield seen
         finally:
-            took = self._clock() - begun
-            status = seen[0] if seen else None
             log.debug(
                 "%s %s%s: %s in %.2f s",
                 request.method,
-                parts.netloc.rpartition("@")[2],
-                shorten_ids(parts.path),
-                status or "no answer",
-                took,
+                place_of(request.url),
+                shorten_ids(urlsplit(request.url).path),
+                seen[0] if seen else "no answer",
+                self._clock() - begun,
             )
-            if self._observe is not None:
-                plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-                self._observe(request.method or "", plain, status, took)
 
 
 @dataclass(frozen=True, slots=True)
