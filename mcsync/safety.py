@@ -5,7 +5,7 @@ Of its own, for the config needs it, and whoever finds the lock held loads nothi
 
 from dataclasses import dataclass
 
-NEVER_BELOW = 10  # people; a guard never trips below this
+NEVER_BELOW = 10  # people, or what they have; a guard never trips below this
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ way delays little: nobody waits for a batch that hangs.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 
 from mcsync.cache.outbox import (
     DIRECT,
@@ -141,7 +142,8 @@ def _take_in_results(run: Run, task: Task, stored: StoredBatch, batch: Batch) ->
     uid = get_cache_uid(run.store)
     updates = load_batch_updates(run.store, stored.row_id)
     outcomes = _Outcomes(task, batch)
-    for chunk in _in_chunks(outcomes.read()):
+    results = outcomes.read()
+    while chunk := list(islice(results, _CHUNK)):
         with run.store.atomic():
             for outcome in chunk:
                 update_id = read_operation_id(uid, outcome.operation_id)
@@ -183,17 +185,6 @@ class _Outcomes:
             yield from self._task.mailchimp.fetch_outcomes(self._batch)
         except (ProtocolError, RemoteUnavailable) as error:
             self.trouble = error.message
-
-
-def _in_chunks(outcomes: Iterator[Outcome]) -> Iterator[Sequence[Outcome]]:
-    chunk: list[Outcome] = []
-    for outcome in outcomes:
-        chunk.append(outcome)
-        if len(chunk) >= _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _settle_rest(run: Run, task: Task, stored: StoredBatch, status: str | None = None) -> bool:

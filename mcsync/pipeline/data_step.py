@@ -69,13 +69,13 @@ from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.pipeline.telling import note_told
 from mcsync.reconcile.names import stays_in
 from mcsync.reconcile.refusals import without_prints
+from mcsync.safety import NEVER_BELOW
 from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.data")
 
 _ENTITY_TAG_OVERLAP = 200  # ids are given out before rows are committed
 _CONTACTS_AT_ONCE = 5000  # whose fields are kept in one transaction
-_NEVER_BELOW = 10  # tags on contacts that may all go at once without a suspicion
 
 
 def is_data_due(run: Run, task: Task) -> bool:
@@ -433,7 +433,7 @@ def _fetch_pages(
 def _check_tags(run: Run, tags: TagSnapshot) -> None:
     """Without a permission CiviCRM shows empty lists; nobody's tags are taken off because of it."""
     known = sum(count_entity_tags(run.store).values())
-    if known >= _NEVER_BELOW and not tags.counts:
+    if known >= NEVER_BELOW and not tags.counts:
         raise ProtocolError(
             f"CiviCRM shows no tags of contacts at all, but the cache knows {known:,}",
             hint="check the permissions of the API user",

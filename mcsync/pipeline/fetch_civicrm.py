@@ -155,7 +155,7 @@ def take_in_civicrm(
     fresh = sorted(set(site.groups) - stale)
     if fresh and not _take_increment(run, site, state, fresh):
         stale = set(site.groups)
-    _take_smart_groups(run, site, [g for g in site.groups if site.groups[g].is_smart])
+    _take_smart_groups(run, site)
     strangers: list[int] = []
     cursor = from_text(state.modified_at) if state.modified_at else None
     if cursor is not None:
@@ -210,7 +210,7 @@ def take_in_news(run: Run, site: SiteSnapshot) -> bool:
         return False
     if not _take_increment(run, site, state, sorted(site.groups)):
         return False
-    _take_smart_groups(run, site, [g for g in site.groups if site.groups[g].is_smart])
+    _take_smart_groups(run, site)
     if _take_changed_contacts(run, site, from_text(state.modified_at)):
         return False
     _take_new_contacts(run)
@@ -257,12 +257,12 @@ def _take_changed_contacts(run: Run, site: SiteSnapshot, since: datetime) -> lis
     return strangers
 
 
-def _take_smart_groups(run: Run, site: SiteSnapshot, group_ids: Sequence[int]) -> None:
+def _take_smart_groups(run: Run, site: SiteSnapshot) -> None:
     """Read computed groups as CiviCRM resolves them, each by itself.
 
     One that cannot be read, or is suddenly empty, stops what it stands for, and nothing else.
     """
-    for group_id in group_ids:
+    for group_id in [key for key, group in site.groups.items() if group.is_smart]:
         try:
             contacts = [i for page in run.civicrm.fetch_smart_group(group_id) for i in page]
         except McsyncError as error:

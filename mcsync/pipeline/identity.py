@@ -15,7 +15,7 @@ from mcsync.cache.rows import mark_everyone
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
 from mcsync.decision import Policy
-from mcsync.errors import ConfigError
+from mcsync.errors import ConfigError, PartialFailure
 from mcsync.model import LONG_AGO, SiteSnapshot
 from mcsync.pipeline.run import Run, Task, is_over
 
@@ -62,6 +62,13 @@ def _know_account(run: Run, task: Task) -> None:
 def _load_accounts(store: Store) -> dict[str, str]:
     text = store.get_state(_ACCOUNTS)
     return msgspec.json.decode(text, type=dict[str, str]) if text else {}
+
+
+def not_fetched(task: Task) -> PartialFailure:
+    """What to raise where an audience must have been fetched completely, and was not."""
+    return PartialFailure(
+        f"{task.name} has not been fetched completely", hint='run "mcsync fetch" first'
+    )
 
 
 def check_site(run: Run, site: SiteSnapshot) -> None:

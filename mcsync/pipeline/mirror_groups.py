@@ -16,10 +16,9 @@ from mcsync.cache.tags_and_fields import (
 from mcsync.cache.times import to_text
 from mcsync.model import GroupSizes, GroupStatus
 from mcsync.pipeline.run import Run, is_over
+from mcsync.safety import NEVER_BELOW
 
 log = logging.getLogger("mcsync.data")
-
-_NEVER_BELOW = 10  # members of a group who may all go at once without a suspicion
 
 
 def mirror_groups(run: Run, kind: str, group_ids: Sequence[int]) -> None:
@@ -70,7 +69,7 @@ def _find_doubted(run: Run, kind: str, group_ids: Sequence[int], sizes: GroupSiz
             why[group_id] = "the group is disabled"
         elif not group.is_smart and not sizes.added.get(group_id):
             known = count_group_members(run.store, kind, group_id)
-            if known >= _NEVER_BELOW:
+            if known >= NEVER_BELOW:
                 why[group_id] = f"the group is suddenly empty; it had {known:,} contacts"
     key = f"doubted {kind}"
     told = json.loads(run.store.get_state(key) or "[]")

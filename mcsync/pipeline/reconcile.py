@@ -24,7 +24,7 @@ from mcsync.cache.plans import find_plan_end, forget_plan
 from mcsync.cache.rows import mark_data_due, mark_everyone
 from mcsync.cache.times import from_text, to_text
 from mcsync.decision import Policy
-from mcsync.errors import GuardTripped, PartialFailure, UsageError
+from mcsync.errors import GuardTripped, UsageError
 from mcsync.model import LONG_AGO, MergeField, Side
 from mcsync.pipeline.batches import read_overdue
 from mcsync.pipeline.carry_out import carry_out
@@ -33,6 +33,7 @@ from mcsync.pipeline.data_step import (
     is_data_due,
     note_data_synced,
 )
+from mcsync.pipeline.identity import not_fetched
 from mcsync.pipeline.judge import make_plan, only_push_smart_groups, plan_people
 from mcsync.pipeline.run import Run, Task, is_over, with_trust
 from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has_grown
@@ -53,9 +54,7 @@ def reconcile(run: Run, trust: Mapping[str, Mapping[str, Side]] | None = None) -
 def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side]) -> None:
     status = load_status(run.store, task.list_id)
     if not status.is_fetched:
-        raise PartialFailure(
-            f"{task.name} has not been fetched completely", hint='run "mcsync fetch" first'
-        )
+        raise not_fetched(task)
     if trust:
         # Words that were said while we fetched are newer than what is trusted.
         task = with_trust(

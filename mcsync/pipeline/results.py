@@ -282,14 +282,14 @@ def settle_by_reading(
     """
     row = load_row_state(run.store, update.row_id)
     member = _read_member(task, update, row)
-    now = task.mailchimp.fetch_now()
+    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
     moved = None
     if member is None and row is not None and row.member_id is not None:
         task.mailchimp.fetch_audience(task.list_id)  # a list not to be seen answers the same
         moved = _find_moved(task, row)
     if moved is not None:  # not gone: there under another address, where the update did not arrive
         fetch_no = load_status(run.store, task.list_id).fetch_no
-        take_page(run.store, task.list_id, [moved], make_reader(task.policy.interests), fetch_no)
+        take_page(run.store, task.list_id, [moved], read, fetch_no)
     with run.store.atomic():
         if member is not None and _shows(task, member, update):
             outcome = Outcome("", is_success=True, http_status=200, member=member)
@@ -305,7 +305,6 @@ def settle_by_reading(
         in_doubt = written if was_touched and not update.change.tags else None
         if update.change.status is MemberStatus.PENDING and not was_touched:
             note_asked(run.store, [(row.row_id, None)])  # surely nobody was mailed
-        read = make_reader(task.policy.interests)
         if moved is None:
             take_look(run.store, row.row_id, member, read, now, in_doubt=in_doubt)
         if gives_up:

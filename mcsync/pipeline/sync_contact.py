@@ -3,12 +3,12 @@
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.linking import load_unknown_contacts
 from mcsync.cache.row_facts import find_addresses
-from mcsync.errors import PartialFailure, UsageError
+from mcsync.errors import UsageError
 from mcsync.pipeline.batches import settle_direct
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_civicrm
-from mcsync.pipeline.identity import know_accounts
+from mcsync.pipeline.identity import know_accounts, not_fetched
 from mcsync.pipeline.run import Run, Task
 
 
@@ -17,7 +17,8 @@ def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None =
     know_accounts(run)
     for task in list(run.healthy_tasks()):
         with run.isolated(task):
-            _require_fetch(run, task)
+            if not is_known(run, task):
+                raise not_fetched(task)
     site = read_site(run)
     take_in_civicrm(run, site, None, is_whole=False)
     if contact_id is not None:
@@ -33,13 +34,6 @@ def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None =
     for task in run.healthy_tasks():
         with run.isolated(task):
             settle(run, task, _addresses(run, task, email, contact_id), contact_id)
-
-
-def _require_fetch(run: Run, task: Task) -> None:
-    if not is_known(run, task):
-        raise PartialFailure(
-            f"{task.name} has not been fetched completely", hint='run "mcsync fetch" first'
-        )
 
 
 def _take_in_contact(run: Run, contact_id: int) -> None:

@@ -76,10 +76,8 @@ class Fields:
         mirrored = self._site.load_fields([row.contact_id for row in rows])
         for row in rows:
             values = mirrored.get(row.contact_id)
-            if values is not None:
-                update = self._compare(row, values)
-                if update is not None:
-                    yield update
+            if values is not None and (update := self._compare(row, values)) is not None:
+                yield update
 
     def _compare(self, row: DataRow, values: Values) -> DataUpdate | None:
         """The update of a row; what is left out is told once, as long as it is left out."""

@@ -85,6 +85,8 @@ def to_text(value: object) -> str:
 
 # --- by type --------------------------------------------------------------------------------------
 
+Fitter = Callable[[str, MergeField], str | Misfit]
+
 
 def _fit_address(value: object, merge_field: MergeField) -> Fit:
     """An address whole or not at all: Mailchimp refuses one that lacks a part."""
@@ -151,26 +153,19 @@ def _fit_birthday(text: str, _: MergeField) -> str | Misfit:
     return Misfit.DATE if found is None else f"{found:%m/%d}"
 
 
-def _fit_number(text: str, _: MergeField) -> str | Misfit:
-    return text if _NUMBER.fullmatch(text) else Misfit.NUMBER
+def _like(form: re.Pattern[str], misfit: Misfit) -> Fitter:
+    """Takes texts of a form, as they are."""
+    return lambda text, _: text if form.fullmatch(text) else misfit
 
 
-def _fit_zip(text: str, _: MergeField) -> str | Misfit:
-    return text if _ZIP.fullmatch(text) else Misfit.ZIP
-
-
-def _fit_url(text: str, _: MergeField) -> str | Misfit:
-    return text if _URL.fullmatch(text) else Misfit.URL
-
-
-_FITTERS: Mapping[str, Callable[[str, MergeField], str | Misfit]] = {
+_FITTERS: Mapping[str, Fitter] = {
     "birthday": _fit_birthday,
     "date": _fit_date,
     "dropdown": _fit_choice,
-    "imageurl": _fit_url,
-    "number": _fit_number,
+    "imageurl": _like(_URL, Misfit.URL),
+    "number": _like(_NUMBER, Misfit.NUMBER),
     "phone": _fit_phone,
     "radio": _fit_choice,
-    "url": _fit_url,
-    "zip": _fit_zip,
+    "url": _like(_URL, Misfit.URL),
+    "zip": _like(_ZIP, Misfit.ZIP),
 }

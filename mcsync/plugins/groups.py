@@ -32,10 +32,8 @@ class GroupTags:
         if self._site is None:
             return
         found = self._site.load_groups([row.contact_id for row in rows])
-        for row in rows:
-            update = self._compare(row, found.get(row.contact_id, ()))
-            if update is not None:
-                yield update
+        updates = (self._compare(row, found.get(row.contact_id, ())) for row in rows)
+        yield from filter(None, updates)
 
     def _compare(self, row: DataRow, group_ids: Sequence[int]) -> DataUpdate | None:
         kept = row.metadata.get("tags")

@@ -30,10 +30,8 @@ class Tags:
         if self._site is None:
             return
         labels = self._site.load_tags([row.contact_id for row in rows])
-        for row in rows:
-            update = compare_tags(row, labels.get(row.contact_id, ()))
-            if update is not None:
-                yield update
+        updates = (compare_tags(row, labels.get(row.contact_id, ())) for row in rows)
+        yield from filter(None, updates)
 
 
 def compare_tags(row: DataRow, labels: Sequence[str]) -> DataUpdate | None:
