@@ -67,6 +67,15 @@ def show_value(value: MergeValue) -> str:
     return value if isinstance(value, str) else ", ".join(value.values())
 
 
+def text_of_value(value: object) -> str:
+    """A single value of JSON as text; a number without a fraction is told as a whole one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def email_key(email: str) -> str:
     """The form in which two addresses are the same: case and blanks around them do not count."""
     return email.strip().lower()

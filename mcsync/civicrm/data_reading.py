@@ -84,12 +84,11 @@ class DataReader(reading.Reader):
         counts = reading.group_counts(group_ids, ["status", "=", "Added"])
         newest = reading.highest_id("SubscriptionHistory", [["group_id", "IN", list(group_ids)]])
         answers, _ = self._transport.call_all([groups, counts, newest])
+        read = self._transport.read
         return GroupSizes(
-            groups={
-                row.id: records.read_group(row) for row in self._transport.read(answers[0], groups)
-            },
-            added={row.group_id: row.n for row in self._transport.read(answers[1], counts)},
-            newest_history=records.read_highest(self._transport.read(answers[2], newest)),
+            groups={row.id: records.read_group(row) for row in read(answers[0], groups)},
+            added={row.group_id: row.n for row in read(answers[1], counts)},
+            newest_history=records.read_highest(read(answers[2], newest)),
         )
 
     # --- fields -------------------------------------------------------------------------------

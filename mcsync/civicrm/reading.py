@@ -60,19 +60,18 @@ class Reader:
         look, shown, counts = sight.look(sample), groups(group_ids), group_counts(group_ids)
         history = _history(group_ids, history_after)
         answers, served_at = self._transport.call_all([look, shown, counts, history])
-        seen = self._transport.read(answers[0], look)
+        read = self._transport.read
+        seen = read(answers[0], look)
         now = self._keep_offset(seen, served_at)
         offset, wanted = self._known_offset(), frozenset(sample)
-        rows = self._transport.read(answers[3], history)
+        rows = read(answers[3], history)
         return SiteSnapshot(
             now=now,
             utc_offset_s=int(offset.total_seconds()),
-            groups={
-                row.id: records.read_group(row) for row in self._transport.read(answers[1], shown)
-            },
+            groups={row.id: records.read_group(row) for row in read(answers[1], shown)},
             counts={
                 (row.group_id, row.status): row.n
-                for row in self._transport.read(answers[2], counts)
+                for row in read(answers[2], counts)
                 if row.status is not None
             },
             history=tuple(records.read_history(row, offset) for row in rows),

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from mcsync.civicrm import records, sight
 from mcsync.civicrm.site import CivicrmClient
-from mcsync.civicrm.transport import Call, CallFailed, get
+from mcsync.civicrm.transport import PERMISSIONS, Call, CallFailed, get
 from mcsync.errors import RemoteRefused
 from mcsync.model import Group
 
-_WRITES = {"create": "add contacts", "update": "edit all contacts"}
+_WRITES = {action: PERMISSIONS["Contact", action] for action in ("create", "update")}
 
 
 class WireGroupChoice(records.WireGroup):

@@ -27,7 +27,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _URL_HINT = "check civicrm.url in the config: the site's base URL, or its full APIv4 endpoint"
 _WRITING = ("create", "save", "update")
-_PERMISSIONS = {  # measured (civicrm: Permissions)
+PERMISSIONS = {  # measured (civicrm: Permissions)
     ("Contact", "save"): "add contacts",
     ("Contact", "create"): "add contacts",
     ("Contact", "update"): "edit all contacts",
@@ -280,7 +280,7 @@ class Transport:
         return words or f"HTTP {reply.status}"
 
     def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
-        permission = _PERMISSIONS.get((entity, action), "access CiviCRM")
+        permission = PERMISSIONS.get((entity, action), "access CiviCRM")
         what = f"{entity}.{action}" if entity else "a call"
         return RemoteRefused(
             f"{self.host} does not let the API user do {what}: {words}",

@@ -412,8 +412,7 @@ def _member_ids(key: str) -> Sequence[str]:
     """The ids that a member may have: the id itself, or the hashes of an address."""
     if key and "@" not in key:
         return (key,)
-    ids = dict.fromkeys((wire.subscriber_hash(key), wire.old_subscriber_hash(key)))
-    return tuple(ids)
+    return tuple(dict.fromkeys((wire.subscriber_hash(key), wire.old_subscriber_hash(key))))
 
 
 def _map_few(

@@ -21,6 +21,7 @@ from mcsync.model import (
     Outcome,
     Refusal,
     email_key,
+    text_of_value,
 )
 from mcsync.text import cut, fit_to_keep, without_addresses
 
@@ -283,7 +284,7 @@ def _read_texts(values: dict[str, object]) -> Mapping[str, str]:
     else:
         return cast(dict[str, str], values)
     return {
-        tag: (value if type(value) is str else _text(value)).replace("\0", "")
+        tag: (value if type(value) is str else text_of_value(value)).replace("\0", "")
         for tag, value in values.items()
         if value is not None and type(value) not in (dict, list)
     }
@@ -331,14 +332,6 @@ def read_batch(wire: WireBatch) -> Batch:
         completed_at=read_time(wire.completed_at) if wire.completed_at else None,
         results_url=wire.response_body_url,
     )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 # --- changes --------------------------------------------------------------------------------------

@@ -226,15 +226,11 @@ def _find_latest(events: Events) -> dict[str, str]:
     """When the last event about each address was fired."""
     latest: dict[str, str] = {}
     for event in events:
-        at = _time_of(event)
+        # Later than any time where it does not say.
+        at = to_text(_fired_at(event) or datetime.max.replace(tzinfo=UTC))
         for key in (email_key(event.email), email_key(event.old_email)):
             latest[key] = max(at, latest.get(key, ""))
     return latest
-
-
-def _time_of(event: WebhookEvent) -> str:
-    """When an event was fired, in the cache's form; later than any time if it does not say."""
-    return to_text(_fired_at(event) or datetime.max.replace(tzinfo=UTC))
 
 
 def _fired_at(event: WebhookEvent) -> datetime | None:

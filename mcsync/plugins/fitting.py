@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from mcsync.model import MERGE_TEXT_BYTES, MergeField, MergeValue, fits_merge_text
+from mcsync.model import MERGE_TEXT_BYTES, MergeField, MergeValue, fits_merge_text, text_of_value
 
 ADDRESS_PARTS = ("addr1", "addr2", "city", "state", "zip", "country")
 # The guide's "required keys" (mailchimp: Writing). Not said: whether a state may be empty, where a
@@ -74,13 +74,9 @@ def to_text(value: object) -> str:
     """A value of JSON as text, without blanks around it; several are joined by commas."""
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     if isinstance(value, list):
         return ", ".join(map(to_text, value))
-    return str(value).strip()
+    return text_of_value(value).strip()
 
 
 # --- by type --------------------------------------------------------------------------------------
