@@ -262,6 +262,7 @@ def test_accents_and_spaces_make_another_address(store: Store):
     assert count_members(store, LIST) == 3
 
 
+@pytest.mark.fact("mailchimp: Identity", "the same id in every audience")
 def test_the_same_address_in_two_audiences_is_two_members(store: Store):
     take(store, member("wilma"))
     take(store, member("wilma"), audience=OTHER_LIST)

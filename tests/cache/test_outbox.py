@@ -129,6 +129,7 @@ def test_what_is_claimed_is_not_claimed_again(store: Store):
     assert count_queued(store, LIST) == 0
 
 
+@pytest.mark.fact("mailchimp: Limits", "a thousand operations in a batch")
 def test_a_batch_takes_no_more_than_its_limit_the_oldest_first(store: Store):
     rows = [add_row(store, name) for name in ("wilma", "betty", "fred")]
     for row in rows:
@@ -145,6 +146,7 @@ def test_a_batch_holds_one_audience_only(store: Store):
     assert count_queued(store, LIST) == 1
 
 
+@pytest.mark.fact("mailchimp: Batches", "no order within a batch or between batches")
 def test_never_two_operations_of_one_member_in_one_batch(store: Store):
     row = add_row(store, "wilma")
     queue(store, row)
@@ -153,6 +155,7 @@ def test_never_two_operations_of_one_member_in_one_batch(store: Store):
     assert first.change.status is MemberStatus.SUBSCRIBED
 
 
+@pytest.mark.fact("mailchimp: Batches", "no order within a batch or between batches")
 def test_never_two_operations_of_one_member_under_way(store: Store):
     row = add_row(store, "wilma")
     queue(store, row)
@@ -596,6 +599,7 @@ def test_two_caches_have_two_uids(store: Store, tmp_path: Path):
     other.close()
 
 
+@pytest.mark.fact("mailchimp: Batches", "results are unordered")
 @given(st.integers(1, 10**9))
 def test_an_operation_id_tells_its_update(update_id: int):
     operation_id = make_operation_id("c0ffee12", update_id)

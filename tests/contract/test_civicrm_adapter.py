@@ -136,6 +136,7 @@ FORMS = {
 }
 
 
+@pytest.mark.fact("civicrm: Address", "clean URLs and the query forms")
 @pytest.mark.parametrize(("url", "expected"), FORMS.items(), ids=FORMS)
 def test_every_form_of_address(url: str, expected: str) -> None:
     assert call_url(url_templates(url)[0], "Email", "get") == expected
@@ -147,6 +148,7 @@ def test_only_a_base_address_has_a_second_form() -> None:
     assert len(url_templates(f"https://x.org/{API}")) == 1
 
 
+@pytest.mark.fact("civicrm: Address", "clean URLs and the query forms")
 @pytest.mark.parametrize(
     "path", ["", "/", "/civicrm", f"/{API}", f"/?civiwp=CiviCRM&q={API}", f"/?page=CiviCRM&q={API}"]
 )
@@ -159,6 +161,7 @@ def test_every_form_works_on_the_site(site: Site, path: str) -> None:
 # --- the start of a run ---------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Address", "authx/id says who we are")
 def test_a_snapshot_costs_two_requests(site: Site) -> None:
     site.snapshot()
     assert [exchange.request.path for exchange in site.server.requests] == [
@@ -167,6 +170,8 @@ def test_a_snapshot_costs_two_requests(site: Site) -> None:
     ]
 
 
+@pytest.mark.fact("civicrm: Reading", "aggregates")
+@pytest.mark.fact("civicrm: Groups", "Group.get: active, smart, mailing")
 def test_a_snapshot_tells_clock_groups_counts_and_history(site: Site) -> None:
     smart = site.sim.add_group(
         "All of them", mailing=False, smart_where=[["last_name", "=", "Flintstone"]]
@@ -235,6 +240,7 @@ def test_a_sample_tells_of_a_backup_that_was_restored(site: Site) -> None:
     assert after == dict.fromkeys(others, NOW + timedelta(hours=3))
 
 
+@pytest.mark.fact("civicrm: Time", "created_date is a TIMESTAMP")
 @pytest.mark.parametrize("minutes", [60, 120])
 def test_a_change_of_the_clocks_makes_nobody_another_person(site: Site, minutes: int) -> None:
     fred = site.add("Fred", created_date=JULY)
@@ -242,6 +248,7 @@ def test_a_change_of_the_clocks_makes_nobody_another_person(site: Site, minutes:
     assert site.port.fetch_snapshot([site.group], 0, [fred]).created == {fred: JULY}
 
 
+@pytest.mark.fact("civicrm: Reading", "no default limit; paging by id")
 def test_history_goes_on_after_the_cursor(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_SIZE", 4)
     other = site.sim.add_group("Other")
@@ -259,6 +266,7 @@ def test_history_goes_on_after_the_cursor(site: Site, monkeypatch: pytest.Monkey
     assert not site.snapshot(ids[-1]).history
 
 
+@pytest.mark.fact("civicrm: Time", "current offset from NOW() and the Date header")
 @pytest.mark.parametrize("minutes", [0, 60, 120, -210, 345, 765])
 def test_the_offset_is_measured_to_the_quarter_of_an_hour(site: Site, minutes: int) -> None:
     site.sim.set_utc_offset(minutes)
@@ -268,6 +276,7 @@ def test_the_offset_is_measured_to_the_quarter_of_an_hour(site: Site, minutes: i
     assert snapshot.now == site.now
 
 
+@pytest.mark.fact("civicrm: Time", "dates have no zone and use today's offset")
 def test_dates_of_the_other_half_of_the_year_are_read_with_the_present_offset(site: Site) -> None:
     fred = site.add("Fred")
     july = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -284,6 +293,7 @@ def test_dates_of_the_other_half_of_the_year_are_read_with_the_present_offset(si
 # --- groups ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Groups", "memberships of the trashed stay Added")
 def test_group_contacts_of_every_status_trashed_ones_too(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +310,7 @@ def test_group_contacts_of_every_status_trashed_ones_too(
     assert statuses == dict.fromkeys(ids, "Added") | {ids[0]: "Removed", ids[1]: "Pending"}
 
 
+@pytest.mark.fact("civicrm: Groups", "the cache of a smart group is stale until refresh")
 def test_a_smart_group_is_refreshed_first(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_SIZE", 2)
     smart = site.sim.add_group("Pebbles", smart_where=[["first_name", "LIKE", "Pebbles%"]])
@@ -315,6 +326,13 @@ def test_a_smart_group_is_refreshed_first(site: Site, monkeypatch: pytest.Monkey
 # --- contacts -------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact(
+    "civicrm: Reading",
+    "names come back decoded",
+    "on_hold 0, 1, 2",
+    "Contact.get hides the trash unless asked",
+    "is_opt_out and do_not_email",
+)
 def test_contacts_with_flags_and_all_addresses(site: Site) -> None:
     fred = site.sim.add_contact(
         "Zoë 🐑",
@@ -356,6 +374,7 @@ def test_contacts_with_flags_and_all_addresses(site: Site) -> None:
 JULY = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
+@pytest.mark.fact("civicrm: Time", "created_date is a TIMESTAMP")
 @pytest.mark.parametrize("offset", [60, 120, -210])
 def test_contacts_tell_when_they_were_created(site: Site, offset: int) -> None:
     """In UTC, though the text moves with the site's present offset; contact 1 has no date."""
@@ -380,6 +399,8 @@ def test_many_contacts_come_in_chunks(site: Site, monkeypatch: pytest.MonkeyPatc
     assert set(contacts_of(iter(pages))) == set(ids)
 
 
+@pytest.mark.fact("civicrm: Reading", "a missing email is null")
+@pytest.mark.fact("civicrm: Writing", "an empty address leaves a row with null")
 def test_an_address_row_without_an_address_is_left_out(site: Site) -> None:
     fred = site.add("Fred")
     site.sim.add_email(fred, "")
@@ -387,6 +408,8 @@ def test_an_address_row_without_an_address_is_left_out(site: Site) -> None:
     assert [email.email for email in page.emails] == ["fred@example.org"]
 
 
+@pytest.mark.fact("civicrm: Time", "a garbage date matches everything")
+@pytest.mark.fact("civicrm: Reading", "Contact.get hides the trash unless asked")
 def test_changed_contacts(site: Site) -> None:
     old, changed, moved, trashed = (site.add(name) for name in ("Old", "Fred", "Wilma", "Dino"))
     site.now += timedelta(days=1)
@@ -408,6 +431,7 @@ def test_changed_contacts(site: Site) -> None:
     ]
 
 
+@pytest.mark.fact("civicrm: Time", "where on dates: only naive local text is exact")
 @pytest.mark.parametrize("offset", [-600, 60, 765])
 def test_changes_are_asked_for_in_the_sites_own_time(site: Site, offset: int) -> None:
     site.sim.set_utc_offset(offset)
@@ -417,6 +441,7 @@ def test_changes_are_asked_for_in_the_sites_own_time(site: Site, offset: int) ->
     assert set(contacts_of(site.port.fetch_changed_contacts(site.now))) == {fred}
 
 
+@pytest.mark.fact("civicrm: Time", "where on dates: only naive local text is exact")
 def test_changed_contacts_are_right_after_the_clocks_changed(site: Site) -> None:
     site.snapshot()
     site.sim.set_utc_offset(120)
@@ -454,6 +479,12 @@ def test_long_ago_means_everybody(site: Site) -> None:
     assert old not in contacts_of(site.port.fetch_changed_contacts(NOW - timedelta(days=9000)))
 
 
+@pytest.mark.fact(
+    "civicrm: Reading",
+    "implicit joins",
+    "addresses match loosely: case, accents, trailing spaces",
+    "several contacts may share an address",
+)
 def test_owners_are_compared_exactly_but_for_case_and_blanks(site: Site) -> None:
     ada = site.add("Ada", "ada@example.org")
     site.add("Accent", "àda@example.org")
@@ -469,6 +500,7 @@ def test_owners_are_compared_exactly_but_for_case_and_blanks(site: Site) -> None
     assert len(loose) > 3
 
 
+@pytest.mark.fact("civicrm: Reading", "IN lists of 1,000 to 5,000 are safe")
 def test_owners_of_many_addresses_come_in_chunks(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,6 +512,11 @@ def test_owners_of_many_addresses_come_in_chunks(
     assert [len(chunk) for chunk in chunks] == [10, 10, 5]
 
 
+@pytest.mark.fact(
+    "civicrm: Reading",
+    "getMergedTo tells the winner",
+    "getMergedTo of who was never merged is [[]]",
+)
 def test_merged_contacts_lead_to_the_last_survivor(site: Site) -> None:
     first, second, third, purged, trashed = site.add_many(5)
     site.sim.merge(second, first)
@@ -494,6 +531,11 @@ def test_merged_contacts_lead_to_the_last_survivor(site: Site) -> None:
 # --- writing --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact(
+    "civicrm: Writing",
+    "save with match; the same pair twice is refused",
+    "pages of 5,000 to 10,000 rows; 200 memberships, 50 contacts",
+)
 def test_group_contacts_are_added_and_removed(site: Site) -> None:
     ids = site.add_many(450)
     site.sim.remove_from_group(ids[7], site.group)
@@ -505,6 +547,12 @@ def test_group_contacts_are_added_and_removed(site: Site) -> None:
     assert site.sim.group_members(site.group) == set(ids[3:])
 
 
+@pytest.mark.fact(
+    "civicrm: Writing",
+    "save with match; the same pair twice is refused",
+    "save matches all before it writes any",
+)
+@pytest.mark.fact("civicrm: Groups", "our own history is known by tracking")
 def test_our_writes_leave_history_that_is_known_as_ours(site: Site) -> None:
     (fred,) = site.add_many(1)
     site.save([fred, fred])  # twice: refused by CiviCRM in one call
@@ -522,6 +570,14 @@ def test_nothing_to_save_makes_no_request(site: Site) -> None:
     assert site.server.requests == []
 
 
+@pytest.mark.fact(
+    "civicrm: Writing",
+    "writes answer with a partial echo",
+    "addresses are stored in lower case, not trimmed, not validated, cut",
+    "contact and email in one call",
+    "contact_type is not validated",
+    "pages of 5,000 to 10,000 rows; 200 memberships, 50 contacts",
+)
 def test_new_contacts(site: Site) -> None:
     new = [NewContact(n, f"Gravel{n}@example.org", f"Gravel{n}", "Berry") for n in range(110)]
     new += [NewContact(500, "noname@example.org", "", "")]
@@ -567,6 +623,7 @@ def test_a_bulk_address_is_added(site: Site) -> None:
     assert list(site.port.add_emails([])) == []
 
 
+@pytest.mark.fact("civicrm: Reading", "on_hold 0, 1, 2")
 def test_addresses_are_put_on_hold(site: Site) -> None:
     fred, wilma = site.add("Fred"), site.add("Wilma")
     bounced, opted_out = site.sim.emails(fred)[0].id, site.sim.emails(wilma)[0].id
@@ -593,6 +650,7 @@ READS: dict[str, Callable[[Site], object]] = {
 }
 
 
+@pytest.mark.fact("civicrm: Permissions", "a missing permission reads as emptiness")
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_a_missing_permission_is_an_error_and_never_an_empty_list(
     site: Site, read: Callable[[Site], object]
@@ -605,6 +663,7 @@ def test_a_missing_permission_is_an_error_and_never_an_empty_list(
     assert "view all contacts" in (caught.value.hint or "")
 
 
+@pytest.mark.fact("civicrm: Permissions", "view all contacts, implied by edit all contacts")
 def test_a_permission_lost_between_two_runs_is_noticed_by_the_next_snapshot(site: Site) -> None:
     site.snapshot()
     site.sim.revoke("view all contacts")
@@ -621,6 +680,9 @@ WRITES: dict[str, Callable[[Site], object]] = {
 }
 
 
+@pytest.mark.fact(
+    "civicrm: Permissions", "403 JSON for an action that is not permitted", "add contacts"
+)
 @pytest.mark.parametrize("permission", WRITES)
 def test_a_write_without_permission_names_it(site: Site, permission: str) -> None:
     site.sim.grant("view all contacts")
@@ -631,6 +693,7 @@ def test_a_write_without_permission_names_it(site: Site, permission: str) -> Non
     assert site.sim.writes == 0
 
 
+@pytest.mark.fact("civicrm: Answers", "401 text/plain")
 def test_a_wrong_key_is_refused_in_civicrms_words(site: Site) -> None:
     with pytest.raises(RemoteRefused, match="Invalid credential") as caught:
         site.client(key="feedface").fetch_snapshot([site.group], 0)
@@ -638,6 +701,8 @@ def test_a_wrong_key_is_refused_in_civicrms_words(site: Site) -> None:
     assert len(site.server.requests) == 1
 
 
+@pytest.mark.fact("civicrm: Address", "the guard: permission or site key")
+@pytest.mark.fact("civicrm: Permissions", "authenticate with api key")
 def test_a_user_who_may_not_log_in_by_key_needs_the_site_key(site: Site) -> None:
     site.sim.revoke("authenticate with api key")
     with pytest.raises(RemoteRefused, match="Login not permitted") as caught:

@@ -28,6 +28,8 @@ def replay(name: str, *, repeats: bool = False) -> Iterator[CivicrmPort]:
         assert cassette.all_played
 
 
+@pytest.mark.fact("civicrm: Time", "current offset from NOW() and the Date header")
+@pytest.mark.fact("civicrm: Groups", "Group.get: active, smart, mailing")
 def test_a_snapshot() -> None:
     with replay("snapshot") as port:
         snapshot = port.fetch_snapshot([2, 3, 4], 2)
@@ -60,6 +62,7 @@ def test_group_contacts() -> None:
     assert (row.group_contact_id, row.group_id, row.contact_id, row.status) == (1, 2, 6, "Added")
 
 
+@pytest.mark.fact("civicrm: Groups", "the cache of a smart group is stale until refresh")
 def test_a_smart_group() -> None:
     with replay("smart-group") as port:
         assert list(port.fetch_smart_group(5)) == [(8, 9, 10, 11)]
@@ -81,11 +84,13 @@ def test_owners_whatever_the_case() -> None:
     assert (email.contact_id, email.email) == (7, "six1@example.org")
 
 
+@pytest.mark.fact("civicrm: Reading", "addresses match loosely: case, accents, trailing spaces")
 def test_what_only_the_loose_search_finds_is_no_owner() -> None:
     with replay("owners") as port:
         assert list(port.fetch_owners(["sìx1@example.org"])) == [()]
 
 
+@pytest.mark.fact("civicrm: Reading", "getMergedTo tells the winner")
 def test_merged_contacts() -> None:
     with replay("merged") as port:
         assert port.fetch_merged_to([7, 8]) == {7: 6}
@@ -98,6 +103,7 @@ def test_saving_group_contacts() -> None:
     assert result.failed == {}
 
 
+@pytest.mark.fact("civicrm: Writing", "contact and email in one call")
 def test_creating_contacts() -> None:
     with replay("create-contacts") as port:
         new = [NewContact(77 + n, f"c{n}@example.org", f"C{n}", "Bulk") for n in range(3)]
@@ -119,6 +125,14 @@ ERRORS: dict[str, tuple[type[McsyncError], str]] = {
 }
 
 
+@pytest.mark.fact(
+    "civicrm: Answers",
+    "HTTP 200 is not success",
+    "messages are hidden, the Error ID is shown",
+    "unknown fields in where are a 500",
+    "500 JSON, generic",
+)
+@pytest.mark.fact("civicrm: Address", "wp-admin is a redirect to the login page")
 @pytest.mark.parametrize("name", ERRORS)
 def test_errors(name: str) -> None:
     kind, words = ERRORS[name]
@@ -127,6 +141,7 @@ def test_errors(name: str) -> None:
     assert "<" not in caught.value.message
 
 
+@pytest.mark.fact("civicrm: Address", "Standalone: an unknown path is 200 text/html")
 def test_a_page_that_is_not_civicrm_makes_us_try_the_other_form_of_address() -> None:
     with (
         replay("not-civicrm") as port,
@@ -135,6 +150,7 @@ def test_a_page_that_is_not_civicrm_makes_us_try_the_other_form_of_address() -> 
         list(port.fetch_owners(["fred@example.org"]))
 
 
+@pytest.mark.fact("civicrm: Permissions", "403 JSON for an action that is not permitted")
 def test_a_permission_denied() -> None:
     with (
         replay("permission-denied") as port,
@@ -152,6 +168,7 @@ def test_one_of_several_calls_failed() -> None:
         list(port.fetch_contacts([6]))
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: 500 only if all fail")
 def test_all_of_several_calls_failed() -> None:
     with (
         replay("all-failed", repeats=True) as port,

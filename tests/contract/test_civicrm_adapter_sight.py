@@ -39,6 +39,7 @@ def limit_before(site: Site, path: str) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Permissions", "an ACL shows some contacts; contact 1 proves more")
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_a_user_limited_by_an_acl_is_refused_whatever_is_read(
     site: Site, read: Callable[[Site], object]
@@ -55,6 +56,7 @@ def test_a_user_limited_by_an_acl_is_refused_whatever_is_read(
     read(site)
 
 
+@pytest.mark.fact("civicrm: Permissions", "an ACL shows some contacts; contact 1 proves more")
 def test_an_acl_between_two_runs_is_noticed_by_the_next_snapshot(site: Site) -> None:
     site.snapshot()
     site.sim.limit_to_group(site.group)
@@ -94,6 +96,7 @@ def test_nobody_is_created_by_a_user_who_does_not_see_everybody(site: Site) -> N
     assert site.sim.contacts(source="test") == []
 
 
+@pytest.mark.fact("civicrm: Permissions", "reload leaves out the unseen, the plain echo does not")
 def test_created_contacts_are_known_though_they_are_not_seen(site: Site) -> None:
     """(civicrm: Permissions) `reload` would tell of none of them; the plain echo tells all."""
     limit_before(site, SAVE_CONTACT)
@@ -108,6 +111,7 @@ def test_created_contacts_are_known_though_they_are_not_seen(site: Site) -> None
     assert len(site.calls(SAVE_CONTACT)) == 2
 
 
+@pytest.mark.fact("civicrm: Permissions", "reload leaves out the unseen, the plain echo does not")
 @pytest.mark.parametrize("kept", [[], [1], [0, 2], [3, 4]], ids=str)
 def test_whom_an_answer_leaves_out_is_neither_known_nor_tried_again(
     site: Site, kept: list[int]
@@ -144,6 +148,7 @@ def test_after_an_answer_that_left_somebody_out_no_further_chunk_is_begun(site: 
     assert len(site.calls(SAVE_CONTACT)) == 2
 
 
+@pytest.mark.fact("civicrm: Permissions", "reload leaves out the unseen, the plain echo does not")
 @pytest.mark.parametrize("status", [500, 502])
 def test_what_is_not_seen_after_an_error_is_not_created_again(site: Site, status: int) -> None:
     """The two before the bad record are there and hidden: read again, nobody would be found."""
@@ -185,6 +190,7 @@ def test_a_whole_name_is_not_taken_for_one_that_was_cut(site: Site) -> None:
 # --- other writes ---------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Permissions", "GroupContact.save for an unseen contact is 403")
 def test_the_group_contacts_of_the_unseen_are_refused(site: Site) -> None:
     shown, hidden = site.add_many(2)
     site.sim.add_to_group(shown, site.group)

@@ -54,6 +54,7 @@ def until_error(results: Iterator[WriteResult]) -> tuple[WriteResult, McsyncErro
 # --- wrong addresses ------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Address", "without clean URLs the query form is used and named")
 def test_without_clean_urls_the_query_form_is_found_and_named_once(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,6 +74,11 @@ def test_a_full_endpoint_that_is_wrong_is_not_guessed_about(site: Site) -> None:
     assert len(site.server.requests) == 1
 
 
+@pytest.mark.fact(
+    "civicrm: Address",
+    "without clean URLs the query form is used and named",
+    "Standalone: an unknown path is 200 text/html",
+)
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_page_in_the_place_of_civicrm_names_the_other_form(site: Site, status: int) -> None:
     page = Response(status, b"<html>Welcome to Bedrock</html>", HTML)
@@ -84,6 +90,7 @@ def test_a_page_in_the_place_of_civicrm_names_the_other_form(site: Site, status:
     assert site.waits == []
 
 
+@pytest.mark.fact("civicrm: Address", "redirects are not followed")
 @pytest.mark.parametrize("skip", [0, 1])
 def test_a_redirect_means_a_wrong_url_and_is_not_followed(site: Site, skip: int) -> None:
     away = Response(302, b"", {"Location": f"{site.server.url}/wp-login.php", **HTML})
@@ -94,6 +101,7 @@ def test_a_redirect_means_a_wrong_url_and_is_not_followed(site: Site, skip: int)
     assert len(site.server.requests) == 1 + skip
 
 
+@pytest.mark.fact("civicrm: Address", "wp-admin is a redirect to the login page")
 def test_the_page_for_old_wordpress_admin_urls_is_a_redirect(site: Site) -> None:
     with pytest.raises(ProtocolError, match="redirect"):
         site.client(f"/wp-admin/admin.php?page=CiviCRM&q={API}").fetch_snapshot([1], 0)
@@ -132,6 +140,7 @@ LASTING = {
 }
 
 
+@pytest.mark.fact("civicrm: Answers", "HTTP 200 is not success")
 @pytest.mark.parametrize("trouble", LASTING.values(), ids=LASTING)
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_trouble_that_stays_is_never_an_empty_list(
@@ -142,6 +151,7 @@ def test_trouble_that_stays_is_never_an_empty_list(
         read(site)
 
 
+@pytest.mark.fact("civicrm: Answers", "maintenance mode: 503 with other keys")
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_maintenance_mode_is_said(site: Site, read: Any) -> None:
     site.sim.maintenance = True
@@ -154,6 +164,7 @@ def test_maintenance_mode_is_said(site: Site, read: Any) -> None:
         read(site)
 
 
+@pytest.mark.fact("civicrm: Answers", "database down: 500 text/html")
 def test_a_broken_database_is_unavailable(site: Site) -> None:
     site.sim.database_down = True
     with pytest.raises(RemoteUnavailable):
@@ -167,6 +178,7 @@ def fail_element(number: int, status: int, request: Request, answer: Response) -
     return Response(200, json.dumps(elements).encode(), answer.headers)
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: look into each element")
 @pytest.mark.parametrize("number", range(4))
 def test_one_failed_element_of_a_snapshot_fails_it(site: Site, number: int) -> None:
     site.server.faults.append(
@@ -176,6 +188,7 @@ def test_one_failed_element_of_a_snapshot_fails_it(site: Site, number: int) -> N
         site.snapshot()
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: look into each element")
 @pytest.mark.parametrize("number", [0, 1])
 def test_one_failed_element_of_a_page_of_contacts_fails_it(site: Site, number: int) -> None:
     ids = site.add_many(3)
@@ -187,6 +200,7 @@ def test_one_failed_element_of_a_page_of_contacts_fails_it(site: Site, number: i
         list(site.port.fetch_contacts(ids))
 
 
+@pytest.mark.fact("civicrm: Answers", "values must be there")
 @pytest.mark.parametrize(
     "body",
     [b'{"entity": "Email", "count": 0}', b"[]", b"null", b'{"values": null}', b'{"values": [{}]}'],
@@ -205,6 +219,7 @@ def test_fewer_answers_than_calls_are_a_protocol_error(site: Site) -> None:
         list(site.port.fetch_contacts([1]))
 
 
+@pytest.mark.fact("civicrm: Answers", "413 over the web server's limit")
 @pytest.mark.parametrize("limit", [400, 1500])
 def test_requests_too_large_are_halved(site: Site, limit: int) -> None:
     ids = site.add_many(60)
@@ -225,6 +240,7 @@ def test_requests_too_large_are_halved(site: Site, limit: int) -> None:
     assert any(exchange.status == 413 for exchange in site.server.requests)
 
 
+@pytest.mark.fact("civicrm: Answers", "413 over the web server's limit")
 def test_a_site_that_takes_nothing_is_a_protocol_error(site: Site) -> None:
     site.snapshot()
     site.sim.max_body_bytes = 10
@@ -232,6 +248,7 @@ def test_a_site_that_takes_nothing_is_a_protocol_error(site: Site) -> None:
         list(site.port.fetch_owners(["fred@example.org", "wilma@example.org"]))
 
 
+@pytest.mark.fact("civicrm: Address", "cookies are ignored, connections are kept")
 def test_cookies_are_not_sent_back(site: Site) -> None:
     site.snapshot()
     site.snapshot()
@@ -304,6 +321,8 @@ def test_history_is_never_in_memory_but_for_a_page_or_two(
 # --- saving group contacts in trouble -------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Answers", "messages are hidden, the Error ID is shown")
+@pytest.mark.fact("civicrm: Writing", "save is not atomic and stops at the first bad record")
 def test_one_bad_contact_fails_alone_in_civicrms_words(site: Site) -> None:
     ids = site.add_many(10)
     site.sim.bad_contacts.add(ids[4])
@@ -328,6 +347,7 @@ def test_a_single_bad_contact_is_tried_once(site: Site) -> None:
     assert len(site.calls(SAVE_MEMBERS)) == 1
 
 
+@pytest.mark.fact("civicrm: Answers", "500 JSON, generic")
 def test_a_clear_error_is_followed_by_one_by_one(site: Site) -> None:
     ids = site.add_many(4)
     site.sim.fail_next("GroupContact", "save")
@@ -343,6 +363,7 @@ SILENT = {
 }
 
 
+@pytest.mark.fact("civicrm: Writing", "a time-out does not mean that nothing was written")
 @pytest.mark.parametrize("how", SILENT.values(), ids=SILENT)
 def test_a_lost_answer_is_found_to_be_written(site: Site, how: Any) -> None:
     ids = site.add_many(5)
@@ -401,6 +422,7 @@ def newcomers(count: int) -> list[NewContact]:
     return [NewContact(n, f"gravel{n}@example.org", f"Gravel{n}", "Berry") for n in range(count)]
 
 
+@pytest.mark.fact("civicrm: Writing", "no check for duplicates on create")
 @pytest.mark.parametrize("how", SILENT.values(), ids=SILENT)
 def test_contacts_created_behind_a_lost_answer_are_found(site: Site, how: Any) -> None:
     # An older one, alike in everything, is not taken for the new one:
@@ -425,6 +447,7 @@ def test_after_a_clear_error_the_rest_is_created_one_by_one(site: Site) -> None:
     assert len(site.calls(SAVE_CONTACT)) == 1 + 4
 
 
+@pytest.mark.fact("civicrm: Writing", "save is not atomic and stops at the first bad record")
 def test_one_bad_record_fails_alone_and_nobody_is_created_twice(site: Site) -> None:
     def break_third(request: Request, answer: Response) -> Response:
         """As if the request had died at its third record."""
@@ -454,6 +477,7 @@ def test_two_new_contacts_with_one_address_are_told_apart(site: Site) -> None:
     }
 
 
+@pytest.mark.fact("civicrm: Writing", "no check for duplicates on create")
 def test_while_it_may_still_be_creating_nothing_is_tried_again(site: Site) -> None:
     site.server.faults.append(Fault(path=SAVE_CONTACT, drop="before"))
     done, error = until_error(site.port.create_contacts(newcomers(5), "test"))
@@ -477,6 +501,7 @@ def test_half_a_chunk_behind_a_lost_answer_is_told_before_the_error(site: Site) 
 # --- names in trouble -----------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: no transaction")
 def test_a_bad_name_fails_alone(site: Site) -> None:
     ids = site.add_many(4)
     site.sim.bad_contacts.add(ids[1])
@@ -487,6 +512,7 @@ def test_a_bad_name_fails_alone(site: Site) -> None:
     assert "Error ID" in result.failed[ids[1]]
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: 500 only if all fail")
 def test_when_all_names_are_bad_each_is_told(site: Site) -> None:
     ids = site.add_many(2)
     site.sim.bad_contacts.update(ids)

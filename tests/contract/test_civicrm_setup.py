@@ -62,6 +62,7 @@ def test_without_permission_there_is_a_refusal_and_no_empty_list(site: Site) -> 
     assert "access CiviCRM" in (caught.value.hint or "")
 
 
+@pytest.mark.fact("civicrm: Permissions", "groups are empty without view all contacts")
 def test_a_list_of_some_groups_or_none_is_a_missing_permission(site: Site) -> None:
     """(civicrm: Permissions) CiviCRM says 200, with no groups or those of an ACL."""
     site.sim.limit_to_group(site.group)
@@ -146,6 +147,7 @@ def test_somebody_in_the_trash_proves_that_we_may_look(site: Site) -> None:
     assert setup_of(site).fetch_sight() == (False, ())
 
 
+@pytest.mark.fact("civicrm: Permissions", "checkAccess follows add contacts and edit all contacts")
 @pytest.mark.parametrize("permission", ["add contacts", "edit all contacts"])
 def test_a_missing_permission_to_write_is_named(site: Site, permission: str) -> None:
     """(civicrm: Permissions) `edit my contact` does not hide that others may not be edited."""

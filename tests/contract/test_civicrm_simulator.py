@@ -88,6 +88,7 @@ def standalone() -> Iterator[Site]:
 # URLs
 
 
+@pytest.mark.fact("civicrm: Address", "clean URLs and the query forms")
 @pytest.mark.parametrize(
     "path",
     [
@@ -104,6 +105,7 @@ def test_wordpress_has_many_doors(site: Site, path: str) -> None:
     assert site.post(path, params={"select": ["id"]}).json()["values"] == [{"id": 1}]
 
 
+@pytest.mark.fact("civicrm: Address", "without clean URLs the query form is used and named")
 def test_without_permalinks_only_the_query_form_works(site: Site) -> None:
     site.sim.clean_urls = False
     answer = site.ask("Group")
@@ -112,6 +114,7 @@ def test_without_permalinks_only_the_query_form_works(site: Site) -> None:
     assert answer.json()["count"] == 1
 
 
+@pytest.mark.fact("civicrm: Address", "wp-admin is a redirect to the login page")
 def test_wp_admin_leads_to_the_login_page(site: Site) -> None:
     """(url-form-wp-admin-no-cms-session)"""
     answer = site.post("/wp-admin/admin.php?page=CiviCRM&q=civicrm/ajax/api4/Group/get")
@@ -119,6 +122,7 @@ def test_wp_admin_leads_to_the_login_page(site: Site) -> None:
     assert "wp-login.php" in answer.headers["Location"]
 
 
+@pytest.mark.fact("civicrm: Address", "Standalone has no query form")
 def test_standalone_redirects_the_query_form(standalone: Site) -> None:
     """(standalone-url-form-query, standalone-url-form-index-php-civiwp)"""
     answer = standalone.post("/?civiwp=CiviCRM&q=civicrm/ajax/api4/Group/get")
@@ -137,6 +141,11 @@ def test_wordpress_tells_its_zone_to_anyone(site: Site) -> None:
 # Logging in
 
 
+@pytest.mark.fact(
+    "civicrm: Address",
+    "X-Civi-Auth: Bearer, case-sensitive",
+    "400 and 403 without credential or X-Requested-With",
+)
 @pytest.mark.parametrize(
     ("headers", "status", "text"),
     [
@@ -160,12 +169,14 @@ def test_who_gets_in(site: Site, headers: dict[str, str], status: int, text: str
     assert text in answer.text
 
 
+@pytest.mark.fact("civicrm: Answers", "401 text/plain")
 def test_refused_keys_are_told_in_plain_text(site: Site) -> None:
     """(auth-wrong-key)"""
     answer = site.ask("Group", key="nosuchkey")
     assert answer.headers["Content-Type"] == "text/plain;charset=UTF-8"
 
 
+@pytest.mark.fact("civicrm: Address", "_authx as a form field gets logged")
 def test_the_key_may_come_as_a_form_field(site: Site) -> None:
     """(auth-param-authx)"""
     url = site.server.url + "/civicrm/ajax/api4/Group/get"
@@ -173,6 +184,7 @@ def test_the_key_may_come_as_a_form_field(site: Site) -> None:
     assert requests.post(url, data=form, headers=XRW, timeout=10).status_code == 200
 
 
+@pytest.mark.fact("civicrm: Address", "the guard: permission or site key")
 def test_the_guard_wants_the_permission_or_the_site_key(site: Site) -> None:
     """(auth-no-authx-permission, auth-site-key-satisfies-guard)"""
     site.sim.revoke(LOG_IN)
@@ -184,12 +196,14 @@ def test_the_guard_wants_the_permission_or_the_site_key(site: Site) -> None:
     assert answer.status_code == 401
 
 
+@pytest.mark.fact("civicrm: Address", "authx/id says who we are")
 def test_whoami(site: Site) -> None:
     """(authx-whoami)"""
     expected = {"contact_id": 3, "user_id": 2, "flow": "xheader", "cred": "api_key"}
     assert site.post("/civicrm/authx/id").json() == expected
 
 
+@pytest.mark.fact("civicrm: Permissions", "a contact without a CMS user")
 def test_a_contact_without_cms_user_may_nothing(site: Site) -> None:
     """(auth-contact-without-cms-user, auth-contact-without-cms-user-site-key)"""
     site.sim.add_user("lonely", cms_user=False)
@@ -203,6 +217,7 @@ def test_a_contact_without_cms_user_may_nothing(site: Site) -> None:
 # Requests and answers
 
 
+@pytest.mark.fact("civicrm: Answers", "POST, form-encoded; GET for reading only, 405 and 414")
 def test_reading_by_get_and_writing_by_post(site: Site) -> None:
     """(auth-ok-get-method, error-post-action-over-get)"""
     head = {"X-Civi-Auth": f"Bearer {site.sim.api_key}"}
@@ -214,6 +229,7 @@ def test_reading_by_get_and_writing_by_post(site: Site) -> None:
     assert (answer.status_code, answer.json()["error_code"]) == (405, 405)
 
 
+@pytest.mark.fact("civicrm: Answers", "a JSON body is ignored")
 def test_a_json_body_is_ignored(site: Site) -> None:
     """(error-json-body): the call runs without where and without limit."""
     answer = site.http.post(
@@ -225,6 +241,7 @@ def test_a_json_body_is_ignored(site: Site) -> None:
     assert answer.json()["count"] == 5
 
 
+@pytest.mark.fact("civicrm: Answers", "POST, form-encoded; GET for reading only, 405 and 414")
 def test_a_long_url_is_refused(site: Site) -> None:
     head = {"X-Civi-Auth": f"Bearer {site.sim.api_key}"}
     query = {"params": json.dumps({"where": [["id", "IN", list(range(3000))]]})}
@@ -239,6 +256,7 @@ def test_index_picks_or_keys_the_values(site: Site) -> None:
     assert list(site.post(path, params=params, index="name").json()["values"]) == ["Company"]
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: look into each element")
 def test_several_calls_in_one_request(site: Site) -> None:
     """(multi-call-ok, multi-call-named, multi-call-one-fails, multi-call-all-fail)"""
     good = ["Tag", "get", {"select": ["row_count"]}]
@@ -252,6 +270,7 @@ def test_several_calls_in_one_request(site: Site) -> None:
     assert site.post("/civicrm/ajax/api4", calls=[bad, bad]).status_code == 500
 
 
+@pytest.mark.fact("civicrm: Answers", "several calls: no transaction")
 def test_a_failing_call_does_not_undo_the_others(site: Site) -> None:
     """Several calls are no transaction."""
     group = site.sim.add_group("Newsletter")
@@ -260,6 +279,7 @@ def test_a_failing_call_does_not_undo_the_others(site: Site) -> None:
     assert site.sim.group_status(1, group) == "Added"
 
 
+@pytest.mark.fact("civicrm: Address", "cookies are ignored, connections are kept")
 def test_keep_alive_and_a_cookie_on_each_answer(site: Site) -> None:
     assert "PHPSESSID" in site.ask("Group").headers["Set-Cookie"]
     assert "PHPSESSID" in site.ask("Group").headers["Set-Cookie"]
@@ -268,6 +288,7 @@ def test_keep_alive_and_a_cookie_on_each_answer(site: Site) -> None:
 # Errors
 
 
+@pytest.mark.fact("civicrm: Answers", "HTTP 200 is not success")
 @pytest.mark.parametrize(
     ("entity", "action"),
     [("Nonsense", "get"), ("Group", "frobnicate"), ("GroupContactCache", "get")],
@@ -281,6 +302,7 @@ def test_what_does_not_exist(site: Site, standalone: Site, entity: str, action: 
     assert (answer.status_code, answer.json()["status"]) == (500, 500)
 
 
+@pytest.mark.fact("civicrm: Answers", "a value of the wrong type is an HTML page")
 @pytest.mark.parametrize("params", ["{not json", "null", '"text"'])
 def test_params_that_are_no_object(site: Site, standalone: Site, params: str) -> None:
     """(error-bad-json-params, standalone-error-bad-json-params)"""
@@ -290,6 +312,7 @@ def test_params_that_are_no_object(site: Site, standalone: Site, params: str) ->
         assert (answer.status_code, answer.headers["Content-Type"][:9]) == (status, "text/html")
 
 
+@pytest.mark.fact("civicrm: Answers", "a value of the wrong type is an HTML page")
 @pytest.mark.parametrize(
     "params",
     [
@@ -309,6 +332,7 @@ def test_a_value_of_the_wrong_type_is_a_page(site: Site, params: dict[str, Any])
     assert (answer.status_code, answer.headers["Content-Type"][:9]) == (200, "text/html")
 
 
+@pytest.mark.fact("civicrm: Answers", "messages are hidden, the Error ID is shown")
 def test_errors_are_hidden_from_ordinary_users(site: Site) -> None:
     """(error-unknown-field-where, error-unknown-field-where-admin)"""
     call = {"where": [["nonsense", "=", 1]]}
@@ -325,6 +349,12 @@ def test_errors_are_hidden_from_ordinary_users(site: Site) -> None:
     assert site.ask("Group", **call).json()["error_message"] == "Invalid field 'nonsense'"
 
 
+@pytest.mark.fact("civicrm: Answers", "unknown fields in where are a 500")
+@pytest.mark.fact(
+    "civicrm: Writing",
+    "delete and update without where are refused",
+    "create refuses reload, GroupContact.delete tracking",
+)
 @pytest.mark.parametrize(
     ("entity", "action", "params", "message"),
     [
@@ -362,6 +392,9 @@ def test_what_is_refused(
     assert site.sim.writes == 0
 
 
+@pytest.mark.fact(
+    "civicrm: Answers", "maintenance mode: 503 with other keys", "database down: 500 text/html"
+)
 def test_maintenance_and_a_lost_database(site: Site) -> None:
     """(error-maintenance-mode, error-database-down)"""
     site.sim.maintenance = True
@@ -374,6 +407,7 @@ def test_maintenance_and_a_lost_database(site: Site) -> None:
     assert site.ask("Group").status_code == 200
 
 
+@pytest.mark.fact("civicrm: Answers", "413 over the web server's limit")
 def test_a_body_over_the_web_servers_limit(site: Site) -> None:
     site.sim.max_body_bytes = 100
     answer = site.ask("Email", where=[["email", "IN", ["wilma@example.org"] * 10]])

@@ -41,6 +41,7 @@ def seen(site: Site, entity: str = "Contact", field: str = "id") -> set[int]:
 # --- an ACL ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Permissions", "an ACL shows some contacts; contact 1 proves more")
 def test_an_acl_shows_its_group_and_our_own_contact(site: Site, group: int, wilma: int) -> None:
     site.sim.add_group("Trustees")
     own = site.sim.user_contact_id
@@ -52,6 +53,7 @@ def test_an_acl_shows_its_group_and_our_own_contact(site: Site, group: int, wilm
     assert site.values("Contact", where=[["id", "=", 1]]) == []
 
 
+@pytest.mark.fact("civicrm: Permissions", "an ACL shows some contacts; contact 1 proves more")
 def test_aggregates_count_only_what_an_acl_shows(site: Site, group: int, wilma: int) -> None:
     fred = site.sim.add_contact("Barney", "Rubble")
     site.sim.add_to_group(fred, group)
@@ -62,6 +64,7 @@ def test_aggregates_count_only_what_an_acl_shows(site: Site, group: int, wilma: 
     assert site.call("Contact", select=["row_count"])["count"] == 2
 
 
+@pytest.mark.fact("civicrm: Permissions", "an ACL shows some contacts; contact 1 proves more")
 def test_who_leaves_the_group_becomes_invisible_at_once(site: Site, group: int, wilma: int) -> None:
     site.sim.remove_from_group(wilma, group)
     assert seen(site) == {site.sim.user_contact_id}
@@ -98,6 +101,7 @@ def test_the_trash_needs_its_own_permission_under_an_acl_too(site: Site, wilma: 
     assert site.values("Contact", where=where) == []
 
 
+@pytest.mark.fact("civicrm: Permissions", "reload leaves out the unseen, the plain echo does not")
 def test_contacts_created_under_an_acl_are_not_read_back(site: Site, wilma: int) -> None:
     """200 and no values with `reload`, though they are there; the plain echo has the ids."""
     answer = site.call("Contact", "save", records=[NEW, NEW], reload=["id"])
@@ -110,6 +114,7 @@ def test_contacts_created_under_an_acl_are_not_read_back(site: Site, wilma: int)
     assert seen(site) == {wilma, site.sim.user_contact_id}
 
 
+@pytest.mark.fact("civicrm: Permissions", "GroupContact.save for an unseen contact is 403")
 def test_the_memberships_of_the_unseen_cannot_be_saved(site: Site, group: int, wilma: int) -> None:
     match = {"match": ["group_id", "contact_id"]}
     for status in ("Removed", "Added"):
@@ -146,6 +151,7 @@ def access(site: Site, entity: str, action: str, **values: Any) -> dict[str, Any
     return found
 
 
+@pytest.mark.fact("civicrm: Permissions", "checkAccess follows add contacts and edit all contacts")
 def test_check_access_follows_add_contacts_and_edit_all_contacts(site: Site, group: int) -> None:
     place = {"contact_id": 1, "group_id": group}
     for _ in range(2):
@@ -162,6 +168,7 @@ def test_check_access_follows_add_contacts_and_edit_all_contacts(site: Site, gro
         site.sim.revoke(EDIT)
 
 
+@pytest.mark.fact("civicrm: Permissions", "checkAccess follows add contacts and edit all contacts")
 def test_our_own_contact_proves_nothing(site: Site) -> None:
     site.sim.revoke(EDIT)
     site.sim.grant("edit my contact")
@@ -170,6 +177,7 @@ def test_our_own_contact_proves_nothing(site: Site) -> None:
     assert access(site, "Contact", "update", id=1) == {"access": False, "id": 1}
 
 
+@pytest.mark.fact("civicrm: Permissions", "checkAccess follows add contacts and edit all contacts")
 def test_saving_a_contact_without_an_id_is_said_to_be_denied(site: Site) -> None:
     assert access(site, "Contact", "save", contact_type="Individual")["access"] is False
     assert access(site, "Contact", "save", id=1)["access"] is True
@@ -186,6 +194,7 @@ def test_check_access_under_an_acl(site: Site, group: int, wilma: int) -> None:
     assert access(site, "GroupContact", "create", **unseen)["access"] is False
 
 
+@pytest.mark.fact("civicrm: Permissions", "checkAccess follows add contacts and edit all contacts")
 def test_get_actions_lists_create_and_save_only_with_add_contacts(site: Site) -> None:
     names = {row["name"] for row in site.values("Contact", "getActions", select=["name"])}
     assert {"create", "save", "update", "get"} <= names
@@ -194,6 +203,7 @@ def test_get_actions_lists_create_and_save_only_with_add_contacts(site: Site) ->
     assert without == names - {"create", "save"}
 
 
+@pytest.mark.fact("civicrm: Permissions", "groups are empty without view all contacts")
 def test_without_sight_of_contacts_there_are_no_groups_and_no_error(site: Site, group: int) -> None:
     site.sim.add_user("poor", permissions=frozenset({LOG_IN, ACCESS}))
     assert site.values("Group", key="poor") == []

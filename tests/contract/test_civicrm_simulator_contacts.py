@@ -45,6 +45,7 @@ def statuses(site: Site, person: int, group: int) -> list[str]:
 # Creating
 
 
+@pytest.mark.fact("civicrm: Writing", "contact and email in one call")
 def test_contact_and_email_in_one_call(site: Site) -> None:
     """(contact-create-with-email-primary, contact-save-bulk)"""
     values = {"first_name": "Pebbles", "last_name": "F.", "email_primary.email": "P@Example.org"}
@@ -78,6 +79,7 @@ def test_a_failing_chain_keeps_the_contact(site: Site) -> None:
     assert len(site.sim.contacts(first_name="Orphan")) == 1
 
 
+@pytest.mark.fact("civicrm: Writing", "no check for duplicates on create")
 def test_nobody_checks_for_duplicates_unless_asked(site: Site, wilma: int) -> None:
     """(contact-create-duplicate-email, contact-create-duplicate-match)"""
     record = {
@@ -100,6 +102,7 @@ def test_external_identifier_is_unique(site: Site) -> None:
     assert refused == (500, "DB Error: already exists")
 
 
+@pytest.mark.fact("civicrm: Reading", "names come back decoded")
 def test_names(site: Site) -> None:
     """(contact-create-unicode-markup, contact-create-organization)"""
     add = site.sim.add_contact
@@ -117,6 +120,7 @@ def test_names(site: Site) -> None:
     assert found(site, ["last_name", "=", "o'neil & sohne <x>"]) == [both.id]
 
 
+@pytest.mark.fact("civicrm: Writing", "writes answer with a partial echo")
 def test_reload_gives_the_stored_row_and_not_the_echo(site: Site, wilma: int) -> None:
     """(contact-save-bulk-reload, email-update-on-hold-1)"""
     where = [["contact_id", "=", wilma]]
@@ -127,6 +131,7 @@ def test_reload_gives_the_stored_row_and_not_the_echo(site: Site, wilma: int) ->
     assert (row["hold_date"], row["reset_date"]) == ("2026-11-22 13:00:00", None)
 
 
+@pytest.mark.fact("civicrm: Answers", "unknown fields in values are ignored")
 def test_unknown_values_are_ignored(site: Site, wilma: int) -> None:
     """(error-unknown-field-values)"""
     where = [["id", "=", wilma]]
@@ -138,6 +143,9 @@ def test_unknown_values_are_ignored(site: Site, wilma: int) -> None:
 # Addresses
 
 
+@pytest.mark.fact(
+    "civicrm: Writing", "addresses are stored in lower case, not trimmed, not validated, cut"
+)
 @pytest.mark.parametrize(
     ("given", "stored"),
     [
@@ -155,6 +163,7 @@ def test_addresses_are_lower_cased_and_no_more(
     assert site.sim.emails(wilma)[1].email == stored
 
 
+@pytest.mark.fact("civicrm: Writing", "an extra address is not primary")
 def test_the_first_address_is_primary_and_the_flag_moves(site: Site, wilma: int) -> None:
     """(email-create-second, email-get-primary-moved, email-delete)"""
     second = site.sim.add_email(wilma, "w@example.org")
@@ -166,6 +175,7 @@ def test_the_first_address_is_primary_and_the_flag_moves(site: Site, wilma: int)
     assert [e.is_primary for e in site.sim.emails(wilma)] == [True]
 
 
+@pytest.mark.fact("civicrm: Writing", "an extra address is not primary")
 def test_bulk_mail_goes_to_one_address(site: Site) -> None:
     """(email-update-is-bulkmail)"""
     emails = [("w@example.org", {"is_bulkmail": True}), {"email": "x@example.org", "on_hold": 1}]
@@ -176,6 +186,7 @@ def test_bulk_mail_goes_to_one_address(site: Site) -> None:
     assert [e.is_bulkmail for e in site.sim.emails(wilma)] == [False, True]
 
 
+@pytest.mark.fact("civicrm: Reading", "on_hold 0, 1, 2")
 def test_holding_and_releasing(site: Site, wilma: int) -> None:
     """(email-get-on-hold, email-get-on-hold-2-direct, -2-after-1, email-get-on-hold-reset)"""
     email = site.sim.emails(wilma)[0].id
@@ -189,6 +200,7 @@ def test_holding_and_releasing(site: Site, wilma: int) -> None:
     assert (held.hold_date, held.reset_date) == (None, "2026-11-22 13:01:00")
 
 
+@pytest.mark.fact("civicrm: Reading", "a missing email is null")
 def test_the_primary_address_is_edited_in_place(site: Site, wilma: int) -> None:
     """(contact-update-email-primary); an empty address leaves a row with none."""
     before = site.sim.emails(wilma)[0].id
@@ -200,6 +212,7 @@ def test_the_primary_address_is_edited_in_place(site: Site, wilma: int) -> None:
         assert (email.id, email.email) == (before, stored)
 
 
+@pytest.mark.fact("civicrm: Reading", "several contacts may share an address")
 def test_several_contacts_may_share_an_address(site: Site, wilma: int) -> None:
     fred = site.sim.add_contact("Fred", emails=["WILMA@example.org"])
     assert [c.id for c in site.sim.contacts_by_email("Wilma@example.org")] == [wilma, fred]
@@ -209,6 +222,7 @@ def test_several_contacts_may_share_an_address(site: Site, wilma: int) -> None:
 # Trash
 
 
+@pytest.mark.fact("civicrm: Reading", "Contact.get hides the trash unless asked")
 def test_trashed_contacts_are_hidden_unless_named(site: Site, wilma: int) -> None:
     """(contact-get-trashed-*, contact-update-trashed-by-email)"""
     site.sim.trash(wilma)
@@ -226,6 +240,7 @@ def test_trashed_contacts_are_hidden_unless_named(site: Site, wilma: int) -> Non
     assert found(site, ["last_name", "=", "Flintstone"], ["is_deleted", "IN", [0, 1]]) == [wilma]
 
 
+@pytest.mark.fact("civicrm: Groups", "memberships of the trashed stay Added")
 def test_trash_keeps_memberships_and_comes_back(site: Site, group: int, wilma: int) -> None:
     """(contact-delete-trash, contact-untrash, groupcontact-update-trashed-contact)"""
     site.sim.grant(DELETE)
@@ -240,6 +255,7 @@ def test_trash_keeps_memberships_and_comes_back(site: Site, group: int, wilma: i
     assert found(site, ["first_name", "=", "Wilma"]) == [wilma]
 
 
+@pytest.mark.fact("civicrm: Groups", "a deletion for good leaves no trace")
 def test_purging_leaves_no_trace(site: Site, group: int, wilma: int) -> None:
     """(contact-delete-permanent, -after-email, -after-groupcontact, -after-history)"""
     site.sim.grant(DELETE)
@@ -266,6 +282,7 @@ def test_trash_and_purge_by_hand(site: Site, wilma: int, loser: int) -> None:
 # Merge
 
 
+@pytest.mark.fact("civicrm: Groups", "merge: rows move with their old ids")
 def test_merge_moves_memberships_and_history_with_their_ids(
     site: Site, group: int, wilma: int, loser: int
 ) -> None:
@@ -284,6 +301,7 @@ def test_merge_moves_memberships_and_history_with_their_ids(
     assert (kept.is_deleted, kept.email) == (True, "vilma@example.org")
 
 
+@pytest.mark.fact("civicrm: Groups", "merge can put people back")
 def test_merge_can_put_people_back(site: Site, group: int, wilma: int, loser: int) -> None:
     site.sim.add_to_group(wilma, group)
     site.sim.remove_from_group(wilma, group)
@@ -294,6 +312,7 @@ def test_merge_can_put_people_back(site: Site, group: int, wilma: int, loser: in
     assert len(site.sim.history()) == count
 
 
+@pytest.mark.fact("civicrm: Groups", "merge can put people back")
 def test_merge_can_lose_history(site: Site, group: int, wilma: int, loser: int) -> None:
     site.sim.add_to_group(wilma, group)
     site.sim.add_to_group(loser, group)
@@ -304,6 +323,7 @@ def test_merge_can_lose_history(site: Site, group: int, wilma: int, loser: int) 
     assert statuses(site, loser, group) == []
 
 
+@pytest.mark.fact("civicrm: Reading", "getMergedTo of who was never merged is [[]]")
 def test_who_the_loser_became(site: Site, wilma: int, loser: int) -> None:
     """(contact-get-merged-to-sync); one who was never merged: an empty list in a list."""
     last = site.sim.add_contact("Wilhelmina")

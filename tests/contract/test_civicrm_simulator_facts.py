@@ -45,6 +45,7 @@ def ids(site: Site, entity: str, *where: list[Any], **params: Any) -> Ids:
 # Reading
 
 
+@pytest.mark.fact("civicrm: Answers", "unknown fields in select are ignored")
 def test_selecting(site: Site, wilma: int) -> None:
     """(error-unknown-field-select, contact-api-key-visible, contact-get-after-create)"""
     select = ["nonsense", "first_name", "email_primary.email", "api_key", "address_primary.city"]
@@ -65,6 +66,7 @@ def test_without_select_all_plain_fields_come(site: Site, wilma: int) -> None:
     assert row["on_hold"] == 0
 
 
+@pytest.mark.fact("civicrm: Reading", "operators; IN [] is no rows")
 @pytest.mark.parametrize(
     ("clause", "names"),
     [
@@ -95,6 +97,7 @@ def test_operators(site: Site, wilma: int, fred: int, clause: list[Any], names: 
     assert {row["first_name"] for row in found} == names
 
 
+@pytest.mark.fact("civicrm: Reading", "addresses match loosely: case, accents, trailing spaces")
 @pytest.mark.parametrize(
     ("asked", "hits"),
     [
@@ -121,6 +124,7 @@ def test_counts(site: Site) -> None:
     assert (full["count"], "countMatched" in full) == (2, False)
 
 
+@pytest.mark.fact("civicrm: Reading", "with offset the counts are wrong")
 def test_with_an_offset_the_counts_are_wrong(site: Site) -> None:
     late = site.call("Tag", select=["row_count", "id"], limit=3, offset=4)
     assert (late["countFetched"], late["count"], late["countMatched"]) == (1, 5, 5)
@@ -128,6 +132,7 @@ def test_with_an_offset_the_counts_are_wrong(site: Site) -> None:
     assert (past["values"], past["count"]) == ([], 50)
 
 
+@pytest.mark.fact("civicrm: Reading", "without orderBy rows come in index order")
 def test_without_order_rows_come_by_an_index(site: Site, group: int) -> None:
     zoe = site.sim.add_contact("Zoe", "Slate")
     abe = site.sim.add_contact("Abe", "Rubble")
@@ -139,6 +144,7 @@ def test_without_order_rows_come_by_an_index(site: Site, group: int) -> None:
     assert [t["id"] for t in site.values("Tag", select=["id", "name"])] == [2, 3, 4, 1, 5]
 
 
+@pytest.mark.fact("civicrm: Reading", "no default limit; paging by id")
 def test_paging_by_id_sees_every_row_once(site: Site, group: int) -> None:
     """(get-keyset-page)"""
     other = site.sim.add_group("Other")
@@ -156,6 +162,7 @@ def test_paging_by_id_sees_every_row_once(site: Site, group: int) -> None:
     assert ids(site, "GroupContact", orderBy={"id": "DESC"}, limit=2) == [25, 24]
 
 
+@pytest.mark.fact("civicrm: Reading", "aggregates")
 def test_aggregates(site: Site, group: int, wilma: int, fred: int) -> None:
     """(groupcontact-get-sync-state, subscriptionhistory-get-latest)"""
     site.sim.add_to_group(wilma, group)
@@ -175,6 +182,7 @@ def test_aggregates(site: Site, group: int, wilma: int, fred: int) -> None:
     assert empty == [{"n": None}]
 
 
+@pytest.mark.fact("civicrm: Reading", "implicit joins")
 def test_joins(site: Site, group: int, wilma: int) -> None:
     """(groupcontact-join-contact, groupcontact-explicit-join-email, *-join-group-bridge)"""
     dino = site.sim.add_contact("Dino")
@@ -203,6 +211,7 @@ def test_names_of_groups_may_stand_for_ids(site: Site, group: int, wilma: int) -
 # Time
 
 
+@pytest.mark.fact("civicrm: Time", "dates have no zone and use today's offset")
 def test_now_and_timestamps_follow_todays_offset(site: Site, group: int, wilma: int) -> None:
     """(now-via-sql-function, subscriptionhistory-date-summer-winter)"""
     july = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -216,6 +225,7 @@ def test_now_and_timestamps_follow_todays_offset(site: Site, group: int, wilma: 
     assert site.sim.history(wilma)[0].at == july
 
 
+@pytest.mark.fact("civicrm: Time", "TIMESTAMPs are converted, DATETIMEs never")
 def test_hold_dates_are_never_converted(site: Site, wilma: int) -> None:
     site.sim.update_email(site.sim.emails(wilma)[0].id, on_hold=1)
     site.sim.set_utc_offset(120)
@@ -223,6 +233,7 @@ def test_hold_dates_are_never_converted(site: Site, wilma: int) -> None:
     assert row["hold_date"] == "2026-11-22 13:00:00"
 
 
+@pytest.mark.fact("civicrm: Time", "where on dates: only naive local text is exact")
 @pytest.mark.parametrize(
     ("asked", "hits"),
     [
@@ -244,6 +255,7 @@ def test_only_naive_local_dates_are_exact(
     assert bool(ids(site, "SubscriptionHistory", ["date", "=", asked])) is hits
 
 
+@pytest.mark.fact("civicrm: Time", "a garbage date matches everything")
 @pytest.mark.parametrize(
     ("asked", "hits"),
     [("garbage", True), ("2020", False), ("now - 1 hour", True), ("now", False)],
@@ -257,6 +269,7 @@ def test_odd_dates(site: Site, group: int, wilma: int, asked: str, hits: bool) -
 # Memberships and history
 
 
+@pytest.mark.fact("civicrm: Groups", "every write adds history, also when nothing changed")
 def test_every_write_adds_history_even_without_change(site: Site, group: int, wilma: int) -> None:
     """(groupcontact-save-match-again, groupcontact-update-same-status)"""
     save = {
@@ -275,6 +288,7 @@ def test_every_write_adds_history_even_without_change(site: Site, group: int, wi
     assert entries == [("Added", "API", "mcsync 1")] * 2 + [("Added", "API", None)]
 
 
+@pytest.mark.fact("civicrm: Groups", "method and tracking stand beside the records")
 def test_method_and_tracking_are_no_fields_of_the_record(
     site: Site, group: int, wilma: int
 ) -> None:
@@ -283,6 +297,7 @@ def test_method_and_tracking_are_no_fields_of_the_record(
     assert [(h.method, h.tracking) for h in site.sim.history(wilma)] == [("API", None)]
 
 
+@pytest.mark.fact("civicrm: Groups", "a method of more than 8 characters loses the row of history")
 @pytest.mark.parametrize(("method", "rows"), [("Mailchmp", 1), ("Mailchimp", 0)])
 def test_a_long_method_loses_the_history_row(
     site: Site, group: int, wilma: int, method: str, rows: int
@@ -294,6 +309,7 @@ def test_a_long_method_loses_the_history_row(
     assert len(site.sim.history(wilma)) == rows
 
 
+@pytest.mark.fact("civicrm: Groups", "tracking is cut to 255")
 def test_tracking_is_cut(site: Site, group: int, wilma: int) -> None:
     """(groupcontact-create-tracking-256-chars)"""
     values = {"contact_id": wilma, "group_id": group}
@@ -301,6 +317,11 @@ def test_tracking_is_cut(site: Site, group: int, wilma: int) -> None:
     assert site.sim.history(wilma)[0].tracking == "x" * 255
 
 
+@pytest.mark.fact(
+    "civicrm: Writing",
+    "save with match; the same pair twice is refused",
+    "save matches all before it writes any",
+)
 def test_a_pair_has_one_row(site: Site, group: int, wilma: int, fred: int) -> None:
     """(groupcontact-create-again-error-admin, groupcontact-save-duplicate-in-one-call)"""
     pair = {"contact_id": wilma, "group_id": group}
@@ -313,6 +334,7 @@ def test_a_pair_has_one_row(site: Site, group: int, wilma: int, fred: int) -> No
     assert site.sim.group_members(group) == {wilma, fred}  # the first of the two was written
 
 
+@pytest.mark.fact("civicrm: Writing", "save is not atomic and stops at the first bad record")
 def test_save_stops_at_the_first_bad_record(site: Site, group: int, wilma: int, fred: int) -> None:
     """(groupcontact-save-partial-failure, -after, -history)"""
     records = [{"contact_id": person, "group_id": group} for person in (wilma, 999999, fred)]
@@ -322,6 +344,7 @@ def test_save_stops_at_the_first_bad_record(site: Site, group: int, wilma: int, 
     assert [h.contact_id for h in site.sim.history(group_id=group)] == [wilma]
 
 
+@pytest.mark.fact("civicrm: Writing", "failed inserts use up ids")
 def test_failed_inserts_use_up_ids(site: Site, group: int, wilma: int, fred: int) -> None:
     pair = {"contact_id": wilma, "group_id": group}
     site.values("GroupContact", "create", values=pair)
@@ -330,6 +353,7 @@ def test_failed_inserts_use_up_ids(site: Site, group: int, wilma: int, fred: int
     assert ids(site, "GroupContact") == [1, 3]
 
 
+@pytest.mark.fact("civicrm: Groups", "bad statuses are stored as they are")
 def test_odd_statuses_are_stored(site: Site, group: int, wilma: int) -> None:
     """(groupcontact-create-bad-status, groupcontact-create-pending)"""
     values = {"contact_id": wilma, "group_id": group, "status": "Nonsense"}
@@ -337,6 +361,7 @@ def test_odd_statuses_are_stored(site: Site, group: int, wilma: int) -> None:
     assert site.sim.group_status(wilma, group) == "Nonsense"
 
 
+@pytest.mark.fact("civicrm: Writing", "update that matches nobody: values [] and 200")
 def test_update_by_where_changes_many_or_none(
     site: Site, group: int, wilma: int, fred: int
 ) -> None:
@@ -351,6 +376,7 @@ def test_update_by_where_changes_many_or_none(
     assert site.values("GroupContact", "update", where=where, values=values) == []
 
 
+@pytest.mark.fact("civicrm: Groups", "prefer Removed to delete")
 def test_deleting_a_membership_says_deleted(site: Site, group: int, wilma: int) -> None:
     """(groupcontact-delete, subscriptionhistory-after-delete): the id comes back as text."""
     site.sim.add_to_group(wilma, group)
@@ -360,6 +386,7 @@ def test_deleting_a_membership_says_deleted(site: Site, group: int, wilma: int) 
     assert [h.status for h in site.sim.history(wilma)] == ["Added", "Deleted"]
 
 
+@pytest.mark.fact("civicrm: Groups", "history cannot be back-dated")
 def test_history_cannot_be_back_dated(site: Site, group: int, wilma: int) -> None:
     """(subscriptionhistory-create-admin)"""
     values = {"contact_id": wilma, "group_id": group, "date": "2024-07-01 12:00:00"}
@@ -367,6 +394,7 @@ def test_history_cannot_be_back_dated(site: Site, group: int, wilma: int) -> Non
     assert site.sim.history(wilma)[0].at == NOON
 
 
+@pytest.mark.fact("civicrm: Time", "modified_date follows emails and not groups")
 def test_modified_date_follows_emails_but_not_groups(site: Site, group: int, wilma: int) -> None:
     """(contact-modified-date-after-group-and-email)"""
     site.wait(hours=1)
@@ -384,6 +412,7 @@ def test_modified_date_follows_emails_but_not_groups(site: Site, group: int, wil
 # Groups
 
 
+@pytest.mark.fact("civicrm: Groups", "GroupContact has the static rows only")
 def test_smart_groups_are_resolved_from_a_stale_cache(site: Site, wilma: int, fred: int) -> None:
     """(contact-get-groups-smart*, groupcontact-get-smart, groupcontact-removed-from-smart)"""
     smart = site.sim.add_group("Smart", smart_where=[["last_name", "=", "Flintstone"]])
@@ -446,6 +475,7 @@ def test_what_humans_do_writes_history_as_admin(site: Site, group: int, wilma: i
     assert site.sim.writes == 0
 
 
+@pytest.mark.fact("civicrm: Groups", "history may have gaps, the row is the truth")
 def test_direct_sql_leaves_no_history(site: Site, group: int, wilma: int) -> None:
     for status in ("Added", "Removed", None):
         site.sim.sql_set_membership(wilma, group, status)

@@ -27,6 +27,7 @@ def site() -> Iterator[Site]:
     yield from serve()
 
 
+@pytest.mark.fact("civicrm: Permissions", "a missing permission reads as emptiness")
 @pytest.mark.parametrize("entity", ["Contact", "Email", "GroupContact", "SubscriptionHistory"])
 def test_a_missing_permission_reads_as_emptiness(site: Site, entity: str) -> None:
     """(error-permission-contact-get, groupcontact-get-noperm)"""
@@ -76,6 +77,7 @@ def test_a_new_sync_user_has_what_a_sync_needs() -> None:
     assert {LOG_IN, ACCESS, VIEW, EDIT, ADD, EDIT_GROUPS, TRASH} == SYNC_PERMISSIONS
 
 
+@pytest.mark.fact("civicrm: Permissions", "Domain.get is 403: the version cannot be relied on")
 @pytest.mark.parametrize(
     ("entity", "action", "params"),
     [
@@ -94,6 +96,7 @@ def test_what_only_an_administrator_may(
     assert site.ask(entity, action, **params).status_code == 403
 
 
+@pytest.mark.fact("civicrm: Permissions", "without access to deleted contacts their rows vanish")
 @pytest.mark.parametrize("entity", ["Email", "GroupContact", "SubscriptionHistory"])
 def test_rows_of_trashed_contacts_vanish_without_permission(site: Site, entity: str) -> None:
     """(noperm-deleted-*, email-get-trashed-contact, groupcontact-get-trashed-contact)"""

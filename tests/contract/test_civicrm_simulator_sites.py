@@ -34,6 +34,7 @@ def test_a_new_site_has_its_own_organisation_as_contact_1(site: Site) -> None:
     assert site.sim.history(1) == []
 
 
+@pytest.mark.fact("civicrm: Time", "created_date is a TIMESTAMP")
 def test_created_date_is_a_timestamp_in_todays_offset(site: Site) -> None:
     july = datetime(2026, 7, 1, 12, tzinfo=UTC)
     old = site.sim.add_contact("Wilma", created_date=july)

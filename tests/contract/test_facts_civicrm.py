@@ -1,6 +1,6 @@
-"""Measured facts about CiviCRM that no other test names, each against the adapter over HTTP.
+"""Measured facts about CiviCRM that needed a test of their own, against the adapter over HTTP.
 
-`test_facts_are_covered` tells for every fact of the sheet which test holds it.
+In brackets: the recorded exchanges of tests/cassettes that show it.
 """
 
 import json
@@ -92,6 +92,12 @@ def visit(shared_server: LoopbackServer) -> Visit:
     return Visit(site, [exchange.request for exchange in site.server.requests])
 
 
+@pytest.mark.fact(
+    "civicrm: Answers",
+    "a JSON body is ignored",
+    "POST, form-encoded; GET for reading only, 405 and 414",
+    "query parameters are read by 6.x only",
+)
 def test_every_call_is_a_form_in_a_post(visit: Visit) -> None:
     """(error-json-body, error-post-action-over-get, query-params-in-url, multi-call-get-method)
 
@@ -107,6 +113,12 @@ def test_every_call_is_a_form_in_a_post(visit: Visit) -> None:
             assert set(parse_qs(request.body.decode())) <= {"params", "calls"}
 
 
+@pytest.mark.fact(
+    "civicrm: Address",
+    "X-Civi-Auth: Bearer, case-sensitive",
+    "_authx as a form field gets logged",
+    "400 and 403 without credential or X-Requested-With",
+)
 def test_the_key_is_in_one_header_and_nowhere_else(visit: Visit) -> None:
     """(auth-lowercase-bearer, auth-authorization-header-no-xrw, auth-param-authx)
 
@@ -121,6 +133,7 @@ def test_the_key_is_in_one_header_and_nowhere_else(visit: Visit) -> None:
         assert KEY not in request.path
 
 
+@pytest.mark.fact("civicrm: Permissions", "Domain.get is 403: the version cannot be relied on")
 def test_nothing_is_asked_that_only_an_administrator_may(visit: Visit) -> None:
     """(domain-get-version, groupcontactcache-get-sync, contact-get-duplicates,
     subscriptionhistory-create-denied, setting-timezone-get-admin)"""
@@ -141,6 +154,7 @@ def test_nothing_is_asked_that_only_an_administrator_may(visit: Visit) -> None:
     }
 
 
+@pytest.mark.fact("civicrm: Groups", "prefer Removed to delete")
 def test_nobody_is_ever_deleted(visit: Visit) -> None:
     """(groupcontact-delete, contact-delete-*) A delete removes the row that tells of a removal;
     `Removed` keeps it."""
@@ -148,6 +162,12 @@ def test_nobody_is_ever_deleted(visit: Visit) -> None:
     assert {row.status for row in visit.site.sim.history()} == {"Added", "Removed"}
 
 
+@pytest.mark.fact(
+    "civicrm: Reading",
+    "no default limit; paging by id",
+    "with offset the counts are wrong",
+    "without orderBy rows come in index order",
+)
 def test_pages_are_never_asked_for_by_offset_and_always_in_order(visit: Visit) -> None:
     """(get-keyset-page, get-offset-page, get-row-count, get-limit-negative)
 
@@ -169,6 +189,7 @@ def test_pages_are_never_asked_for_by_offset_and_always_in_order(visit: Visit) -
     assert pages > 10
 
 
+@pytest.mark.fact("civicrm: Answers", "unknown fields in select are ignored")
 def test_every_field_that_is_asked_for_exists(visit: Visit) -> None:
     """(error-unknown-field-select) An unknown field is silently left out of the answer, so a slip
     would read as "empty" everywhere."""
@@ -191,6 +212,7 @@ def test_every_field_that_is_asked_for_exists(visit: Visit) -> None:
     assert len(checked) > 25
 
 
+@pytest.mark.fact("civicrm: Answers", "unknown fields in select are ignored")
 def test_the_fields_that_are_asked_for_were_there_in_a_real_site(visit: Visit) -> None:
     """(groupcontact-fields, subscriptionhistory-fields, contact-get-after-create)"""
     real = {
@@ -207,6 +229,7 @@ def _names(name: str) -> set[str]:
     return {row["name"] for row in recording(name)["response"]["body"]["values"]}
 
 
+@pytest.mark.fact("civicrm: Time", "TIMESTAMPs are converted, DATETIMEs never")
 def test_dates_that_are_never_converted_are_never_read(visit: Visit) -> None:
     """(email-get-on-hold) `hold_date` and `reset_date` are literal local times, unlike the
     TIMESTAMPs: read with the site's offset they would be wrong."""
@@ -214,8 +237,10 @@ def test_dates_that_are_never_converted_are_never_read(visit: Visit) -> None:
         assert not {"hold_date", "reset_date"} & set(params.get("select", ()))
 
 
+@pytest.mark.fact("civicrm: Reading", "IN lists of 1,000 to 5,000 are safe")
+@pytest.mark.fact("civicrm: Writing", "pages of 5,000 to 10,000 rows; 200 memberships, 50 contacts")
 def test_chunks_and_pages_are_of_the_measured_sizes(site: Site) -> None:
-    """("Speed", "IN lists") 1,000 to 5,000 of a list are safe, 5,000 to 10,000 rows are the best
+    """1,000 to 5,000 of a list are safe, 5,000 to 10,000 rows are the best
     page, 200 memberships and 50 contacts end within a slow host's 30 s."""
     assert 1_000 <= reading.IDS_PER_REQUEST <= 5_000
     assert 1_000 <= reading.EMAILS_PER_REQUEST <= 5_000
@@ -234,11 +259,13 @@ def test_chunks_and_pages_are_of_the_measured_sizes(site: Site) -> None:
     assert max(len(e.request.body) for e in site.server.requests) < 1 << 20
 
 
+@pytest.mark.fact("civicrm: Reading", "two connections, no gain at four")
 def test_two_requests_at_once_and_no_more_to_read(site: Site) -> None:
-    """("Speed") Two workers nearly double the pace, four add nothing."""
+    """Two workers nearly double the pace, four add nothing."""
     assert reading.IN_FLIGHT == 2
 
 
+@pytest.mark.fact("civicrm: Reading", "operators; IN [] is no rows")
 def test_no_ids_are_no_rows(site: Site) -> None:
     """(get-where-in-empty) `IN []` is no error and finds nobody."""
     site.sim.add_to_group(site.add("Fred"), site.group)
@@ -262,6 +289,7 @@ def standalone(shared_server: LoopbackServer) -> Site:
     return site
 
 
+@pytest.mark.fact("civicrm: Address", "Standalone works like the others")
 def test_standalone_is_read_and_written_like_any_other(standalone: Site) -> None:
     """(standalone-auth-ok, standalone-authx-whoami, standalone-now)"""
     ids = standalone.add_many(3)
@@ -273,6 +301,7 @@ def test_standalone_is_read_and_written_like_any_other(standalone: Site) -> None
     assert set(contacts_of(standalone.port.fetch_contacts(ids))) == set(ids)
 
 
+@pytest.mark.fact("civicrm: Address", "Standalone has no query form")
 @pytest.mark.parametrize("form", [f"/?q={API}", f"/index.php?civiwp=CiviCRM&q={API}"])
 def test_standalone_has_no_query_form(standalone: Site, form: str) -> None:
     """(standalone-url-form-query, standalone-url-form-index-php-civiwp) It answers 302."""
@@ -281,12 +310,14 @@ def test_standalone_has_no_query_form(standalone: Site, form: str) -> None:
     assert "civicrm.url" in (caught.value.hint or "")
 
 
+@pytest.mark.fact("civicrm: Answers", "401 text/plain")
 def test_a_wrong_key_at_standalone_is_refused_too(standalone: Site) -> None:
     """(standalone-auth-wrong-key)"""
     with pytest.raises(RemoteRefused, match="Invalid credential"):
         standalone.client(key="feedface").fetch_snapshot([standalone.group], 0)
 
 
+@pytest.mark.fact("civicrm: Answers", "Standalone answers 500 for the same")
 def test_an_error_of_a_standalone_site_is_json_with_500_and_no_empty_list(standalone: Site) -> None:
     """(standalone-error-unknown-entity, standalone-error-unknown-field-where) The same trouble is
     200 text/html on WordPress."""
@@ -303,6 +334,7 @@ def test_an_error_of_a_standalone_site_is_json_with_500_and_no_empty_list(standa
         list(standalone.port.fetch_owners(["fred@example.org"]))
 
 
+@pytest.mark.fact("civicrm: Permissions", "a contact without a CMS user")
 def test_a_contact_without_a_user_account_is_refused(site: Site) -> None:
     """(auth-contact-without-cms-user, auth-contact-without-cms-user-site-key) By the guard, and
     with the site key for want of permissions."""
@@ -327,11 +359,12 @@ CHANGES: dict[str, Callable[[Site, int], object]] = {
 }
 
 
+@pytest.mark.fact("civicrm: Permissions", "edit all contacts")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_to_change_anybody_takes_the_permission_to_edit_all(
     site: Site, change: Callable[[Site, int], object]
 ) -> None:
-    """(groupcontact-permission-noperm; "Permissions") It is a refusal, not the person's failure."""
+    """(groupcontact-permission-noperm) It is a refusal, not the person's failure."""
     fred = site.add("Fred")
     site.sim.grant("view all contacts")
     site.sim.revoke("edit all contacts")
@@ -341,25 +374,28 @@ def test_to_change_anybody_takes_the_permission_to_edit_all(
     assert site.sim.writes == 0
 
 
+@pytest.mark.fact("civicrm: Permissions", "access CiviCRM")
 def test_without_access_to_civicrm_groups_are_refused_and_not_missing(site: Site) -> None:
-    """("Permissions") `access CiviCRM`: 403 for Group.get and GroupContact.get."""
+    """`access CiviCRM`: 403 for Group.get and GroupContact.get."""
     site.sim.revoke("access CiviCRM")
     with pytest.raises(RemoteRefused) as caught:
         site.snapshot()
     assert '"access CiviCRM"' in (caught.value.hint or "")
 
 
+@pytest.mark.fact("civicrm: Permissions", "view all contacts, implied by edit all contacts")
 def test_to_edit_all_implies_to_view_all(site: Site) -> None:
-    """("Permissions") `view all contacts` alone may be missing."""
+    """`view all contacts` alone may be missing."""
     site.sim.revoke("view all contacts")
     fred = site.add("Fred")
     assert set(contacts_of(site.port.fetch_contacts([fred]))) == {fred}
 
 
+@pytest.mark.fact("civicrm: Permissions", "without access to deleted contacts their rows vanish")
 def test_without_sight_of_the_trash_its_rows_are_gone_from_everything(site: Site) -> None:
     """(noperm-deleted-contact-get, -email-get, -groupcontact-get, -history-get)
 
-    Facts 4: not to be told from a purge; the living are not concerned.
+    Not to be told from a purge; the living are not concerned.
     """
     fred, dino = site.add("Fred"), site.add("Dino")
     for contact_id in (fred, dino):
@@ -380,6 +416,7 @@ def test_without_sight_of_the_trash_its_rows_are_gone_from_everything(site: Site
 # --- rows as they may be --------------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Groups", "bad statuses are stored as they are")
 @pytest.mark.parametrize("status", ["Banana", "Nonsense", ""])
 def test_a_bad_status_is_handed_on_as_it_is(site: Site, status: str) -> None:
     """(groupcontact-create-bad-status) Neither Added nor Removed, and never guessed at."""
@@ -390,6 +427,7 @@ def test_a_bad_status_is_handed_on_as_it_is(site: Site, status: str) -> None:
     assert site.snapshot().counts == {(site.group, status): 1}
 
 
+@pytest.mark.fact("civicrm: Time", "modified_date follows emails and not groups")
 def test_a_change_of_group_shows_in_history_and_one_of_address_in_the_contact(site: Site) -> None:
     """(contact-modified-date-after-group-and-email) A membership does not touch
     `modified_date`; an address does."""
@@ -401,6 +439,7 @@ def test_a_change_of_group_shows_in_history_and_one_of_address_in_the_contact(si
     assert [row.contact_id for row in site.snapshot().history] == [fred]
 
 
+@pytest.mark.fact("civicrm: Groups", "merge: rows move with their old ids")
 def test_a_merge_moves_old_history_rows_behind_the_cursor(site: Site) -> None:
     """(contact-merge-after-history) They keep their ids: only the trashed loser tells of it."""
     winner, loser = site.add("Wilma"), site.add("Betty")
@@ -415,6 +454,7 @@ def test_a_merge_moves_old_history_rows_behind_the_cursor(site: Site) -> None:
     assert site.port.fetch_merged_to([loser]) == {loser: winner}
 
 
+@pytest.mark.fact("civicrm: Groups", "a deletion for good leaves no trace")
 def test_a_purge_leaves_no_trace_but_absence(site: Site) -> None:
     """(contact-delete-permanent-after-groupcontact, -after-history, -after-email)"""
     fred, dino = site.add("Fred"), site.add("Dino")
@@ -427,6 +467,7 @@ def test_a_purge_leaves_no_trace_but_absence(site: Site) -> None:
     assert site.port.fetch_merged_to([dino]) == {}
 
 
+@pytest.mark.fact("civicrm: Groups", "GroupContact has the static rows only")
 def test_static_rows_of_a_smart_group_are_not_its_members(site: Site) -> None:
     """(groupcontact-get-smart) GroupContact has the static rows only; who is in a smart group
     comes from `Contact.get` with `groups`."""
@@ -439,8 +480,9 @@ def test_static_rows_of_a_smart_group_are_not_its_members(site: Site) -> None:
     assert only == fred
 
 
+@pytest.mark.fact("civicrm: Writing", "failed inserts use up ids")
 def test_ids_with_gaps_are_paged_to_their_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """(Second comparison) Failed inserts use up ids; a page ends where fewer rows come."""
+    """Failed inserts use up ids; a page ends where fewer rows come."""
     monkeypatch.setattr(reading, "PAGE_SIZE", 2)
     ids = site.add_many(3)
     for contact_id in ids:
@@ -455,6 +497,11 @@ def test_ids_with_gaps_are_paged_to_their_end(site: Site, monkeypatch: pytest.Mo
 # --- writes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact(
+    "civicrm: Groups",
+    "a method of more than 8 characters loses the row of history",
+    "method and tracking stand beside the records",
+)
 def test_method_and_tracking_stand_beside_the_records(site: Site) -> None:
     """(groupcontact-create-method-9-chars, groupcontact-create-tracking-256-chars)
 
@@ -471,8 +518,9 @@ def test_method_and_tracking_stand_beside_the_records(site: Site) -> None:
     assert len(site.sim.history(fred)) == 1
 
 
+@pytest.mark.fact("civicrm: Writing", "create refuses reload, GroupContact.delete tracking")
 def test_what_is_created_takes_no_reload(site: Site) -> None:
-    """(Second comparison) `reload` works on save and update only; `create` refuses it with 500."""
+    """`reload` works on save and update only; `create` refuses it with 500."""
     fred = site.add("Fred")
     assert merged(site.port.add_emails([EmailWrite(fred, "new@example.org")])).failed == {}
     for exchange in site.server.requests:
@@ -480,6 +528,7 @@ def test_what_is_created_takes_no_reload(site: Site) -> None:
             assert action != "create" or set(params) == {"values"}
 
 
+@pytest.mark.fact("civicrm: Writing", "an extra address is not primary")
 def test_a_bulk_address_added_to_others_stays_not_primary(site: Site) -> None:
     """(email-create-second, email-update-is-bulkmail)"""
     fred = site.add("Fred")
@@ -490,6 +539,7 @@ def test_a_bulk_address_added_to_others_stays_not_primary(site: Site) -> None:
     assert shown["two@example.org"] == (False, True)
 
 
+@pytest.mark.fact("civicrm: Writing", "update that matches nobody: values [] and 200")
 def test_an_update_that_matches_nobody_is_no_success(site: Site) -> None:
     """(groupcontact-update-no-match) `values: []` with 200."""
     site.add("Fred")
@@ -498,6 +548,7 @@ def test_an_update_that_matches_nobody_is_no_success(site: Site) -> None:
     assert "no such record" in result.failed[99_999]
 
 
+@pytest.mark.fact("civicrm: Writing", "save is not atomic and stops at the first bad record")
 def test_fewer_rows_saved_than_sent_is_no_success(site: Site) -> None:
     """(groupcontact-save-partial-failure) An answer is counted against what was sent."""
     ids = site.add_many(3)
@@ -518,13 +569,14 @@ ODD_NAMES = {
 }
 
 
+@pytest.mark.fact("civicrm: Reading", "names come back decoded")
+@pytest.mark.fact("civicrm: Writing", "over-long text is cut with ...")
 @pytest.mark.parametrize(("first", "last"), ODD_NAMES.values(), ids=ODD_NAMES)
 @pytest.mark.parametrize("how", ["lost answer", "clear error"])
 def test_whoever_was_created_is_known_by_any_name_and_not_created_twice(
     site: Site, first: str, last: str, how: str
 ) -> None:
-    """(contact-create-unicode-markup, contact-save-bulk-one-bad-record-after; second comparison:
-    over-long text is cut with `...`)
+    """(contact-create-unicode-markup, contact-save-bulk-one-bad-record-after)
 
     `save` is not atomic: the first was created although the call failed. He must be recognised
     by the name that CiviCRM kept, which is not the one that was sent.
@@ -542,8 +594,9 @@ def test_whoever_was_created_is_known_by_any_name_and_not_created_twice(
     assert len(site.sim.contacts(source="test")) == 1
 
 
+@pytest.mark.fact("civicrm: Writing", "a time-out does not mean that nothing was written")
 def test_a_time_out_of_a_write_does_not_mean_that_nothing_was_written(site: Site) -> None:
-    """("Speed") The site goes on without us: read again, count what is there as done."""
+    """The site goes on without us: read again, count what is there as done."""
     ids = site.add_many(3)
     late = Response(504, b"<html>", {"Content-Type": "text/html"})
     site.server.faults.append(Fault(path="GroupContact/save", rewrite=lambda *_: late))
@@ -551,6 +604,7 @@ def test_a_time_out_of_a_write_does_not_mean_that_nothing_was_written(site: Site
     assert [len(site.sim.history(contact_id)) for contact_id in ids] == [1, 1, 1]
 
 
+@pytest.mark.fact("civicrm: Answers", "a value of the wrong type is an HTML page")
 def test_a_page_instead_of_an_answer_to_a_write_is_read_again(site: Site) -> None:
     """(error-unknown-action, error-bad-json-params) 200 text/html is no success of a write."""
     ids = site.add_many(2)

@@ -160,6 +160,7 @@ def test_a_clock_of_mailchimps_that_cannot_be_read_counts_as_ours(
     assert abs(town.port.fetch_now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@pytest.mark.fact("mailchimp: Account", "GET / tells the account and the key's role")
 def test_the_account_behind_a_key(town: Town) -> None:
     assert town.port.fetch_account_id() == town.sim.account_id(KEY)
     (request,) = town.calls("GET", "/3.0/")
@@ -183,11 +184,13 @@ def test_an_audience(town: Town) -> None:
     assert audience.member_count == 3
 
 
+@pytest.mark.fact("mailchimp: Writing", "subscribed by the API skips double opt-in")
 def test_a_double_optin_audience(town: Town) -> None:
     town.sim.add_audience("bbbbbbbbbb", "Rubble", KEY, double_optin=True)
     assert town.port.fetch_audience("bbbbbbbbbb").is_double_optin
 
 
+@pytest.mark.fact("mailchimp: Writing", "merge fields are read first")
 def test_merge_fields_with_their_kind(town: Town) -> None:
     town.sim.add_merge_field(
         LIST, "BORN", "Born", "date", required=True, options={"date_format": "DD/MM/YYYY"}
@@ -200,6 +203,8 @@ def test_merge_fields_with_their_kind(town: Town) -> None:
     assert not fields["FNAME"].is_required
 
 
+@pytest.mark.fact("mailchimp: Limits", "count 10 by default, at most 1000")
+@pytest.mark.fact("mailchimp: Writing", "interests and categories are paged by ten")
 def test_interests_of_all_categories_beyond_the_default_page(town: Town) -> None:
     for number in range(25):
         town.sim.add_interest(LIST, f"Club {number % 12}", f"i{number:09}", f"Night {number}")
@@ -232,6 +237,7 @@ def test_a_member_as_mailchimp_shows_it(town: Town) -> None:
     assert member.interests == {"i1": True}
 
 
+@pytest.mark.fact("mailchimp: Writing", "required fields, addresses, dates")
 def test_an_address_field_is_left_out(town: Town) -> None:
     town.sim.add_merge_field(LIST, "CAVE", "Cave", "address")
     cave = {"addr1": "301 Cobblestone Way", "city": "Bedrock", "state": "AZ", "zip": "70777"}
@@ -239,6 +245,9 @@ def test_an_address_field_is_left_out(town: Town) -> None:
     assert "CAVE" not in town.member(FRED).merge_fields
 
 
+@pytest.mark.fact(
+    "mailchimp: Members", "one status per request", "archived members are left out by default"
+)
 @pytest.mark.parametrize("status", list(MemberStatus))
 def test_members_of_every_status_come(town: Town, status: MemberStatus) -> None:
     town.sim.import_member(LIST, FRED, status=status.value)
@@ -246,6 +255,7 @@ def test_members_of_every_status_come(town: Town, status: MemberStatus) -> None:
     assert [member.status for member in town.fetch_all()] == [status]
 
 
+@pytest.mark.fact("mailchimp: Members", "unsubscribe_reason")
 def test_why_somebody_left(town: Town) -> None:
     town.sim.import_member(LIST, FRED)
     town.sim.staff_unsubscribe(LIST, FRED)
@@ -258,6 +268,7 @@ def test_an_empty_audience_gives_one_empty_page(town: Town) -> None:
     assert pages[0].served_at == town.clock.now
 
 
+@pytest.mark.fact("mailchimp: Members", "archived members are left out by default")
 def test_many_members_come_once_each_and_are_counted(town: Town) -> None:
     town.populate(4500)
     town.populate(1200, status="archived")
@@ -268,6 +279,9 @@ def test_many_members_come_once_each_and_are_counted(town: Town) -> None:
     assert sum(member.status is MemberStatus.ARCHIVED for member in members) == 1200
 
 
+@pytest.mark.fact(
+    "mailchimp: Members", "parameters of the listing", "fields are dotted from the top"
+)
 def test_pages_are_asked_for_in_order_of_change_with_only_the_needed_fields(town: Town) -> None:
     town.populate(2500)
     town.fetch_all()
@@ -291,6 +305,7 @@ def test_nothing_changed_costs_two_requests(town: Town) -> None:
     assert len(town.server.requests) == 2
 
 
+@pytest.mark.fact("mailchimp: Members", "offsets in since_last_changed are ignored")
 def test_only_what_changed_since_comes_whatever_zone_the_time_is_in(town: Town) -> None:
     town.sim.import_member(LIST, FRED, last_changed=START)
     town.sim.import_member(LIST, WILMA, last_changed=START + timedelta(minutes=5))
@@ -370,6 +385,7 @@ def test_several_members_by_address_and_by_the_id_that_stays(town: Town) -> None
     assert town.port.fetch_each(LIST, []) == {}
 
 
+@pytest.mark.fact("mailchimp: Identity", "ids of mixed-case addresses")
 def test_an_old_member_whose_id_is_no_lower_case_hash(town: Town) -> None:
     old_id = "1f1b1a3c0f3fb1d0f5b8ac0f0d3f1c11"
     town.sim.import_member(LIST, "Fred@Example.org", subscriber_id=old_id)
@@ -380,6 +396,7 @@ def test_an_old_member_whose_id_is_no_lower_case_hash(town: Town) -> None:
     assert town.fetch_all()[0].status is MemberStatus.UNSUBSCRIBED
 
 
+@pytest.mark.fact("mailchimp: Identity", "ids of mixed-case addresses")
 def test_a_member_by_the_id_that_mailchimp_gave_it(town: Town) -> None:
     """Some ids of old audiences are the hash of another spelling than the one that stands there."""
     old_id = typed_hash("Fred@Example.ORG")
@@ -418,6 +435,8 @@ def test_what_is_no_id_is_nobodys_and_asks_for_nothing_else(town: Town, key: str
 # --- changes --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Identity", "the hash is MD5 of the lower-cased address")
+@pytest.mark.fact("mailchimp: Writing", "PUT: address and status_if_new always")
 def test_a_new_member_is_put_with_both_statuses(town: Town) -> None:
     town.sim.add_interest(LIST, "Clubs", "i1", "Bowling")
     outcome = town.change(
@@ -434,6 +453,11 @@ def test_a_new_member_is_put_with_both_statuses(town: Town) -> None:
     assert b'"status_if_new":"subscribed"' in call.body
 
 
+@pytest.mark.fact(
+    "mailchimp: Writing",
+    "status overwrites: omit it on data updates",
+    "merge fields of the unsubscribed can be edited",
+)
 def test_a_change_without_status_leaves_the_status(town: Town) -> None:
     town.sim.import_member(LIST, FRED, status="unsubscribed")
     outcome = town.change(FRED, member_id=subscriber_hash(FRED), merge_fields={"FNAME": "Fred"})
@@ -465,6 +489,7 @@ def test_archiving_somebody_cleaned_is_refused(town: Town) -> None:
     assert "cannot be removed" in outcome.error
 
 
+@pytest.mark.fact("mailchimp: Writing", "tags: wrapped, 204, 404 of nobody")
 def test_tags_are_put_on_and_taken_off(town: Town) -> None:
     town.sim.import_member(LIST, FRED, tags=["Quarry"])
     outcome = town.change(
@@ -476,6 +501,8 @@ def test_tags_are_put_on_and_taken_off(town: Town) -> None:
     assert [tag["name"] for tag in shown["tags"]] == ["Bowling"]  # type: ignore[attr-defined]
 
 
+@pytest.mark.fact("mailchimp: Identity", "contact_id survives a change of address")
+@pytest.mark.fact("mailchimp: Writing", "a change of address goes to the old hash")
 def test_a_new_address_goes_to_the_old_id(town: Town) -> None:
     town.sim.import_member(LIST, FRED)
     contact = town.member(FRED).unique_contact
@@ -498,6 +525,7 @@ IMPOSSIBLE = {
 }
 
 
+@pytest.mark.fact("mailchimp: Writing", "PATCH only updates; statuses it takes")
 @pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_what_is_no_single_request_is_a_mistake_of_the_caller(
     town: Town, change: MemberChange
@@ -507,6 +535,8 @@ def test_what_is_no_single_request_is_a_mistake_of_the_caller(
     assert town.server.requests == []
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Member In Compliance State")
+@pytest.mark.fact("mailchimp: Writing", "who left alone may only be asked")
 def test_somebody_who_left_cannot_be_subscribed_but_asked(town: Town) -> None:
     town.sim.import_member(LIST, FRED, status="unsubscribed", left=True)
     refused = town.change(FRED, member_id=subscriber_hash(FRED), status=MemberStatus.SUBSCRIBED)
@@ -517,12 +547,16 @@ def test_somebody_who_left_cannot_be_subscribed_but_asked(town: Town) -> None:
     assert [mail.email for mail in town.sim.confirmation_mails] == [FRED]
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Forgotten Email Not Subscribed")
 def test_somebody_deleted_for_good_is_forgotten(town: Town) -> None:
     town.sim.import_member(LIST, FRED)
     town.sim.staff_delete_permanently(LIST, FRED)
     assert town.change(FRED, status=MemberStatus.SUBSCRIBED).refusal is Refusal.FORGOTTEN
 
 
+@pytest.mark.fact(
+    "mailchimp: Errors", "400 looks fake or invalid", "400 signed up to a lot of lists"
+)
 def test_a_fake_and_a_busy_address(town: Town) -> None:
     town.sim.settings.fake_addresses.add(FRED)
     town.sim.settings.busy_addresses.add(WILMA)
@@ -530,6 +564,7 @@ def test_a_fake_and_a_busy_address(town: Town) -> None:
     assert town.change(WILMA, status=MemberStatus.SUBSCRIBED).refusal is Refusal.TEMPORARY
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Member Exists")
 def test_a_new_address_that_is_a_member_already(town: Town) -> None:
     town.sim.import_member(LIST, FRED)
     town.sim.import_member(LIST, WILMA)
@@ -566,6 +601,8 @@ def test_a_batch_from_submission_to_outcomes(town: Town) -> None:
     assert outcomes["op3"].refusal is Refusal.NOT_FOUND
 
 
+@pytest.mark.fact("mailchimp: Members", "times are UTC; unknown ones are empty")
+@pytest.mark.fact("mailchimp: Batches", "a fresh batch counts nothing")
 def test_a_batch_as_it_stands(town: Town) -> None:
     change = MemberChange(FRED, status=MemberStatus.SUBSCRIBED)
     fresh = town.port.submit_batch([Operation("a", LIST, change)])
@@ -580,12 +617,15 @@ def test_a_batch_as_it_stands(town: Town) -> None:
     assert town.port.fetch_batch("0123456789") is None
 
 
+@pytest.mark.fact("mailchimp: Limits", "count 10 by default, at most 1000")
+@pytest.mark.fact("mailchimp: Batches", "GET /batches: seven days, paged")
 def test_all_batches_beyond_the_default_page(town: Town) -> None:
     change = MemberChange(FRED, status=MemberStatus.SUBSCRIBED)
     made = {town.port.submit_batch([Operation("a", LIST, change)]).batch_id for _ in range(12)}
     assert {batch.batch_id for batch in town.port.fetch_batches()} == made
 
 
+@pytest.mark.fact("mailchimp: Batches", "DELETE /batches")
 def test_a_stopped_batch_is_gone(town: Town) -> None:
     town.sim.settings.batch_delay_polls = None
     change = MemberChange(FRED, status=MemberStatus.SUBSCRIBED)
@@ -595,12 +635,14 @@ def test_a_stopped_batch_is_gone(town: Town) -> None:
     assert town.port.fetch_batch(batch.batch_id) is None
 
 
+@pytest.mark.fact("mailchimp: Batches", "no credentials to it; the host is not pinned")
 def test_results_are_fetched_without_credentials(town: Town) -> None:
     town.run(MemberChange(FRED, status=MemberStatus.SUBSCRIBED))
     (call,) = [e.request for e in town.server.requests if "batch-results" in e.request.path]
     assert "authorization" not in call.headers
 
 
+@pytest.mark.fact("mailchimp: Batches", "response_body_url: ten minutes, fresh each time")
 def test_an_expired_address_of_results_is_asked_for_again_once(town: Town) -> None:
     change = MemberChange(FRED, status=MemberStatus.SUBSCRIBED)
     batch_id = town.port.submit_batch([Operation("a", LIST, change)]).batch_id
@@ -620,6 +662,7 @@ def test_results_not_ready_yet_are_left_to_the_next_run(town: Town) -> None:
         list(town.port.fetch_outcomes(town.batch(batch_id)))
 
 
+@pytest.mark.fact("mailchimp: Batches", "null operation ids")
 def test_odd_results(town: Town) -> None:
     town.sim.oddities.null_ids = 2
     town.sim.oddities.missing = 3
@@ -656,6 +699,7 @@ def test_results_elsewhere_than_by_https_are_not_fetched(town: Town, url: str) -
 # --- refusals -------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Errors", "401 API Key Invalid, Missing")
 def test_a_wrong_key_is_refused_with_a_hint(town: Town) -> None:
     port = MailchimpClient("feedfacefeedface-us3", f"{town.server.url}/3.0", http=town.http)
     with pytest.raises(RemoteRefused, match="API Key Invalid") as caught:
@@ -666,6 +710,7 @@ def test_a_wrong_key_is_refused_with_a_hint(town: Town) -> None:
     assert len(town.server.requests) == 2
 
 
+@pytest.mark.fact("mailchimp: Errors", "404 Resource Not Found")
 def test_an_unknown_list_is_refused_with_a_hint_about_its_id(town: Town) -> None:
     for fetch in (town.port.fetch_audience, town.port.fetch_interests):
         with pytest.raises(RemoteRefused, match="cccccccccc") as caught:
@@ -685,6 +730,7 @@ def test_an_error_that_makes_no_sense_is_told_without_addresses(town: Town) -> N
         town.port.fetch_batches()
 
 
+@pytest.mark.fact("mailchimp: Members", "parameters of the listing")
 def test_the_description_notices_a_wrong_request(town: Town) -> None:
     town.check(Request("GET", f"/3.0/lists/{LIST}/members", "count=1001", {}, b""), Response(200))
     assert len(town.complaints) == 1

@@ -34,6 +34,7 @@ def change(name: str, wanted: MemberChange) -> Outcome:
         return port.change_member(Operation("op", LIST, wanted))
 
 
+@pytest.mark.fact("mailchimp: Members", "times are UTC; unknown ones are empty")
 def test_members() -> None:
     with replay("members", repeats=True) as port:
         pages = list(port.fetch_members(LIST, None))
@@ -52,6 +53,7 @@ def test_members() -> None:
     assert pages[-1].served_at.year == 2022
 
 
+@pytest.mark.fact("mailchimp: Members", "total_items counts what matches")
 def test_four_of_ten_members_are_not_taken_for_all() -> None:
     with (
         replay("members-incomplete", repeats=True) as port,
@@ -60,6 +62,7 @@ def test_four_of_ten_members_are_not_taken_for_all() -> None:
         list(port.fetch_members(LIST, None))
 
 
+@pytest.mark.fact("mailchimp: Writing", "merge fields are read first")
 def test_merge_fields() -> None:
     with replay("merge-fields") as port:
         fields = {found.tag: found for found in port.fetch_merge_fields(LIST)}
@@ -77,6 +80,7 @@ def test_a_member() -> None:
     assert member.merge_fields["LNAME"] == "Silveira"
 
 
+@pytest.mark.fact("mailchimp: Members", "an archived member alone is 200")
 def test_an_archived_member() -> None:
     with replay("member-archived") as port:
         member = port.fetch_member(LIST, "person20@example.org")
@@ -85,11 +89,13 @@ def test_an_archived_member() -> None:
     assert member.merge_fields["LNAME"] == "Plumber"
 
 
+@pytest.mark.fact("mailchimp: Errors", "404 Resource Not Found")
 def test_nobody() -> None:
     with replay("member-missing") as port:
         assert port.fetch_member(LIST, "person6@example.org") is None
 
 
+@pytest.mark.fact("mailchimp: Writing", "unsubscribed by the API may come back")
 def test_subscribing_somebody_whom_the_api_unsubscribed() -> None:
     outcome = change("subscribe", MemberChange(PERSON, PERSON_ID, status=MemberStatus.SUBSCRIBED))
     assert outcome.is_success
@@ -97,6 +103,7 @@ def test_subscribing_somebody_whom_the_api_unsubscribed() -> None:
     assert outcome.member.status is MemberStatus.SUBSCRIBED
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Invalid Resource with errors")
 def test_a_merge_field_of_the_wrong_kind() -> None:
     fields = {
         "email_address": PERSON, "FNAME": "sam", "LNAME": "Silveira", "PHONE": "000",
@@ -110,12 +117,14 @@ def test_a_merge_field_of_the_wrong_kind() -> None:
     )
 
 
+@pytest.mark.fact("mailchimp: Errors", "204 calls itself JSON and is empty")
 def test_tags() -> None:
     wanted = MemberChange(PERSON, PERSON_ID, tags={"list one": True, "list two": True})
     outcome = change("tags", wanted)
     assert (outcome.is_success, outcome.http_status, outcome.member) == (True, 204, None)
 
 
+@pytest.mark.fact("mailchimp: Writing", "tags: wrapped, 204, 404 of nobody")
 def test_tags_of_nobody() -> None:
     names = ("list one", "list two", "list three", "list four")
     outcome = change(
@@ -124,11 +133,14 @@ def test_tags_of_nobody() -> None:
     assert outcome.refusal is Refusal.NOT_FOUND
 
 
+@pytest.mark.fact("mailchimp: Errors", "204 calls itself JSON and is empty")
+@pytest.mark.fact("mailchimp: Writing", "DELETE archives and keeps everything")
 def test_archiving() -> None:
     outcome = change("archive", MemberChange(LEFT, LEFT_ID, is_archiving=True))
     assert (outcome.is_success, outcome.http_status) == (True, 204)
 
 
+@pytest.mark.fact("mailchimp: Errors", "405 cannot archive")
 def test_archiving_somebody_archived_already_is_done() -> None:
     outcome = change("archive-again", MemberChange(LEFT, LEFT_ID, is_archiving=True))
     assert outcome.is_success

@@ -79,6 +79,7 @@ WAITS = {
 }
 
 
+@pytest.mark.fact("mailchimp: Errors", "502 HTML is a time-out")
 @pytest.mark.parametrize("name", SUBMIT_TROUBLES)
 def test_submitting_is_never_repeated(town: Town, name: str) -> None:
     town.server.faults.append(replace(SUBMIT_TROUBLES[name], path="/batches"))
@@ -91,6 +92,7 @@ def test_submitting_is_never_repeated(town: Town, name: str) -> None:
     assert exists == (1 if name == "dropped-after" else 0)
 
 
+@pytest.mark.fact("mailchimp: Limits", "500 pending batches or events")
 @pytest.mark.parametrize("name", WAITS)
 def test_a_batch_that_was_not_accepted_is_submitted_again(town: Town, name: str) -> None:
     town.server.faults.append(Fault(path="/batches", answer=WAITS[name], times=2))
@@ -159,6 +161,7 @@ PASSING = {
 }
 
 
+@pytest.mark.fact("mailchimp: Errors", "403 as HTML", "500 Internal Server Error")
 @pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
 def test_trouble_in_mid_paging_passes(town: Town, trouble: Response) -> None:
     town.populate(3500)
@@ -167,6 +170,7 @@ def test_trouble_in_mid_paging_passes(town: Town, trouble: Response) -> None:
     assert len(town.waits) == 2
 
 
+@pytest.mark.fact("mailchimp: Limits", "Retry-After: honour it, never need it")
 def test_retry_after_is_obeyed_three_times(town: Town) -> None:
     town.populate(10)
     for seconds in (5, 11, 2):
@@ -176,6 +180,7 @@ def test_retry_after_is_obeyed_three_times(town: Town) -> None:
     assert town.waits == [5, 11, 2]
 
 
+@pytest.mark.fact("mailchimp: Errors", "503 and 504 of the CDN")
 def test_trouble_that_stays_ends_the_fetch(town: Town) -> None:
     town.populate(3500)
     town.server.faults.append(
@@ -191,6 +196,8 @@ def test_dropped_connections_in_mid_paging(town: Town) -> None:
     assert len(town.fetch_all()) == 3500
 
 
+@pytest.mark.fact("mailchimp: Errors", "502 HTML is a time-out")
+@pytest.mark.fact("mailchimp: Limits", "count=1000 can give 504")
 @pytest.mark.parametrize("status", [502, 504])
 def test_pages_are_halved_until_they_come(town: Town, status: int) -> None:
     town.populate(2600)
@@ -211,6 +218,7 @@ def test_the_smallest_page_is_tried_patiently_and_then_given_up(town: Town) -> N
     assert counts == [1000, 500, 250, 125] + 6 * [100]
 
 
+@pytest.mark.fact("mailchimp: Errors", "503 and 504 of the CDN")
 def test_halving_in_mid_paging_loses_nobody(town: Town) -> None:
     town.populate(5000)
     slow = Response(504, b"<html>", HTML)
@@ -226,6 +234,7 @@ def claim(total: int, request: Request, response: Response) -> Response:
     return Response(200, json.dumps(body).encode(), response.headers)
 
 
+@pytest.mark.fact("mailchimp: Members", "total_items counts what matches")
 def test_fewer_members_than_counted_is_an_error(town: Town) -> None:
     town.populate(2500)
     town.server.faults.append(
@@ -267,6 +276,7 @@ def during(town: Town, offset: int, act: Callable[[], None]) -> None:
     town.server.before_request = before
 
 
+@pytest.mark.fact("mailchimp: Members", "rows move while we page")
 @pytest.mark.parametrize("movers", [1, 9, 40, 700])
 @pytest.mark.parametrize("offset", [990, 1980, 2970])
 def test_members_who_change_while_we_read_are_not_lost(
@@ -363,6 +373,7 @@ def test_archiving_an_old_member_whose_answer_is_lost_is_looked_up_by_its_own_id
     assert done.member.status is MemberStatus.ARCHIVED
 
 
+@pytest.mark.fact("mailchimp: Writing", "a change of address goes to the old hash")
 def test_a_new_address_whose_answer_is_lost_counts_as_done(town: Town) -> None:
     town.sim.import_member(LIST, FRED)
     town.server.faults.append(Fault(method="PATCH", drop="after"))
@@ -382,6 +393,7 @@ ASKING_TROUBLES = {
 }
 
 
+@pytest.mark.fact("mailchimp: Writing", "pending mails once")
 @pytest.mark.parametrize("name", ASKING_TROUBLES)
 def test_asking_to_confirm_is_never_repeated(town: Town, name: str) -> None:
     """It makes Mailchimp write to a human, and a mail cannot be taken back."""
@@ -432,6 +444,7 @@ def test_results_that_cannot_be_had_are_left_to_the_next_run(town: Town, status:
 # --- refusals, redirects, keys --------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Errors", "403 Forbidden, User Disabled")
 @pytest.mark.parametrize(("status", "title"), [(401, "API Key Invalid"), (403, "User Disabled")])
 def test_a_refusal_is_not_tried_again(town: Town, status: int, title: str) -> None:
     problem = json.dumps({"title": title, "status": status, "detail": "No."}).encode()
@@ -444,6 +457,7 @@ def test_a_refusal_is_not_tried_again(town: Town, status: int, title: str) -> No
     assert caught.value.hint
 
 
+@pytest.mark.fact("mailchimp: Errors", "403 Forbidden, User Disabled")
 def test_a_refused_key_is_no_outcome_of_a_change(town: Town) -> None:
     problem = b'{"title": "User Disabled", "status": 403}'
     town.server.faults.append(Fault(answer=Response(403, problem, JSON)))

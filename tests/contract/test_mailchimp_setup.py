@@ -1,7 +1,6 @@
 """How an account is set up, against the simulator: what is asked, what is made of the answers.
 
-Every request it makes here is held against Mailchimp's own description. Facts are those of
-section 7 and of section 6's last line.
+Every request it makes here is held against Mailchimp's own description.
 """
 
 import json
@@ -64,6 +63,7 @@ def town(shared_server: LoopbackServer) -> Iterator[Hall]:
 # --- the account ----------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Account", "GET / tells the account and the key's role")
 def test_the_account_its_role_and_its_clock(town: Hall) -> None:
     account = town.setup.fetch_account()
     assert (account.name, account.email) == ("Bedrock Gazette", "owner@example.org")
@@ -96,8 +96,9 @@ def test_it_does_what_the_other_adapter_does(town: Hall) -> None:
 # --- webhooks -------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "creating a webhook")
 def test_a_webhook_is_made_with_every_event_and_source_said(town: Hall) -> None:
-    """(7, A) All three sources explicitly: the default is undocumented."""
+    """All three sources explicitly: the default is undocumented."""
     made = town.setup.create_webhook(LIST, URL, EVENTS, SOURCES)
     assert town.bodies("POST", "/webhooks") == [{"url": URL, "events": EVENTS, "sources": SOURCES}]
     (found,) = town.setup.fetch_webhooks(LIST)
@@ -105,8 +106,9 @@ def test_a_webhook_is_made_with_every_event_and_source_said(town: Hall) -> None:
     assert (dict(found.events), dict(found.sources)) == (EVENTS, SOURCES)
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the signature")
 def test_the_signing_secret_comes_with_the_creation_only(town: Hall) -> None:
-    """(7, A) Shown once, never again; neither it nor the URL's comes out of a repr."""
+    """Shown once, never again; neither it nor the URL's comes out of a repr."""
     made = town.setup.create_webhook(LIST, URL, EVENTS, SOURCES)
     assert made.signing_secret is not None
     assert made.signing_secret.startswith("whsec_")
@@ -116,6 +118,7 @@ def test_the_signing_secret_comes_with_the_creation_only(town: Hall) -> None:
     assert found.signing_secret is None
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the signature")
 def test_an_unsigned_webhook_has_no_secret(town: Hall) -> None:
     town.sim.settings.sign_webhooks = False
     assert town.setup.create_webhook(LIST, URL, EVENTS, SOURCES).signing_secret is None
@@ -131,8 +134,9 @@ def test_a_webhook_is_changed_and_deleted(town: Hall) -> None:
     assert town.setup.fetch_webhooks(LIST) == ()
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "creating a webhook")
 def test_foreign_webhooks_and_newer_events_are_seen(town: Hall) -> None:
-    """(7, A) sms_subscribe and the like came later."""
+    """sms_subscribe and the like came later."""
     town.setup.create_webhook(LIST, "https://elsewhere.example/hook", {"sms_subscribe": True}, {})
     (found,) = town.setup.fetch_webhooks(LIST)
     assert found.events["sms_subscribe"]
@@ -156,8 +160,9 @@ def test_a_list_that_is_gone(town: Hall) -> None:
         town.setup.fetch_webhooks("bbbbbbbbbb")
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the URL is tried with a GET")
 def test_a_url_that_does_not_answer_is_refused_in_mailchimps_words(town: Hall) -> None:
-    """(7, A) The URL is tried with a GET on creation."""
+    """The URL is tried with a GET on creation."""
     town.sim.settings.validate_webhooks = True
     town.sim.validate_url = lambda url: 404
     with pytest.raises(RemoteRefused, match=r"couldn't verify the URL.*HTTP Code: 404") as caught:
@@ -178,6 +183,7 @@ def test_a_refusal_that_quotes_the_url_keeps_its_secret(town: Hall) -> None:
     assert "crm.example.org/mcsync/webhook?***" in caught.value.message
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "URLs that differ only in the query are duplicates")
 def test_urls_that_differ_only_in_the_query_are_refused(town: Hall) -> None:
     town.setup.create_webhook(LIST, URL, EVENTS, SOURCES)
     with pytest.raises(RemoteRefused, match="refused the webhook"):
@@ -234,8 +240,9 @@ def test_changes_and_deletions_may_be_repeated(town: Hall) -> None:
 # --- batch webhooks -------------------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Batches", "batch webhook: its shape")
 def test_batch_webhooks_are_made_read_changed_and_deleted(town: Hall) -> None:
-    """(6, A) The batch webhook, all twenty that there may be."""
+    """The batch webhook, all twenty that there may be."""
     made = town.setup.create_batch_webhook(BATCH_URL)
     assert made.is_enabled
     assert made.signing_secret
@@ -252,6 +259,7 @@ def test_batch_webhooks_are_made_read_changed_and_deleted(town: Hall) -> None:
     assert len(town.setup.fetch_batch_webhooks()) == 19
 
 
+@pytest.mark.fact("mailchimp: Batches", "batch webhook: its shape")
 def test_the_twenty_first_batch_webhook_is_refused(town: Hall) -> None:
     for number in range(20):
         town.setup.create_batch_webhook(f"https://elsewhere.example/{number}")
@@ -277,11 +285,12 @@ class Door:
         return "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the URL is tried with a GET")
 @pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 500, 503])
 def test_our_own_address_is_asked_as_mailchimp_asks_it(
     shared_server: LoopbackServer, status: int
 ) -> None:
-    """(7, A) A GET, which must return 200; without credentials, and once."""
+    """A GET, which must return 200; without credentials, and once."""
     door = Door(status)
     shared_server.service = door
     shared_server.faults.clear()

@@ -52,17 +52,20 @@ def test_the_checker_refuses_an_answer_that_breaks_the_description(api: Bedrock)
 # Authentication and envelope
 
 
+@pytest.mark.fact("mailchimp: Account", "Basic auth")
 def test_basic_auth_takes_any_user_name_and_the_key_as_password(api: Bedrock) -> None:
     api.session.auth = ("fred", KEY)
     assert api.get("/ping") == {"health_status": "Everything's Chimpy!"}
 
 
+@pytest.mark.fact("mailchimp: Account", "Basic auth")
 def test_a_bearer_key_is_accepted_too(api: Bedrock) -> None:
     api.session.auth = None
     api.session.headers["Authorization"] = f"Bearer {KEY}"
     assert api.get("/")["role"] == "owner"
 
 
+@pytest.mark.fact("mailchimp: Errors", "401 API Key Invalid, Missing")
 def test_no_key_is_401_api_key_missing(api: Bedrock) -> None:
     api.session.auth = None
     problem = api.refused("GET", "/ping")
@@ -70,6 +73,7 @@ def test_no_key_is_401_api_key_missing(api: Bedrock) -> None:
     assert problem["detail"] == "Your request did not include an API key."
 
 
+@pytest.mark.fact("mailchimp: Errors", "401 API Key Invalid, Missing")
 def test_a_wrong_key_is_401_api_key_invalid(api: Bedrock) -> None:
     api.session.auth = ("fred", "nonsense-us3")
     problem = api.refused("GET", "/ping")
@@ -99,6 +103,7 @@ def test_accounts_of_the_same_name_have_ids_of_their_own(api: Bedrock) -> None:
     assert api.get("/")["account_id"] == "8d3a3db4d97663a9074efcc16"
 
 
+@pytest.mark.fact("mailchimp: Account", "GET / tells the account and the key's role")
 def test_another_key_opens_the_same_account(api: Bedrock) -> None:
     api.sim.add_key(OTHER_KEY, KEY)
     batch_id = api.submit()
@@ -121,6 +126,7 @@ def test_a_revoked_key_opens_nothing_and_the_other_one_still_does(api: Bedrock) 
     assert result["status_code"] == 200
 
 
+@pytest.mark.fact("mailchimp: Errors", "response headers as seen")
 def test_errors_are_problem_documents_whose_instance_is_the_request_id(api: Bedrock) -> None:
     answer = api.call("GET", f"{MEMBERS}/nobody")
     assert answer.headers["Content-Type"] == "application/problem+json; charset=utf-8"
@@ -128,6 +134,7 @@ def test_errors_are_problem_documents_whose_instance_is_the_request_id(api: Bedr
     assert answer.json()["title"] == "Resource Not Found"
 
 
+@pytest.mark.fact("mailchimp: Errors", "response headers as seen")
 def test_answers_carry_the_headers_that_were_recorded(api: Bedrock) -> None:
     headers = api.call("GET", "/lists").headers
     assert headers["Server"] == "openresty"
@@ -140,6 +147,7 @@ def test_the_date_header_is_the_simulated_time(api: Bedrock) -> None:
     assert api.call("GET", "/ping").headers["Date"] == "Tue, 23 Nov 2021 22:51:50 GMT"
 
 
+@pytest.mark.fact("mailchimp: Errors", "204 calls itself JSON and is empty")
 def test_a_204_has_a_json_content_type_and_no_body(api: Bedrock) -> None:
     api.put("wilma@example.org", status="subscribed")
     answer = api.call("DELETE", at("wilma@example.org"))
@@ -154,11 +162,13 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405_with_allow(api: Bedrock) 
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET")
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 JSON Parse Exception, Bad Request")
 def test_bad_json_is_a_json_parse_exception(api: Bedrock) -> None:
     url = f"{api.server.url}/3.0{MEMBERS}"
     assert api.session.post(url, data=b"{").json()["title"] == "JSON Parse Exception"
 
 
+@pytest.mark.fact("mailchimp: Writing", "bodies are UTF-8")
 def test_a_latin_1_body_is_refused_as_null(api: Bedrock) -> None:
     url = f"{api.server.url}/3.0{MEMBERS}"
     problem = api.session.post(url, data='{"x": "é"}'.encode("latin-1")).json()
@@ -166,6 +176,7 @@ def test_a_latin_1_body_is_refused_as_null(api: Bedrock) -> None:
     assert problem["errors"][0]["message"] == "Schema describes object, NULL found instead"
 
 
+@pytest.mark.fact("mailchimp: Errors", "414, 422")
 def test_a_body_nested_too_deep_is_414(api: Bedrock) -> None:
     deep: dict[str, object] = {}
     for _ in range(60):
@@ -190,6 +201,7 @@ def test_an_error_can_be_asked_for_by_header(api: Bedrock) -> None:
 # Limits
 
 
+@pytest.mark.fact("mailchimp: Errors", "429 may come without JSON")
 def test_the_eleventh_simultaneous_request_is_429(api: Bedrock) -> None:
     full, done = threading.Barrier(11, timeout=10), threading.Event()
 
@@ -219,6 +231,7 @@ def test_the_eleventh_simultaneous_request_is_429(api: Bedrock) -> None:
     assert api.get("/ping")
 
 
+@pytest.mark.fact("mailchimp: Limits", "ten connections per user")
 def test_another_account_has_its_own_connections(api: Bedrock) -> None:
     api.sim.add_account(OTHER_KEY)
     api.sim.accounts[OTHER_KEY].in_flight = 10
@@ -227,6 +240,7 @@ def test_another_account_has_its_own_connections(api: Bedrock) -> None:
     assert api.refused("GET", "/ping")["status"] == 429
 
 
+@pytest.mark.fact("mailchimp: Limits", "count 10 by default, at most 1000")
 @pytest.mark.parametrize(("asked", "given"), [(None, 10), (3, 3), (1000, 1000), (5000, 1000)])
 def test_count_is_10_by_default_and_capped_at_1000(
     api: Bedrock, asked: int | None, given: int
@@ -237,6 +251,7 @@ def test_count_is_10_by_default_and_capped_at_1000(
     assert (len(body["members"]), body["total_items"]) == (given, 1001)
 
 
+@pytest.mark.fact("mailchimp: Limits", "an offset past the end")
 def test_an_offset_past_the_end_is_an_empty_page_with_the_full_total(api: Bedrock) -> None:
     seed(api, 3)
     assert api.members(offset=100)["total_items"] == 3
@@ -277,6 +292,7 @@ def test_a_removed_list_is_404(api: Bedrock) -> None:
     assert api.refused("GET", MEMBERS)["status"] == 404
 
 
+@pytest.mark.fact("mailchimp: Writing", "interests and categories are paged by ten")
 def test_interest_categories_and_interests_are_paged_by_ten(api: Bedrock) -> None:
     for number in range(12):
         api.sim.add_interest(LIST, "Topics", f"{number:010x}", f"Topic {number}")
@@ -303,6 +319,7 @@ def test_categories_interests_and_merge_fields_can_be_created(api: Bedrock) -> N
 # The member listing
 
 
+@pytest.mark.fact("mailchimp: Members", "archived members are left out by default")
 def test_without_status_archived_members_are_left_out(api: Bedrock) -> None:
     for status in ("subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived"):
         api.sim.import_member(LIST, f"{status}@example.org", status)
@@ -311,6 +328,7 @@ def test_without_status_archived_members_are_left_out(api: Bedrock) -> None:
     assert emails(api.members(status="cleaned")) == ["cleaned"]
 
 
+@pytest.mark.fact("mailchimp: Members", "parameters of the listing")
 def test_an_unknown_status_or_sort_field_is_refused(api: Bedrock) -> None:
     url = f"{api.server.url}/3.0{MEMBERS}"
     for params in ({"status": "happy"}, {"sort_field": "email_address"}, {"sort_dir": "UP"}):
@@ -365,6 +383,7 @@ def test_the_lower_bound_is_exclusive_and_so_is_the_upper(api: Bedrock) -> None:
     assert api.members(since_last_changed=earlier)["total_items"] == 4
 
 
+@pytest.mark.fact("mailchimp: Members", "offsets in since_last_changed are ignored")
 def test_offsets_in_since_last_changed_are_ignored(api: Bedrock) -> None:
     """`T10:00:00-02:00` behaves as `T10:00:00Z`."""
     seed(api, 5)
@@ -373,17 +392,20 @@ def test_offsets_in_since_last_changed_are_ignored(api: Bedrock) -> None:
         assert api.members(since_last_changed=clock_time + zone)["total_items"] == 2, zone
 
 
+@pytest.mark.fact("mailchimp: Members", "+0000 fails")
 @pytest.mark.parametrize("zone", ["+0000", " 00:00"])
 def test_a_zone_without_colon_or_with_an_unencoded_plus_fails(api: Bedrock, zone: str) -> None:
     params = {"since_last_changed": f"2021-11-23T22:51:50{zone}"}
     assert api.refused("GET", MEMBERS, **params)["status"] == 400
 
 
+@pytest.mark.fact("mailchimp: Members", "total_items counts what matches")
 def test_total_items_is_zero_when_the_window_excludes_all(api: Bedrock) -> None:
     seed(api, 5)
     assert api.members(since_last_changed="2025-01-01T00:00:00Z")["total_items"] == 0
 
 
+@pytest.mark.fact("mailchimp: Members", "fields are dotted from the top")
 def test_fields_are_dotted_from_the_top(api: Bedrock) -> None:
     seed(api, 2)
     body = api.members(fields="members.id,members.status,total_items")
@@ -403,11 +425,13 @@ def test_exclude_fields_leaves_out_and_ignores_what_it_does_not_know(api: Bedroc
     assert "email_address" in member
 
 
+@pytest.mark.fact("mailchimp: Members", "fields are dotted from the top")
 @pytest.mark.parametrize("fields", ["id", "members.nonsense", "total_items,email"])
 def test_a_bad_name_in_fields_is_an_error(api: Bedrock, fields: str) -> None:
     assert api.refused("GET", MEMBERS, fields=fields)["status"] == 400
 
 
+@pytest.mark.fact("mailchimp: Members", "fields are dotted from the top")
 def test_fields_and_exclude_fields_exclude_each_other(api: Bedrock) -> None:
     problem = api.refused("GET", MEMBERS, fields="members.id", exclude_fields="members._links")
     assert problem["status"] == 400
@@ -470,6 +494,7 @@ def test_sorting_and_filtering_by_timestamp_opt(api: Bedrock) -> None:
     assert emails(found) == ["pebble2", "pebble1"]
 
 
+@pytest.mark.fact("mailchimp: Members", "interests absent or null; empty values")
 def test_interests_are_absent_when_the_audience_has_none(api: Bedrock) -> None:
     seed(api, 1)
     assert "interests" not in api.members()["members"][0]

@@ -48,6 +48,7 @@ def archive_of(api: Bedrock, batch_id: str) -> bytes:
     return fetch(api.get(f"/batches/{batch_id}")["response_body_url"]).content
 
 
+@pytest.mark.fact("mailchimp: Batches", "a fresh batch counts nothing")
 def test_a_fresh_batch_is_pending_and_counts_nothing(api: Bedrock) -> None:
     batch = api.write("POST", "/batches", {"operations": [subscribe(WILMA)]})
     assert batch["status"] == "pending"
@@ -65,6 +66,7 @@ def test_the_first_poll_finishes_it_by_default(api: Bedrock) -> None:
     assert api.member(WILMA)["status"] == "subscribed"
 
 
+@pytest.mark.fact("mailchimp: Batches", "the order of statuses")
 def test_the_statuses_come_in_their_order(api: Bedrock) -> None:
     api.sim.settings.batch_delay_polls = 5
     batch_id = api.submit(*crowd(10))
@@ -86,6 +88,7 @@ def test_none_leaves_it_to_run_batches_and_zero_needs_no_poll(api: Bedrock) -> N
     assert api.sim.member(LIST, FRED) is not None
 
 
+@pytest.mark.fact("mailchimp: Batches", "finished is not success")
 def test_finished_counts_failures_too(api: Bedrock) -> None:
     batch_id = finished(api, subscribe(WILMA), subscribe("nonsense"))
     batch = api.get(f"/batches/{batch_id}")
@@ -93,6 +96,7 @@ def test_finished_counts_failures_too(api: Bedrock) -> None:
     assert batch["errored_operations"] == 1
 
 
+@pytest.mark.fact("mailchimp: Batches", "no order within a batch or between batches")
 def test_operations_do_not_run_in_order(api: Bedrock) -> None:
     finished(api, *crowd(30))
     ran = [found.operation_id for found in api.sim.operations]
@@ -100,6 +104,7 @@ def test_operations_do_not_run_in_order(api: Bedrock) -> None:
     assert set(ran) == {str(number) for number in range(30)}
 
 
+@pytest.mark.fact("mailchimp: Batches", "response is parsed twice; 204 is empty or null")
 def test_results_are_found_by_operation_id_and_parsed_twice(api: Bedrock) -> None:
     results = api.run(subscribe(WILMA, "w"), subscribe("nonsense", "n"))
     assert results["w"]["status_code"] == 200
@@ -120,6 +125,7 @@ def test_a_204_result_is_an_empty_string_or_null(api: Bedrock) -> None:
     assert {result["response"] for result in results.values()} == {"", None}
 
 
+@pytest.mark.fact("mailchimp: Batches", "archive: gzip tar, ./ first, one or several per file")
 def test_the_archive_is_a_gzipped_tar_that_begins_with_its_directory(api: Bedrock) -> None:
     archive = archive_of(api, finished(api, *crowd(40)))
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
@@ -133,6 +139,7 @@ def test_the_archive_is_a_gzipped_tar_that_begins_with_its_directory(api: Bedroc
     )
 
 
+@pytest.mark.fact("mailchimp: Batches", "empty files and []")
 def test_files_hold_several_results_and_some_are_empty(api: Bedrock) -> None:
     files = read_archive(archive_of(api, finished(api, *crowd(300))))
     assert None in files
@@ -149,6 +156,7 @@ def test_the_address_of_the_results_refuses_credentials(api: Bedrock) -> None:
     assert fetch(url).status_code == 200
 
 
+@pytest.mark.fact("mailchimp: Batches", "response_body_url: ten minutes, fresh each time")
 def test_each_get_issues_a_new_address_that_expires_after_10_minutes(api: Bedrock) -> None:
     batch_id = finished(api, subscribe(WILMA))
     old = api.get(f"/batches/{batch_id}")["response_body_url"]
@@ -182,6 +190,7 @@ def test_batches_are_listed_by_tens_for_their_own_account(api: Bedrock) -> None:
     assert api.refused("GET", f"/batches/{ids.pop()}")["status"] == 404
 
 
+@pytest.mark.fact("mailchimp: Batches", "DELETE /batches")
 def test_delete_stops_a_batch_and_its_results_are_gone(api: Bedrock) -> None:
     api.sim.settings.batch_delay_polls = 3
     batch_id = api.submit(*crowd(10))
@@ -206,6 +215,7 @@ def test_delete_stops_a_batch_that_is_running(api: Bedrock) -> None:
     assert len(api.sim.members(LIST)) == 3
 
 
+@pytest.mark.fact("mailchimp: Batches", "operations: path, body as a string, no params")
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -222,6 +232,7 @@ def test_a_malformed_operation_refuses_the_whole_batch(
     assert api.refused("POST", "/batches", body)["errors"][0]["field"] == field
 
 
+@pytest.mark.fact("mailchimp: Batches", "operations: path, body as a string, no params")
 def test_a_nested_body_is_taken_and_fails_alone(api: Bedrock) -> None:
     nested = subscribe(WILMA, "nested") | {"body": {"status": "subscribed"}}
     results = api.run(nested, subscribe(FRED, "fine"))
@@ -272,6 +283,7 @@ def test_the_address_may_be_missing_for_a_while(api: Bedrock) -> None:
     assert urls == [False, False, True, True]
 
 
+@pytest.mark.fact("mailchimp: Limits", "500 pending batches or events")
 def test_501_pending_batches_are_429(api: Bedrock) -> None:
     api.sim.settings.batch_delay_polls = None
     for _ in range(500):
@@ -305,6 +317,7 @@ def test_a_cut_archive_cannot_be_read_to_its_end(api: Bedrock) -> None:
         read_archive(archive)
 
 
+@pytest.mark.fact("mailchimp: Batches", "a bulk incident is no data")
 def test_a_bulk_incident_fails_every_operation_the_same_way(api: Bedrock) -> None:
     api.sim.oddities = Oddities(all_fail=Problem(404, "Resource Not Found", "Not found."))
     results = api.run(*crowd(5))
@@ -332,6 +345,7 @@ def test_writes_and_log_count_operations_not_batches(api: Bedrock) -> None:
 # Batch webhooks
 
 
+@pytest.mark.fact("mailchimp: Batches", "batch webhook: its shape")
 def test_a_batch_webhook_tells_the_whole_batch(api: Bedrock) -> None:
     hook = api.write("POST", "/batch-webhooks", {"url": HOOK})
     assert (hook["url"], hook["enabled"], hook["signing_enabled"]) == (HOOK, True, True)
@@ -349,6 +363,7 @@ def test_a_batch_webhook_tells_the_whole_batch(api: Bedrock) -> None:
     assert fetch(fields["data[response_body_url]"]).status_code == 200
 
 
+@pytest.mark.fact("mailchimp: Batches", "batch webhook: its shape")
 def test_batch_webhooks_can_be_read_changed_disabled_and_deleted(api: Bedrock) -> None:
     hook = api.write("POST", "/batch-webhooks", {"url": HOOK})
     path = f"/batch-webhooks/{hook['id']}"
@@ -368,6 +383,7 @@ def test_there_are_at_most_20_batch_webhooks(api: Bedrock) -> None:
     assert api.refused("POST", "/batch-webhooks", {"url": HOOK})["status"] == 400
 
 
+@pytest.mark.fact("mailchimp: Limits", "500 pending batches or events")
 def test_500_events_nobody_takes_stop_new_batches(api: Bedrock) -> None:
     api.write("POST", "/batch-webhooks", {"url": HOOK})
     api.sim.deliver = lambda url, body, headers: 503

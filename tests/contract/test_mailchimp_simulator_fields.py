@@ -23,6 +23,7 @@ def api() -> Iterator[Bedrock]:
 # Merge fields, interests, tags
 
 
+@pytest.mark.fact("mailchimp: Writing", "unknown tags ignored, a blank clears")
 def test_unknown_merge_tags_are_ignored_and_a_blank_clears(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed", merge_fields={"FNAME": "Wilma", "ROCK": "hard"})
     assert api.member(WILMA)["merge_fields"] == {"FNAME": "Wilma", "LNAME": ""}
@@ -30,6 +31,7 @@ def test_unknown_merge_tags_are_ignored_and_a_blank_clears(api: Bedrock) -> None
     assert api.member(WILMA)["merge_fields"]["FNAME"] == ""
 
 
+@pytest.mark.fact("mailchimp: Writing", "required fields, addresses, dates")
 @pytest.mark.parametrize(
     ("kind", "value", "message"),
     [
@@ -78,6 +80,7 @@ def test_an_address_reads_as_object_and_empty_as_blank(api: Bedrock) -> None:
     assert stored == cave | {"addr2": "", "country": "US"}
 
 
+@pytest.mark.fact("mailchimp: Writing", "required fields, addresses, dates")
 def test_a_required_field_is_demanded_unless_validation_is_skipped(api: Bedrock) -> None:
     api.sim.add_merge_field(LIST, "CAVE", "Cave", required=True)
     body = {"email_address": WILMA, "status": "subscribed"}
@@ -96,6 +99,7 @@ def test_a_required_field_is_demanded_when_a_contact_is_brought_back(api: Bedroc
     api.put(WILMA, status="subscribed", merge_fields={"CAVE": "7"})
 
 
+@pytest.mark.fact("mailchimp: Limits", "text is cut to 255 bytes")
 def test_text_is_cut_to_255_bytes(api: Bedrock) -> None:
     stored = api.put(WILMA, status="subscribed", merge_fields={"FNAME": "é" * 200})
     assert stored["merge_fields"]["FNAME"] == "é" * 127
@@ -107,6 +111,7 @@ def test_a_removed_merge_field_is_gone_from_all_members(api: Bedrock) -> None:
     assert api.member(WILMA)["merge_fields"] == {"FNAME": ""}
 
 
+@pytest.mark.fact("mailchimp: Writing", "interests: a map, only sent ids change")
 def test_interests_are_a_map_of_which_only_sent_ids_change(api: Bedrock) -> None:
     api.sim.add_interest(LIST, "Topics", BOWLING, "Bowling")
     api.sim.add_interest(LIST, "Topics", QUARRY, "Quarrying")
@@ -127,6 +132,7 @@ def test_tags_match_in_any_case_and_keep_the_first(api: Bedrock) -> None:
     assert [tag["name"] for tag in api.get(at(WILMA, "/tags"))["tags"]] == ["Bowling"]
 
 
+@pytest.mark.fact("mailchimp: Writing", "tags: wrapped, 204, 404 of nobody")
 def test_a_tag_that_is_not_wrapped_does_nothing(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed")
     api.write("POST", at(WILMA, "/tags"), {"name": "Quarry", "status": "active"})

@@ -40,6 +40,7 @@ def titled(problem: dict[str, Any]) -> tuple[int, str]:
 # Identity
 
 
+@pytest.mark.fact("mailchimp: Identity", "the hash is MD5 of the lower-cased address")
 def test_the_id_is_the_md5_of_the_lower_cased_address(api: Bedrock) -> None:
     created = api.write(
         "POST", MEMBERS, {"email_address": "Wilma@Example.org", "status": "subscribed"}
@@ -48,6 +49,7 @@ def test_the_id_is_the_md5_of_the_lower_cased_address(api: Bedrock) -> None:
     assert created["email_address"] == "Wilma@Example.org"  # kept as typed
 
 
+@pytest.mark.fact("mailchimp: Identity", "the hash is MD5 of the lower-cased address")
 def test_a_member_is_found_by_hash_address_and_contact_id(api: Bedrock) -> None:
     wilma = api.put(WILMA, status="subscribed")
     for key in (wilma["id"], "WILMA%40example.org", wilma["contact_id"]):
@@ -64,6 +66,7 @@ def test_tags_and_delete_permanent_take_only_the_hash(api: Bedrock) -> None:
     assert api.write("POST", at(WILMA, "/tags"), body) is None
 
 
+@pytest.mark.fact("mailchimp: Identity", "a hash without lower-casing fails")
 def test_a_hash_that_was_not_lower_cased_makes_put_fail_and_get_404(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed")
     wrong = f"{MEMBERS}/{'a' * 32}"
@@ -72,6 +75,7 @@ def test_a_hash_that_was_not_lower_cased_makes_put_fail_and_get_404(api: Bedrock
     assert titled(problem) == (400, "Member Exists")
 
 
+@pytest.mark.fact("mailchimp: Identity", "ids of mixed-case addresses")
 def test_old_members_have_ids_of_mixed_case_addresses(api: Bedrock) -> None:
     old = "0123456789abcdef0123456789abcdef"
     api.sim.import_member(LIST, "Wilma@example.org", subscriber_id=old)
@@ -80,6 +84,7 @@ def test_old_members_have_ids_of_mixed_case_addresses(api: Bedrock) -> None:
     assert api.write("PATCH", f"{MEMBERS}/{old}", {"vip": True})["id"] == old
 
 
+@pytest.mark.fact("mailchimp: Identity", "plus-addresses are distinct")
 def test_plus_addresses_are_other_members(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed")
     api.put("wilma+news@example.org", status="subscribed")
@@ -90,6 +95,7 @@ def test_plus_addresses_are_other_members(api: Bedrock) -> None:
 # Creating
 
 
+@pytest.mark.fact("mailchimp: Writing", "POST un-archives and keeps tags")
 def test_post_needs_address_and_status_and_takes_tags(api: Bedrock) -> None:
     problem = api.refused("POST", MEMBERS, {"email_address": WILMA})
     assert [error["field"] for error in problem["errors"]] == ["status"]
@@ -97,6 +103,7 @@ def test_post_needs_address_and_status_and_takes_tags(api: Bedrock) -> None:
     assert [tag["name"] for tag in api.write("POST", MEMBERS, body)["tags"]] == ["Quarry"]
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Member Exists")
 def test_post_of_a_member_is_member_exists_without_type(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed")
     problem = api.refused("POST", MEMBERS, {"email_address": WILMA, "status": "subscribed"})
@@ -112,17 +119,20 @@ def test_put_creates_with_status_if_new_or_status(api: Bedrock) -> None:
     assert problem["errors"][0]["field"] == "status_if_new"
 
 
+@pytest.mark.fact("mailchimp: Writing", "status overwrites: omit it on data updates")
 def test_status_if_new_acts_only_on_creation(api: Bedrock) -> None:
     api.put(WILMA, status="unsubscribed")
     assert api.put(WILMA, status_if_new="subscribed")["status"] == "unsubscribed"
 
 
+@pytest.mark.fact("mailchimp: Writing", "PUT: address and status_if_new always")
 def test_put_works_on_an_existing_member_without_address(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed")
     changed = api.write("PUT", at(WILMA), {"merge_fields": {"FNAME": "Wilma"}})
     assert changed["full_name"] == "Wilma"
 
 
+@pytest.mark.fact("mailchimp: Writing", "PUT follows the body")
 def test_put_follows_the_body_when_the_path_is_unknown(api: Bedrock) -> None:
     """Recorded: it creates the body's address; repeated it gives Member Exists."""
     body = {"email_address": WILMA, "status": "subscribed"}
@@ -135,6 +145,7 @@ def test_patch_only_updates(api: Bedrock) -> None:
     assert api.refused("PATCH", at(WILMA), {"status": "subscribed"})["status"] == 404
 
 
+@pytest.mark.fact("mailchimp: Writing", "PATCH only updates; statuses it takes")
 def test_patch_and_put_have_different_statuses(api: Bedrock) -> None:
     api.put(WILMA, status="transactional")
     for status in ("transactional", "archived"):
@@ -142,6 +153,7 @@ def test_patch_and_put_have_different_statuses(api: Bedrock) -> None:
     assert api.refused("PUT", at(WILMA), {"status": "archived"})["status"] == 400
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 please provide a valid address")
 @pytest.mark.parametrize("email", ["AAAAA", "wilma@", "wilma@example", "a b@example.org"])
 def test_a_bad_address_is_refused(api: Bedrock, email: str) -> None:
     problem = api.refused("POST", MEMBERS, {"email_address": email, "status": "subscribed"})
@@ -169,6 +181,7 @@ def test_a_local_part_that_is_not_ascii_is_refused(api: Bedrock) -> None:
     assert "The username portion" in api.refused("POST", MEMBERS, body)["detail"]
 
 
+@pytest.mark.fact("mailchimp: Writing", "delete-permanent: never; no ip")
 def test_ip_addresses_must_be_valid(api: Bedrock) -> None:
     problem = api.refused("PUT", at(WILMA), {"email_address": WILMA, "ip_opt": "cave 7"})
     assert problem["errors"][0]["field"] == "ip_opt"
@@ -178,6 +191,7 @@ def test_ip_addresses_must_be_valid(api: Bedrock) -> None:
 # Changing
 
 
+@pytest.mark.fact("mailchimp: Writing", "absent properties stay untouched")
 def test_put_leaves_alone_what_it_does_not_name(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed", merge_fields={"FNAME": "Wilma", "LNAME": "Flint"})
     api.put(WILMA, merge_fields={"LNAME": "Flintstone"})
@@ -194,6 +208,7 @@ def test_a_failed_write_changes_nothing(api: Bedrock) -> None:
     assert api.member(WILMA)["merge_fields"]["FNAME"] == ""
 
 
+@pytest.mark.fact("mailchimp: Identity", "contact_id survives a change of address")
 def test_an_address_change_gives_a_new_id_and_keeps_tags_and_contact_id(api: Bedrock) -> None:
     old = api.write(
         "POST", MEMBERS, {"email_address": WILMA, "status": "subscribed", "tags": ["Quarry"]}
@@ -226,6 +241,7 @@ def test_an_address_cannot_become_that_of_another_member(api: Bedrock) -> None:
 # Statuses
 
 
+@pytest.mark.fact("mailchimp: Writing", "unsubscribed by the API may come back")
 def test_an_unsubscribe_by_api_has_a_reason_and_can_be_undone(api: Bedrock) -> None:
     api.put(WILMA, status="subscribed")
     left = api.put(WILMA, status="unsubscribed")
@@ -244,6 +260,7 @@ def test_an_unsubscribe_by_api_can_be_made_final(api: Bedrock) -> None:
     assert titled(problem) == (400, "Member In Compliance State")
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Member In Compliance State")
 @pytest.mark.parametrize("go", ["leave", "complain"])
 def test_who_left_alone_is_in_compliance_state_and_only_pending_is_taken(
     api: Bedrock, go: str
@@ -316,6 +333,7 @@ def test_who_signs_up_after_being_deleted_for_good_is_a_new_contact(api: Bedrock
     assert api.members(unique_email_id=old["unique_email_id"])["total_items"] == 0
 
 
+@pytest.mark.fact("mailchimp: Members", "unsubscribe_reason")
 @pytest.mark.parametrize("by", ["api", "staff"])
 def test_who_was_unsubscribed_may_still_leave_by_an_old_mail(api: Bedrock, by: str) -> None:
     """It becomes their own word: the reason changes, and so does `last_changed`."""
@@ -355,6 +373,7 @@ def test_buying_changes_nobody_who_is_there_already(api: Bedrock, status: str) -
     assert api.refused("GET", at(WILMA))["status"] == 404
 
 
+@pytest.mark.fact("mailchimp: Identity", "ids of mixed-case addresses")
 def test_an_old_id_may_be_the_hash_of_another_spelling(api: Bedrock) -> None:
     old = typed_hash("Wilma@Example.ORG")
     assert old != typed_hash(WILMA) == subscriber_hash(WILMA)
@@ -368,6 +387,7 @@ def test_an_old_id_may_be_the_hash_of_another_spelling(api: Bedrock) -> None:
     assert api.members()["total_items"] == 1
 
 
+@pytest.mark.fact("mailchimp: Writing", "pending mails once")
 def test_pending_sends_one_mail_however_often_it_is_repeated(api: Bedrock) -> None:
     for _ in range(3):
         api.put(WILMA, status="pending")
@@ -397,6 +417,7 @@ def test_a_vanished_contact_who_had_left_is_still_in_compliance_state(api: Bedro
     assert titled(api.refused("PUT", at(WILMA), body)) == (400, "Member In Compliance State")
 
 
+@pytest.mark.fact("mailchimp: Writing", "subscribed by the API skips double opt-in")
 def test_subscribed_by_api_skips_double_optin_and_a_form_does_not(api: Bedrock) -> None:
     api.sim.audiences[LIST].double_optin = True
     assert api.put(WILMA, status="subscribed")["status"] == "subscribed"
@@ -420,6 +441,7 @@ def test_delete_archives_and_keeps_data_and_tags(api: Bedrock) -> None:
     assert [tag["name"] for tag in back["tags"]] == ["Quarry"]
 
 
+@pytest.mark.fact("mailchimp: Errors", "405 cannot archive")
 @pytest.mark.parametrize("status", ["archived", "pending", "cleaned"])
 def test_delete_of_others_is_405_with_allow(api: Bedrock, status: str) -> None:
     api.sim.import_member(LIST, WILMA, status)
@@ -431,6 +453,7 @@ def test_delete_of_others_is_405_with_allow(api: Bedrock, status: str) -> None:
     )
 
 
+@pytest.mark.fact("mailchimp: Writing", "un-archive by an explicit status")
 def test_put_without_status_leaves_archived(api: Bedrock) -> None:
     api.sim.import_member(LIST, WILMA, "archived")
     changed = api.put(WILMA, status_if_new="subscribed", merge_fields={"FNAME": "Wilma"})
@@ -438,6 +461,7 @@ def test_put_without_status_leaves_archived(api: Bedrock) -> None:
     assert api.put(WILMA, status="subscribed")["status"] == "subscribed"
 
 
+@pytest.mark.fact("mailchimp: Writing", "merge fields of the unsubscribed can be edited")
 def test_merge_fields_of_an_unsubscribed_member_can_be_edited(api: Bedrock) -> None:
     api.put(WILMA, status="unsubscribed")
     changed = api.put(WILMA, merge_fields={"FNAME": "Wilma"})
@@ -447,6 +471,7 @@ def test_merge_fields_of_an_unsubscribed_member_can_be_edited(api: Bedrock) -> N
 # What moves last_changed
 
 
+@pytest.mark.fact("mailchimp: Members", "when last_changed moves and when not")
 def test_last_changed_moves_on_every_real_change(api: Bedrock) -> None:
     api.sim.add_interest(LIST, "Topics", BOWLING, "Bowling")
     api.put(WILMA, status="subscribed")
@@ -468,6 +493,7 @@ def test_last_changed_moves_when_a_held_tag_is_named_again(api: Bedrock) -> None
     assert moved(api, WILMA, lambda: api.write("POST", at(WILMA, "/tags"), tag))
 
 
+@pytest.mark.fact("mailchimp: Members", "when last_changed moves and when not")
 def test_last_changed_stays_when_nothing_changes(api: Bedrock) -> None:
     api.sim.add_interest(LIST, "Topics", BOWLING, "Bowling")
     same = {"merge_fields": {"FNAME": "Wilma"}, "interests": {BOWLING: True}}

@@ -84,11 +84,12 @@ def replay(api: Bedrock, exchanges: list[dict[str, Any]]) -> int:
 def test_a_story_of_131_calls_that_create_change_rename_tag_archive_and_revive(
     api: Bedrock,
 ) -> None:
-    """Every fact of section 5 that was recorded: see the list of calls in the file."""
+    """What was asked, and answered, stands in openapi/recorded.json."""
     api.sim.settings.fake_addresses = {"person28@example.org"}
     assert replay(api, EXCHANGES["export_exportRecord"]) == 131
 
 
+@pytest.mark.fact("mailchimp: Writing", "POST un-archives and keeps tags")
 def test_a_story_of_an_archived_contact_that_is_posted_again(api: Bedrock) -> None:
     story = [e for e in EXCHANGES["integration_ExportContacts"] if "/members" in e["path"]]
     before = story[1]["body"]
@@ -108,6 +109,7 @@ def test_a_story_of_an_archived_contact_that_is_posted_again(api: Bedrock) -> No
     assert replay(api, story) == 11
 
 
+@pytest.mark.fact("mailchimp: Members", "many members share a second")
 def test_recorded_listings_by_last_changed(api: Bedrock) -> None:
     """Ten members of one second: windows, pages, the page past the end, exclude_fields."""
     story = [e for e in EXCHANGES["import_importRecords"] if e["path"].endswith("/members")]

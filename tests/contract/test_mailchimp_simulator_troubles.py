@@ -305,6 +305,7 @@ def test_a_refused_operation_is_logged_as_such(api: Bedrock) -> None:
 # --- batches that are not accepted ----------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Limits", "500 pending batches or events")
 @pytest.mark.parametrize("retry_after", ["", "7"])
 def test_batches_may_be_refused_with_429(api: Bedrock, retry_after: str) -> None:
     api.sim.refuse_batches(2, retry_after=retry_after)

@@ -50,6 +50,7 @@ def last(api: Bedrock) -> dict[str, str]:
 # Registering
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "creating a webhook")
 def test_a_webhook_can_be_made_read_changed_and_deleted(api: Bedrock) -> None:
     made = register(api)
     path = f"{HOOKS}/{made['id']}"
@@ -62,11 +63,13 @@ def test_a_webhook_can_be_made_read_changed_and_deleted(api: Bedrock) -> None:
     assert api.refused("GET", path)["status"] == 404
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "creating a webhook")
 def test_newer_events_are_accepted(api: Bedrock) -> None:
     body = {"url": URL, "events": {"sms_subscribe": True}, "sources": SOURCES}
     assert api.write("POST", HOOKS, body)["events"]["sms_subscribe"] is True
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the signature")
 def test_the_signing_secret_is_shown_once(api: Bedrock) -> None:
     made = register(api)
     assert made["signing_enabled"] is True
@@ -85,6 +88,7 @@ def test_a_url_must_be_one(api: Bedrock) -> None:
     assert api.refused("POST", HOOKS, {"url": "cave 7"})["status"] == 400
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the URL is tried with a GET")
 def test_the_url_is_tried_with_a_get_when_that_is_switched_on(api: Bedrock) -> None:
     api.sim.settings.validate_webhooks = True
     api.sim.validate_url = lambda url: 500
@@ -144,6 +148,7 @@ class Receiver:
 # Who is told of what
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "creating a webhook")
 def test_sources_decide_whose_changes_are_told(api: Bedrock) -> None:
     register(api, api=False, admin=False)
     api.put(WILMA, merge_fields={"FNAME": "W"})
@@ -161,6 +166,7 @@ def test_events_decide_what_is_told(api: Bedrock) -> None:
     assert told(api) == ["cleaned"]
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "api writes echo when asked for")
 def test_api_writes_echo_when_asked_for(api: Bedrock) -> None:
     register(api)
     api.put("fred@example.org", status="subscribed")
@@ -189,6 +195,11 @@ def test_pending_tells_nothing_until_it_is_confirmed(api: Bedrock) -> None:
 # Payloads
 
 
+@pytest.mark.fact(
+    "mailchimp: Webhooks",
+    "payloads of subscribe, unsubscribe, profile, upemail, cleaned",
+    "fired_at is UTC without a zone",
+)
 def test_subscribe_payload(api: Bedrock) -> None:
     register(api)
     api.sim.add_interest(LIST, "Interested in updates?", "1111111111", "Cats, and dogs")
@@ -215,6 +226,7 @@ def test_subscribe_payload(api: Bedrock) -> None:
     assert {"[email_type]", "[ip_opt]", "[ip_signup]"} <= fields.keys()
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "delivery: form, encoded, ten seconds, 75 minutes")
 def test_brackets_are_percent_encoded(api: Bedrock) -> None:
     register(api)
     api.sim.leave(LIST, WILMA)
@@ -224,6 +236,9 @@ def test_brackets_are_percent_encoded(api: Bedrock) -> None:
     assert delivery.headers["User-Agent"] == "MailChimp.com"
 
 
+@pytest.mark.fact(
+    "mailchimp: Webhooks", "payloads of subscribe, unsubscribe, profile, upemail, cleaned"
+)
 @pytest.mark.parametrize(
     ("go", "action", "reason"),
     [
@@ -244,6 +259,9 @@ def test_unsubscribe_payload(api: Bedrock, go: str, action: str, reason: str) ->
     assert "[campaign_id]" not in fields
 
 
+@pytest.mark.fact(
+    "mailchimp: Webhooks", "payloads of subscribe, unsubscribe, profile, upemail, cleaned"
+)
 def test_profile_payload(api: Bedrock) -> None:
     register(api)
     api.sim.edit_profile(LIST, WILMA, last_name="Slaghoople")
@@ -254,6 +272,9 @@ def test_profile_payload(api: Bedrock) -> None:
     assert {"[id]", "[email]", "[email_type]", "[ip_opt]", "[list_id]", "[web_id]"} <= fields.keys()
 
 
+@pytest.mark.fact(
+    "mailchimp: Webhooks", "payloads of subscribe, unsubscribe, profile, upemail, cleaned"
+)
 def test_an_address_change_fires_upemail_and_profile(api: Bedrock) -> None:
     register(api)
     api.sim.change_address(LIST, WILMA, "w@example.org")
@@ -270,6 +291,9 @@ def test_an_address_change_fires_upemail_and_profile(api: Bedrock) -> None:
     }
 
 
+@pytest.mark.fact(
+    "mailchimp: Webhooks", "payloads of subscribe, unsubscribe, profile, upemail, cleaned"
+)
 @pytest.mark.parametrize("reason", ["hard", "abuse"])
 def test_cleaned_payload(api: Bedrock, reason: str) -> None:
     register(api)
@@ -295,6 +319,7 @@ def test_campaign_ignores_sources(api: Bedrock) -> None:
 # Deliveries
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the signature")
 def test_the_signature_covers_time_and_raw_body(api: Bedrock) -> None:
     secret = str(register(api)["signing_secret"])
     api.sim.leave(LIST, WILMA)
@@ -305,6 +330,7 @@ def test_the_signature_covers_time_and_raw_body(api: Bedrock) -> None:
     assert int(parts["t"]) == int(api.clock.now.timestamp())
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "the signature")
 def test_older_webhooks_are_not_signed(api: Bedrock) -> None:
     api.sim.settings.sign_webhooks = False
     assert register(api)["signing_enabled"] is False
@@ -312,6 +338,7 @@ def test_older_webhooks_are_not_signed(api: Bedrock) -> None:
     assert "X-Mailchimp-Signature" not in api.sim.deliveries[0].headers
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "delivery: form, encoded, ten seconds, 75 minutes")
 def test_what_is_not_taken_is_tried_again_for_75_minutes(api: Bedrock) -> None:
     register(api)
     answers = iter([500, 500, 200])
@@ -325,6 +352,7 @@ def test_what_is_not_taken_is_tried_again_for_75_minutes(api: Bedrock) -> None:
     assert api.sim.retry_deliveries() == 0
 
 
+@pytest.mark.fact("mailchimp: Webhooks", "410 disables for good")
 def test_410_disables_a_webhook_for_good(api: Bedrock) -> None:
     register(api)
     api.sim.deliver = lambda url, body, headers: 410

@@ -155,6 +155,7 @@ def test_each_result_is_applied_once(name: str):
 # --- when the results are gone --------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Batches", "response_body_url: ten minutes, fresh each time")
 def test_an_address_of_results_that_expires_is_asked_for_again(load: Load):
     with playing(PLAIN) as play:
         run_again(play)
@@ -179,6 +180,7 @@ def test_an_address_of_results_that_expires_is_asked_for_again(load: Load):
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.fact("mailchimp: Batches", "DELETE /batches")
 @pytest.mark.parametrize("has_run", [True, False], ids=["after-it-ran", "before-it-ran"])
 @pytest.mark.parametrize("story", [PLAIN, ARCHIVING], ids=lambda story: story.name)
 def test_a_batch_deleted_at_mailchimp_is_settled_by_reading(
@@ -194,6 +196,7 @@ def test_a_batch_deleted_at_mailchimp_is_settled_by_reading(
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.fact("mailchimp: Batches", "GET /batches: seven days, paged")
 def test_a_batch_older_than_seven_days_is_settled_by_reading(load: Load):
     with playing(PLAIN) as play:
         run_again(play)
@@ -205,6 +208,7 @@ def test_a_batch_older_than_seven_days_is_settled_by_reading(load: Load):
 # --- batches whose id was never learned -----------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Batches", "no idempotency")
 @pytest.mark.parametrize(
     "name",
     [
@@ -423,6 +427,7 @@ def test_who_left_while_the_result_was_lost_is_not_signed_up_again(
     assert bedrock.confirmation_mails == []
 
 
+@pytest.mark.fact("mailchimp: Batches", "a bulk incident is no data")
 def test_an_incident_that_answers_404_to_everything_removes_nobody(bedrock: Bedrock):
     """March 2016: all batched writes were answered 404 although the members were there."""
     contacts = [bedrock.add_both(f"pebbles{number}@example.org") for number in range(5)]

@@ -379,6 +379,7 @@ def test_a_wrong_path_costs_that_field_alone_and_is_told_once_c4(
     assert warnings(caplog) == []
 
 
+@pytest.mark.fact("civicrm: Permissions", "custom fields need access all custom data")
 def test_a_custom_field_without_its_permission_costs_that_field_alone_e6(
     data: Bedrock, caplog: pytest.LogCaptureFixture
 ):

@@ -1,5 +1,7 @@
 """Addresses, contacts and families that change, over several runs."""
 
+import pytest
+
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
 
 
@@ -76,6 +78,7 @@ def test_a_family_sharing_an_address_is_one_person_until_all_have_left(bedrock: 
     assert bedrock.group_status(fred) == "Removed"
 
 
+@pytest.mark.fact("civicrm: Groups", "merge: rows move with their old ids")
 def test_a_merged_contacts_row_moves_to_the_survivor_without_any_write(bedrock: Bedrock):
     loser = bedrock.add_both("betty@example.org")
     winner = bedrock.add_contact("betty.rubble@example.org", group=False)
@@ -131,6 +134,7 @@ def test_a_trashed_contact_may_mean_to_hold(bedrock: Bedrock):
     assert rows == [(dino,)]
 
 
+@pytest.mark.fact("civicrm: Groups", "a deletion for good leaves no trace")
 def test_a_purged_contact_is_noticed_by_the_daily_compare(bedrock: Bedrock):
     dino = bedrock.add_both("dino@example.org")
     bedrock.sync()
@@ -160,6 +164,7 @@ def test_a_titanic_is_left_alone_when_duplicates_are_skipped(bedrock: Bedrock):
     assert rows == [("fail", "ambiguous-contact")]
 
 
+@pytest.mark.fact("mailchimp: Members", "permanently deleted contacts never appear")
 def test_a_member_deleted_for_good_is_noticed_by_a_full_fetch(bedrock: Bedrock):
     from mcsync.pipeline.fetch import Window
 

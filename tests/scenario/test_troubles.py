@@ -159,6 +159,7 @@ TROUBLES = [
 ]
 
 
+@pytest.mark.fact("civicrm: Permissions", "a missing permission reads as emptiness")
 @pytest.mark.parametrize(("trouble", "error", "words"), TROUBLES)
 def test_in_trouble_nothing_is_written_and_the_next_healthy_run_puts_all_right(
     bedrock: Bedrock, trouble: Trouble, error: type[McsyncError], words: str
@@ -216,6 +217,7 @@ def test_an_audience_that_returns_nobody_is_not_believed(bedrock: Bedrock):
     story.assert_news_arrived()
 
 
+@pytest.mark.fact("mailchimp: Limits", "Retry-After: honour it, never need it")
 def test_three_429_with_retry_after_are_waited_for(bedrock: Bedrock):
     story = Town40(bedrock)
     answer = Response(429, b"", {"Retry-After": "7", "Content-Type": "text/html"})
@@ -248,6 +250,7 @@ def test_a_batch_refused_for_good_is_told_and_sent_when_mailchimp_is_well_again(
     story.assert_news_arrived()
 
 
+@pytest.mark.fact("civicrm: Time", "the text of a date changes at each switch")
 def test_a_site_that_went_from_summer_to_winter_changes_nobody(bedrock: Bedrock):
     bedrock.town.civicrm.set_utc_offset(120)
     contacts = [bedrock.add_both(f"fred{number}@example.org") for number in range(12)]

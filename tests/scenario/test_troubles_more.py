@@ -60,6 +60,7 @@ LOST = {
 }
 
 
+@pytest.mark.fact("civicrm: Permissions", "authenticate with api key", "access CiviCRM")
 @pytest.mark.parametrize(("permission", "words"), LOST.values(), ids=LOST)
 def test_a_permission_lost_between_two_runs_stops_the_run_at_its_start(
     bedrock: Bedrock, permission: str, words: str
@@ -75,6 +76,7 @@ def test_a_permission_lost_between_two_runs_stops_the_run_at_its_start(
     story.assert_news_arrived()
 
 
+@pytest.mark.fact("civicrm: Permissions", "edit all contacts", "add contacts")
 @pytest.mark.parametrize("permission", ["edit all contacts", "add contacts"])
 def test_a_permission_to_write_lost_between_two_runs_is_named_and_made_up_for(
     bedrock: Bedrock, permission: str
@@ -117,6 +119,7 @@ def test_without_sight_of_trashed_contacts_nobody_living_is_touched(
     assert story.look()[2] == contacts
 
 
+@pytest.mark.fact("civicrm: Permissions", "without access to deleted contacts their rows vanish")
 def test_a_held_member_stays_subscribed_when_the_trash_goes_out_of_sight(bedrock: Bedrock):
     """(noperm-deleted-*) Nothing was said about a trashed contact who is to be held."""
     bedrock.options["deletedContacts"] = "hold"
@@ -205,6 +208,7 @@ def test_half_of_the_members_are_not_taken_for_all_of_them(bedrock: Bedrock):
     assert_the_others_stay(story)
 
 
+@pytest.mark.fact("mailchimp: Members", "rows move while we page")
 def test_a_member_who_changes_between_two_pages_of_a_full_fetch_takes_nobody_along(
     bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
 ):
@@ -234,6 +238,7 @@ def test_a_member_who_changes_between_two_pages_of_a_full_fetch_takes_nobody_alo
 # --- Mailchimp says no ----------------------------------------------------------------------------
 
 
+@pytest.mark.fact("mailchimp: Errors", "403 as HTML")
 @pytest.mark.parametrize(
     ("answer", "error", "code"),
     [
@@ -305,6 +310,7 @@ def test_what_a_refused_batch_held_is_not_lost_although_its_news_are_never_told_
     story.assert_news_arrived()
 
 
+@pytest.mark.fact("mailchimp: Batches", "poll from 5 s, doubling, with a deadline")
 def test_a_batch_is_asked_about_ever_more_seldom_and_not_for_ever(
     bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
 ):
@@ -326,6 +332,7 @@ def test_a_batch_is_asked_about_ever_more_seldom_and_not_for_ever(
 # --- addresses, dates and drift -------------------------------------------------------------------
 
 
+@pytest.mark.fact("civicrm: Reading", "addresses match loosely: case, accents, trailing spaces")
 def test_whom_only_the_loose_search_finds_is_left_alone_and_nobody_is_created_twice(
     bedrock: Bedrock,
 ):
@@ -342,6 +349,7 @@ def test_whom_only_the_loose_search_finds_is_left_alone_and_nobody_is_created_tw
     assert bedrock.sync() == 0
 
 
+@pytest.mark.fact("civicrm: Groups", "history may have gaps, the row is the truth")
 def test_a_membership_changed_without_history_is_noticed_by_the_counts(bedrock: Bedrock):
     """(groupcontact-method-width-history) History may have gaps; the membership row is the
     truth."""
@@ -354,6 +362,7 @@ def test_a_membership_changed_without_history_is_noticed_by_the_counts(bedrock: 
     assert bedrock.member_status("pebbles2@example.org") == "unsubscribed"
 
 
+@pytest.mark.fact("civicrm: Groups", "history may have gaps, the row is the truth")
 def test_two_changes_without_history_that_leave_the_counts_are_noticed_by_the_daily_compare(
     bedrock: Bedrock,
 ):
@@ -368,6 +377,7 @@ def test_two_changes_without_history_that_leave_the_counts_are_noticed_by_the_da
     assert bedrock.member_status("pebbles1@example.org") == "subscribed"
 
 
+@pytest.mark.fact("civicrm: Groups", "merge can put people back")
 def test_a_merge_that_puts_somebody_back_is_noticed(bedrock: Bedrock):
     """Second comparison: the loser is Added, the winner Removed; the winner becomes Added, without
     a history row of its own."""
@@ -385,6 +395,7 @@ def test_a_merge_that_puts_somebody_back_is_noticed(bedrock: Bedrock):
 ODD = ["Pending", "Banana", ""]
 
 
+@pytest.mark.fact("civicrm: Groups", "bad statuses are stored as they are")
 @pytest.mark.parametrize("status", ODD)
 def test_a_status_that_is_neither_added_nor_removed_signs_nobody_up(bedrock: Bedrock, status: str):
     """(groupcontact-create-bad-status) Bad statuses are stored as they are."""
@@ -398,6 +409,7 @@ def test_a_status_that_is_neither_added_nor_removed_signs_nobody_up(bedrock: Bed
     assert bedrock.group_status(contact) == status
 
 
+@pytest.mark.fact("civicrm: Groups", "every write adds history, also when nothing changed")
 def test_a_run_without_news_writes_no_history(bedrock: Bedrock):
     """(groupcontact-save-match-again, groupcontact-update-same-status) Each write adds a row of
     history, also one that changes nothing: so only real changes are sent."""
@@ -410,6 +422,7 @@ def test_a_run_without_news_writes_no_history(bedrock: Bedrock):
     assert len(bedrock.town.civicrm.history()) == before
 
 
+@pytest.mark.fact("civicrm: Time", "the text of a date changes at each switch")
 @pytest.mark.parametrize("minutes", [(120, 60), (60, 120), (-180, -240)])
 def test_the_text_of_every_date_changes_with_the_clocks_and_nobody_changes(
     bedrock: Bedrock, minutes: tuple[int, int]

@@ -60,14 +60,17 @@ def ids(outcomes: list[Outcome]) -> list[str]:
     return [outcome.operation_id for outcome in outcomes]
 
 
+@pytest.mark.fact("mailchimp: Batches", "archive: gzip tar, ./ first, one or several per file")
 def test_one_file_per_operation() -> None:
     assert ids(parse([[result("a")], [result("b")]])) == ["a", "b"]
 
 
+@pytest.mark.fact("mailchimp: Batches", "archive: gzip tar, ./ first, one or several per file")
 def test_several_operations_in_a_file() -> None:
     assert ids(parse([[result("a"), result("b")], [result("c")]])) == ["a", "b", "c"]
 
 
+@pytest.mark.fact("mailchimp: Batches", "empty files and []")
 def test_empty_files_and_empty_lists_are_normal() -> None:
     assert ids(parse([b"", [], b" \n", b"null", [result("a")]])) == ["a"]
 
@@ -76,6 +79,7 @@ def test_a_file_with_a_bare_result() -> None:
     assert ids(parse([result("a")])) == ["a"]
 
 
+@pytest.mark.fact("mailchimp: Batches", "null operation ids")
 def test_nameless_results_are_left_out() -> None:
     nameless = {"status_code": 200, "response": "{}"}
     assert ids(parse([[result(None), result(""), nameless, result("a")]])) == ["a"]
@@ -89,6 +93,7 @@ def test_an_archive_whose_gzip_was_already_undone() -> None:
     assert ids(parse([[result("a")]], zipped=False)) == ["a"]
 
 
+@pytest.mark.fact("mailchimp: Batches", "response is parsed twice; 204 is empty or null")
 def test_the_member_is_read_from_the_answer() -> None:
     (outcome,) = parse([[result("a")]])
     assert outcome.is_success
@@ -100,6 +105,7 @@ def test_the_member_is_read_from_the_answer() -> None:
     assert outcome.member.interests == {"bowling": True}
 
 
+@pytest.mark.fact("mailchimp: Batches", "response is parsed twice; 204 is empty or null")
 @pytest.mark.parametrize("response", ["", None, "null", "{}", "[]"])
 def test_an_answer_without_a_body_is_a_success_without_a_member(response: object) -> None:
     (outcome,) = parse([[result("a", 204, response)]])
@@ -181,6 +187,10 @@ REFUSALS = {
 }
 
 
+@pytest.mark.fact(
+    "mailchimp: Errors", "status and title decide, never type", "400 please provide a valid address"
+)
+@pytest.mark.fact("mailchimp: Batches", "retry 429 and 5xx, never 400, 404, 422")
 @pytest.mark.parametrize(("status", "title", "detail", "refusal"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refusal_is_known_by_status_and_title(
     status: int, title: str, detail: str, refusal: Refusal
@@ -194,6 +204,7 @@ def test_a_refusal_is_known_by_status_and_title(
     assert detail.strip(".") in outcome.error
 
 
+@pytest.mark.fact("mailchimp: Errors", "400 Invalid Resource with errors")
 def test_field_errors_are_told() -> None:
     problem = {
         "title": "Invalid Resource",

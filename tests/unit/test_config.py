@@ -1149,6 +1149,9 @@ ACCOUNTS = {
 }
 
 
+@pytest.mark.fact(
+    "mailchimp: Account", "base address by the key's suffix", "one host for every account; override"
+)
 @pytest.mark.parametrize("name", ACCOUNTS)
 def test_account(name: str, here: Path) -> None:
     api_key, accounts, expected_key, expected_url = ACCOUNTS[name]
@@ -1225,6 +1228,7 @@ HTTP = {
 }
 
 
+@pytest.mark.fact("mailchimp: Account", "plain HTTP is 426")
 @pytest.mark.parametrize("name", HTTP)
 def test_plain_http_earns_a_warning(name: str, here: Path) -> None:
     url, is_warned = HTTP[name]

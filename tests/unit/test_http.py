@@ -113,6 +113,7 @@ TROUBLES = {
 }
 
 
+@pytest.mark.fact("mailchimp: Errors", "429 may come without JSON")
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_a_repeatable_call_is_tried_again(line: Line, trouble: Response) -> None:
     line.fail(trouble, times=2)
@@ -199,6 +200,7 @@ def test_an_empty_answer_without_content_is_no_trouble(line: Line) -> None:
     assert line.calls == 1
 
 
+@pytest.mark.fact("mailchimp: Limits", "backoff with jitter, capped retries")
 def test_after_five_retries_it_gives_up_and_names_the_host(line: Line) -> None:
     line.fail(Response(503, b"", HTML), times=None)
     with pytest.raises(RemoteUnavailable, match=r"127\.0\.0\.1.*503") as caught:
@@ -208,6 +210,7 @@ def test_after_five_retries_it_gives_up_and_names_the_host(line: Line) -> None:
     assert "next run" in caught.value.hint
 
 
+@pytest.mark.fact("mailchimp: Limits", "backoff with jitter, capped retries")
 def test_waits_grow_and_are_random(line: Line) -> None:
     line.fail(Response(503, b"", HTML), times=None)
     with pytest.raises(NoAnswer):
@@ -225,6 +228,7 @@ def test_retry_after_is_obeyed_three_times_to_the_second(line: Line) -> None:
     assert line.waits == [7.0, 3.0, 40.0]
 
 
+@pytest.mark.fact("mailchimp: Limits", "Retry-After: honour it, never need it")
 def test_an_unreadable_retry_after_is_ignored(line: Line) -> None:
     line.fail(Response(429, b"", {"Retry-After": "soon"}))
     assert line.send().status == 200
@@ -247,6 +251,7 @@ def test_the_whole_call_has_a_deadline(line: Line) -> None:
     assert line.calls == 3
 
 
+@pytest.mark.fact("mailchimp: Limits", "a time-out may still run: not at once")
 def test_a_time_out_comes_back_at_once_to_who_can_ask_for_less(line: Line) -> None:
     line.fail(Response(504, b"", HTML))
     with pytest.raises(NoAnswer) as caught:
@@ -329,6 +334,7 @@ def test_what_is_no_address_surely_was_not_sent(url: str) -> None:
     assert not caught.value.may_have_arrived
 
 
+@pytest.mark.fact("civicrm: Address", "redirects are not followed")
 def test_redirects_are_not_followed(line: Line) -> None:
     line.fail(Response(302, b"", {"Location": f"{line.server.url}/elsewhere"}))
     assert line.send().status == 302
@@ -362,6 +368,7 @@ def test_gzip_is_asked_for_and_undone(line: Line) -> None:
     assert "gzip" in line.server.requests[0].request.headers["accept-encoding"]
 
 
+@pytest.mark.fact("civicrm: Address", "cookies are ignored, connections are kept")
 def test_connections_are_kept(line: Line) -> None:
     connections = set()
     line.server.before_request = lambda request: connections.add(threading.get_ident())
@@ -370,6 +377,7 @@ def test_connections_are_kept(line: Line) -> None:
     assert len(connections) == 1  # the server has one thread per connection
 
 
+@pytest.mark.fact("mailchimp: Limits", "ten connections per user")
 def test_no_more_calls_at_once_than_allowed(line: Line) -> None:
     meeting = threading.Barrier(2, timeout=5)
     lock, now, most = threading.Lock(), 0, 0
@@ -468,6 +476,7 @@ def test_a_download_is_bounded(line: Line) -> None:
     assert line.calls == 1
 
 
+@pytest.mark.fact("mailchimp: Batches", "no credentials to it; the host is not pinned")
 def test_a_download_carries_no_credentials(line: Line) -> None:
     line.http.download(line.server.url, io.BytesIO(), max_bytes=100)
     assert "authorization" not in line.server.requests[0].request.headers
