@@ -1,17 +1,11 @@
 """What a story has come to: both services, the cache's rows, the mails, and quiet from then on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import logging
 
 import pytest
-from click.testing import CliRunner
 
-from mcsync import assemble
-from mcsync.cli.main import app
 from mcsync.pipeline.fetch import Window
 from tests.scenario.bedrock import LIST, Bedrock
-from tests.scenario.telling import Told
 
 _UNSETTLED = """
 SELECT r.id, r.sync_status, count(u.id) FROM civicrm_mailchimpsync_cache r
@@ -63,6 +57,41 @@ def look_at_both(bedrock: Bedrock) -> tuple[object, ...]:
     return members, places, contacts, tuple(bedrock.confirmation_mails)
 
 
+def settle(bedrock: Bedrock, people: int, name: str = "gazoo") -> list[int]:
+    """That many people in agreement since an hour; their contacts."""
+    contacts = [bedrock.add_both(f"{name}{number}@example.org") for number in range(people)]
+    bedrock.sync()
+    assert bedrock.sync() == 0
+    bedrock.pass_time(hours=1)
+    return contacts
+
+
+def contact_of(bedrock: Bedrock, email: str) -> int:
+    """The id of the one contact with that address."""
+    [contact] = bedrock.town.civicrm.contacts_by_email(email)
+    return contact.id
+
+
+def fields_of(bedrock: Bedrock, email: str) -> object:
+    """The member's merge fields at Mailchimp."""
+    member = bedrock.town.mailchimp.member(LIST, email)
+    assert member is not None
+    return member["merge_fields"]
+
+
+def count_subscribed(bedrock: Bedrock) -> int:
+    """How many members are subscribed."""
+    members = bedrock.town.mailchimp.members(LIST).values()
+    return sum(member["status"] == "subscribed" for member in members)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was warned of since it was last asked."""
+    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    caplog.clear()
+    return found
+
+
 def assert_in_sync(bedrock: Bedrock) -> None:
     """The last run says of every audience that both sides agree."""
     assert bedrock.last_run is not None
@@ -80,30 +109,3 @@ def assert_at_peace(bedrock: Bedrock) -> None:
     assert bedrock.sync(window=Window(None)) == 0, "everything fetched"
     assert look_at_both(bedrock) == before
     assert find_unsettled(bedrock) == []
-
-
-@dataclass
-class CommandLine:
-    """Runs a command with Bedrock's config, in this process and at Bedrock's time."""
-
-    bedrock: Bedrock
-
-    def __call__(self, *args: str) -> Told:
-        """One run, and a minute passes."""
-        self.bedrock.load_config()
-        config = str(self.bedrock.folder / "config.json")
-        found = CliRunner().invoke(app, ["--config", config, *args], prog_name="mcsync")
-        assert found.exception is None or isinstance(found.exception, SystemExit), found
-        self.bedrock.pass_time(minutes=1)
-        return Told(found.exit_code, found.stdout, found.stderr)
-
-
-@pytest.fixture
-def mcsync(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Runs commands as cron does."""
-    for name in ("MCSYNC_CONFIG", "JOURNAL_STREAM", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    build_run: Callable[..., object] = assemble.build_run
-    timed = partial(build_run, clock=bedrock.town.clock, sleep=bedrock.naps.append)
-    monkeypatch.setattr(assemble, "build_run", timed)
-    return CommandLine(bedrock)

@@ -105,12 +105,12 @@ class Bedrock:
         """The cache."""
         return Store(self.folder / "mcsync.db")
 
-    def make_run(self, store: Store, *, is_forced: bool = False) -> Run:
-        """A run that may be given to any stage."""
+    def make_run(self, store: Store, *lists: str, is_forced: bool = False) -> Run:
+        """A run over all audiences, or those named, that may be given to any stage."""
         config = self.load_config()
         run = build_run(
             config,
-            config.audiences,
+            [a for a in config.audiences if not lists or a.list_id in lists],
             store,
             clock=self.town.clock,
             is_forced=is_forced,

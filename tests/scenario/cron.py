@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import pytest
-
-from mcsync.assemble import build_run
 from mcsync.cache.trail import Change, load_changes
 from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.fetch import Window
-from mcsync.pipeline.run import Report, Run
+from mcsync.pipeline.run import Report
 from mcsync.pipeline.sync import sync
 from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
@@ -157,7 +154,7 @@ class Cron:
         """One `mcsync sync`, of all audiences or those named; then five minutes pass."""
         error, written = None, self._written()
         with closing(self.bedrock.open_store()) as store:
-            run = self.make_run(store, *lists, is_forced=is_forced)
+            run = self.bedrock.make_run(store, *lists, is_forced=is_forced)
             trusted = {task.list_id: trust for task in run.tasks} if trust else None
             try:
                 sync(run, window, trusted)
@@ -170,24 +167,11 @@ class Cron:
         code = 0 if error is None else int(error.exit_code)
         return Ran(code, self._written() - written + sent, run.reports, changes, error)
 
-    def make_run(self, store: object, *lists: str, is_forced: bool = False) -> Run:
-        """A run over all audiences of the config, or those named."""
-        config = self.bedrock.load_config()
-        return build_run(
-            config,
-            [a for a in config.audiences if not lists or a.list_id in lists],
-            store,  # type: ignore[arg-type]
-            clock=self.bedrock.town.clock,
-            is_forced=is_forced,
-            with_data=self.bedrock.with_data,
-            sleep=self.bedrock.naps.append,
-        )
-
     def sync_contact(self, name: str | None = None, contact: int | None = None) -> int:
         """One `mcsync sync-contact`, by address or contact id; its exit code, a minute passes."""
         code = 0
         with closing(self.bedrock.open_store()) as store:
-            run = self.make_run(store)
+            run = self.bedrock.make_run(store)
             try:
                 sync_contact(run, email=mail(name) if name else None, contact_id=contact)
                 run.raise_troubles()
@@ -261,9 +245,3 @@ class Cron:
 def mail(name: str) -> str:
     """Somebody's address."""
     return name if "@" in name else f"{name}@example.org"
-
-
-@pytest.fixture
-def cron(bedrock: Bedrock) -> Cron:
-    """Cron over one audience, empty of people."""
-    return Cron(bedrock)

@@ -1,13 +1,11 @@
-"""The commands that only look, run on Bedrock's cache in this process, at Bedrock's time."""
+"""Commands run on Bedrock's config and cache in this process, at Bedrock's time; what they say."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from click.testing import CliRunner
 
-from mcsync.cli import session
 from mcsync.cli.main import app
 from tests.scenario.bedrock import Bedrock
 
@@ -36,32 +34,37 @@ class Told:
 
 
 @dataclass
-class Teller:
-    """Runs `mcsync` with Bedrock's config; counts that nobody was asked anything over HTTP."""
+class CommandLine:
+    """Runs a command with Bedrock's config; it ends without a traceback."""
 
     bedrock: Bedrock
 
     def __call__(self, *args: str) -> Told:
+        """One run, and a minute passes."""
+        told = self._run(*args)
+        self.bedrock.pass_time(minutes=1)
+        return told
+
+    def _run(self, *args: str) -> Told:
         self.bedrock.load_config()
-        asked = self.bedrock.town.requests
         config = str(self.bedrock.folder / "config.json")
         found = CliRunner().invoke(app, ["--config", config, *args], prog_name="mcsync")
         assert found.exception is None or isinstance(found.exception, SystemExit), found
         assert "Traceback" not in found.stderr, found.stderr
-        assert self.bedrock.town.requests == asked, "no network"
         return Told(found.exit_code, found.stdout, found.stderr)
+
+
+class Teller(CommandLine):
+    """Runs a command that only looks: nobody is asked anything over HTTP, and no time passes."""
+
+    def __call__(self, *args: str) -> Told:
+        asked = self.bedrock.town.requests
+        told = self._run(*args)
+        assert self.bedrock.town.requests == asked, "no network"
+        return told
 
     def json(self, *args: str) -> dict[str, Any]:
         """What the one document says, of a command that ends well."""
         told = self(*args, "--json")
         assert told.code == 0, told
         return told.document
-
-
-@pytest.fixture
-def tell(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> Teller:
-    """Runs a command that only looks."""
-    for name in ("MCSYNC_CONFIG", "JOURNAL_STREAM", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(session, "utc_now", bedrock.town.clock)
-    return Teller(bedrock)

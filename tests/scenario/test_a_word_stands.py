@@ -13,10 +13,8 @@ from mcsync.model import Side
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.server import Fault, Response
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
-from tests.scenario.cron import IN, JUNE, MAY, OUT, Cron, Stand, cron, mail
+from tests.scenario.cron import IN, JUNE, MAY, OUT, Cron, Stand, mail
 from tests.scenario.postal import Post
-
-__all__ = ["cron"]
 
 NEWSLETTER, READERS = "bbbbbbbbbb", 333
 NINE = [f"gazoo{number}" for number in range(9)]

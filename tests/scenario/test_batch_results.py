@@ -6,7 +6,7 @@ The town, its people and the verdict are those of the fault matrix; only the res
 import base64
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -61,13 +61,6 @@ ODD = {
 odd = pytest.mark.parametrize("make_oddities", ODD.values(), ids=ODD)
 
 Load = Callable[[Story], Undisturbed]
-
-
-@pytest.fixture(scope="module")
-def helper() -> Iterator[Helper]:
-    """The process that forks runs which die."""
-    with Helper() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,10 @@
 import pytest
 
 from mcsync.pipeline.fetch import Window
-from tests.scenario.aftermath import CommandLine, assert_at_peace, look_at_both, mcsync
+from tests.scenario.aftermath import assert_at_peace, look_at_both
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.postal import Post
-from tests.scenario.telling import Told
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine, Told
 
 PEOPLE = 100
 TEN_PERCENT: dict[str, object] = {

@@ -10,17 +10,10 @@ from mcsync.cache.copy_names import find_copies
 from mcsync.cache.trail import load_changes
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.mailchimp.problems import PROBLEMS
-from tests.scenario.aftermath import (
-    CommandLine,
-    assert_at_peace,
-    assert_in_sync,
-    mcsync,
-    row_status,
-)
+from tests.scenario.aftermath import assert_at_peace, assert_in_sync, row_status
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 from tests.scenario.postal import Post
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine
 
 EVERYTHING = Window(None)
 PAM, QUINN = "pam@example.org", "quinn@example.org"
@@ -43,16 +36,6 @@ def wrong_clock(bedrock: Bedrock, days: float) -> Iterator[None]:
 def days(request: pytest.FixtureRequest) -> float:
     """How far our clock is ahead."""
     return float(request.param)
-
-
-@pytest.fixture
-def crowd(bedrock: Bedrock) -> Bedrock:
-    """A dozen people in agreement."""
-    for number in range(12):
-        bedrock.add_both(f"gazoo{number}@example.org")
-    bedrock.sync_until_quiet()
-    bedrock.pass_time(hours=1)
-    return bedrock
 
 
 def test_one_run_with_a_wrong_clock_changes_nothing_and_says_so_b5(

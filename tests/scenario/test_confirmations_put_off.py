@@ -11,10 +11,9 @@ from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.run import Run
 from mcsync.sandbox.mailchimp.holds import HeldBatch
-from tests.scenario.aftermath import CommandLine, assert_at_peace, mcsync, row_status
+from tests.scenario.aftermath import assert_at_peace, row_status
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine
 
 RITA = "rita@example.org"
 

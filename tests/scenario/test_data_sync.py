@@ -17,18 +17,12 @@ from mcsync.model import DataRow, DataUpdate
 from mcsync.pipeline.sync_contact import sync_contact
 from mcsync.plugins import hookimpl
 from mcsync.sandbox.mailchimp.state import Operation
+from tests.scenario.aftermath import warnings
 from tests.scenario.bedrock import LIST, Bedrock
 
 PLUGIN = "somebodys_plugin"
 
 AddPlugin = Callable[..., None]
-
-
-@pytest.fixture
-def data(bedrock: Bedrock) -> Bedrock:
-    """Bedrock with data on."""
-    bedrock.with_data = True
-    return bedrock
 
 
 @pytest.fixture
@@ -352,12 +346,6 @@ def test_a_field_that_civicrm_has_no_more_takes_nothing_back(
     assert data.sync() == 0
     assert field_of(data, "fred@example.org", "JOB") == "Crane operator"
     assert 'CiviCRM shows no contact field "jobtitle"' in caplog.text
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    caplog.clear()
-    return found
 
 
 def test_a_wrong_path_costs_that_field_alone_and_is_told_once_c4(

@@ -6,16 +6,9 @@ import pytest
 
 from mcsync.model import Side
 from mcsync.pipeline.fetch import Window
-from tests.scenario.aftermath import (
-    CommandLine,
-    assert_at_peace,
-    load_rows,
-    mcsync,
-    row_status,
-)
+from tests.scenario.aftermath import assert_at_peace, load_rows, row_status
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine
 
 EVERYTHING = Window(None)
 PEBBLES = "pebbles@example.org"
@@ -25,16 +18,6 @@ def contacts_of(bedrock: Bedrock, email: str) -> list[int]:
     """The living contacts that own the address."""
     found = bedrock.town.civicrm.contacts_by_email(email)
     return [contact.id for contact in found if not contact.is_deleted]
-
-
-@pytest.fixture
-def crowd(bedrock: Bedrock) -> Bedrock:
-    """A dozen people in agreement, beside whom nobody is the only one."""
-    for number in range(12):
-        bedrock.add_both(f"gazoo{number}@example.org")
-    bedrock.sync()
-    assert bedrock.sync() == 0
-    return bedrock
 
 
 # --- erased at Mailchimp, and back ----------------------------------------------------------------

@@ -10,9 +10,7 @@ from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.submit import submit
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
-from tests.scenario.telling import Teller, tell
-
-__all__ = ["tell"]
+from tests.scenario.telling import Teller
 
 
 def one(tell: Teller, who: str) -> dict[str, Any]:

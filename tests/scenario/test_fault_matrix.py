@@ -8,7 +8,7 @@ A sample runs always. The whole, with a score and with some hundred people:
     python -m pytest tests/scenario/test_fault_matrix.py -m matrix -n auto
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -33,13 +33,6 @@ SAMPLE_PARTS, WHOLE_PARTS = 6, 12
 FEW, MANY = 2, 6  # people of each kind; the whole is also played with one, who is alone
 
 Load = Callable[[str, int], Undisturbed]
-
-
-@pytest.fixture(scope="module")
-def helper() -> Iterator[Helper]:
-    """The process that forks runs which die."""
-    with Helper() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

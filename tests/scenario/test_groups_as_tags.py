@@ -12,13 +12,12 @@ FRED = "fred@example.org"
 
 
 @pytest.fixture
-def data(bedrock: Bedrock) -> Bedrock:
+def data(data: Bedrock) -> Bedrock:
     """Bedrock with data on, and two groups that become tags."""
-    bedrock.with_data = True
-    bedrock.town.civicrm.add_group("Board", BOARD)
-    bedrock.town.civicrm.add_group("Bowling", BOWLERS)
-    map_groups(bedrock, {BOARD: "Board", BOWLERS: "Bowler"})
-    return bedrock
+    data.town.civicrm.add_group("Board", BOARD)
+    data.town.civicrm.add_group("Bowling", BOWLERS)
+    map_groups(data, {BOARD: "Board", BOWLERS: "Bowler"})
+    return data
 
 
 def map_groups(data: Bedrock, tags: dict[int, str]) -> None:

@@ -7,23 +7,10 @@ import pytest
 
 from mcsync.cache.audience_status import load_status
 from mcsync.errors import GuardTripped
+from tests.scenario.aftermath import count_subscribed, settle
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 
 TEN_PERCENT: dict[str, object] = {"maxUnsubscribes": "10%", "maxRemovals": "10%"}
-
-
-def settle(bedrock: Bedrock, people: int) -> list[int]:
-    """People in agreement."""
-    contacts = [bedrock.add_both(f"gazoo{number}@example.org") for number in range(people)]
-    bedrock.sync()
-    assert bedrock.sync() == 0
-    bedrock.pass_time(hours=1)
-    return contacts
-
-
-def count_subscribed(bedrock: Bedrock) -> int:
-    members = bedrock.town.mailchimp.members(LIST).values()
-    return sum(member["status"] == "subscribed" for member in members)
 
 
 @pytest.fixture

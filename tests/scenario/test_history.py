@@ -9,9 +9,7 @@ import pytest
 
 from mcsync.cache.trail import forget_history
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-from tests.scenario.telling import Teller, tell
-
-__all__ = ["tell"]
+from tests.scenario.telling import Teller
 
 
 @pytest.fixture

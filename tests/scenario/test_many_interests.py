@@ -2,17 +2,9 @@
 
 import pytest
 
-from tests.scenario.aftermath import (
-    CommandLine,
-    assert_at_peace,
-    assert_in_sync,
-    mcsync,
-    row_status,
-)
+from tests.scenario.aftermath import assert_at_peace, assert_in_sync, row_status
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-from tests.scenario.telling import Told
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine, Told
 
 FIRST_GROUP = 1000
 PAM, QUINN = "pam@example.org", "quinn@example.org"

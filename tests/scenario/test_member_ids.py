@@ -4,10 +4,8 @@ import pytest
 
 from mcsync.sandbox.mailchimp import subscriber_hash, typed_hash
 from tests.scenario.bedrock import LIST, VOLUNTEERING, VOLUNTEERS
-from tests.scenario.cron import IN, MAY, OUT, Cron, Stand, cron
+from tests.scenario.cron import IN, MAY, OUT, Cron, Stand
 from tests.scenario.postal import Post
-
-__all__ = ["cron"]
 
 TYPED = "Pam@Example.org"
 IDS = {

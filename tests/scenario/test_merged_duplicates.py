@@ -10,11 +10,10 @@ NEW = "twins@example.net"
 
 
 @pytest.fixture
-def data(bedrock: Bedrock) -> Bedrock:
+def data(data: Bedrock) -> Bedrock:
     """Bedrock with names on, and somebody beside the twins."""
-    bedrock.with_data = True
-    bedrock.add_both("fred@example.org")
-    return bedrock
+    data.add_both("fred@example.org")
+    return data
 
 
 def add_twins(bedrock: Bedrock, *, group: bool = True) -> tuple[int, int]:

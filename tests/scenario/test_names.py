@@ -8,14 +8,8 @@ import pytest
 from mcsync.pipeline.name_fields import NamedFields
 from mcsync.pipeline.ports import MailchimpPort
 from mcsync.pipeline.sync_contact import sync_contact
-from tests.scenario.aftermath import assert_at_peace
+from tests.scenario.aftermath import assert_at_peace, fields_of
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-
-
-@pytest.fixture
-def named(bedrock: Bedrock) -> Bedrock:
-    bedrock.with_data = True
-    return bedrock
 
 
 def seed(bedrock: Bedrock, civicrm: str, mailchimp: str, later: str) -> int:
@@ -61,14 +55,14 @@ def first_name_at_mailchimp(bedrock: Bedrock, email: str = "fred@example.org") -
     ],
 )
 def test_a_first_name_comes_to_be_the_same_at_both_sides(
-    named: Bedrock, civicrm: str, mailchimp: str, later: str, expected: str
+    data: Bedrock, civicrm: str, mailchimp: str, later: str, expected: str
 ):
-    contact = seed(named, civicrm, mailchimp, later)
-    named.sync_until_quiet()
-    view = named.town.civicrm.contact(contact)
+    contact = seed(data, civicrm, mailchimp, later)
+    data.sync_until_quiet()
+    view = data.town.civicrm.contact(contact)
     assert view is not None
     assert (view.first_name or "") == expected
-    assert first_name_at_mailchimp(named) == expected
+    assert first_name_at_mailchimp(data) == expected
 
 
 def test_without_data_nothing_is_done_about_names_until_data_is_on(bedrock: Bedrock):
@@ -80,18 +74,18 @@ def test_without_data_nothing_is_done_about_names_until_data_is_on(bedrock: Bedr
     assert first_name_at_mailchimp(bedrock) == "Fred"
 
 
-def test_a_name_changed_at_both_ends_takes_the_later_one(named: Bedrock):
-    contact = seed(named, "Fred", "Fred", "civicrm")
-    named.sync()
-    named.town.civicrm.update_contact(contact, first_name="Frederick")
-    named.pass_time(minutes=2)
-    named.town.mailchimp.edit_profile(LIST, "fred@example.org", first_name="Freddie")
-    named.pass_time(minutes=2)
-    named.sync_until_quiet()
-    view = named.town.civicrm.contact(contact)
+def test_a_name_changed_at_both_ends_takes_the_later_one(data: Bedrock):
+    contact = seed(data, "Fred", "Fred", "civicrm")
+    data.sync()
+    data.town.civicrm.update_contact(contact, first_name="Frederick")
+    data.pass_time(minutes=2)
+    data.town.mailchimp.edit_profile(LIST, "fred@example.org", first_name="Freddie")
+    data.pass_time(minutes=2)
+    data.sync_until_quiet()
+    view = data.town.civicrm.contact(contact)
     assert view is not None
     assert view.first_name == "Freddie"
-    assert first_name_at_mailchimp(named) == "Freddie"
+    assert first_name_at_mailchimp(data) == "Freddie"
 
 
 def single_name(bedrock: Bedrock) -> None:
@@ -109,54 +103,54 @@ def test_a_single_name_field_is_split_for_a_new_contact(bedrock: Bedrock):
     assert (pearl.first_name, pearl.last_name) == ("Pearl", "Van Slaghoople")
 
 
-def test_a_single_name_field_is_joined_for_mailchimp(named: Bedrock):
-    single_name(named)
-    named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    member = named.town.mailchimp.member(LIST, "wilma@example.org")
+def test_a_single_name_field_is_joined_for_mailchimp(data: Bedrock):
+    single_name(data)
+    data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    member = data.town.mailchimp.member(LIST, "wilma@example.org")
     assert member is not None
     assert member["merge_fields"] == {"NAME": "Wilma Flintstone"}
 
 
-def test_names_that_are_the_same_when_joined_are_left_alone(named: Bedrock):
-    single_name(named)
-    contact = named.town.civicrm.add_contact("Mary Ann", "Slate", ["mary@example.org"])
-    named.town.civicrm.add_to_group(contact, GROUP)
-    named.add_member("mary@example.org", merge_fields={"NAME": "Mary Ann Slate"})
-    assert named.sync() == 0
+def test_names_that_are_the_same_when_joined_are_left_alone(data: Bedrock):
+    single_name(data)
+    contact = data.town.civicrm.add_contact("Mary Ann", "Slate", ["mary@example.org"])
+    data.town.civicrm.add_to_group(contact, GROUP)
+    data.add_member("mary@example.org", merge_fields={"NAME": "Mary Ann Slate"})
+    assert data.sync() == 0
 
 
-def test_names_of_a_family_sharing_an_address_are_nobodys(named: Bedrock):
-    named.add_member("flintstones@example.org", first_name="Fred")
-    wilma = named.add_contact("flintstones@example.org")
-    named.add_contact("flintstones@example.org")
-    named.sync_until_quiet()
-    view = named.town.civicrm.contact(wilma)
+def test_names_of_a_family_sharing_an_address_are_nobodys(data: Bedrock):
+    data.add_member("flintstones@example.org", first_name="Fred")
+    wilma = data.add_contact("flintstones@example.org")
+    data.add_contact("flintstones@example.org")
+    data.sync_until_quiet()
+    view = data.town.civicrm.contact(wilma)
     assert view is not None
     assert view.first_name == "Flintstones"
-    assert first_name_at_mailchimp(named, "flintstones@example.org") == "Fred"
+    assert first_name_at_mailchimp(data, "flintstones@example.org") == "Fred"
 
 
-def test_the_joined_name_that_we_wrote_outvotes_nobody(named: Bedrock):
-    single_name(named)
-    wilma = named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    named.pass_time(hours=1)
-    named.town.civicrm.update_contact(wilma, first_name="Wilhelmina")
-    named.pass_time(minutes=1)
+def test_the_joined_name_that_we_wrote_outvotes_nobody(data: Bedrock):
+    single_name(data)
+    wilma = data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    data.pass_time(hours=1)
+    data.town.civicrm.update_contact(wilma, first_name="Wilhelmina")
+    data.pass_time(minutes=1)
 
     def staff_think_better_of_it(_operation: object) -> None:
-        named.town.mailchimp.before_operation = None
-        named.town.civicrm.update_contact(wilma, first_name="Willa")
-        named.pass_time(minutes=2)
+        data.town.mailchimp.before_operation = None
+        data.town.civicrm.update_contact(wilma, first_name="Willa")
+        data.pass_time(minutes=2)
 
-    named.town.mailchimp.before_operation = staff_think_better_of_it
-    named.sync()
-    named.sync_until_quiet()
-    view = named.town.civicrm.contact(wilma)
+    data.town.mailchimp.before_operation = staff_think_better_of_it
+    data.sync()
+    data.sync_until_quiet()
+    view = data.town.civicrm.contact(wilma)
     assert view is not None
     assert view.first_name == "Willa"
-    member = named.town.mailchimp.member(LIST, "wilma@example.org")
+    member = data.town.mailchimp.member(LIST, "wilma@example.org")
     assert member is not None
     assert member["merge_fields"] == {"NAME": "Willa Flintstone"}
 
@@ -185,77 +179,77 @@ def names_of(bedrock: Bedrock, contact: int) -> tuple[str, str]:
 )
 @pytest.mark.parametrize("hours", [1, 25], ids=["plain run", "daily compare"])
 def test_a_single_name_field_is_not_cut_by_a_blank_in_civicrm_f5(
-    named: Bedrock, first: str, last: str, hours: int
+    data: Bedrock, first: str, last: str, hours: int
 ):
-    single_name(named)
-    wilma = named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    assert name_field(named) == "Wilma Flintstone"
-    named.pass_time(hours=hours)
-    named.town.civicrm.update_contact(wilma, first_name=first or None, last_name=last or None)
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert name_field(named) == "Wilma Flintstone"
-    assert names_of(named, wilma) == ("Wilma", "Flintstone")
-    assert_at_peace(named)
+    single_name(data)
+    wilma = data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    assert name_field(data) == "Wilma Flintstone"
+    data.pass_time(hours=hours)
+    data.town.civicrm.update_contact(wilma, first_name=first or None, last_name=last or None)
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert name_field(data) == "Wilma Flintstone"
+    assert names_of(data, wilma) == ("Wilma", "Flintstone")
+    assert_at_peace(data)
 
 
-def test_a_single_name_of_three_words_is_not_cut_by_a_blank_in_civicrm_f5(named: Bedrock):
+def test_a_single_name_of_three_words_is_not_cut_by_a_blank_in_civicrm_f5(data: Bedrock):
     """The brother: what the blank was cannot be told from the joined name alone."""
-    single_name(named)
-    mary = named.town.civicrm.add_contact("Mary Ann", "Slate", ["mary@example.org"])
-    named.town.civicrm.add_to_group(mary, GROUP)
-    named.sync_until_quiet()
-    named.pass_time(hours=1)
-    named.town.civicrm.update_contact(mary, first_name=None)
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert name_field(named, "mary@example.org") == "Mary Ann Slate"
-    assert names_of(named, mary) == ("Mary Ann", "Slate")
-    assert_at_peace(named)
+    single_name(data)
+    mary = data.town.civicrm.add_contact("Mary Ann", "Slate", ["mary@example.org"])
+    data.town.civicrm.add_to_group(mary, GROUP)
+    data.sync_until_quiet()
+    data.pass_time(hours=1)
+    data.town.civicrm.update_contact(mary, first_name=None)
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert name_field(data, "mary@example.org") == "Mary Ann Slate"
+    assert names_of(data, mary) == ("Mary Ann", "Slate")
+    assert_at_peace(data)
 
 
-def test_a_single_name_field_that_is_emptied_is_filled_again_f5(named: Bedrock):
+def test_a_single_name_field_that_is_emptied_is_filled_again_f5(data: Bedrock):
     """The brother: the blank is at Mailchimp."""
-    single_name(named)
-    wilma = named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    named.pass_time(hours=1)
-    named.town.mailchimp.edit_profile(LIST, "wilma@example.org", merge_fields={"NAME": ""})
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert name_field(named) == "Wilma Flintstone"
-    assert names_of(named, wilma) == ("Wilma", "Flintstone")
-    assert_at_peace(named)
+    single_name(data)
+    wilma = data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    data.pass_time(hours=1)
+    data.town.mailchimp.edit_profile(LIST, "wilma@example.org", merge_fields={"NAME": ""})
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert name_field(data) == "Wilma Flintstone"
+    assert names_of(data, wilma) == ("Wilma", "Flintstone")
+    assert_at_peace(data)
 
 
 @pytest.mark.parametrize("field", ["first_name", "last_name"])
-def test_two_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(named: Bedrock, field: str):
+def test_two_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(data: Bedrock, field: str):
     """The brother: FNAME and LNAME."""
-    wilma = named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    named.pass_time(hours=1)
-    named.town.civicrm.update_contact(wilma, **{field: None})
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert first_name_at_mailchimp(named, "wilma@example.org") == "Wilma"
-    assert names_of(named, wilma) == ("Wilma", "Flintstone")
-    assert_at_peace(named)
+    wilma = data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    data.pass_time(hours=1)
+    data.town.civicrm.update_contact(wilma, **{field: None})
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert first_name_at_mailchimp(data, "wilma@example.org") == "Wilma"
+    assert names_of(data, wilma) == ("Wilma", "Flintstone")
+    assert_at_peace(data)
 
 
-def test_three_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(named: Bedrock):
+def test_three_name_fields_are_not_emptied_by_a_blank_in_civicrm_f5(data: Bedrock):
     """The brother: NAME beside FNAME and LNAME."""
-    named.town.mailchimp.add_merge_field(LIST, "NAME", "Name")
-    wilma = named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    assert name_field(named) == "Wilma Flintstone"
-    named.pass_time(hours=1)
-    named.town.civicrm.update_contact(wilma, first_name=None)
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert name_field(named) == "Wilma Flintstone"
-    assert first_name_at_mailchimp(named, "wilma@example.org") == "Wilma"
-    assert_at_peace(named)
+    data.town.mailchimp.add_merge_field(LIST, "NAME", "Name")
+    wilma = data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    assert name_field(data) == "Wilma Flintstone"
+    data.pass_time(hours=1)
+    data.town.civicrm.update_contact(wilma, first_name=None)
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert name_field(data) == "Wilma Flintstone"
+    assert first_name_at_mailchimp(data, "wilma@example.org") == "Wilma"
+    assert_at_peace(data)
 
 
 # --- what CiviCRM cuts ----------------------------------------------------------------------------
@@ -264,75 +258,69 @@ LONG = "Uvuvwevwevwe Onyetenyevwe Ugwemuhwem Osas Featherstonehaugh-Cholmondeley
 CUT = LONG[:61] + "..."
 
 
-def fields_of(bedrock: Bedrock, email: str) -> object:
-    member = bedrock.town.mailchimp.member(LIST, email)
-    assert member is not None
-    return member["merge_fields"]
-
-
 @pytest.mark.parametrize("hours", [1, 25], ids=["plain run", "daily compare"])
-def test_a_name_that_civicrm_cuts_stays_whole_at_mailchimp_c2(named: Bedrock, hours: int):
-    wilma = named.add_both("wilma@example.org")
-    named.sync_until_quiet()
-    named.pass_time(hours=1)
-    named.town.mailchimp.edit_profile(LIST, "wilma@example.org", last_name=LONG)
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert names_of(named, wilma) == ("Wilma", CUT)
-    named.pass_time(hours=hours)
-    named.town.civicrm.update_contact(wilma, job_title="Reporter")
-    named.pass_time(minutes=1)
-    assert named.sync() == 0
-    assert fields_of(named, "wilma@example.org") == {"FNAME": "Wilma", "LNAME": LONG}
-    assert_at_peace(named)
+def test_a_name_that_civicrm_cuts_stays_whole_at_mailchimp_c2(data: Bedrock, hours: int):
+    wilma = data.add_both("wilma@example.org")
+    data.sync_until_quiet()
+    data.pass_time(hours=1)
+    data.town.mailchimp.edit_profile(LIST, "wilma@example.org", last_name=LONG)
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert names_of(data, wilma) == ("Wilma", CUT)
+    data.pass_time(hours=hours)
+    data.town.civicrm.update_contact(wilma, job_title="Reporter")
+    data.pass_time(minutes=1)
+    assert data.sync() == 0
+    assert fields_of(data, "wilma@example.org") == {"FNAME": "Wilma", "LNAME": LONG}
+    assert_at_peace(data)
 
 
 @pytest.mark.parametrize("has_one_field", [False, True], ids=["two fields", "NAME"])
-def test_a_new_contact_whose_name_is_cut_renames_nobody_c2(named: Bedrock, has_one_field: bool):
+def test_a_new_contact_whose_name_is_cut_renames_nobody_c2(data: Bedrock, has_one_field: bool):
     if has_one_field:
-        single_name(named)
+        single_name(data)
         given = {"NAME": f"Wilma {LONG}"}
     else:
         given = {"FNAME": "Wilma", "LNAME": LONG}
-    named.add_member("wilma@example.org", merge_fields=given)
-    named.sync_until_quiet()
-    [wilma] = named.town.civicrm.contacts_by_email("wilma@example.org")
-    assert names_of(named, wilma.id) == ("Wilma", CUT)
-    named.pass_time(hours=25)
-    named.sync_until_quiet()
-    assert fields_of(named, "wilma@example.org") == given
-    assert_at_peace(named)
+    data.add_member("wilma@example.org", merge_fields=given)
+    data.sync_until_quiet()
+    [wilma] = data.town.civicrm.contacts_by_email("wilma@example.org")
+    assert names_of(data, wilma.id) == ("Wilma", CUT)
+    data.pass_time(hours=25)
+    data.sync_until_quiet()
+    assert fields_of(data, "wilma@example.org") == given
+    assert_at_peace(data)
 
 
-def test_a_name_that_is_given_in_civicrm_after_a_cut_one_goes_to_mailchimp_c2(named: Bedrock):
-    named.add_member("wilma@example.org", merge_fields={"FNAME": "Wilma", "LNAME": LONG})
-    named.sync_until_quiet()
-    [wilma] = named.town.civicrm.contacts_by_email("wilma@example.org")
-    named.pass_time(hours=1)
-    named.town.civicrm.update_contact(wilma.id, last_name="Slate")
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert fields_of(named, "wilma@example.org") == {"FNAME": "Wilma", "LNAME": "Slate"}
-    assert_at_peace(named)
+def test_a_name_that_is_given_in_civicrm_after_a_cut_one_goes_to_mailchimp_c2(data: Bedrock):
+    data.add_member("wilma@example.org", merge_fields={"FNAME": "Wilma", "LNAME": LONG})
+    data.sync_until_quiet()
+    [wilma] = data.town.civicrm.contacts_by_email("wilma@example.org")
+    data.pass_time(hours=1)
+    data.town.civicrm.update_contact(wilma.id, last_name="Slate")
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert fields_of(data, "wilma@example.org") == {"FNAME": "Wilma", "LNAME": "Slate"}
+    assert_at_peace(data)
 
 
 def test_a_name_that_mailchimp_would_cut_is_left_out_and_told_c1(
-    named: Bedrock, caplog: pytest.LogCaptureFixture
+    data: Bedrock, caplog: pytest.LogCaptureFixture
 ):
-    single_name(named)
-    long = named.town.civicrm.add_contact("ก" * 60, "ข" * 60, ["somchai@example.org"])
-    named.town.civicrm.add_to_group(long, GROUP)
-    named.sync_until_quiet()
-    assert named.member_status("somchai@example.org") == "subscribed"
-    assert fields_of(named, "somchai@example.org") == {"NAME": ""}
+    single_name(data)
+    long = data.town.civicrm.add_contact("ก" * 60, "ข" * 60, ["somchai@example.org"])
+    data.town.civicrm.add_to_group(long, GROUP)
+    data.sync_until_quiet()
+    assert data.member_status("somchai@example.org") == "subscribed"
+    assert fields_of(data, "somchai@example.org") == {"NAME": ""}
     told = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert [t.partition(";")[0] for t in told] == [
         "Main audience: names, NAME: 1 value is left out: longer than 255 bytes"
     ]
-    named.pass_time(hours=1)
-    named.town.civicrm.update_contact(long, last_name="ข")
-    named.sync_until_quiet()
-    assert fields_of(named, "somchai@example.org") == {"NAME": f"{'ก' * 60} ข"}
+    data.pass_time(hours=1)
+    data.town.civicrm.update_contact(long, last_name="ข")
+    data.sync_until_quiet()
+    assert fields_of(data, "somchai@example.org") == {"NAME": f"{'ก' * 60} ข"}
 
 
 # --- organisations and households -----------------------------------------------------------------
@@ -348,29 +336,29 @@ def add_body(bedrock: Bedrock, kind: str, name: str, email: str) -> int:
 @pytest.mark.parametrize("kind", ["Organization", "Household"])
 @pytest.mark.parametrize("has_one_field", [False, True], ids=["two fields", "NAME"])
 def test_the_display_name_goes_to_mailchimp_and_no_name_comes_back_c6(
-    named: Bedrock, kind: str, has_one_field: bool
+    data: Bedrock, kind: str, has_one_field: bool
 ):
     if has_one_field:
-        single_name(named)
-    slate = add_body(named, kind, "Slate & Company", "office@example.org")
-    named.sync_until_quiet()
+        single_name(data)
+    slate = add_body(data, kind, "Slate & Company", "office@example.org")
+    data.sync_until_quiet()
     sent = {"NAME": "Slate & Company"} if has_one_field else {"FNAME": "Slate & Company"}
-    assert sent.items() <= dict(fields_of(named, "office@example.org")).items()  # type: ignore[call-overload]
-    named.pass_time(hours=1)
+    assert sent.items() <= dict(fields_of(data, "office@example.org")).items()  # type: ignore[call-overload]
+    data.pass_time(hours=1)
     edit = {"NAME": "George Slate"} if has_one_field else {"FNAME": "George", "LNAME": "Slate"}
-    named.town.mailchimp.edit_profile(LIST, "office@example.org", merge_fields=edit)
-    named.pass_time(minutes=1)
-    named.sync_until_quiet()
-    assert edit.items() <= dict(fields_of(named, "office@example.org")).items()  # type: ignore[call-overload]
-    assert names_of(named, slate) == ("", "")
-    assert_at_peace(named)
+    data.town.mailchimp.edit_profile(LIST, "office@example.org", merge_fields=edit)
+    data.pass_time(minutes=1)
+    data.sync_until_quiet()
+    assert edit.items() <= dict(fields_of(data, "office@example.org")).items()  # type: ignore[call-overload]
+    assert names_of(data, slate) == ("", "")
+    assert_at_peace(data)
 
 
-def test_an_organisation_without_a_name_sends_no_address_as_one_c6(named: Bedrock):
-    add_body(named, "Organization", "", "office@example.org")
-    named.sync_until_quiet()
-    assert fields_of(named, "office@example.org") == {"FNAME": "", "LNAME": ""}
-    assert_at_peace(named)
+def test_an_organisation_without_a_name_sends_no_address_as_one_c6(data: Bedrock):
+    add_body(data, "Organization", "", "office@example.org")
+    data.sync_until_quiet()
+    assert fields_of(data, "office@example.org") == {"FNAME": "", "LNAME": ""}
+    assert_at_peace(data)
 
 
 # --- other fields ---------------------------------------------------------------------------------
@@ -379,12 +367,12 @@ GERMAN = {"first": "VORNAME", "last": "NACHNAME"}
 
 
 @pytest.fixture
-def german(named: Bedrock) -> Bedrock:
+def german(data: Bedrock) -> Bedrock:
     """An audience whose names are called otherwise, and whose FNAME is the name of a pet."""
     for tag in GERMAN.values():
-        named.town.mailchimp.add_merge_field(LIST, tag, tag.title())
-    named.options["nameFields"] = GERMAN
-    return named
+        data.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+    data.options["nameFields"] = GERMAN
+    return data
 
 
 def edit(bedrock: Bedrock, **fields: str) -> None:
@@ -422,16 +410,16 @@ def test_a_new_contact_is_named_by_the_audiences_own_fields(german: Bedrock):
     assert names_of(german, wilma.id) == ("Wilma", "")
 
 
-def test_a_single_field_of_another_name_is_split_and_joined(named: Bedrock):
-    named.town.mailchimp.add_merge_field(LIST, "FULLNAME", "Full name")
-    named.options["nameFields"] = {"first": None, "last": None, "whole": "FULLNAME"}
-    wilma = named.add_contact("wilma@example.org")
-    named.sync_until_quiet()
-    assert own_fields(named) == {"FNAME": "", "LNAME": "", "FULLNAME": "Wilma Flintstone"}
-    edit(named, FULLNAME="Wilhelmina von Flint")
-    named.sync_until_quiet()
-    assert names_of(named, wilma) == ("Wilhelmina", "von Flint")
-    assert_at_peace(named)
+def test_a_single_field_of_another_name_is_split_and_joined(data: Bedrock):
+    data.town.mailchimp.add_merge_field(LIST, "FULLNAME", "Full name")
+    data.options["nameFields"] = {"first": None, "last": None, "whole": "FULLNAME"}
+    wilma = data.add_contact("wilma@example.org")
+    data.sync_until_quiet()
+    assert own_fields(data) == {"FNAME": "", "LNAME": "", "FULLNAME": "Wilma Flintstone"}
+    edit(data, FULLNAME="Wilhelmina von Flint")
+    data.sync_until_quiet()
+    assert names_of(data, wilma) == ("Wilhelmina", "von Flint")
+    assert_at_peace(data)
 
 
 def test_somebody_synced_by_hand_is_named_in_the_audiences_own_fields(german: Bedrock):
@@ -447,19 +435,19 @@ def test_somebody_synced_by_hand_is_named_in_the_audiences_own_fields(german: Be
     assert names_of(german, wilma) == ("Wilma", "Flintstone")
 
 
-def test_when_the_fields_are_named_later_everybody_is_read_anew(named: Bedrock):
+def test_when_the_fields_are_named_later_everybody_is_read_anew(data: Bedrock):
     for tag in GERMAN.values():
-        named.town.mailchimp.add_merge_field(LIST, tag, tag.title())
+        data.town.mailchimp.add_merge_field(LIST, tag, tag.title())
     fields = {"VORNAME": "Wilma", "NACHNAME": "Flintstone", "FNAME": "Dino"}
-    wilma = named.town.civicrm.add_contact(emails=["wilma@example.org"])
-    named.town.civicrm.add_to_group(wilma, GROUP)
-    named.with_data = False
-    named.add_member("wilma@example.org", merge_fields=fields)
-    named.sync_until_quiet()
-    named.options["nameFields"] = GERMAN
-    named.with_data = True
-    named.sync_until_quiet()
-    assert names_of(named, wilma) == ("Wilma", "Flintstone")
+    wilma = data.town.civicrm.add_contact(emails=["wilma@example.org"])
+    data.town.civicrm.add_to_group(wilma, GROUP)
+    data.with_data = False
+    data.add_member("wilma@example.org", merge_fields=fields)
+    data.sync_until_quiet()
+    data.options["nameFields"] = GERMAN
+    data.with_data = True
+    data.sync_until_quiet()
+    assert names_of(data, wilma) == ("Wilma", "Flintstone")
 
 
 @pytest.mark.parametrize("tag", ["VORNAME", "PET"])

@@ -7,9 +7,7 @@ import pytest
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.server import Fault
 from tests.scenario.bedrock import LIST
-from tests.scenario.cron import IN, MAY, OUT, Cron, cron, mail
-
-__all__ = ["cron"]
+from tests.scenario.cron import IN, MAY, OUT, Cron, mail
 
 CROWD = 3500
 

@@ -1,7 +1,6 @@
 """One odd value, or one odd member, contact or row, never stops the others."""
 
 import json
-import logging
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from mcsync.pipeline.direct import settle, take_in_members
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.server import Fault, Request, Response
+from tests.scenario.aftermath import contact_of, fields_of, warnings
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
 
 MEMBERS = f"/lists/{LIST}/members"
@@ -24,17 +24,6 @@ def data(bedrock: Bedrock) -> Bedrock:
     bedrock.sync_until_quiet()
     bedrock.pass_time(hours=1)
     return bedrock
-
-
-def contact_of(bedrock: Bedrock, email: str) -> int:
-    [contact] = bedrock.town.civicrm.contacts_by_email(email)
-    return contact.id
-
-
-def names_at_mailchimp(bedrock: Bedrock, email: str) -> object:
-    member = bedrock.town.mailchimp.member(LIST, email)
-    assert member is not None
-    return member["merge_fields"]
 
 
 def show_odd(bedrock: Bedrock, **values: object) -> None:
@@ -62,7 +51,7 @@ def assert_the_others_go_on(bedrock: Bedrock) -> None:
     for window in (None, None, Window()):
         bedrock.sync(window=window)
     assert bedrock.group_status(contact_of(bedrock, WILMA)) == "Removed"
-    fields = names_at_mailchimp(bedrock, FRED)
+    fields = fields_of(bedrock, FRED)
     assert isinstance(fields, dict)
     assert fields["FNAME"] == "Frederick"
     emails = bedrock.town.civicrm.store.emails.rows.values()
@@ -112,13 +101,6 @@ def test_whoever_leaves_at_an_odd_time_is_out_and_not_asked_to_confirm_c8(
     assert data.group_status(contact_of(data, ODD)) == "Removed"
     assert data.member_status(ODD) == "unsubscribed"
     assert data.confirmation_mails == []
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was warned of since it was last asked."""
-    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    caplog.clear()
-    return found
 
 
 ODDITIES = [

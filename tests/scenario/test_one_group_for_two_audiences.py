@@ -5,9 +5,7 @@ import pytest
 from mcsync.model import Side
 from mcsync.sandbox.town import API_KEY
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS
-from tests.scenario.cron import IN, Cron, cron, mail
-
-__all__ = ["cron"]
+from tests.scenario.cron import IN, Cron, mail
 
 NEWSLETTER, READERS, THEIRS = "bbbbbbbbbb", 333, "dddddddddd"
 

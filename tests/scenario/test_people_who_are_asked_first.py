@@ -3,9 +3,7 @@
 import pytest
 
 from tests.scenario.bedrock import LIST, VOLUNTEERS
-from tests.scenario.cron import IN, Cron, Stand, cron, mail
-
-__all__ = ["cron"]
+from tests.scenario.cron import IN, Cron, Stand, mail
 
 ASKED = Stand("pending", "Added", "ok")
 

@@ -6,11 +6,9 @@ import pytest
 
 from mcsync.sandbox.mailchimp.problems import PROBLEMS
 from mcsync.sandbox.mailchimp.troubles import Refusal
-from tests.scenario.aftermath import CommandLine, assert_at_peace, mcsync, row_status
+from tests.scenario.aftermath import assert_at_peace, row_status
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
-from tests.scenario.telling import Told
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine, Told
 
 PAM = "pam@example.org"
 TRIES = 5  # at once, and after 5 minutes, 1 hour, 6 hours, a day
@@ -118,89 +116,80 @@ DATA = [
 ]
 
 
-@pytest.fixture
-def with_data(bedrock: Bedrock) -> Bedrock:
-    """Bedrock with data on, and a mapped field."""
-    bedrock.town.mailchimp.add_merge_field(LIST, "NICK", "Nickname")
-    bedrock.settings["data"] = {"sync": True, "fields": {"NICK": "nick_name"}}
-    bedrock.with_data = None
-    return bedrock
-
-
 @pytest.mark.parametrize("change", DATA)
 @pytest.mark.parametrize("hours", [None, 6], ids=["every run", "every six hours"])
 def test_data_that_are_always_refused_are_given_up_b8(
-    with_data: Bedrock,
+    nicknames: Bedrock,
     mcsync: CommandLine,
     change: Callable[[Bedrock, int], None],
     hours: int | None,
 ):
     """The brothers: nothing but data is refused; pauses may be longer where data are seldom."""
-    with_data.settings["data"] = {**with_data.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
-    pam = with_data.add_both(PAM)
-    with_data.sync_until_quiet()
-    refusal = refuse(with_data, "internal-server-error")
-    change(with_data, pam)
-    with_data.pass_time(hours=hours or 0, minutes=1)
-    told = list(run_for_two_days(with_data, mcsync))
+    nicknames.settings["data"] = {**nicknames.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
+    pam = nicknames.add_both(PAM)
+    nicknames.sync_until_quiet()
+    refusal = refuse(nicknames, "internal-server-error")
+    change(nicknames, pam)
+    nicknames.pass_time(hours=hours or 0, minutes=1)
+    told = list(run_for_two_days(nicknames, mcsync))
     assert {each.code for each in told} == {0}
     assert 4 <= refusal.hits <= TRIES
-    with_data.pass_time(days=2)
-    told += list(run_for_two_days(with_data, mcsync))
+    nicknames.pass_time(days=2)
+    told += list(run_for_two_days(nicknames, mcsync))
     assert refusal.hits == TRIES
     assert len([line for each in told for line in each.err.splitlines()]) == 1
-    assert with_data.member_status(PAM) == "subscribed"
-    assert with_data.group_status(pam) == "Added"
+    assert nicknames.member_status(PAM) == "subscribed"
+    assert nicknames.group_status(pam) == "Added"
 
 
 @pytest.mark.parametrize("change", DATA)
 @pytest.mark.parametrize("hours", [None, 6], ids=["every run", "every six hours"])
 def test_data_that_pass_after_a_while_are_sent_b8(
-    with_data: Bedrock,
+    nicknames: Bedrock,
     mcsync: CommandLine,
     change: Callable[[Bedrock, int], None],
     hours: int | None,
 ):
-    with_data.settings["data"] = {**with_data.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
-    pam = with_data.add_both(PAM)
-    with_data.sync_until_quiet()
-    refusal = refuse(with_data, "internal-server-error", 2)
-    change(with_data, pam)
-    with_data.pass_time(hours=hours or 0, minutes=1)
-    told = list(run_for_two_days(with_data, mcsync))
+    nicknames.settings["data"] = {**nicknames.settings["data"], "everyHours": hours}  # type: ignore[dict-item]
+    pam = nicknames.add_both(PAM)
+    nicknames.sync_until_quiet()
+    refusal = refuse(nicknames, "internal-server-error", 2)
+    change(nicknames, pam)
+    nicknames.pass_time(hours=hours or 0, minutes=1)
+    told = list(run_for_two_days(nicknames, mcsync))
     assert {(each.code, each.err) for each in told} == {(0, "")}
     assert refusal.hits == 2
-    member = with_data.town.mailchimp.member(LIST, PAM)
+    member = nicknames.town.mailchimp.member(LIST, PAM)
     assert member is not None
     shown = f"{member['merge_fields']} {member['tags']}"
     assert any(word in shown for word in ("Pamela", "Bowling", "Pammy")), shown
-    assert row_status(with_data, PAM)[0] == "ok"
-    assert_at_peace(with_data)
+    assert row_status(nicknames, PAM)[0] == "ok"
+    assert_at_peace(nicknames)
 
 
 def test_other_data_do_not_wait_for_what_is_always_refused_b8(
-    with_data: Bedrock, mcsync: CommandLine
+    nicknames: Bedrock, mcsync: CommandLine
 ):
     """Mailchimp never takes Pam's nickname; what comes later is sent, and the rest stays told."""
-    pam = with_data.add_both(PAM)
-    with_data.sync_until_quiet()
-    nickname = with_data.town.mailchimp.refuse(
+    pam = nicknames.add_both(PAM)
+    nicknames.sync_until_quiet()
+    nickname = nicknames.town.mailchimp.refuse(
         PAM, PROBLEMS["bad-request"](PAM), times=None, body="Pammy"
     )
-    change_field(with_data, pam)
-    list(run_for_two_days(with_data, mcsync))
+    change_field(nicknames, pam)
+    list(run_for_two_days(nicknames, mcsync))
     assert nickname.hits == TRIES
-    give_tag(with_data, pam)
-    change_name(with_data, pam)
-    list(run_for_two_days(with_data, mcsync))
-    member = with_data.town.mailchimp.member(LIST, PAM)
+    give_tag(nicknames, pam)
+    change_name(nicknames, pam)
+    list(run_for_two_days(nicknames, mcsync))
+    member = nicknames.town.mailchimp.member(LIST, PAM)
     assert member is not None
     assert ("Pamela" in str(member["merge_fields"]), "Bowling" in str(member["tags"])) == (
         True,
         True,
     )
     assert nickname.hits == TRIES
-    assert row_status(with_data, PAM) == ("fail", "refused-by-mailchimp")
+    assert row_status(nicknames, PAM) == ("fail", "refused-by-mailchimp")
 
 
 @pytest.mark.parametrize("times", [1, 3, 4])
@@ -315,28 +304,28 @@ def test_who_is_always_refused_by_civicrm_is_given_up_b8(bedrock: Bedrock, mcsyn
 
 
 def test_what_civicrm_refuses_holds_back_nothing_at_mailchimp_b8(
-    with_data: Bedrock, mcsync: CommandLine
+    nicknames: Bedrock, mcsync: CommandLine
 ):
     """The brother: a name that CiviCRM does not take; an interest is given all the same."""
-    pam = with_data.add_both(PAM)
-    with_data.sync_until_quiet()
-    with_data.town.mailchimp.edit_profile(LIST, PAM, first_name="Pam \N{DROMEDARY CAMEL}")
-    with_data.town.civicrm.bad_contacts.add(pam)
-    with_data.town.civicrm.add_to_group(pam, VOLUNTEERS)
-    with_data.pass_time(minutes=1)
+    pam = nicknames.add_both(PAM)
+    nicknames.sync_until_quiet()
+    nicknames.town.mailchimp.edit_profile(LIST, PAM, first_name="Pam \N{DROMEDARY CAMEL}")
+    nicknames.town.civicrm.bad_contacts.add(pam)
+    nicknames.town.civicrm.add_to_group(pam, VOLUNTEERS)
+    nicknames.pass_time(minutes=1)
     assert mcsync("sync", "--wait") == Told(0, "", "")
-    assert with_data.has_interest(PAM)
-    told = list(run_for_two_days(with_data, mcsync))
+    assert nicknames.has_interest(PAM)
+    told = list(run_for_two_days(nicknames, mcsync))
     assert {each.code for each in told} == {0}
     [line] = [line for each in told for line in each.err.splitlines()]
     assert "CiviCRM refused what row" in line
-    assert row_status(with_data, PAM) == ("fail", "refused-by-civicrm")
-    with_data.town.civicrm.bad_contacts.clear()
+    assert row_status(nicknames, PAM) == ("fail", "refused-by-civicrm")
+    nicknames.town.civicrm.bad_contacts.clear()
     assert mcsync("resync", PAM).code == 0
-    with_data.sync_until_quiet()
-    assert row_status(with_data, PAM)[0] == "ok"
-    assert with_data.town.civicrm.contact(pam).first_name == "Pam \N{DROMEDARY CAMEL}"
-    assert_at_peace(with_data)
+    nicknames.sync_until_quiet()
+    assert row_status(nicknames, PAM)[0] == "ok"
+    assert nicknames.town.civicrm.contact(pam).first_name == "Pam \N{DROMEDARY CAMEL}"
+    assert_at_peace(nicknames)
 
 
 def test_who_may_not_be_mailed_is_not_whatever_civicrm_refuses_b8(

@@ -8,9 +8,7 @@ import pytest
 from mcsync.cache.rows import StoredRefusal, decode_refusals
 from mcsync.lock import hold_lock
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-from tests.scenario.telling import Teller, tell
-
-__all__ = ["tell"]
+from tests.scenario.telling import Teller
 
 
 def rows(bedrock: Bedrock) -> dict[str, str]:

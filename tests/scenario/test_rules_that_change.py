@@ -5,29 +5,18 @@ import pytest
 from mcsync.errors import GuardTripped
 from mcsync.sandbox.server import Fault, Response
 from tests.scenario.aftermath import (
-    CommandLine,
     assert_at_peace,
     assert_in_sync,
     look_at_both,
-    mcsync,
     row_status,
+    settle,
 )
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
-from tests.scenario.telling import Told
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine, Told
 
 OTHER, OTHER_GROUP = "bbbbbbbbbb", 333
 NEW_GROUP = 555
 JSON = {"Content-Type": "application/json"}
-
-
-def settle(bedrock: Bedrock, people: int, name: str = "gazoo") -> list[int]:
-    """People in agreement."""
-    contacts = [bedrock.add_both(f"{name}{number}@example.org") for number in range(people)]
-    bedrock.sync_until_quiet()
-    bedrock.pass_time(hours=1)
-    return contacts
 
 
 def assert_held(bedrock: Bedrock, mcsync: CommandLine, *words: str) -> None:

@@ -5,10 +5,8 @@ import pytest
 from mcsync.model import Side
 from mcsync.sandbox.mailchimp import PROBLEMS
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS
-from tests.scenario.cron import Cron, cron, mail
+from tests.scenario.cron import Cron, mail
 from tests.scenario.postal import Post
-
-__all__ = ["cron"]
 
 HOME = "home@example.org"
 

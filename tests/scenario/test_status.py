@@ -18,9 +18,7 @@ from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.submit import submit
 from mcsync.sandbox.server import Fault
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-from tests.scenario.telling import Teller, tell
-
-__all__ = ["tell"]
+from tests.scenario.telling import Teller
 
 
 def read(bedrock: Bedrock, sql: str) -> list[tuple[object, ...]]:

@@ -4,10 +4,9 @@ import pytest
 
 from mcsync.errors import RemoteUnavailable
 from mcsync.sandbox.server import Fault
-from tests.scenario.aftermath import CommandLine, assert_at_peace, mcsync
+from tests.scenario.aftermath import assert_at_peace
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine
 
 BATCHES = r"/batches\?"
 

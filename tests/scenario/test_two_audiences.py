@@ -3,17 +3,9 @@
 import pytest
 
 from mcsync.sandbox.town import API_KEY, OTHER_API_KEY
-from tests.scenario.aftermath import (
-    CommandLine,
-    assert_at_peace,
-    assert_in_sync,
-    find_unsettled,
-    mcsync,
-    row_status,
-)
+from tests.scenario.aftermath import assert_at_peace, assert_in_sync, find_unsettled, row_status
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine
 
 OTHER, OTHER_GROUP = "bbbbbbbbbb", 333
 SINGING, SINGERS = "dddddddddd", 444

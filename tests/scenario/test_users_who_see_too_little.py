@@ -4,16 +4,9 @@ import pytest
 
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.server import Fault
-from tests.scenario.aftermath import (
-    CommandLine,
-    assert_at_peace,
-    find_unsettled,
-    look_at_both,
-    mcsync,
-)
+from tests.scenario.aftermath import assert_at_peace, find_unsettled, look_at_both, settle
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
-
-__all__ = ["mcsync"]
+from tests.scenario.telling import CommandLine
 
 DINO = "dino@example.org"
 PERMISSION = "view all contacts"
@@ -24,10 +17,7 @@ SAVE_PLACE = r"GroupContact/save"
 @pytest.fixture
 def crowd(bedrock: Bedrock) -> list[int]:
     """A dozen people in agreement; their contacts."""
-    contacts = [bedrock.add_both(f"gazoo{number}@example.org") for number in range(12)]
-    bedrock.sync_until_quiet()
-    bedrock.pass_time(hours=1)
-    return contacts
+    return settle(bedrock, 12)
 
 
 def limit(bedrock: Bedrock) -> None:

@@ -1,6 +1,5 @@
 """Optional data never costs consent: what a merge field would not take is left out, and told."""
 
-import logging
 from itertools import count
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from mcsync.assemble import build_check
 from mcsync.check.look import look
+from tests.scenario.aftermath import warnings
 from tests.scenario.bedrock import LIST, Bedrock
 from tests.scenario.test_data_sync import field_of, map_fields, sync_statuses
 
@@ -31,13 +31,6 @@ def data(bedrock: Bedrock) -> Bedrock:
 def give(data: Bedrock, contact: int, **fields: object) -> None:
     data.pass_time(minutes=5)
     data.town.civicrm.update_contact(contact, **fields)
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was warned of since it was last asked."""
-    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    caplog.clear()
-    return found
 
 
 def check_findings(data: Bedrock) -> list[str]:

@@ -21,6 +21,7 @@ from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.handle_webhooks import handle_webhooks
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.sync_contact import sync_contact
+from tests.scenario.aftermath import contact_of
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.postal import Post
 
@@ -28,25 +29,8 @@ WILMA, FRED, DINO = "wilma@example.org", "fred@example.org", "dino@example.org"
 OTHER_LIST, OTHER_GROUP = "bbbbbbbbbb", 777
 
 
-@pytest.fixture
-def post(bedrock: Bedrock) -> Post:
-    """Wilma, Fred and Barney in agreement after a first run, and nothing in the post."""
-    for name in ("wilma", "fred", "barney"):
-        bedrock.add_both(f"{name}@example.org")
-    post = Post(bedrock)
-    bedrock.sync()
-    assert bedrock.sync() == 0
-    post.collect()
-    return post
-
-
 def contacts_of(bedrock: Bedrock, email: str) -> list[int]:
     return [contact.id for contact in bedrock.town.civicrm.contacts_by_email(email)]
-
-
-def contact_of(bedrock: Bedrock, email: str) -> int:
-    [contact] = contacts_of(bedrock, email)
-    return contact
 
 
 def first_name_of(bedrock: Bedrock, contact_id: int) -> str:

@@ -9,27 +9,11 @@ from mcsync.errors import RemoteUnavailable
 from mcsync.model import EventKind, WebhookEvent
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
+from tests.scenario.aftermath import contact_of
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.postal import Post
 
 WILMA, FRED, DINO = "wilma@example.org", "fred@example.org", "dino@example.org"
-
-
-@pytest.fixture
-def post(bedrock: Bedrock) -> Post:
-    """Wilma, Fred and Barney in agreement after a first run, and nothing in the post."""
-    for name in ("wilma", "fred", "barney"):
-        bedrock.add_both(f"{name}@example.org")
-    post = Post(bedrock)
-    bedrock.sync()
-    assert bedrock.sync() == 0
-    post.collect()
-    return post
-
-
-def contact_of(bedrock: Bedrock, email: str) -> int:
-    [contact] = bedrock.town.civicrm.contacts_by_email(email)
-    return contact.id
 
 
 def count_rows(bedrock: Bedrock) -> int:

@@ -11,10 +11,8 @@ from mcsync.sandbox.mailchimp import PROBLEMS, subscriber_hash
 from mcsync.sandbox.server import Fault
 from mcsync.sandbox.town import API_KEY
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS
-from tests.scenario.cron import IN, OUT, Cron, Stand, cron, mail
+from tests.scenario.cron import IN, OUT, Cron, Stand, mail
 from tests.scenario.postal import Post
-
-__all__ = ["cron"]
 
 
 def refuse(cron: Cron, name: str, problem: str, times: int | None = 1) -> None:

@@ -19,10 +19,8 @@ from mcsync.pipeline.sync import sync
 from mcsync.sandbox.town import API_KEY, OTHER_API_KEY, Town
 from tests.conftest import START
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS
-from tests.scenario.cron import IN, OUT, Cron, cron, mail
+from tests.scenario.cron import IN, OUT, Cron, mail
 from tests.scenario.postal import Post
-
-__all__ = ["cron"]
 
 NEWSLETTER, READERS = "bbbbbbbbbb", 333
 FORTY = [f"gazoo{number}" for number in range(40)]
