@@ -147,6 +147,12 @@ def operation(method: str, path: str, key: str, body: object = None) -> dict[str
     return made if body is None else made | {"body": json.dumps(body)}
 
 
+def subscribe(email: str, key: str = "") -> dict[str, object]:
+    """The operation that subscribes somebody."""
+    body = {"email_address": email, "status": "subscribed"}
+    return operation("PUT", at(email), key or email, body)
+
+
 def fetch(url: str, **headers: str) -> requests.Response:
     """GET an address that is not part of the API."""
     return requests.get(url, headers=headers, timeout=10)

@@ -1,116 +1,24 @@
 """The CiviCRM adapter against the simulator: what it asks, what it makes of the answers."""
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs
 
 import pytest
+from civicrm_site import API, NOW, READS, TRACKING, Site, contacts_of, merged
 
 from mcsync.civicrm import reading
 from mcsync.civicrm.endpoint import call_url, url_templates
-from mcsync.civicrm.site import CivicrmClient
 from mcsync.errors import RemoteRefused
-from mcsync.http import HttpClient
 from mcsync.model import (
     LONG_AGO,
     Contact,
-    ContactPage,
     EmailWrite,
     GroupStatus,
     NewContact,
-    SiteSnapshot,
-    WriteResult,
 )
-from mcsync.pipeline.ports import CivicrmPort
-from mcsync.sandbox.civicrm import CivicrmSimulator
-from mcsync.sandbox.server import LoopbackServer, Request
-
-KEY = "simulated-sync-key"
-NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
-TRACKING = "mcsync sync"
-
-
-@dataclass
-class Site:
-    """The simulator behind a server, the adapter before it, and what the adapter waited."""
-
-    server: LoopbackServer
-    now: datetime = NOW
-    waits: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.sim = CivicrmSimulator(lambda: self.now)
-        self.server.service = self.sim
-        self.server.faults.clear()
-        self.server.requests.clear()
-        self.server.before_request = self.server.after_request = None
-        self.port: CivicrmPort = self.client()
-        self.group = self.sim.add_group("Newsletter")
-
-    def client(self, path: str = "", key: str = KEY, site_key: str | None = None) -> CivicrmClient:
-        http = HttpClient(max_connections=4, sleep=self.waits.append)
-        return CivicrmClient(f"{self.server.url}{path}", key, site_key, http=http)
-
-    def add(self, name: str, *emails: str, **flags: object) -> int:
-        """A contact with an address of that name, unless others are given."""
-        addresses = emails or (f"{name.lower()}@example.org",)
-        return self.sim.add_contact(name, "Flintstone", list(addresses), **flags)
-
-    def add_many(self, count: int) -> list[int]:
-        return [self.add(f"Pebbles{number}") for number in range(count)]
-
-    def snapshot(self, after: int = 0) -> SiteSnapshot:
-        return self.port.fetch_snapshot([self.group], after)
-
-    def save(self, ids: list[int], status: GroupStatus = GroupStatus.ADDED) -> list[WriteResult]:
-        return list(self.port.save_group_contacts(self.group, status, ids, TRACKING))
-
-    def calls(self, path: str) -> list[dict[str, object]]:
-        """The parameters of the calls that came for a path ending so."""
-        sent = [exchange.request for exchange in self.server.requests]
-        return [params_of(request) for request in sent if request.path.endswith(path)]
-
-
-def params_of(request: Request) -> dict[str, object]:
-    """The decoded `params` of a call; that of several calls under "calls"."""
-    form = parse_qs(request.body.decode())
-    if "calls" in form:
-        return {"calls": json.loads(form["calls"][0])}
-    decoded: dict[str, object] = json.loads(form["params"][0]) if "params" in form else {}
-    return decoded
-
-
-def contacts_of(pages: Iterator[ContactPage]) -> dict[int, Contact]:
-    return {contact.contact_id: contact for page in pages for contact in page.contacts}
-
-
-def merged(results: Iterator[WriteResult] | list[WriteResult]) -> WriteResult:
-    """All results as one."""
-    done: dict[int, int] = {}
-    failed: dict[int, str] = {}
-    for result in results:
-        assert not done.keys() & result.done.keys()
-        done |= result.done
-        failed |= result.failed
-    return WriteResult(done, failed)
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(CivicrmSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def site(shared_server: LoopbackServer) -> Site:
-    return Site(shared_server)
-
 
 # --- addresses ------------------------------------------------------------------------------------
 
-API = "civicrm/ajax/api4"
 FORMS = {
     "https://x.org": f"https://x.org/{API}/Email/get",
     "https://x.org/": f"https://x.org/{API}/Email/get",
@@ -637,17 +545,6 @@ def test_addresses_are_put_on_hold(site: Site) -> None:
 
 
 # --- what permissions are missing -----------------------------------------------------------------
-
-READS: dict[str, Callable[[Site], object]] = {
-    "snapshot": lambda site: site.port.fetch_snapshot([site.group], 0),
-    "history": lambda site: list(site.port.fetch_history([site.group], 0)),
-    "group-contacts": lambda site: list(site.port.fetch_group_contacts([site.group])),
-    "smart-group": lambda site: list(site.port.fetch_smart_group(site.group)),
-    "contacts": lambda site: list(site.port.fetch_contacts([1])),
-    "changed": lambda site: list(site.port.fetch_changed_contacts(NOW)),
-    "owners": lambda site: list(site.port.fetch_owners(["fred@example.org"])),
-    "merged": lambda site: site.port.fetch_merged_to([1]),
-}
 
 
 @pytest.mark.fact("civicrm: Permissions", "a missing permission reads as emptiness")

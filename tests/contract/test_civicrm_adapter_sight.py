@@ -1,29 +1,17 @@
 """The adapter and a user who does not see everybody: nothing believed, nobody made twice."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from test_civicrm_adapter import READS, Site, contacts_of, merged
+from civicrm_site import READS, Site, contacts_of, merged
 from test_civicrm_adapter_troubles import JSON, SAVE_CONTACT, SAVE_MEMBERS, newcomers, until_error
 
 from mcsync.errors import RemoteRefused
 from mcsync.model import Contact, EmailWrite, GroupStatus, NewContact
-from mcsync.sandbox.civicrm import CivicrmSimulator
-from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.server import Fault, Request, Response
 
 VIEW = "view all contacts"
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(CivicrmSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def site(shared_server: LoopbackServer) -> Site:
-    return Site(shared_server)
 
 
 def limit_before(site: Site, path: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_civicrm_adapter import API, KEY, READS, TRACKING, Site, contacts_of, merged
+from civicrm_site import API, KEY, READS, TRACKING, Site, contacts_of, merged
 
 from mcsync.civicrm import reading
 from mcsync.errors import McsyncError, ProtocolError, RemoteUnavailable
@@ -20,24 +20,12 @@ from mcsync.model import (
     NewContact,
     WriteResult,
 )
-from mcsync.sandbox.civicrm import CivicrmSimulator
-from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.server import Fault, Request, Response
 
 HTML = {"Content-Type": "text/html; charset=UTF-8"}
 JSON = {"Content-Type": "application/json"}
 SAVE_MEMBERS = "GroupContact/save"
 SAVE_CONTACT = "Contact/save"
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(CivicrmSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def site(shared_server: LoopbackServer) -> Site:
-    return Site(shared_server)
 
 
 def until_error(results: Iterator[WriteResult]) -> tuple[WriteResult, McsyncError]:

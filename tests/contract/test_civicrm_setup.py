@@ -1,30 +1,17 @@
 """How a site is set up, against the simulator and against what was recorded."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from cassettes import CIVICRM_URL, recorder
-from test_civicrm_adapter import KEY, Site
+from civicrm_site import KEY, Site
 
 from mcsync.civicrm.site_setup import CivicrmSetup
 from mcsync.errors import RemoteRefused
 from mcsync.http import HttpClient
 from mcsync.model import Group
 from mcsync.pipeline.ports import CivicrmPort, CivicrmSetupPort
-from mcsync.sandbox.civicrm import CivicrmSimulator
-from mcsync.sandbox.server import Fault, LoopbackServer, Response
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(CivicrmSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def site(shared_server: LoopbackServer) -> Site:
-    return Site(shared_server)
+from mcsync.sandbox.server import Fault, Response
 
 
 def setup_of(site: Site, path: str = "", key: str = KEY) -> CivicrmSetup:

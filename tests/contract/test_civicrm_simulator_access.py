@@ -3,25 +3,17 @@
 All of it was measured later (civicrm: Permissions); there are no recordings of it.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_civicrm_simulator import Site, serve
+from civicrm_served import Site, serve
 
 from mcsync.sandbox.civicrm.users import ACCESS, ADD, EDIT, LOG_IN, VIEW
 
 NEW = {"contact_type": "Individual", "first_name": "Gazoo", "email_primary.email": "g@example.org"}
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    yield from serve()
-
-
-@pytest.fixture
-def group(site: Site) -> int:
-    return site.sim.add_group("Newsletter")
+site = pytest.fixture(serve)
 
 
 @pytest.fixture

@@ -4,28 +4,14 @@ Names in brackets are the recorded exchanges that a test restates; what has none
 measured later, or is what a human does.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_civicrm_simulator import Site, serve
+from civicrm_served import Site, serve
 
 from mcsync.sandbox.civicrm.users import DELETE
 
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    yield from serve()
-
-
-@pytest.fixture
-def group(site: Site) -> int:
-    return site.sim.add_group("Newsletter")
-
-
-@pytest.fixture
-def wilma(site: Site) -> int:
-    return site.sim.add_contact("Wilma", "Flintstone", ["wilma@example.org"])
+site = pytest.fixture(serve)
 
 
 @pytest.fixture

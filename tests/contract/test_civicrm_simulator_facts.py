@@ -4,12 +4,11 @@ Names in brackets are the recorded exchanges that a test restates; what has none
 measured later, or is what a human does.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from test_civicrm_simulator import NOON, Site, serve
+from civicrm_served import NOON, Site, serve
 
 from mcsync.sandbox.civicrm import CivicrmSimulator
 from mcsync.sandbox.civicrm.query import Query
@@ -17,19 +16,7 @@ from mcsync.sandbox.civicrm.query import Query
 Ids = list[int]
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    yield from serve()
-
-
-@pytest.fixture
-def group(site: Site) -> int:
-    return site.sim.add_group("Newsletter")
-
-
-@pytest.fixture
-def wilma(site: Site) -> int:
-    return site.sim.add_contact("Wilma", "Flintstone", ["wilma@example.org"])
+site = pytest.fixture(serve)
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 Names in brackets are the recorded exchanges that a test restates.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_civicrm_simulator import Site, serve
+from civicrm_served import Site, serve
 
 from mcsync.sandbox.civicrm.users import (
     ACCESS,
@@ -21,10 +20,7 @@ from mcsync.sandbox.civicrm.users import (
     VIEW,
 )
 
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    yield from serve()
+site = pytest.fixture(serve)
 
 
 @pytest.mark.fact("civicrm: Permissions", "a missing permission reads as emptiness")

@@ -1,23 +1,15 @@
 """The simulated CiviCRM site: a new one, one restored from a backup, another one, broken groups."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from test_civicrm_simulator import NOON, Site, serve
+from civicrm_served import NOON, Site, serve
 
 CREATED = {"select": ["id", "created_date"], "orderBy": {"id": "ASC"}}
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
-    yield from serve()
-
-
-@pytest.fixture
-def group(site: Site) -> int:
-    return site.sim.add_group("Newsletter")
+site = pytest.fixture(serve)
 
 
 # --- a new site -----------------------------------------------------------------------------------

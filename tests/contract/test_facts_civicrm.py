@@ -4,14 +4,14 @@ In brackets: the recorded exchanges of tests/cassettes that show it.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from test_civicrm_adapter import API, KEY, Site, contacts_of, merged, params_of
+from civicrm_site import API, KEY, Site, contacts_of, merged, params_of
 from test_civicrm_simulator_sessions import recording
 
 from mcsync.civicrm import reading, writing
@@ -23,17 +23,6 @@ from mcsync.sandbox.civicrm import CivicrmSimulator
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(CivicrmSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def site(shared_server: LoopbackServer) -> Site:
-    return Site(shared_server)
 
 
 # --- everything the adapter ever asks -------------------------------------------------------------
@@ -67,9 +56,9 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def visit(shared_server: LoopbackServer) -> Visit:
+def visit(civicrm_server: LoopbackServer) -> Visit:
     """Everything is read, and everything is written; pages are small."""
-    site = Site(shared_server)
+    site = Site(civicrm_server)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "PAGE_SIZE", 4)
         smart = site.sim.add_group("All", smart_where=[["last_name", "=", "Flintstone"]])
@@ -281,8 +270,8 @@ def test_no_ids_are_no_rows(site: Site) -> None:
 
 
 @pytest.fixture
-def standalone(shared_server: LoopbackServer) -> Site:
-    site = Site(shared_server)
+def standalone(civicrm_server: LoopbackServer) -> Site:
+    site = Site(civicrm_server)
     site.sim = CivicrmSimulator(lambda: site.now, 0, cms="standalone")
     site.server.service = site.sim
     site.group = site.sim.add_group("Newsletter")

@@ -4,7 +4,6 @@ import json
 import re
 import threading
 from base64 import b64decode
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from mailchimp_bedrock import KEY, LIST
-from test_mailchimp_adapter import BARNEY, FRED, START, WILMA, Town
+from mailchimp_town import BARNEY, FRED, START, WILMA, Town, serve
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import READ_TIMEOUT_S, RETRIES, Reply
@@ -20,25 +19,15 @@ from mcsync.mailchimp.client import MAX_CONNECTIONS, MailchimpClient
 from mcsync.mailchimp.wire import read_outcome
 from mcsync.model import LONG_AGO, Batch, MemberChange, MemberStatus, Operation, Refusal
 from mcsync.pipeline.submit import BATCH_SIZE
-from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash
-from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.mailchimp import subscriber_hash
+from mcsync.sandbox.server import Fault, Request, Response
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 PROBLEM = {"Content-Type": "application/problem+json; charset=utf-8"}
 OTHER_LIST = "bbbbbbbbbb"
 
 
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(MailchimpSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def town(shared_server: LoopbackServer) -> Iterator[Town]:
-    town = Town(shared_server)
-    yield town
-    assert town.complaints == []
+town = pytest.fixture(serve)
 
 
 def requests_of(town: Town) -> list[Request]:

@@ -3,7 +3,7 @@
 import json
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs
@@ -11,30 +11,20 @@ from urllib.parse import parse_qs
 import pytest
 import urllib3
 from mailchimp_bedrock import KEY, LIST
-from test_mailchimp_adapter import FRED, START, WILMA, Town
+from mailchimp_town import FRED, START, WILMA, Town, serve
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import RETRIES
 from mcsync.model import Member, MemberChange, MemberStatus, Operation
-from mcsync.sandbox.mailchimp import MailchimpSimulator, subscriber_hash, typed_hash
-from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.mailchimp import subscriber_hash, typed_hash
+from mcsync.sandbox.server import Fault, Request, Response
 
 HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 PAGE = "/members\\?"
 
 
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(MailchimpSimulator()) as server:
-        yield server
-
-
-@pytest.fixture
-def town(shared_server: LoopbackServer) -> Iterator[Town]:
-    town = Town(shared_server)
-    yield town
-    assert town.complaints == []
+town = pytest.fixture(serve)
 
 
 def subscribe(*emails: str) -> list[Operation]:

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 from mailchimp_bedrock import KEY, LIST
-from test_mailchimp_adapter import Town
+from mailchimp_town import Town
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import HttpClient
 from mcsync.mailchimp.account_setup import MailchimpSetup, probe_url
 from mcsync.pipeline.ports import MailchimpPort, MailchimpSetupPort
-from mcsync.sandbox.mailchimp import MailchimpSimulator
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
 SECRET = "yabba+dabba"
@@ -47,15 +46,9 @@ class Hall(Town):
         return [json.loads(request.body) for request in self.calls(method, path)]
 
 
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(MailchimpSimulator()) as server:
-        yield server
-
-
 @pytest.fixture
-def town(shared_server: LoopbackServer) -> Iterator[Hall]:
-    hall = Hall(shared_server)
+def town(mailchimp_server: LoopbackServer) -> Iterator[Hall]:
+    hall = Hall(mailchimp_server)
     yield hall
     assert hall.complaints == []
 
@@ -288,20 +281,20 @@ class Door:
 @pytest.mark.fact("mailchimp: Webhooks", "the URL is tried with a GET")
 @pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 500, 503])
 def test_our_own_address_is_asked_as_mailchimp_asks_it(
-    shared_server: LoopbackServer, status: int
+    mailchimp_server: LoopbackServer, status: int
 ) -> None:
     """A GET, which must return 200; without credentials, and once."""
     door = Door(status)
-    shared_server.service = door
-    shared_server.faults.clear()
-    shared_server.after_request = None
-    assert probe_url(f"{shared_server.url}/webhook?secret=yabba") == status
+    mailchimp_server.service = door
+    mailchimp_server.faults.clear()
+    mailchimp_server.after_request = None
+    assert probe_url(f"{mailchimp_server.url}/webhook?secret=yabba") == status
     (request,) = door.seen
     assert (request.method, request.path) == ("GET", "/webhook")
     assert "authorization" not in request.headers
 
 
-def test_an_address_where_nobody_is(shared_server: LoopbackServer) -> None:
+def test_an_address_where_nobody_is(mailchimp_server: LoopbackServer) -> None:
     with pytest.raises(RemoteUnavailable) as caught:
         probe_url("http://127.0.0.1:1/webhook?secret=yabba")
     assert "yabba" not in f"{caught.value.message}{caught.value.hint}"

@@ -5,7 +5,6 @@ description by the client.
 """
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,13 +17,6 @@ from mcsync.sandbox.server import Request
 MEMBERS = f"/lists/{LIST}/members"
 WILMA = {"email_address": "wilma@example.org", "status": "subscribed"}
 START = datetime(2021, 11, 23, 22, 51, 50, tzinfo=UTC)
-
-
-@pytest.fixture
-def api() -> Iterator[Bedrock]:
-    """A fresh account with one audience."""
-    with Bedrock() as bedrock:
-        yield bedrock
 
 
 def seed(api: Bedrock, count: int) -> None:

@@ -6,29 +6,25 @@ One test per fact known about the real service.
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mailchimp_bedrock import KEY, LIST, OTHER_KEY, Bedrock, at, fetch, operation, read_archive
+from mailchimp_bedrock import (
+    KEY,
+    LIST,
+    OTHER_KEY,
+    Bedrock,
+    at,
+    fetch,
+    operation,
+    read_archive,
+    subscribe,
+)
 
 from mcsync.sandbox.mailchimp import Oddities, Problem
 
 WILMA, FRED = "wilma@example.org", "fred@example.org"
 HOOK = "https://hooks.example.org/batches"
-
-
-@pytest.fixture
-def api() -> Iterator[Bedrock]:
-    """A fresh account."""
-    with Bedrock() as bedrock:
-        yield bedrock
-
-
-def subscribe(email: str, key: str = "") -> dict[str, object]:
-    """The operation that subscribes somebody."""
-    body = {"email_address": email, "status": "subscribed"}
-    return operation("PUT", at(email), key or email, body)
 
 
 def crowd(count: int) -> list[dict[str, object]]:

@@ -3,21 +3,12 @@
 One test per fact known about the real service.
 """
 
-from collections.abc import Iterator
-
 import pytest
 from mailchimp_bedrock import LIST, Bedrock, at
 
 MEMBERS = f"/lists/{LIST}/members"
 WILMA, FRED = "wilma@example.org", "fred@example.org"
 BOWLING, QUARRY = "1111111111", "2222222222"
-
-
-@pytest.fixture
-def api() -> Iterator[Bedrock]:
-    """A fresh account."""
-    with Bedrock() as bedrock:
-        yield bedrock
 
 
 # Merge fields, interests, tags

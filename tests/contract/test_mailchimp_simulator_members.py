@@ -3,7 +3,6 @@
 One test per fact known about the real service.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ MEMBERS = f"/lists/{LIST}/members"
 WILMA, FRED, BARNEY = "wilma@example.org", "fred@example.org", "barney@example.org"
 BY_ADMIN = "N/A (Unsubscribed by admin)"
 BOWLING = "1111111111"
-
-
-@pytest.fixture
-def api() -> Iterator[Bedrock]:
-    """A fresh account."""
-    with Bedrock() as bedrock:
-        yield bedrock
 
 
 def moved(api: Bedrock, email: str, act: Any) -> bool:

@@ -6,29 +6,15 @@ What is shown meanwhile is held against Mailchimp's own description by the clien
 import gzip
 import json
 import tarfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mailchimp_bedrock import KEY, LIST, Bedrock, at, fetch, operation, read_archive
+from mailchimp_bedrock import KEY, LIST, Bedrock, at, fetch, operation, read_archive, subscribe
 
 from mcsync.sandbox.mailchimp import DAMAGES, PROBLEMS, Damage, Problem, typed_hash
 
 WILMA, FRED, BETTY = "wilma@example.org", "fred@example.org", "betty@example.org"
 OTHER_LIST = "bbbbbbbbbb"
-
-
-@pytest.fixture
-def api() -> Iterator[Bedrock]:
-    """A fresh account."""
-    with Bedrock() as bedrock:
-        yield bedrock
-
-
-def subscribe(email: str, key: str = "") -> dict[str, object]:
-    """The operation that subscribes somebody."""
-    body = {"email_address": email, "status": "subscribed"}
-    return operation("PUT", at(email), key or email, body)
 
 
 def batch_of(api: Bedrock, batch_id: str) -> Any:

@@ -5,7 +5,6 @@ said not to.
 """
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from mailchimp_bedrock import LIST, SPEC, Bedrock, at
@@ -78,12 +77,6 @@ LEFT_OUT: list[tuple[str, Options, object, Misfit]] = [
     ("zip", {}, "SW1A 1AA", Misfit.ZIP),
     ("zip", {}, "7500", Misfit.ZIP),
 ]
-
-
-@pytest.fixture
-def api() -> Iterator[Bedrock]:
-    with Bedrock() as bedrock:
-        yield bedrock
 
 
 def make_field(kind: str, options: Options, *, is_required: bool = False) -> MergeField:
