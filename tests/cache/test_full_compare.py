@@ -5,10 +5,8 @@ of a group at once.
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -29,13 +27,6 @@ from tests.unit.place_rule import History, KnownPlace, Word, observe_place
 GROUP, OTHER = 111, 222
 STATUSES = ("Added", "Added", "Removed", "Removed", "Pending", "Deleted", "", "Odd")
 CROWD = 2000
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
 
 
 def at(hour: int) -> datetime:

@@ -1,9 +1,6 @@
 """Whose contact is it: the documents' steps between fetching and judging."""
 
 import random
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,25 +17,16 @@ from mcsync.cache.linking import (
     populate_missing_contact_ids,
     remove_invalid_contact_ids,
 )
-from mcsync.cache.mirror import apply_history, mark_purged, save_contacts
+from mcsync.cache.mirror import mark_purged, save_contacts
 from mcsync.cache.rows import note_looked_up
 from mcsync.cache.store import Store
-from mcsync.model import Contact, ContactPage, Email, HistoryRow
+from mcsync.model import Contact, ContactPage, Email
+from tests.cache.filling import place
+from tests.hours import at
 
 LIST, OTHER_LIST = "aaaaaaaaaa", "bbbbbbbbbb"
 GROUP, OTHER_GROUP = 111, 222
 SHARED = "home@example.org"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
-
-
-def at(hour: int) -> datetime:
-    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
 
 
 def add_contact(
@@ -48,16 +36,6 @@ def add_contact(
     contact = Contact(contact_id, first, last, modified_at=at(8), **flags)
     owned = tuple(Email(contact_id * 10 + n, contact_id, e) for n, e in enumerate(emails))
     save_contacts(store, ContactPage((contact,), owned), at(8))
-
-
-def place(store: Store, contact_id: int, status: str, group: int = GROUP) -> None:
-    (last,) = store.query(
-        "SELECT coalesce(max(history_id), 0) FROM civicrm_mailchimpsync_group_contact"
-    ).fetchone()
-    with store.atomic():
-        apply_history(
-            store, [HistoryRow(last + 1, group, contact_id, status, at(8), is_ours=False)]
-        )
 
 
 def add_row(

@@ -3,8 +3,6 @@
 Hours are times. How a look becomes data is `reconcile.observe`; here it is about rows.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -30,25 +28,11 @@ from mcsync.cache.store import Store
 from mcsync.decision import PlannedChange, Reason
 from mcsync.model import Member, MemberChange, MemberStatus
 from mcsync.reconcile.observe import Data, Written
+from tests.hours import at, text
 
 LIST, OTHER_LIST = "aaaaaaaaaa", "bbbbbbbbbb"
 INTEREST = "cccccccccc"
 READ = make_reader([INTEREST])
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with_store = Store(tmp_path / "mcsync.db")
-    yield with_store
-    with_store.close()
-
-
-def at(hour: int) -> datetime:
-    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
-
-
-def text(hour: int) -> str:
-    return f"2026-11-22T{hour:02}:00:00Z"
 
 
 def member(

@@ -2,8 +2,7 @@
 closed. Hours are times; history ids are given in order."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -39,24 +38,10 @@ from mcsync.cache.store import Store
 from mcsync.decision import ContactView, NameWrite
 from mcsync.model import Contact, ContactPage, Email, GroupContact, GroupStatus, HistoryRow
 from mcsync.reconcile.gate import find_closed_gate
+from tests.hours import at, text
 
 GROUP, OTHER, SMART = 111, 222, 333
 FRED, WILMA, BARNEY = 1, 2, 3
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
-
-
-def at(hour: int) -> datetime:
-    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
-
-
-def text(hour: int) -> str:
-    return f"2026-11-22T{hour:02}:00:00Z"
 
 
 LONG_AGO_TEXT = "0001-01-01T00:00:00Z"

@@ -1,6 +1,5 @@
 """The outbox: queued, claimed, sent, and settled, each update once."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,13 +48,6 @@ from tests.scenario.bedrock import GROUP, Bedrock
 from tests.scenario.bedrock import LIST as TOWN_LIST
 
 LIST = "aaaaaaaaaa"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
 
 
 def at(minute: int) -> datetime:

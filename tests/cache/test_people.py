@@ -5,16 +5,15 @@ others stands beside them.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 import msgspec
 import pytest
 
 import mcsync.cache.persons as people_module
-from mcsync.cache.mirror import apply_history, mark_unseen, save_contacts
+from mcsync.cache.mirror import mark_unseen, save_contacts
 from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.rows import StoredRefusal, note_agreed, note_asked, save_refusals
 from mcsync.cache.store import Store
@@ -29,27 +28,14 @@ from mcsync.decision import (
     Refused,
     Statement,
 )
-from mcsync.model import LONG_AGO, Contact, ContactPage, Email, HistoryRow, MemberStatus
+from mcsync.model import LONG_AGO, Contact, ContactPage, Email, MemberStatus
+from tests.cache.filling import place
+from tests.hours import at, text
 
 LIST, GROUP, VOLUNTEERS = "aaaaaaaaaa", 111, 222
 POLICY = Policy(LIST, GROUP, interests={"cccccccccc": InterestPolicy(VOLUNTEERS)})
 SKIPPING = Policy(LIST, GROUP, skips_duplicates=True)
 FRED, WILMA, BARNEY = 1, 2, 3
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
-
-
-def at(hour: int) -> datetime:
-    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
-
-
-def text(hour: int) -> str:
-    return f"2026-11-22T{hour:02}:00:00Z"
 
 
 def add_contact(store: Store, contact_id: int, *names: str, **flags: bool) -> None:
@@ -59,16 +45,6 @@ def add_contact(store: Store, contact_id: int, *names: str, **flags: bool) -> No
         for n, name in enumerate(names)
     )
     save_contacts(store, ContactPage((contact,), emails), at(8))
-
-
-def place(store: Store, contact_id: int, status: str = "Added", group: int = GROUP) -> None:
-    (last,) = store.query(
-        "SELECT coalesce(max(history_id), 0) FROM civicrm_mailchimpsync_group_contact"
-    ).fetchone()
-    with store.atomic():
-        apply_history(
-            store, [HistoryRow(last + 1, group, contact_id, status, at(8), is_ours=False)]
-        )
 
 
 def add_row(

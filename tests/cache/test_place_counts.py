@@ -1,7 +1,6 @@
 """How many contacts stand where in a group: kept by triggers, and never other than counted."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,13 +23,6 @@ from mcsync.model import Contact, ContactPage, GroupContact, GroupStatus, Histor
 
 GROUPS = [111, 222, 333]
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
 
 
 def counted(store: Store) -> dict[tuple[int, str], int]:

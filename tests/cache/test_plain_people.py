@@ -2,9 +2,8 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -44,13 +43,6 @@ POLICIES = {
 }
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "archived", "transactional", None)
 REASONS = ("left-at-mailchimp", "added-in-civicrm", "trust-mailchimp")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
-    yield opened
-    opened.close()
 
 
 class Crowd:

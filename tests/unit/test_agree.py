@@ -1,7 +1,6 @@
 """Agree: the later word, CiviCRM on a tie; what was agreed before; trust; several voices."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from mcsync.reconcile.agree import (
     hear_subscription,
     stands_for,
 )
+from tests.hours import at
 from tests.unit.folk import (
     BOTH_WAYS,
     GROUP,
@@ -38,10 +38,6 @@ from tests.unit.folk import (
 
 Said = Statement[bool]
 law = settings(derandomize=True, max_examples=300, deadline=None)
-
-
-def at(hour: int) -> datetime:
-    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
 
 
 def says_in(hour: int) -> Said:

@@ -3,18 +3,12 @@
 Hours are times, and `NOW` is when the compare looks; history ids are given in order.
 """
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from mcsync.decision import Statement
 from mcsync.model import LONG_AGO
+from tests.hours import at
 from tests.unit.place_rule import History, KnownPlace, Word, observe_place
-
-
-def at(hour: int) -> datetime:
-    return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=hour)
-
 
 NOW = at(20)
 
