@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from mcsync.cache.store import Store
 from mcsync.cli.main import app
 from mcsync.cli.signals import catch_signals
 from mcsync.http import HttpClient
 from mcsync.lock import hold_lock
 from mcsync.sandbox.server import Fault, Request, Response
 from mcsync.sandbox.town import API_KEY, Town
+from tests.said import Said
 
 LIST = "aaaaaaaaaa"
 GROUP = 111
@@ -37,23 +39,6 @@ COMMANDS = ("fetch", "reconcile", "submit", "process-batches", "sync")
 PAGE = Response(
     200, b"<html><body>Welcome to our site</body></html>", {"Content-Type": "text/html"}
 )
-
-
-@dataclass(frozen=True)
-class Said:
-    """How one invocation ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The JSON document; fails unless stdout is exactly one, on one line of its own."""
-        assert self.out.endswith("\n"), self
-        document = json.loads(self.out)
-        assert isinstance(document, dict), self
-        return document
 
 
 @dataclass
@@ -419,3 +404,11 @@ def calamity(request: pytest.FixtureRequest, office: Office, no_pauses: list[flo
     found: Calamity = request.param
     found.prepare(office, request)
     return found
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A new cache, empty."""
+    path = tmp_path / "mcsync.db"
+    Store(path).close()
+    return path

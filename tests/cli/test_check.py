@@ -5,7 +5,7 @@ import os
 import pty
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from mcsync.cli.main import app
-from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.server import Fault, LoopbackServer, Response
 from mcsync.sandbox.town import API_KEY, Town
 from tests.cli.conftest import (
     GROUP,
@@ -27,26 +27,12 @@ from tests.cli.conftest import (
     Office,
     Said,
 )
+from tests.door import Door
 
 SECRET = "yabbadabbadoo-yabbadabbadoo"
 OTHER_SECRET = "scoobydoobydoo-scoobydoobydoo"
 EVENTS = dict.fromkeys(("subscribe", "unsubscribe", "profile", "cleaned", "upemail"), True)
 SOURCES = {"user": True, "admin": True, "api": False}
-
-
-@dataclass
-class Door:
-    """What answers where the webhook URLs lead."""
-
-    status: int = 200
-    seen: list[Request] = field(default_factory=list)
-
-    def handle(self, request: Request) -> Response:
-        self.seen.append(request)
-        return Response(self.status)
-
-    def date_header(self) -> str:
-        return "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
 @dataclass

@@ -31,13 +31,6 @@ class Copier:
             store.close()
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    path = tmp_path / "mcsync.db"
-    Store(path).close()
-    return path
-
-
 def test_a_webhook_stored_while_copying_is_in_the_copy(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ):

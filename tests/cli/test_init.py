@@ -26,7 +26,7 @@ from tests.cli.conftest import (
     Office,
     Said,
 )
-from tests.cli.test_check import Door
+from tests.door import Door
 
 if os.name != "nt":
     import pexpect

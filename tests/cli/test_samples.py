@@ -19,7 +19,8 @@ import pytest
 
 from mcsync.docs import SAMPLES, read_sample
 from tests.cli.conftest import GIVE_UP_S, LIST, SCRIPT, Office
-from tests.cli.test_serve import SECRET, payload, serving, settle, wait_for, waiting
+from tests.cli.deliveries import SECRET, payload, settle, waiting
+from tests.cli.test_serve import serving, wait_for
 
 DEBIAN = Path("/etc/apache2")
 UNITS = [name for name in SAMPLES if name.endswith((".service", ".timer"))]

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from wsgiref.validate import validator
 
 import pytest
@@ -47,20 +47,21 @@ from mcsync.webhooks.receiver import Desk, open_desk
 from mcsync.webhooks.server import WebServer
 from mcsync.webhooks.worker import Worker
 from tests.cli.conftest import GIVE_UP_S, LIST, Office, Said
+from tests.cli.deliveries import (
+    BATCH,
+    BATCH_PATH,
+    BATCH_SECRET,
+    PATH,
+    SECRET,
+    UNKNOWN_LIST,
+    WHO,
+    is_removed,
+    open_shop,
+    payload,
+    stored,
+    waiting,
+)
 
-SECRET, BATCH_SECRET = "yabbadabbadoo", "wilmaaaaaa"
-PATH, BATCH_PATH = "/crm/mailchimp/webhook", "/crm/mailchimp/batch-webhook"
-WHO = "wilma@bedrock.example"
-UNKNOWN_LIST = "zzzzzzzzzz"
-
-
-def payload(kind: str = "cleaned", list_id: str = LIST, email: str = WHO) -> bytes:
-    """An audience's delivery."""
-    fields = {"type": kind, "fired_at": "2026-11-22 06:00:00", "data[list_id]": list_id}
-    return urlencode(fields | {"data[email]": email}).encode()
-
-
-BATCH = urlencode({"type": "batch_operation_completed", "data[id]": "1234ab56cd"}).encode()
 EVENT = WebhookEvent(EventKind.CLEANED, LIST, WHO, fired_at="2026-11-22 06:00:00")
 
 
@@ -362,13 +363,6 @@ def test_whatever_comes_the_answer_is_one_of_ours(
 # --- the inbox ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    path = tmp_path / "mcsync.db"
-    Store(path).close()
-    return path
-
-
 @contextmanager
 def open_inbox(cache: Path, **settings: Any) -> Iterator[Inbox]:
     inbox = Inbox(cache, now, **settings)
@@ -377,13 +371,6 @@ def open_inbox(cache: Path, **settings: Any) -> Iterator[Inbox]:
         yield inbox
     finally:
         inbox.stop()
-
-
-def stored(cache: Path) -> list[str]:
-    """The addresses in the queue, oldest first."""
-    with closing(sqlite3.connect(cache)) as db:
-        rows = db.execute("SELECT email FROM civicrm_mailchimpsync_webhook ORDER BY id")
-        return [row[0] for row in rows]
 
 
 def event_for(name: str) -> WebhookEvent:
@@ -582,20 +569,7 @@ def test_refusals_are_loud_once_an_hour(caplog: pytest.LogCaptureFixture):
 # --- the real server ------------------------------------------------------------------------------
 
 
-def settle(office: Office, **account: Any) -> None:
-    """A config with webhooks."""
-    base: dict[str, Any] = office.town.make_config()["accounts"][API_KEY]  # type: ignore[index]
-    hooks = {
-        "webhookUrl": f"https://example.org{PATH}?secret={SECRET}",
-        "batchWebhook": f"https://example.org{BATCH_PATH}?secret={BATCH_SECRET}",
-    }
-    office.write_config(accounts={API_KEY: base | hooks | account})
-
-
-@pytest.fixture
-def shop(office: Office) -> Office:
-    settle(office)
-    return office
+shop = pytest.fixture(open_shop)
 
 
 class Served:
@@ -639,13 +613,6 @@ def serving(office: Office, *args: str) -> Iterator[Served]:
         if served.said is None:
             served.process.kill()
             served.process.communicate()
-
-
-def waiting(office: Office) -> int:
-    """How many events are in the queue."""
-    with closing(sqlite3.connect(office.cache, timeout=GIVE_UP_S)) as db:
-        row = db.execute("SELECT count(*) FROM civicrm_mailchimpsync_webhook").fetchone()
-        return int(row[0])
 
 
 def test_the_server_tells_where_it_is_and_ends_by_signals(shop: Office):
@@ -762,7 +729,7 @@ def test_a_person_who_leaves_is_out_of_the_group_at_once(shop: Office):
         register(shop, served.port)
         town.mailchimp.leave(LIST, WHO)
         town.mailchimp._courier.flush()
-        assert wait_for(lambda: _is_removed(shop, WHO))
+        assert wait_for(lambda: is_removed(shop, WHO))
         assert wait_for(lambda: waiting(shop) == 0)
         assert served.stop() == Said(143, "", served.end().err)
 
@@ -777,15 +744,6 @@ def register(office: Office, port: int) -> None:
         ("subscribe", "unsubscribe", "profile", "cleaned", "upemail"), True
     )
     mailchimp.audiences[LIST].webhooks["hook"] = webhook
-
-
-def _is_removed(office: Office, email: str) -> bool:
-    tables = office.town.civicrm.store.tables
-    (contact,) = [
-        row["contact_id"] for row in tables["Email"].rows.values() if row["email"] == email
-    ]
-    places = [row for row in tables["GroupContact"].rows.values() if row["contact_id"] == contact]
-    return [row["status"] for row in places] == ["Removed"]
 
 
 def test_what_was_answered_outlives_the_server(shop: Office):

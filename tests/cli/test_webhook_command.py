@@ -16,24 +16,21 @@ from mcsync.sandbox.mailchimp.webhooks import sign
 from mcsync.sandbox.server import Fault
 from mcsync.webhooks.payload import MAX_BODY
 from tests.cli.conftest import GIVE_UP_S, LIST, SCRIPT, Office, Said
-from tests.cli.test_serve import (
+from tests.cli.deliveries import (
     BATCH,
     BATCH_SECRET,
     SECRET,
     UNKNOWN_LIST,
     WHO,
-    _is_removed,
+    is_removed,
+    open_shop,
     payload,
     settle,
     stored,
     waiting,
 )
 
-
-@pytest.fixture
-def shop(office: Office) -> Office:
-    settle(office)
-    return office
+shop = pytest.fixture(open_shop)
 
 
 @pytest.fixture
@@ -61,7 +58,7 @@ def test_a_payload_is_stored_and_handled_at_once(synced: Office):
     synced.town.mailchimp.leave(LIST, WHO)
     said = give(synced, payload("unsubscribe"), "--json")
     assert answer_of(said) == (True, "unsubscribe", 1)
-    assert _is_removed(synced, WHO)
+    assert is_removed(synced, WHO)
     assert waiting(synced) == 0
     assert said.err == ""
 
@@ -73,7 +70,7 @@ def test_a_run_at_work_finds_it_later(synced: Office):
         assert answer_of(said) == (True, "unsubscribe", 0)
         assert stored(synced.cache) == [WHO]
     assert synced.run("sync", "--wait") == Said(0, "", "")
-    assert _is_removed(synced, WHO)
+    assert is_removed(synced, WHO)
     assert waiting(synced) == 0
 
 
@@ -219,7 +216,7 @@ def request(
 def test_a_web_server_gets_its_answer_and_the_person_is_synced(synced: Office):
     synced.town.mailchimp.leave(LIST, WHO)
     assert request(synced, payload("unsubscribe"))[0] == 200
-    assert _is_removed(synced, WHO)
+    assert is_removed(synced, WHO)
     assert waiting(synced) == 0
 
 

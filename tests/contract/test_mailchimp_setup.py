@@ -15,7 +15,8 @@ from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import HttpClient
 from mcsync.mailchimp.account_setup import MailchimpSetup, probe_url
 from mcsync.pipeline.ports import MailchimpPort, MailchimpSetupPort
-from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
+from mcsync.sandbox.server import Fault, LoopbackServer, Response
+from tests.door import Door
 
 SECRET = "yabba+dabba"
 URL = "https://crm.example.org/mcsync/webhook?secret=yabba%2Bdabba"
@@ -261,21 +262,6 @@ def test_the_twenty_first_batch_webhook_is_refused(town: Hall) -> None:
 
 
 # --- our own address ------------------------------------------------------------------------------
-
-
-class Door:
-    """What stands where the webhook's URL leads; it answers with one status."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        self.seen: list[Request] = []
-
-    def handle(self, request: Request) -> Response:
-        self.seen.append(request)
-        return Response(self.status)
-
-    def date_header(self) -> str:
-        return "Sun, 22 Nov 2026 12:00:00 GMT"
 
 
 @pytest.mark.fact("mailchimp: Webhooks", "the URL is tried with a GET")

@@ -1,29 +1,18 @@
 """Commands run on Bedrock's config and cache in this process, at Bedrock's time; what they say."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from click.testing import CliRunner
 
 from mcsync.cli.main import app
+from tests.said import Said
 from tests.scenario.bedrock import Bedrock
 
 
 @dataclass(frozen=True)
-class Told:
-    """How it ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """stdout as the one document."""
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
+class Told(Said):
+    """How it ended and what it said of the one audience."""
 
     @property
     def audience(self) -> dict[str, Any]:
