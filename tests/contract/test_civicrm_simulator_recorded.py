@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import requests
-from test_civicrm_simulator_sessions import (
+from civicrm_recordings import (
     ADMIN,
     ADMINS_TOO,
     ASKED_BY,
+    CASSETTES,
     NAMES,
     NOT_REPLAYED,
     SESSION_OF,
@@ -154,3 +155,24 @@ def test_the_simulator_answers_as_recorded(name: str) -> None:
         assert error_text(answer.text) == error_text(recorded["body"])
     else:
         assert answer.text == recorded["body"]
+
+
+# --- the recordings -------------------------------------------------------------------------------
+
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+def test_every_recording_is_replayed_or_excused() -> None:
+    assert len(NAMES) == 262
+    assert sorted([*SESSION_OF, *NOT_REPLAYED]) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_holds_no_key_and_no_real_address(name: str) -> None:
+    text = (CASSETTES / f"{name}.json").read_text("utf-8")
+    assert set(re.findall(r"(?i)\b(?:bearer|basic) ([\w.=/+-]{5,})", text)) <= {
+        "redacted", "nosuchkey-000000", "api_key", "works",
+    }  # fmt: skip
+    assert [a for a in ADDRESS.findall(text) if not a.lower().endswith("example.org")] == []
+    assert '"X-Civi-Key": "redacted"' in text or 'X-Civi-Key":' not in text
+    assert not re.search(r'"api_key": "(?!redacted|api_key)', text)

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from civicrm_recordings import recording
 from civicrm_site import API, KEY, Site, contacts_of, merged, params_of
-from test_civicrm_simulator_sessions import recording
 
 from mcsync.civicrm import reading, writing
 from mcsync.civicrm.transport import Call, Transport

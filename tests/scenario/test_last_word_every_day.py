@@ -1,4 +1,4 @@
-"""The worked examples of the design, each over several runs."""
+"""What people and staff do every day, over several runs: the last human word holds."""
 
 from tests.scenario.bedrock import Bedrock
 

@@ -1,4 +1,4 @@
-"""Stories that the random worlds of `test_last_word` came upon, told plainly."""
+"""Rare turns of events, which the random worlds of `test_last_word` came upon, told plainly."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""More of what must never happen when a service misbehaves; see `test_troubles`.
+"""When a service misbehaves nobody is touched of whom there is no news.
 
 Each story begins with forty people in agreement and some news (`Town40`): dino signed up,
 pebbles0 left, pebbles1 was removed. Whatever the trouble, the other thirty-eight stay as they are.
@@ -26,7 +26,7 @@ from mcsync.pipeline.fetch import Window
 from mcsync.pipeline.sync import sync
 from mcsync.sandbox.server import Fault, Request, Response
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
-from tests.scenario.test_troubles import HTML, Town40
+from tests.scenario.town40 import HTML, Town40
 
 JSON = {"Content-Type": "application/json"}
 EVERYTHING = Window(None)
