@@ -13,7 +13,7 @@ from mcsync.cache.audience_status import AudienceStatus, load_status, save_statu
 from mcsync.cache.store import Store
 from mcsync.errors import CacheError
 
-# table-reference.txt; the columns that its text does not name are those of the older extension
+# Others may read these tables: columns are added, and none is renamed or taken away.
 DOCUMENTED = {
     "civicrm_mailchimpsync_cache": {
         "id",
