@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from urllib.parse import parse_qs, urlsplit
 
 MOST_WORDS = 2000  # characters of a service's words; Mailchimp's longest have some hundred
 _LONGEST_SECRET = 400
@@ -64,6 +65,14 @@ def one_line(value: object) -> str:
     """A value as one printable line: what others wrote must not steer a terminal or a log."""
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def secret_in(url: str) -> str:
+    """The `secret` in a webhook's URL; empty if it has none."""
+    try:
+        return parse_qs(urlsplit(url).query).get("secret", [""])[0]
+    except ValueError:
+        return ""
 
 
 def safe_lines(text: str) -> list[str]:

@@ -38,8 +38,7 @@ from mcsync.check.webhook_findings import (
     judge_batch_webhooks,
     judge_wanted,
     judge_webhooks,
-    plan_batch_fixes,
-    plan_webhook_fixes,
+    plan_fixes,
 )
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import Group, MergeField, PluginInfo
@@ -246,7 +245,7 @@ def _look_at_webhooks(account: AccountToCheck, task: AudienceToCheck, report: Re
         report.findings.append(found.as_finding("mailchimp", task.name, task.list_id))
         return
     report.findings += judge_webhooks(task.name, wanted, found, task.list_id)
-    fixes = plan_webhook_fixes(task.name, wanted, found, task.list_id)
+    fixes = plan_fixes(task.name, wanted, found, task.list_id)
     report.fixes += [(account.mailchimp, fix) for fix in fixes]
 
 
@@ -259,7 +258,7 @@ def _look_at_batch_webhooks(account: AccountToCheck, where: str, report: Report)
         return
     report.findings += judge_batch_webhooks(where, account.batch_hook, found)
     if account.batch_hook is not None:
-        fixes = plan_batch_fixes(where, account.batch_hook, found)
+        fixes = plan_fixes(where, account.batch_hook, found)
         report.fixes += [(account.mailchimp, fix) for fix in fixes]
 
 

@@ -4,14 +4,14 @@ Ours is one that leads to the same host and path as the config's URL, whatever i
 query, a trailing slash or the case of the host. All others are somebody else's.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from mcsync.check.findings import Finding, Trouble
 from mcsync.model import BatchWebhook, Webhook
+from mcsync.text import secret_in
 
 EVENTS: Mapping[str, bool] = {
     "subscribe": True,
@@ -27,7 +27,7 @@ _END_URL = 'add "?secret=" and a long random text to the URL in the config'
 _LEAST_SECRET = 20  # characters
 _USUAL_PORTS = (None, 80, 443)
 
-Hook = TypeVar("Hook", Webhook, BatchWebhook)
+Hook = Webhook | BatchWebhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,6 @@ def show_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def secret_in(url: str) -> str:
-    """The `secret` in a webhook's URL; empty if it has none."""
-    try:
-        return parse_qs(urlsplit(url).query).get("secret", [""])[0]
-    except ValueError:
-        return ""
-
-
 def _place(url: str) -> tuple[str, int | None, str]:
     try:
         parts = urlsplit(url)
@@ -136,7 +128,7 @@ def judge_wanted(where: str, wanted: WantedHook | None, list_id: str = "") -> It
         yield from _judge_proofs(where, wanted, list_id)
 
 
-def _judge_proofs(where: str, wanted: WantedHook, list_id: str = "") -> Iterator[Finding]:
+def _judge_proofs(where: str, wanted: WantedHook, list_id: str) -> Iterator[Finding]:
     """Is what tells Mailchimp from anybody else hard to guess, and hard to copy?"""
     shortest = min(map(len, filter(None, [*wanted.secrets, secret_in(wanted.target)])), default=0)
     if 0 < shortest < _LEAST_SECRET:
@@ -169,32 +161,33 @@ def _tell_open(where: str, wanted: WantedHook, list_id: str = "") -> Finding:
     )
 
 
-def _how_to_fix(wanted: WantedHook) -> str:
-    """Without a secret nothing is registered, so that comes first."""
-    return f"first {_END_URL}, then run {FIX}" if wanted.is_open else FIX
-
-
 def judge_webhooks(
-    where: str, wanted: WantedHook, found: Sequence[Webhook], list_id: str = ""
+    where: str, wanted: WantedHook, found: Sequence[Hook], list_id: str = ""
 ) -> Iterator[Finding]:
-    """Is our webhook of an audience there, once, and set exactly?"""
-    ours = _sort_ours(found, wanted, find_faults)
-    if not ours:
-        message = f"Mailchimp has no webhook to {wanted.shown}"
-        yield Finding("webhook-missing", where, message, _how_to_fix(wanted), list_id)
-    else:
-        for code, message in find_faults(ours[0], wanted).items():
-            yield Finding(code, where, message, _how_to_fix(wanted), list_id)
+    """Is our webhook there, once, and set exactly? Without a list id it is a batch webhook."""
+    ours, kind = _sort_ours(found, wanted), "webhook" if list_id else "batch-webhook"
+    name = kind.replace("-", " ")
+    faults = {f"{kind}-missing": f"Mailchimp has no {name} to {wanted.shown}"}
+    if ours:
+        faults = find_faults(ours[0], wanted)
     if len(ours) > 1:
-        message = f"Mailchimp has {len(ours)} webhooks to {wanted.shown}"
-        yield Finding("webhook-duplicated", where, message, _how_to_fix(wanted), list_id)
-    yield from _tell_foreign("webhook-foreign", where, len(found) - len(ours), list_id)
+        faults[f"{kind}-duplicated"] = f"Mailchimp has {len(ours)} {name}s to {wanted.shown}"
+    # Without a secret nothing is registered, so that comes first.
+    hint = f"first {_END_URL}, then run {FIX}" if wanted.is_open else FIX
+    for code, message in faults.items():
+        yield Finding(code, where, message, hint, list_id)
+    foreign = len(found) - len(ours)
+    if foreign:
+        message = f"{foreign:,} other webhooks, which lead elsewhere, are left alone"
+        if foreign == 1:
+            message = "another webhook, which leads elsewhere, is left alone"
+        yield Finding(f"{kind}-foreign", where, message, "nothing to do", list_id)
 
 
 def judge_batch_webhooks(
     where: str, wanted: WantedHook | None, found: Sequence[BatchWebhook]
 ) -> Iterator[Finding]:
-    """Is our batch webhook of an account there, once, and switched on?"""
+    """Is a batch webhook of an account wanted, with a secret, and there?"""
     if wanted is None:
         yield Finding(
             "batch-webhook-unset",
@@ -205,47 +198,26 @@ def judge_batch_webhooks(
         return
     if wanted.is_open:
         yield _tell_open(where, wanted)
-    ours = _sort_ours(found, wanted, find_batch_faults)
-    if not ours:
-        message = f"Mailchimp has no batch webhook to {wanted.shown}"
-        yield Finding("batch-webhook-missing", where, message, _how_to_fix(wanted))
-    else:
-        for code, message in find_batch_faults(ours[0], wanted).items():
-            yield Finding(code, where, message, _how_to_fix(wanted))
-    if len(ours) > 1:
-        message = f"Mailchimp has {len(ours)} batch webhooks to {wanted.shown}"
-        yield Finding("batch-webhook-duplicated", where, message, _how_to_fix(wanted))
-    yield from _tell_foreign("batch-webhook-foreign", where, len(found) - len(ours))
+    yield from judge_webhooks(where, wanted, found)
 
 
-def _tell_foreign(code: str, where: str, count: int, list_id: str = "") -> Iterator[Finding]:
-    if count:
-        message = f"{count:,} other webhooks, which lead elsewhere, are left alone"
-        if count == 1:
-            message = "another webhook, which leads elsewhere, is left alone"
-        yield Finding(code, where, message, "nothing to do", list_id)
-
-
-def find_faults(webhook: Webhook, wanted: WantedHook) -> dict[str, str]:
+def find_faults(hook: Hook, wanted: WantedHook) -> dict[str, str]:
     """What is wrong with a webhook of ours, by code."""
-    faults = _find_url_faults(webhook.url, wanted, "webhook")
-    off = [name for name, is_on in EVENTS.items() if is_on and not webhook.events.get(name)]
-    on = [name for name, is_on in webhook.events.items() if is_on and not EVENTS.get(name)]
+    if isinstance(hook, BatchWebhook):
+        faults = _find_url_faults(hook.url, wanted, "batch-webhook")
+        if not hook.is_enabled:
+            faults["batch-webhook-disabled"] = "the batch webhook is disabled"
+        return faults
+    faults = _find_url_faults(hook.url, wanted, "webhook")
+    off = [name for name, is_on in EVENTS.items() if is_on and not hook.events.get(name)]
+    on = [name for name, is_on in hook.events.items() if is_on and not EVENTS.get(name)]
     if off or on:
         faults["webhook-events"] = f"the webhook {_say_switches(off, on)}"
-    off = [name for name, is_on in SOURCES.items() if is_on and not webhook.sources.get(name)]
+    off = [name for name, is_on in SOURCES.items() if is_on and not hook.sources.get(name)]
     if off:
         faults["webhook-sources"] = f"the webhook does not send changes by {_join(off)}"
-    if webhook.sources.get("api"):
+    if hook.sources.get("api"):
         faults["webhook-loop"] = "the webhook sends our own changes (source api): a loop"
-    return faults
-
-
-def find_batch_faults(webhook: BatchWebhook, wanted: WantedHook) -> dict[str, str]:
-    """What is wrong with a batch webhook of ours, by code."""
-    faults = _find_url_faults(webhook.url, wanted, "batch-webhook")
-    if not webhook.is_enabled:
-        faults["batch-webhook-disabled"] = "the batch webhook is disabled"
     return faults
 
 
@@ -274,12 +246,10 @@ def _join(names: Collection[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _sort_ours(
-    found: Sequence[Hook], wanted: WantedHook, find: Callable[[Hook, WantedHook], dict[str, str]]
-) -> list[Hook]:
+def _sort_ours(found: Sequence[Hook], wanted: WantedHook) -> list[Hook]:
     """Those that are ours, the best first."""
     ours = [each for each in found if wanted.is_ours(each.url)]
-    return sorted(ours, key=lambda each: (len(find(each, wanted)), each.webhook_id))
+    return sorted(ours, key=lambda each: (len(find_faults(each, wanted)), each.webhook_id))
 
 
 def judge_address(where: str, wanted: WantedHook, status: int | Trouble) -> Iterator[Finding]:
@@ -376,36 +346,21 @@ class Fix:
         }
 
 
-def plan_webhook_fixes(
-    where: str, wanted: WantedHook, found: Sequence[Webhook], list_id: str
+def plan_fixes(
+    where: str, wanted: WantedHook, found: Sequence[Hook], list_id: str = ""
 ) -> tuple[Fix, ...]:
-    """What would put the webhook of an audience right; nothing without a secret."""
-    return _plan(where, wanted, _sort_ours(found, wanted, find_faults), find_faults, list_id)
+    """What would put our webhook right; nothing without a secret.
 
-
-def plan_batch_fixes(
-    where: str, wanted: WantedHook, found: Sequence[BatchWebhook]
-) -> tuple[Fix, ...]:
-    """What would put the batch webhook of an account right; nothing without a secret."""
-    ours = _sort_ours(found, wanted, find_batch_faults)
-    return _plan(where, wanted, ours, find_batch_faults, "")
-
-
-def _plan(
-    where: str,
-    wanted: WantedHook,
-    ours: Sequence[Hook],
-    find: Callable[[Hook, WantedHook], dict[str, str]],
-    list_id: str,
-) -> tuple[Fix, ...]:
-    """Duplicates go first: Mailchimp takes no URL that another one has but for its query."""
+    Duplicates go first: Mailchimp takes no URL that another one has but for its query.
+    """
     if wanted.is_open:
         return ()
+    ours = _sort_ours(found, wanted)
     if not ours:
         return (Fix(FixKind.CREATE, where, wanted, list_id),)
     best, *others = ours
     fixes = [Fix(FixKind.DELETE, where, wanted, list_id, each.webhook_id) for each in others]
-    faults = tuple(find(best, wanted))
+    faults = tuple(find_faults(best, wanted))
     if faults:
         known = best.events if isinstance(best, Webhook) else ()
         events = {**dict.fromkeys(known, False), **EVENTS}  # those that came later, off

@@ -20,9 +20,7 @@ from mcsync.assemble import build_mailchimp_setup, want_batch_hook, want_hook
 from mcsync.check.look import MailchimpSide
 from mcsync.check.webhook_findings import (
     WantedHook,
-    find_batch_faults,
     find_faults,
-    secret_in,
     show_url,
 )
 from mcsync.cli.state import State
@@ -40,6 +38,7 @@ from mcsync.config import (
 )
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, is_terminal, set_up
+from mcsync.text import secret_in
 
 log = logging.getLogger("mcsync")
 
@@ -239,7 +238,7 @@ def _draw(meant: Meant, mailchimp: MailchimpSide) -> Blob:
         for each in hooks
     ]
     blob["batchWebhookFound"] = batch_hook is not None and any(
-        batch_hook.is_ours(each.url) and not find_batch_faults(each, batch_hook) for each in hooks
+        batch_hook.is_ours(each.url) and not find_faults(each, batch_hook) for each in hooks
     )
     return blob
 

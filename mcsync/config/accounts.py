@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from mcsync.config.section import BROKEN, HIDDEN, Notes, Section, is_header_safe
 from mcsync.config.values import AccountConfig, Secret
+from mcsync.text import one_line, secret_in
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z_-]{1,20}")  # an old key may stand there: keys have digits
 _DATA_CENTRE = re.compile(r".+-([a-z]+[0-9]+)", re.DOTALL)
@@ -50,11 +51,11 @@ def read_account(key: str, section: Section, path: str) -> AccountConfig:
     hook, hook_secrets = _hook(section, "webhookUrl", "webhookSecret")
     batch_hook, batch_secrets = _hook(section, "batchWebhook", "batchWebhookSecret")
     own_hooks = [copy.get("webhook") for _, copy in _copies(section.values.get("audiences"))]
-    more = [_secret_in(url) for url in own_hooks if isinstance(url, str)]
+    more = [secret_in(url) for url in own_hooks if isinstance(url, str)]
     return AccountConfig(
         key=Secret(text),
         api_url=read_address(section, "apiUrl") or derive_api_url(text) or "",
-        name=one_line(section.values.get("account_name")),
+        name=_read_name(section.values.get("account_name")),
         webhook_url=hook,
         webhook_secrets=_secrets([*hook_secrets, *more]),
         batch_webhook_url=batch_hook,
@@ -72,7 +73,7 @@ def derive_api_url(key: str) -> str | None:
 def _hook(section: Section, url_key: str, secret_key: str) -> tuple[Secret | None, list[str]]:
     """Return where Mailchimp is to send webhooks, and the secrets it may send with them."""
     url, secret = _hook_url(section, url_key), section.secret(secret_key)
-    secrets = [secret or "", _secret_in(url or "")]
+    secrets = [secret or "", secret_in(url or "")]
     return (Secret(url) if url else None), secrets
 
 
@@ -87,15 +88,6 @@ def _hook_url(section: Section, key: str) -> str | None:
         section.note(key, shape)
         return None
     return None if read_address(section, key, shape) is None else url
-
-
-def _secret_in(url: str) -> str:
-    """Return the `secret` of a webhook's URL, "" if it has none."""
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return ""
-    return parse_qs(query).get("secret", [""])[0]
 
 
 def _signing_secrets(section: Section) -> Iterator[str]:
@@ -135,14 +127,12 @@ def audience_copies(
         for list_id, copy in _copies(section.values.get("audiences")):
             url = copy.get("webhook")
             hook = Secret(url) if isinstance(url, str) and url else None
-            yield list_id, (one_line(copy.get("name")), hook)
+            yield list_id, (_read_name(copy.get("name")), hook)
 
 
-def one_line(value: object) -> str | None:
+def _read_name(value: object) -> str | None:
     """Return a name from Mailchimp as a log line may have it; None if it is no text."""
-    if not isinstance(value, str):
-        return None
-    return " ".join("".join(c if c.isprintable() else " " for c in value).split()) or None
+    return (" ".join(one_line(value).split()) or None) if isinstance(value, str) else None
 
 
 def read_address(

@@ -42,7 +42,7 @@ ARROWS: dict[str, set[str]] = {
     "sandbox": {"model", "errors", "text"},
     "http": {"clock", "errors", "exchange", "text"},
     "exchange": set(),
-    "config": {"safety", "model", "errors", "ownership"},
+    "config": {"safety", "model", "errors", "ownership", "text"},
     "docs": set(),
     "lock": {"clock", "errors", "ownership", "text"},
     "ownership": {"errors"},

@@ -35,8 +35,7 @@ from mcsync.check.webhook_findings import (
     judge_batch_webhooks,
     judge_wanted,
     judge_webhooks,
-    plan_batch_fixes,
-    plan_webhook_fixes,
+    plan_fixes,
     show_url,
     tell_unsigned,
 )
@@ -300,7 +299,7 @@ def test_no_secret_is_shown() -> None:
     found = [hook(URL.replace("yabba", "hidden"), events={"upemail": False}), hook(webhook_id="h2")]
     told = [*judge_webhooks("x", WANTED, found), *judge_address("x", WANTED, Trouble("u", "no"))]
     told += judge_webhooks("x", WANTED, [])
-    fixes = plan_webhook_fixes("x", WANTED, found, LIST)
+    fixes = plan_fixes("x", WANTED, found, LIST)
     text = f"{told}{[each.as_dict() for each in told]}{fixes}{[each.as_dict() for each in fixes]}"
     assert SECRET not in text
     assert "hidden" not in text
@@ -311,7 +310,7 @@ def test_no_secret_is_shown() -> None:
 
 
 def plan(*found: Webhook, wanted: WantedHook = WANTED) -> list[tuple[str, str]]:
-    fixes = plan_webhook_fixes("Main audience", wanted, found, LIST)
+    fixes = plan_fixes("Main audience", wanted, found, LIST)
     return [(fix.kind.value, fix.webhook_id) for fix in fixes]
 
 
@@ -335,17 +334,17 @@ def test_of_duplicates_the_best_stays_and_the_others_go_first() -> None:
 
 
 def test_newer_events_are_switched_off_too() -> None:
-    (fix,) = plan_webhook_fixes("x", WANTED, [hook(events={"sms_subscribe": True})], LIST)
+    (fix,) = plan_fixes("x", WANTED, [hook(events={"sms_subscribe": True})], LIST)
     assert dict(fix.events) == {**EVENTS, "sms_subscribe": False}
 
 
 def test_nothing_is_registered_without_a_secret() -> None:
     assert plan(wanted=OPEN) == []
-    assert plan_batch_fixes("x", OPEN, []) == ()
+    assert plan_fixes("x", OPEN, []) == ()
 
 
 def test_a_batch_webhook_is_switched_on_again() -> None:
-    fixes = plan_batch_fixes("x", WANTED, [BatchWebhook("b1", URL, False)])
+    fixes = plan_fixes("x", WANTED, [BatchWebhook("b1", URL, False)])
     assert [(fix.kind, fix.webhook_id, fix.list_id) for fix in fixes] == [
         (FixKind.UPDATE, "b1", "")
     ]
