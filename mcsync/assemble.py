@@ -29,7 +29,7 @@ from mcsync.lock import check_writable, resolve_cache
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
     from mcsync.check.findings import Trouble
-    from mcsync.check.look import AccountToCheck, Check, CivicrmSide, MailchimpSide
+    from mcsync.check.look import AccountToCheck, Check, CivicrmSide
     from mcsync.check.webhook_findings import WantedHook
     from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.account_setup import MailchimpSetup
@@ -102,36 +102,21 @@ def build_run(
     return run
 
 
-def build_mailchimp_setup(
-    api_key: str, api_url: str, *, sleep: Callable[[float], None] = time.sleep
-) -> "MailchimpSetup":
+def build_mailchimp_setup(api_key: str, api_url: str) -> "MailchimpSetup":
     """A Mailchimp account to be looked at and set up; `api_url` includes the path."""
     from mcsync.mailchimp.account_setup import MailchimpSetup
 
-    return MailchimpSetup(api_key, api_url, sleep=sleep)
+    return MailchimpSetup(api_key, api_url)
 
 
-def build_civicrm_setup(
-    url: str,
-    api_key: str,
-    site_key: str | None = None,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-) -> "CivicrmSetup":
+def build_civicrm_setup(url: str, api_key: str, site_key: str | None = None) -> "CivicrmSetup":
     """A CiviCRM site to be looked at; `url` is its base address or its APIv4 endpoint."""
     from mcsync.civicrm.site_setup import CivicrmSetup
 
-    return CivicrmSetup(url, api_key, site_key, sleep=sleep)
+    return CivicrmSetup(url, api_key, site_key)
 
 
-def build_check(
-    config: Config,
-    audiences: Sequence[AudienceConfig],
-    cache: Path,
-    *,
-    clock: Callable[[], datetime] = utc_now,
-    sleep: Callable[[float], None] = time.sleep,
-) -> "Check":
+def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path) -> "Check":
     """These audiences, their accounts, the site and the cache, to be looked at.
 
     Plugins are loaded.
@@ -142,26 +127,17 @@ def build_check(
     from mcsync.plugins.fields import find_problem, name_sources
 
     site, plugins = config.civicrm, _load_plugins(config)
+    keys = dict.fromkeys(audience.account_key for audience in audiences)
     site_key = site.site_key.reveal() if site.site_key else None
-    civicrm = build_civicrm_setup(site.url, site.api_key.reveal(), site_key, sleep=sleep)
+    civicrm = build_civicrm_setup(site.url, site.api_key.reveal(), site_key)
     return Check(
-        accounts=tuple(
-            gather_account(
-                config,
-                key,
-                audiences,
-                build_mailchimp_setup(
-                    config.accounts[key].key.reveal(), config.accounts[key].api_url, sleep=sleep
-                ),
-            )
-            for key in gather_keys(audiences)
-        ),
+        accounts=tuple(_gather_account(config, key, audiences) for key in keys),
         civicrm=civicrm,
         place=show_url(site.url),
         fields=config.data.fields,
         group_tags=config.data.group_tags,
         sources={tag: name_sources([name]) for tag, name in config.data.fields.items()},
-        filled={a.list_id: name_filled_tags(config, a) for a in audiences},
+        filled={a.list_id: _name_filled_tags(config, a) for a in audiences},
         find_problem=find_problem,
         count_misfits=partial(_count_misfits, config, cache, civicrm),
         plugins=tuple(plugins.describe()),
@@ -169,7 +145,6 @@ def build_check(
         warnings=config.warnings,
         cache_trouble=_find_cache_trouble(cache),
         probe=probe_url,
-        clock=clock,
     )
 
 
@@ -290,13 +265,8 @@ def build_policy(audience: AudienceConfig) -> Policy:
 _CENTRE = re.compile(r"-([a-z]{2,}[0-9]{1,3})\Z")
 
 
-def gather_keys(audiences: Iterable[AudienceConfig]) -> list[str]:
-    """The accounts of these audiences, each once, by their keys in the config."""
-    return list(dict.fromkeys(audience.account_key for audience in audiences))
-
-
-def gather_account(
-    config: Config, key: str, audiences: Sequence[AudienceConfig], mailchimp: "MailchimpSide"
+def _gather_account(
+    config: Config, key: str, audiences: Sequence[AudienceConfig]
 ) -> "AccountToCheck":
     """An account with those of its audiences that are to be looked at."""
     from mcsync.check.findings import AudienceToCheck
@@ -305,17 +275,12 @@ def gather_account(
     account = config.accounts[key]
     own = [audience for audience in audiences if audience.account_key == key]
     return AccountToCheck(
-        label=label_account(account),
+        label=_label_account(account),
         place=urlsplit(account.api_url).netloc,
-        mailchimp=mailchimp,
+        mailchimp=build_mailchimp_setup(account.key.reveal(), account.api_url),
         audiences=tuple(
             AudienceToCheck(
-                a.list_id,
-                a.name,
-                a.group_id,
-                a.interests,
-                a.push_only_interests,
-                a.name_fields,
+                a.list_id, a.name, a.group_id, a.interests, a.push_only_interests, a.name_fields
             )
             for a in own
         ),
@@ -324,7 +289,7 @@ def gather_account(
     )
 
 
-def label_account(account: AccountConfig) -> str:
+def _label_account(account: AccountConfig) -> str:
     """What to call an account before Mailchimp has told its name; never its key."""
     centre = _CENTRE.search(account.key.reveal())
     return account.name or (centre[1] if centre else urlsplit(account.api_url).netloc)
@@ -348,7 +313,7 @@ def _want(url: Secret, secrets: Iterable[Secret], account: AccountConfig) -> "Wa
     return WantedHook(url.reveal(), known, bool(account.signing_secrets))
 
 
-def name_filled_tags(config: Config, audience: AudienceConfig) -> frozenset[str]:
+def _name_filled_tags(config: Config, audience: AudienceConfig) -> frozenset[str]:
     """The merge tags that a sync fills when it adds somebody: none without the data step."""
     if not config.data.sync:
         return frozenset()

@@ -6,7 +6,6 @@ Mailchimp, by `carry_out`, and the cache is not touched.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol, TypeVar
 
 from mcsync.check.findings import (
@@ -40,6 +39,7 @@ from mcsync.check.webhook_findings import (
     judge_webhooks,
     plan_fixes,
 )
+from mcsync.clock import utc_now
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import Group, MergeField, PluginInfo
 from mcsync.pipeline.ports import (
@@ -116,7 +116,6 @@ class Check:
     warnings: tuple[str, ...]
     cache_trouble: Trouble | None
     probe: Callable[[str], int]
-    clock: Callable[[], datetime]
 
 
 @dataclass(slots=True)
@@ -190,7 +189,7 @@ def _look_at_account(check: Check, account: AccountToCheck, report: Report) -> s
     name = found.name or account.label
     where = f"account {name}"
     seen |= {"name": name, "role": found.role or None}
-    report.findings += judge_account(where, found, check.clock())
+    report.findings += judge_account(where, found, utc_now())
     _look_at_batch_webhooks(account, where, report)
     audiences = attempt(account.mailchimp.fetch_audiences)
     if isinstance(audiences, Trouble):
@@ -296,7 +295,7 @@ def _look_at_site(check: Check, report: Report) -> None:
         report.findings.append(seen.as_finding("civicrm", "CiviCRM"))
         return
     report.site["utc_offset_s"] = seen.utc_offset_s
-    report.findings += judge_site(check.clock(), seen.now, site.found_url)
+    report.findings += judge_site(utc_now(), seen.now, site.found_url)
     report.findings += _judge_all_groups(tasks, seen.groups, report.interest_names)
     report.findings += judge_tag_groups(check.group_tags, seen.groups)
     report.findings += _look_closer(check)
