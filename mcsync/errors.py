@@ -30,16 +30,26 @@ class ExitCode(IntEnum):
 
 
 class McsyncError(Exception):
-    """A failure we foresaw: one sentence for the operator and, if any, what to try next."""
+    """A failure we foresaw: one sentence for the operator and, if any, what to try next.
+
+    `problems` lists what is wrong, if several things may be, as (JSON path or option, what).
+    """
 
     kind: ClassVar[str]
     exit_code: ClassVar[ExitCode]
     is_news = True  # False: the same was reported before, and cron need not mail it again
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        problems: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.problems = problems
 
 
 class PartialFailure(McsyncError):
@@ -103,37 +113,14 @@ class LockHeld(McsyncError):
 
 
 class ConfigError(McsyncError):
-    """The config is wrong; `problems` lists every one as (JSON path, what is wrong)."""
+    """The config is wrong; `problems` has all that is."""
 
     kind = "config-error"
     exit_code = ExitCode.CONFIG
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        problems: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.problems = problems
-
 
 class UsageError(McsyncError):
-    """The options cannot be followed, for a reason that Click itself cannot see.
-
-    `problems` lists what is missing, if several things are, as (option, what it is).
-    """
+    """The options cannot be followed, for a reason that Click itself cannot see."""
 
     kind = "usage-error"
     exit_code = ExitCode.USAGE
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        problems: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.problems = problems

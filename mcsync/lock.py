@@ -28,10 +28,6 @@ _MOST_OF_HOLDER = 1000  # bytes
 _LET_WRITE = "let the user that runs mcsync write to the folder, or name another file with --cache"
 
 
-class LockHeldLong(LockHeld):
-    """Another run has been at work for hours."""
-
-
 def lock_path(cache: Path) -> Path:
     """Where the lock of a cache is."""
     return cache.with_name(cache.name + ".lock")
@@ -202,9 +198,8 @@ def _describe_holder(cache: Path) -> LockHeld:
     if not isinstance(pid, int) or age_s is None:
         return LockHeld(f"another run holds {lock_path(cache).name}")
     message = f"another run (process {pid}) has been at work for {show_length(age_s)}"
-    if age_s < LONG_S:
-        return LockHeld(message)
-    return LockHeldLong(message, hint="look at that process; stop it if it hangs")
+    hint = None if age_s < LONG_S else "look at that process; stop it if it hangs"
+    return LockHeld(message, hint=hint)
 
 
 def _read_age_s(holder: dict[str, object]) -> float | None:

@@ -12,7 +12,7 @@ import click
 
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
-from mcsync.errors import ConfigError, ExitCode, McsyncError, UsageError
+from mcsync.errors import ExitCode, McsyncError
 from mcsync.logs import write_error
 from mcsync.text import one_line
 
@@ -78,13 +78,12 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
 
 
 def _explain_foreseen(error: McsyncError) -> Trouble:
-    problems = error.problems if isinstance(error, ConfigError | UsageError) else ()
     lines = [f"error: {one_line(error.message)}"]
-    lines += [one_line(f"  {path}: {text}") for path, text in problems]
+    lines += [one_line(f"  {path}: {text}") for path, text in error.problems]
     if error.hint:
         lines += ["", f"hint: {error.hint}"]
     return Trouble(
-        error.kind, error.message, error.hint, tuple(lines), problems, is_news=error.is_news
+        error.kind, error.message, error.hint, tuple(lines), error.problems, error.is_news
     )
 
 
