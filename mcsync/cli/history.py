@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from mcsync.cli.options import When, global_options
+from mcsync.cli.options import global_options, when
 from mcsync.cli.session import open_look
 from mcsync.cli.state import State
 from mcsync.errors import UsageError
@@ -15,11 +15,11 @@ from mcsync.errors import UsageError
 @click.option("--run", metavar="RUN", help="The changes of this run.")
 @click.option(
     "--since",
-    type=When(),
+    type=when,
     metavar="WHEN",
     help="From this ISO date or time on, or 2d for two days ago.",
 )
-@click.option("--until", type=When(), metavar="WHEN", help="Before an ISO date or time.")
+@click.option("--until", type=when, metavar="WHEN", help="Before an ISO date or time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N changes.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="Print one JSON object per line.")

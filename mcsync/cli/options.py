@@ -25,18 +25,11 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class FileName(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
-    """The name of a file, as a Path; an empty one is a slip, as by a variable that is not set."""
-
-    name = "path"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Path:
-        """The path; a usage error for the empty name, which would mean the folder we are in."""
-        if not str(value).strip():
-            self.fail("the file name is empty", param, ctx)
-        return Path(str(value))
+def path(text: str) -> Path:
+    """The name of a file; an empty one is a slip, as by a variable that is not set."""
+    if not text.strip():
+        raise click.BadParameter("the file name is empty")
+    return Path(text)
 
 
 def _show_help(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
@@ -67,8 +60,8 @@ def _complete_list(
     if named is None and context.parent is not None:
         named = context.parent.params.get("config")
     try:
-        path = find_config(Path(named) if named else None, os.environ, Path.cwd())
-        audiences = load_config(path, os.environ).audiences
+        found = find_config(Path(named) if named else None, os.environ, Path.cwd())
+        audiences = load_config(found, os.environ).audiences
     except (McsyncError, OSError):
         return []
     return [
@@ -81,10 +74,10 @@ def _complete_list(
 _OPTIONS = (
     click.option(
         "--config",
-        type=FileName(),
+        type=path,
         help="Config file. Default: $MCSYNC_CONFIG, ./config.json, the user's, /etc/mcsync.",
     ),
-    click.option("--cache", type=FileName(), help="Cache file, instead of the config's."),
+    click.option("--cache", type=path, help="Cache file, instead of the config's."),
     click.option(
         "--list",
         "lists",
@@ -147,22 +140,15 @@ def global_options(function: F) -> F:
 DEFAULT_WAIT_S = 3600.0
 
 
-class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
+def seconds(text: str | float) -> float:
     """A number of seconds, not negative, with an end."""
-
-    name = "seconds"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number; a usage error for anything else."""
-        try:
-            seconds = float(str(value))
-        except ValueError:
-            seconds = math.nan
-        if not math.isfinite(seconds) or seconds < 0:
-            self.fail(f"'{value}' is not a number of seconds", param, ctx)
-        return seconds
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise click.BadParameter(f"'{text}' is not a number of seconds")
+    return number
 
 
 class OneOf(click.Choice):  # type: ignore[type-arg]  # generic in new Clicks only
@@ -181,30 +167,52 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # generic in new Clicks on
 
 wait_option = click.option(
     "--wait",
+    "wait_s",
     is_flag=False,
     flag_value=DEFAULT_WAIT_S,
-    type=Seconds(),
+    type=seconds,
     default=None,
     metavar="[S]",
     help="Wait for Mailchimp to finish, at most S seconds (default: an hour).",
 )
+since_option = click.option(
+    "--since", metavar="WHEN", help='Fetch changes since an ISO date or time, or "ever".'
+)
+
+# Those that `session.open_run` takes, by the names that it has for them.
 lock_wait_option = click.option(
     "--lock-wait",
-    type=Seconds(),
+    "lock_wait_s",
+    type=seconds,
     default=0.0,
     metavar="S",
     help="Wait up to S seconds for another run to end.",
 )
 max_time_option = click.option(
     "--max-time",
-    type=Seconds(),
+    "max_time_s",
+    type=seconds,
     default=None,
     metavar="S",
     help="Stop safely after about S seconds; the next run continues from there.",
 )
-
+trust_option = click.option(
+    "--trust",
+    multiple=True,
+    metavar="SIDE",
+    help="Let mailchimp or civicrm decide; or subscription=SIDE, INTEREST=SIDE. Repeatable.",
+)
+with_data_option = click.option(
+    "--with-data/--no-data",
+    "with_data",
+    default=None,
+    help="Sync names and other data too, or not. Default: as the config says.",
+)
+force_option = click.option(
+    "--force", "is_forced", is_flag=True, help="Carry out a held plan, this once."
+)
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Show what would change, and write nothing."
+    "--dry-run", "is_dry_run", is_flag=True, help="Show what would change, and write nothing."
 )
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="With --dry-run: print CSV.")
 exit_code_option = click.option(
@@ -219,44 +227,27 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_S = 100 * 366 * 86400  # a century: longer ago than anything the cache tells of
 
 
-class Length(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
+def length(text: str) -> float:
     """A length of time, in seconds."""
-
-    name = "length"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The seconds; a usage error for anything else."""
-        seconds = parse_length(str(value))
-        if seconds is None:
-            self.fail(f'"{value}" is not a length of time; write 90s, 15m, 1h or 2d', param, ctx)
-        return seconds
+    found = _parse_length(text)
+    if found is None:
+        raise click.BadParameter(f'"{text}" is not a length of time; write 90s, 15m, 1h or 2d')
+    return found
 
 
-class When(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
-    """An ISO date or time, UTC unless it says otherwise, or how long ago."""
-
-    name = "when"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """The time, aware UTC; a usage error for anything else."""
-        if isinstance(value, datetime):
-            return value
-        at = _parse_time(str(value))
-        if at is None:
-            self.fail(f'"{value}" is not a date; {_TIME_FORMS}', param, ctx)
-        return at
+def when(text: str) -> datetime:
+    """An ISO date or time, UTC unless it says otherwise, or how long ago; aware UTC."""
+    at = _parse_time(text)
+    if at is None:
+        raise click.BadParameter(f'"{text}" is not a date; {_TIME_FORMS}')
+    return at
 
 
 _TIME_FORMS = "write 2026-11-22, 2026-11-22T06:00, or 2d for two days ago"
 
 
 def _parse_time(text: str) -> datetime | None:
-    """An ISO date or time, UTC unless it says otherwise, or how long ago; None for others."""
-    ago = parse_length(text)
+    ago = _parse_length(text)
     if ago is not None:
         return utc_now() - timedelta(seconds=ago)
     try:
@@ -266,7 +257,7 @@ def _parse_time(text: str) -> datetime | None:
         return None
 
 
-def parse_length(text: str) -> float | None:
+def _parse_length(text: str) -> float | None:
     """The seconds of a length such as 90s, 15m, 1h or 2d; None if it is none."""
     match = _LENGTH.fullmatch(text.strip())
     if match is None:
@@ -279,7 +270,10 @@ _YEARS = range(1970, 3000)  # which leave room for the overlaps that a fetch tak
 
 
 class Since(NamedTuple):
-    """What `--since` says: a time, aware UTC, or None for ever."""
+    """What `--since` says: a time, aware UTC, or None for ever.
+
+    No window yet: whoever finds the lock held imports nothing of the pipeline.
+    """
 
     at: datetime | None
 
@@ -331,12 +325,11 @@ def parse_trust(
                 f"{did_you_mean(key, list(known.values()))}",
                 hint="choose from: " + ", ".join(sorted(known.values())),
             )
-    chosen: dict[str, dict[str, Side]] = {}
+    chosen = {}
     for list_id, interest_ids in audiences.items():
         keys = [SUBSCRIPTION, *interest_ids]
         trust = dict.fromkeys(keys, everything) if everything else {}
-        trust |= {key: side for key, side in single.items() if key in keys}
-        chosen[list_id] = {key: side for key, side in trust.items() if side is not None}
+        chosen[list_id] = trust | {key: side for key, side in single.items() if key in keys}
     return {list_id: trust for list_id, trust in chosen.items() if trust}
 
 

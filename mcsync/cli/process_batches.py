@@ -11,7 +11,7 @@ from mcsync.cli.state import State
 @wait_option
 @lock_wait_option
 @global_options
-def command(state: State, wait: float | None, lock_wait: float) -> None:
+def command(state: State, wait_s: float | None, lock_wait_s: float) -> None:
     """Get the results of the batches that were sent.
 
     \b
@@ -20,10 +20,10 @@ def command(state: State, wait: float | None, lock_wait: float) -> None:
       mcsync process-batches --wait
       mcsync process-batches --wait 120
     """
-    with open_run(state, lock_wait_s=lock_wait) as run:
+    with open_run(state, lock_wait_s=lock_wait_s) as run:
         from mcsync.pipeline.batches import process_batches, wait_for_batches
 
-        if wait is None:
+        if wait_s is None:
             process_batches(run)
         else:
-            wait_for_batches(run, wait)
+            wait_for_batches(run, wait_s)

@@ -13,7 +13,7 @@ from mcsync.errors import UsageError
 @click.option("--failed", is_flag=True, help="Everybody whose sync_status is fail.")
 @lock_wait_option
 @global_options
-def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: float) -> None:
+def command(state: State, people: tuple[str, ...], failed: bool, lock_wait_s: float) -> None:
     """Include people in the next sync.
 
     Tries again what Mailchimp refused for them before. Nobody is asked to confirm the same
@@ -28,7 +28,7 @@ def command(state: State, people: tuple[str, ...], failed: bool, lock_wait: floa
         raise UsageError(
             "name people or give --failed, but not both", hint="for example: mcsync resync --failed"
         )
-    with open_to_mark(state, lock_wait) as (store, audiences):
+    with open_to_mark(state, lock_wait_s) as (store, audiences):
         from mcsync.answers.asked import find_everybody, read_who
         from mcsync.pipeline.resync import resync_failed, resync_rows
 

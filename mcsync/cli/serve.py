@@ -15,7 +15,7 @@ from mcsync.cli.options import global_options
 from mcsync.cli.output import print_document
 from mcsync.cli.session import open_intake
 from mcsync.cli.state import State
-from mcsync.webhooks.listening import Address, Bind, listen
+from mcsync.webhooks.listening import Address, listen, read_address
 from mcsync.webhooks.queue import prepare_cache
 from mcsync.webhooks.receiver import Desk, gather_keys, open_desk, require_keys
 
@@ -30,7 +30,7 @@ _ANSWER_S = 9.0  # whoever waits for an answer at the end gets it; Mailchimp wai
 @click.command(name="serve")
 @click.option(
     "--bind",
-    type=Bind(),
+    type=read_address,
     metavar="HOST:PORT",
     default="127.0.0.1:8080",
     show_default=True,

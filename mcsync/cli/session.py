@@ -62,14 +62,17 @@ def open_run(
     with_data: bool | None = None,
     max_time_s: float | None = None,
     trust: tuple[str, ...] = (),
-    tells: ChangesAsked = ChangesAsked(),  # noqa: B008 (it never changes)
+    is_dry_run: bool = False,
+    as_csv: bool = False,
+    print_changes: bool = False,
+    exit_code: bool = False,
 ) -> Iterator["Run"]:
     """A run over the audiences asked for, under the lock; its troubles are raised at the end.
 
     After `max_time_s` it stops where it safely can; that is no failure. What `--trust` says is
-    in `state.trust` then. `tells` is what to print of its changes; a dry run makes none.
+    in `state.trust` then. The last four say what to print of its changes; a dry run makes none.
     """
-    state.is_dry_run = tells.is_dry_run
+    state.is_dry_run = is_dry_run
     gc.set_threshold(*_RARELY)
     deadline = None if max_time_s is None else time.monotonic() + max_time_s
     config, audiences = load(state)
@@ -83,7 +86,7 @@ def open_run(
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
 
-        with open_cache(cache, is_dry_run=tells.is_dry_run) as store:
+        with open_cache(cache, is_dry_run=is_dry_run) as store:
             with store.explaining(), show_progress(state) as progress:
                 run = build_run(
                     config,
@@ -92,7 +95,7 @@ def open_run(
                     progress=progress,
                     is_forced=is_forced,
                     with_data=with_data,
-                    is_dry_run=tells.is_dry_run,
+                    is_dry_run=is_dry_run,
                     deadline=deadline,
                 )
                 if is_forced and not state.lists:
@@ -106,9 +109,10 @@ def open_run(
                     state.answer["is_cut"] = True
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]
-            is_different = tell_changes(state, run, tells)
+            asked = ChangesAsked(is_dry_run, as_csv, print_changes, exit_code)
+            is_different = tell_changes(state, run, asked)
             run.raise_troubles()
-            if tells.exit_code and is_different:
+            if exit_code and is_different:
                 click.get_current_context().exit(ExitCode.DIFFERENT)
 
 

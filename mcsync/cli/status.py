@@ -2,7 +2,7 @@
 
 import click
 
-from mcsync.cli.options import Length, global_options
+from mcsync.cli.options import global_options, length
 from mcsync.cli.session import open_look
 from mcsync.cli.state import State
 
@@ -11,7 +11,7 @@ from mcsync.cli.state import State
 @click.option("--reason", metavar="CODE", help="List the people with this reason.")
 @click.option(
     "--max-age",
-    type=Length(),
+    type=length,
     metavar="AGE",
     help="Exit with 5 if any audience's last complete sync is older: 90s, 15m, 1h, 2d.",
 )

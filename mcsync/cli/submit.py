@@ -1,10 +1,12 @@
 """mcsync submit."""
 
+from typing import Any
+
 import click
 
 from mcsync.cli.options import csv_option, dry_run_option, global_options, lock_wait_option
 from mcsync.cli.session import open_run
-from mcsync.cli.state import ChangesAsked, State
+from mcsync.cli.state import State
 
 
 @click.command(name="submit")
@@ -12,7 +14,7 @@ from mcsync.cli.state import ChangesAsked, State
 @csv_option
 @lock_wait_option
 @global_options
-def command(state: State, dry_run: bool, as_csv: bool, lock_wait: float) -> None:
+def command(state: State, **asked: Any) -> None:
     """Send queued changes to Mailchimp, in batches.
 
     A batch holds up to 1,000 operations.
@@ -21,7 +23,7 @@ def command(state: State, dry_run: bool, as_csv: bool, lock_wait: float) -> None
     Example:
       mcsync submit --list aaaaaaaaaa
     """
-    with open_run(state, lock_wait_s=lock_wait, tells=ChangesAsked(dry_run, as_csv)) as run:
+    with open_run(state, **asked) as run:
         from mcsync.pipeline.submit import submit
 
         submit(run)

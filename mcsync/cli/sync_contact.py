@@ -15,7 +15,7 @@ from mcsync.errors import UsageError
 )
 @lock_wait_option
 @global_options
-def command(state: State, email: str | None, contact_id: int | None, lock_wait: float) -> None:
+def command(state: State, email: str | None, contact_id: int | None, lock_wait_s: float) -> None:
     """Sync one person now.
 
     Calls Mailchimp directly, without a batch.
@@ -30,7 +30,7 @@ def command(state: State, email: str | None, contact_id: int | None, lock_wait: 
             "name one person, by --email or by --contact-id",
             hint="for example: mcsync sync-contact --contact-id 123",
         )
-    with open_run(state, lock_wait_s=lock_wait) as run:
+    with open_run(state, lock_wait_s=lock_wait_s) as run:
         from mcsync.pipeline.sync_contact import sync_contact
 
         sync_contact(run, email=email, contact_id=contact_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mcsync.cli.options import FileName, global_options
+from mcsync.cli.options import global_options, path
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import open_intake
 from mcsync.cli.state import State
@@ -26,7 +26,7 @@ log = logging.getLogger("mcsync")
 
 @click.command(name="webhook")
 @click.option(
-    "--file", type=FileName(), metavar="FILE", help="Read the payload from this file; - is stdin."
+    "--file", type=path, metavar="FILE", help="Read the payload from this file; - is stdin."
 )
 @click.option("--batch", "is_batch", is_flag=True, help="Accept only a batch webhook's payload.")
 @click.option("--retry", is_flag=True, help="Store nothing; retry the webhooks that were given up.")

@@ -23,22 +23,15 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Bind(click.ParamType):  # type: ignore[type-arg]  # generic in new Clicks only
-    """HOST:PORT, an IPv6 address in brackets."""
-
-    name = "address"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        """The address; a usage error for anything else."""
-        host, colon, port = str(value).rpartition(":")
-        is_bracketed = host.startswith("[") and host.endswith("]")
-        bare = host[1:-1] if is_bracketed else host
-        is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= _MAX_PORT
-        if not colon or not bare or not is_port or (":" in bare) != is_bracketed:
-            self.fail(f"'{value}' is not HOST:PORT, like 127.0.0.1:8080 or [::1]:8080", param, ctx)
-        return Address(bare, int(port))
+def read_address(text: str) -> Address:
+    """HOST:PORT, an IPv6 address in brackets, as an option has it."""
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if is_bracketed else host
+    is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= _MAX_PORT
+    if not colon or not bare or not is_port or (":" in bare) != is_bracketed:
+        raise click.BadParameter(f"'{text}' is not HOST:PORT, like 127.0.0.1:8080 or [::1]:8080")
+    return Address(bare, int(port))
 
 
 def listen(address: Address) -> socket.socket:
