@@ -130,13 +130,9 @@ def _known_secrets(state: State) -> list[str]:
 
     found = [os.environ.get(f"MCSYNC_CIVICRM_{name}_KEY", "") for name in ("API", "SITE")]
     if state.settings is not None:
-        civicrm = state.settings.civicrm
-        secrets = [civicrm.api_key, civicrm.site_key]
-        for account in state.settings.accounts.values():
-            secrets += [account.key, account.webhook_url, account.batch_webhook_url]
-            secrets += [*account.webhook_secrets, *account.batch_webhook_secrets]
-            secrets += account.signing_secrets
-        found += [secret.reveal() for secret in secrets if secret is not None]
+        accounts = state.settings.accounts.values()
+        urls = [url for a in accounts for url in (a.webhook_url, a.batch_webhook_url) if url]
+        found += [secret.reveal() for secret in (*state.settings.secrets(), *urls)]
     return found + [b64encode(f"mcsync:{text}".encode()).decode() for text in found if text]
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from mcsync.config.values import (
 )
 from mcsync.errors import ConfigError, UsageError
 from mcsync.ownership import find_fault, find_folder_fault, is_dangling
+from mcsync.text import count_of
 
 __all__ = [
     "KEY_SHAPE",
@@ -107,8 +108,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         notes.hide(environ.get(name, ""))
     config = Builder(raw, notes).build(path)
     if notes.problems:
-        count = len(notes.problems)
-        message = f"{_shown_path(path)} has {count} problem{'s' if count > 1 else ''}"
+        message = f"{_shown_path(path)} has {count_of(len(notes.problems), 'problem')}"
         raise ConfigError(message, hint=_advise(notes), problems=tuple(notes.problems))
     return _with_warnings(config, text, mode, notes.warnings)
 
@@ -233,21 +233,10 @@ def _with_warnings(config: Config, text: str, mode: int, warnings: Iterable[str]
     """Return the config with its warnings, one of them if others can read keys in its file."""
     others_read = mode & (stat.S_IRGRP | stat.S_IROTH) and os.name != "nt"
     found = list(warnings)
-    keys = "|".join(re.escape(secret.reveal()) for secret in _all_secrets(config))
+    keys = "|".join(re.escape(secret.reveal()) for secret in config.secrets())
     # A key stands alone in its quotes; a webhook's secret ends its URL, or a part of it.
     if others_read and re.search(f'["=]({keys})["&]', text):
         path = _shown_path(config.path)
         what = f"holds a key, but others can read it (mode {stat.S_IMODE(mode):04o})"
         found.append(f'{path} {what}; run "chmod 600 {path}", or replace the keys by ${{NAME}}')
     return replace(config, warnings=tuple(found))
-
-
-def _all_secrets(config: Config) -> Iterator[Secret]:
-    yield config.civicrm.api_key
-    if config.civicrm.site_key:
-        yield config.civicrm.site_key
-    for account in config.accounts.values():
-        yield account.key
-        yield from account.webhook_secrets
-        yield from account.batch_webhook_secrets
-        yield from account.signing_secrets

@@ -45,10 +45,13 @@ _OPTION_KEYS = (
     *("confirmNew", "contactSource", "pushOnlyInterests", "nameFields"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
-_SAFETY_KEYS = (
-    *("maxUnsubscribes", "maxRemovals", "maxAdditions", "maxNewContacts"),
-    "maxAddressChanges",
-)
+_SAFETY_KEYS = {  # and the fields of Safety
+    "maxUnsubscribes": "unsubscribes",
+    "maxRemovals": "removals",
+    "maxAdditions": "additions",
+    "maxNewContacts": "new_contacts",
+    "maxAddressChanges": "address_changes",
+}
 _DATA_KEYS = ("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds")
 CIVICRM_VARIABLES = {
     "url": "MCSYNC_CIVICRM_URL",
@@ -111,7 +114,10 @@ class Builder:
 
     def audiences(self, safety: Safety) -> Iterator[AudienceConfig]:
         defaults = self.top.section("defaults")
-        base = _with_options(_blank_audience(safety), defaults)
+        unset = AudienceConfig(
+            list_id="", name="", group_id=0, account_key="", interests={}, trust_override={}
+        )
+        base = _with_options(replace(unset, safety=safety), defaults)
         defaults.refuse_unknown(_OPTION_KEYS)
         lists = self.top.section("lists")
         if self.top.is_missing("lists"):
@@ -143,7 +149,6 @@ class Builder:
             list_id=list_id,
             name=name or list_id,
             group_id=group_id or 0,
-            api_key=account.key,
             account_key=account_key,
             webhook_url=webhook_url or account.webhook_url,
             interests=MappingProxyType(interests),
@@ -171,20 +176,6 @@ class Builder:
         empty = Section({}, section.path, self.notes)
         self.accounts[text] = read_account(text, empty, section.path_of("apiKey"))
         return text, self.accounts[text]
-
-
-def _blank_audience(safety: Safety) -> AudienceConfig:
-    """Return an audience of nothing but defaults, to be filled in."""
-    return AudienceConfig(
-        list_id="",
-        name="",
-        group_id=0,
-        api_key=Secret(""),
-        account_key="",
-        interests={},
-        trust_override={},
-        safety=safety,
-    )
 
 
 def _civicrm(top: Section) -> CivicrmConfig:
@@ -300,14 +291,9 @@ def _fields(section: Section) -> Iterator[tuple[str, str]]:
 
 def _safety(section: Section, base: Safety) -> Safety:
     """Return the limits of a section; a key that is absent is `base`'s, null is no limit."""
-    section.refuse_unknown(_SAFETY_KEYS)
-    return Safety(
-        unsubscribes=_limit(section, "maxUnsubscribes", base.unsubscribes),
-        removals=_limit(section, "maxRemovals", base.removals),
-        additions=_limit(section, "maxAdditions", base.additions),
-        new_contacts=_limit(section, "maxNewContacts", base.new_contacts),
-        address_changes=_limit(section, "maxAddressChanges", base.address_changes),
-    )
+    section.refuse_unknown(tuple(_SAFETY_KEYS))
+    limits = {name: _limit(section, key, getattr(base, name)) for key, name in _SAFETY_KEYS.items()}
+    return Safety(**limits)
 
 
 def _limit(section: Section, key: str, base: Limit) -> Limit:

@@ -1,11 +1,11 @@
 """What a config says, as values: frozen, whole, and without a key (API key) in any repr."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mcsync.config.section import HIDDEN
 from mcsync.safety import USUAL_SAFETY, Safety
@@ -14,32 +14,17 @@ if TYPE_CHECKING:
     from mcsync.model import Side
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
     """A text that shows only when asked to: `reveal()`. str, repr and format give `***`."""
 
-    __slots__ = ("_text",)
     _text: str
-
-    def __init__(self, text: str) -> None:
-        object.__setattr__(self, "_text", text)
 
     def reveal(self) -> str:
         return self._text
 
     def __repr__(self) -> str:
         return HIDDEN
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._text))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a Secret cannot be changed")
-
-    def __reduce__(self) -> tuple[type["Secret"], tuple[str]]:
-        return Secret, (self._text,)
 
 
 class Duplicates(StrEnum):
@@ -131,7 +116,6 @@ class AudienceConfig:
     list_id: str
     name: str
     group_id: int
-    api_key: Secret
     account_key: str = field(repr=False)
     interests: Mapping[str, int]
     trust_override: "Mapping[str, Side]"
@@ -168,3 +152,14 @@ class Config:
     history_days: int = 365
     backups: int = 2
     warnings: tuple[str, ...] = ()
+
+    def secrets(self) -> Iterator[Secret]:
+        """Every key and secret by itself, not the URLs of webhooks that have one in them."""
+        yield self.civicrm.api_key
+        if self.civicrm.site_key:
+            yield self.civicrm.site_key
+        for account in self.accounts.values():
+            yield account.key
+            yield from account.webhook_secrets
+            yield from account.batch_webhook_secrets
+            yield from account.signing_secrets

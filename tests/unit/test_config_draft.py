@@ -94,7 +94,7 @@ def test_it_loads_as_it_was_chosen(tmp_path: Path):
         111,
     )
     assert dict(audience.interests) == {"cccccccccc": 222}
-    assert audience.api_key.reveal() == KEY
+    assert config.accounts[audience.account_key].key.reveal() == KEY
     account = config.accounts[audience.account_key]
     assert account.api_url == "http://127.0.0.1:8001/3.0"
     assert account.name == "Bedrock Gazette"
