@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs, urlsplit
 
+SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}  # as people write them
 MOST_WORDS = 2000  # characters of a service's words; Mailchimp's longest have some hundred
 _LONGEST_SECRET = 400
 

@@ -61,14 +61,14 @@ SUBSCRIBED = "nothing: they are subscribed"
 LEAVING = "they are subscribed, and the next sync unsubscribes them; to keep them, "
 
 
-def advise(person: Person, policy: Policy, decision: Decision, *, is_waiting: bool) -> str:
+def advise(person: Person, policy: Policy, decision: Decision) -> str:
     """What would have to change to get the person subscribed."""
     statuses = [member.status for member in person.members]
     wishes = [planned.change for planned in decision.changes]
     is_leaving = any(w.is_archiving or w.status is MemberStatus.UNSUBSCRIBED for w in wishes)
     reason = _find_reason(person, decision)
     text = _word(person, reason).format(group=policy.group_id)
-    if is_waiting:
+    if person.is_under_way:
         return UNDER_WAY
     if reason is Reason.SIGNED_UP_AFTER_GATE:
         return text

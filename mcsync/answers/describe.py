@@ -1,11 +1,14 @@
 """What `explain` and `history` tell, as plain data for JSON and CSV; names are never changed."""
 
-from mcsync.answers.explain import Explained, show_time, tell_change, tell_outcome
+from mcsync.answers.explain import RULES, Explained, show_time, tell_change, tell_outcome
 from mcsync.answers.status import tell_reason
 from mcsync.cache.row_facts import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text, to_text_or_none
 from mcsync.cache.trail import Change
 from mcsync.decision import REASONS, ContactView, Statement
+from mcsync.reconcile.agree import Rule
+
+_OF_NO_SIDE = {Rule.NOBODY: "nobody", Rule.SAME: "both", Rule.BEFORE: "before"}
 
 
 def describe(explained: Explained) -> dict[str, object]:
@@ -24,14 +27,14 @@ def describe(explained: Explained) -> dict[str, object]:
         "rivals": list(person.rivals),
         "statements": [
             {
-                "about": hearing.about,
-                "mailchimp": _describe_statement(hearing.mailchimp),
-                "civicrm": _describe_statement(hearing.civicrm),
-                "right": hearing.right,
-                "rule": hearing.rule,
-                "agreed": _describe_statement(hearing.agreed),
+                "about": heard.thing,
+                "mailchimp": _describe_statement(heard.mailchimp),
+                "civicrm": _describe_statement(heard.civicrm),
+                "right": heard.rule.side or _OF_NO_SIDE[heard.rule],
+                "rule": RULES[heard.rule],
+                "agreed": _describe_statement(heard.right),
             }
-            for hearing in explained.hearings
+            for heard in explained.hearings
         ],
         "verdicts": [
             {
@@ -43,10 +46,10 @@ def describe(explained: Explained) -> dict[str, object]:
             for verdict in explained.decision.verdicts
         ],
         "would_be_done": [
-            {"side": s.side.value, "what": s.what, "reason": s.reason, "sentence": s.sentence}
+            {"side": s.side, "what": s.what, "reason": s.reason, "sentence": REASONS[s.reason]}
             for s in explained.steps
         ],
-        "is_waiting": explained.is_waiting,
+        "is_waiting": person.is_under_way,
         "held": explained.held,
         "to_get_subscribed": explained.advice,
         "changes": [describe_change(change) for change in explained.changes],

@@ -3,13 +3,13 @@
 The same pure rules as in a sync are asked what is right, and what they would do now.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcsync.answers.advice import advise
 from mcsync.answers.asked import Found, Who, find_who, unknown
-from mcsync.answers.status import Watched, tell_reason
+from mcsync.answers.status import Watched
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.persons import load_persons_of
@@ -17,7 +17,7 @@ from mcsync.cache.row_facts import RowFacts, UpdateFacts, load_row_facts, load_u
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Asked, Change, find_changes
-from mcsync.decision import REASONS, Decision, Person, Policy, Statement
+from mcsync.decision import Decision, Person, Policy, Reason
 from mcsync.model import LONG_AGO, GroupStatus, MemberChange, MemberStatus, Side, show_value
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
@@ -27,25 +27,12 @@ MOST = 10  # changes and updates shown of one person; `mcsync history` has them 
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """What both sides said about one thing, and who was right by which rule."""
-
-    about: str
-    mailchimp: Statement[bool] | None
-    civicrm: Statement[bool] | None
-    agreed: Statement[bool] | None
-    right: str
-    rule: str
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """One thing that would be written now: at which side, what, and why."""
 
     side: Side
     what: str
-    reason: str
-    sentence: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +43,9 @@ class Explained:
     found_as: tuple[str, ...]
     person: Person
     rows: tuple[RowFacts, ...]
-    hearings: tuple[Hearing, ...]
+    hearings: tuple[Heard, ...]
     decision: Decision
     steps: tuple[Step, ...]
-    is_waiting: bool
     held: str | None
     advice: str
     changes: tuple[Change, ...]
@@ -82,7 +68,7 @@ def explain(
 
 def _is_concerned(explained: Explained) -> bool:
     """Whether the audience has a row for the person, or its group ever had them."""
-    return bool(explained.rows) or explained.hearings[0].agreed is not None
+    return bool(explained.rows) or explained.hearings[0].right is not None
 
 
 def _explain_audience(
@@ -94,9 +80,8 @@ def _explain_audience(
     if not row_ids and not contact_ids:
         return
     status = load_status(store, watched.list_id)
-    policy = adapt_policy(store, watched)
+    policy = _adapt_policy(store, watched)
     for person in load_persons_of(store, policy, row_ids, now, contact_ids):
-        is_waiting = person.is_under_way
         found_as = _find_how(person, meant)
         if not found_as:
             continue
@@ -108,18 +93,17 @@ def _explain_audience(
             found_as=found_as,
             person=person,
             rows=tuple(facts[row_id] for row_id in ids),
-            hearings=tuple(hear(person, policy)),
+            hearings=tuple(_hear(person, policy)),
             decision=decision,
-            steps=tuple(tell_steps(decision, policy)),
-            is_waiting=is_waiting,
+            steps=tuple(_tell_steps(decision)),
             held=status.held_plan.why if status.held_plan else None,
-            advice=advise(person, policy, decision, is_waiting=is_waiting),
+            advice=advise(person, policy, decision),
             changes=tuple(_load_changes(store, watched, person, facts.values())),
             updates=tuple(load_updates(store, ids, MOST)),
         )
 
 
-def adapt_policy(store: Store, watched: Watched) -> Policy:
+def _adapt_policy(store: Store, watched: Watched) -> Policy:
     """The rules as the next sync has them, as far as the cache can tell.
 
     Smart groups are push-only, and an override in the config that has not acted yet will.
@@ -165,61 +149,48 @@ def _load_changes(
 # --- what was said --------------------------------------------------------------------------------
 
 
-_RULES = {
-    Rule.NOBODY: ("nobody", "Neither side has ever said anything"),
-    Rule.ONLY_MAILCHIMP: (
-        "mailchimp",
-        "Mailchimp decides, because CiviCRM has nothing newer to say",
-    ),
-    Rule.ONLY_CIVICRM: ("civicrm", "CiviCRM decides, because Mailchimp has nothing newer to say"),
-    Rule.SAME: ("both", "Both sides say"),
-    Rule.MAILCHIMP_LATER: (
-        "mailchimp",
-        "Mailchimp decides, because it was changed there last",
-    ),
-    Rule.CIVICRM_LATER: ("civicrm", "CiviCRM decides, because it was changed there last"),
-    Rule.TIE: ("civicrm", "CiviCRM decides, because both sides changed at the same time"),
-    Rule.BEFORE: ("before", "Nothing has changed since the last decision"),
-    Rule.TRUST_MAILCHIMP: ("mailchimp", "Mailchimp decides, because trustOverride says so"),
-    Rule.TRUST_CIVICRM: ("civicrm", "CiviCRM decides, because trustOverride says so"),
-    Rule.PUSH_ONLY: ("civicrm", "CiviCRM always decides about this interest (push-only)"),
+RULES: Mapping[Rule, str] = {
+    Rule.NOBODY: "Neither side has ever said anything",
+    Rule.ONLY_MAILCHIMP: "Mailchimp decides, because CiviCRM has nothing newer to say",
+    Rule.ONLY_CIVICRM: "CiviCRM decides, because Mailchimp has nothing newer to say",
+    Rule.SAME: "Both sides say",
+    Rule.MAILCHIMP_LATER: "Mailchimp decides, because it was changed there last",
+    Rule.CIVICRM_LATER: "CiviCRM decides, because it was changed there last",
+    Rule.TIE: "CiviCRM decides, because both sides changed at the same time",
+    Rule.BEFORE: "Nothing has changed since the last decision",
+    Rule.TRUST_MAILCHIMP: "Mailchimp decides, because trustOverride says so",
+    Rule.TRUST_CIVICRM: "CiviCRM decides, because trustOverride says so",
+    Rule.PUSH_ONLY: "CiviCRM always decides about this interest (push-only)",
 }
 
 
-def hear(person: Person, policy: Policy) -> Iterator[Hearing]:
-    """What both sides said about the subscription, and about every interest, in words."""
-    yield _word(hear_subscription(person, policy))
+def _hear(person: Person, policy: Policy) -> Iterator[Heard]:
+    """What both sides said about the subscription, and about every interest."""
+    yield hear_subscription(person, policy)
     for interest_id in policy.interests:
         heard = hear_interest(person, policy, interest_id)
         if heard.right is not None:
-            yield _word(heard)
-
-
-def _word(heard: Heard) -> Hearing:
-    right, rule = _RULES[heard.rule]
-    return Hearing(heard.thing, heard.mailchimp, heard.civicrm, heard.right, right, rule)
+            yield heard
 
 
 # --- what would be done ---------------------------------------------------------------------------
 
 
-def tell_steps(decision: Decision, policy: Policy) -> Iterator[Step]:
+def _tell_steps(decision: Decision) -> Iterator[Step]:
     """What the decision writes, CiviCRM first as in a sync."""
     new = decision.new_contact
     if new is not None:
         groups = ", ".join(map(str, new.group_ids))
-        reason = decision.verdicts[0].reason
         what = f"create a contact for {new.email} and add it to group {groups}"
-        yield Step(Side.CIVICRM, what, reason.value, REASONS[reason])
+        yield Step(Side.CIVICRM, what, decision.verdicts[0].reason)
     for write in decision.group_writes:
         verb = _GROUP_VERBS[write.status].format(write.contact_id, write.group_id)
-        yield Step(Side.CIVICRM, verb, write.reason.value, REASONS[write.reason])
+        yield Step(Side.CIVICRM, verb, write.reason)
     for email in decision.email_writes:
         verb = f"give contact {email.contact_id} the address {email.email}"
-        yield Step(Side.CIVICRM, verb, "address-changed", tell_reason("address-changed"))
+        yield Step(Side.CIVICRM, verb, Reason.ADDRESS)
     for planned in decision.changes:
-        what = tell_change(planned.change)
-        yield Step(Side.MAILCHIMP, what, planned.reason.value, REASONS[planned.reason])
+        yield Step(Side.MAILCHIMP, tell_change(planned.change), planned.reason)
 
 
 _GROUP_VERBS = {

@@ -20,12 +20,10 @@ from mcsync.pipeline.changes import (
     load_done,
     load_plan_lines,
 )
-from mcsync.text import one_line, text_of_change
+from mcsync.text import SIDES, one_line, text_of_change
 
 if TYPE_CHECKING:
     from mcsync.pipeline.run import Run
-
-_SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}
 
 
 def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
@@ -47,18 +45,18 @@ def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
     if tells.print_changes:
         state.answer["changes"] = [line._asdict() for line in lines]
         if not state.wants_json:
-            write_lines(one_line(say(line)) for line in lines)
+            write_lines(one_line(_say(line)) for line in lines)
     return bool(lines)
 
 
-def say(line: Line) -> str:
+def _say(line: Line) -> str:
     """One change as one line."""
-    who = line.email or f"contact {line.contact_id}"
-    return f"{_SIDES[line.side]}: {who}: {_say_what(line)} ({line.why})"
+    what = text_of_change(line.field, line.before, line.after)
+    return f"{SIDES[line.side]}: {_say_who(line)}: {what} ({line.why})"
 
 
-def _say_what(line: Line) -> str:
-    return text_of_change(line.field, line.before, line.after)
+def _say_who(line: Line) -> str:
+    return line.email or f"contact {line.contact_id}"
 
 
 def _show_csv(lines: Sequence[Line]) -> None:
@@ -72,16 +70,15 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
         show_table(
             ("Who", "At", "What", "Why"),
             [
-                (x.email or f"contact {x.contact_id}", _SIDES[x.side], _say_what(x), x.why)
+                (_say_who(x), SIDES[x.side], text_of_change(x.field, x.before, x.after), x.why)
                 for x in lines
             ],
         )
         show_gap()
         show_heading("In total")
-        kinds = sorted(count_kinds(lines).items())
-        for (side, field, before, after), count in kinds:
-            line = Line("", side, field, before or None, after or None, None, None, "", "")
-            show_line(f"{count:,} at {_SIDES[side]}: {_say_what(line)}", 2)
+        for (side, field, before, after), count in sorted(count_kinds(lines).items()):
+            what = text_of_change(field, before or None, after or None)
+            show_line(f"{count:,} at {SIDES[side]}: {what}", 2)
     show_gap()
     for size in sizes:
         held = run.reports[size.list_id].would_be_held

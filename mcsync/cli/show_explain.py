@@ -4,18 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mcsync.answers.describe import describe
-from mcsync.answers.explain import (
-    Explained,
-    Hearing,
-    show_time,
-    tell_change,
-    tell_outcome,
-)
+from mcsync.answers.explain import RULES, Explained, show_time, tell_change, tell_outcome
 from mcsync.answers.status import tell_reason
 from mcsync.cli.tables import show_gap, show_heading, show_line
 from mcsync.decision import REASONS, ContactView, Statement
 from mcsync.model import SUBSCRIPTION, MemberStatus, Side
-from mcsync.text import text_of_change
+from mcsync.reconcile.agree import Heard
+from mcsync.text import SIDES, text_of_change
 
 if TYPE_CHECKING:
     from mcsync.cli.state import State
@@ -75,8 +70,8 @@ def _tell_place(explained: Explained) -> Iterator[str]:
         if explained.person.members or row.email:
             yield f"Mailchimp: {row.email or 'no address yet'} is {where}"
         yield f"row {row.row_id}, {linked}: sync_status {row.sync_status}{why}"
-    for contact in [explained.person.contact] if explained.person.contact else []:
-        yield from _tell_contact(contact, explained.watched.policy.group_id)
+    if explained.person.contact:
+        yield from _tell_contact(explained.person.contact, explained.watched.policy.group_id)
     if not explained.rows:
         yield "mcsync has no row for them: there is nothing to sync"
     if explained.person.rivals:
@@ -108,20 +103,20 @@ def _join(*marks: tuple[str, bool]) -> str:
 
 
 def _tell_hearings(explained: Explained) -> Iterator[str]:
-    for hearing in explained.hearings:
-        is_interest = hearing.about != SUBSCRIPTION
-        of = f", interest {hearing.about}" if is_interest else ""
-        about = f"Interest {hearing.about}: " if is_interest else ""
-        yield f"Mailchimp{of}: {_say_mailchimp(hearing, explained)}"
-        yield f"CiviCRM{of}: {_said(hearing.civicrm)}"
-        verdict = _word(hearing.agreed)
-        yield f"{about}{hearing.rule}{verdict and ': ' + verdict}"
+    for heard in explained.hearings:
+        is_interest = heard.thing != SUBSCRIPTION
+        of = f", interest {heard.thing}" if is_interest else ""
+        about = f"Interest {heard.thing}: " if is_interest else ""
+        yield f"Mailchimp{of}: {_say_mailchimp(heard, explained)}"
+        yield f"CiviCRM{of}: {_said(heard.civicrm)}"
+        verdict = _word(heard.right)
+        yield f"{about}{RULES[heard.rule]}{verdict and ': ' + verdict}"
 
 
-def _say_mailchimp(hearing: Hearing, explained: Explained) -> str:
+def _say_mailchimp(heard: Heard, explained: Explained) -> str:
     """What Mailchimp says, and whether it does so only because mcsync wrote it there."""
-    said = hearing.mailchimp
-    if said is None or hearing.about != SUBSCRIPTION:
+    said = heard.mailchimp
+    if said is None or heard.thing != SUBSCRIPTION:
         return _said(said)
     members = explained.person.members
     if any(m.is_muted and m.status is MemberStatus.UNSUBSCRIBED for m in members):
@@ -132,15 +127,12 @@ def _say_mailchimp(hearing: Hearing, explained: Explained) -> str:
     return _said(said)
 
 
-_ASKED = "asked to confirm"
-
-
 def _find_our_write(explained: Explained) -> str:
     """What mcsync wrote last of the subscription at Mailchimp, and why; "" if it is not known."""
     for change in reversed(explained.changes):
         if change.side is Side.MAILCHIMP and change.field == SUBSCRIPTION:
             at = f" on {show_time(change.at)}" if change.at else ""
-            what = _ASKED if change.after == MemberStatus.PENDING else change.after
+            what = "asked to confirm" if change.after == MemberStatus.PENDING else change.after
             return f"{what} by mcsync{at}, because {REASONS[change.reason]}"
     return ""
 
@@ -157,12 +149,12 @@ def _word(said: Statement[bool] | None) -> str:
 
 
 def _tell_steps(explained: Explained) -> Iterator[str]:
-    if explained.is_waiting:
+    if explained.person.is_under_way:
         yield "wait for the result of an update that is on its way to Mailchimp"
         return
     for step in explained.steps:
-        side = "CiviCRM" if step.side.value == "civicrm" else "Mailchimp"
-        yield f"{side}: {step.what}, because {step.sentence} ({step.reason})"
+        why = REASONS[step.reason]
+        yield f"{SIDES[step.side]}: {step.what}, because {why} ({step.reason})"
     if explained.held and explained.steps:
         yield f"but the audience is held: {explained.held}"
     if explained.steps:
@@ -174,9 +166,8 @@ def _tell_steps(explained: Explained) -> Iterator[str]:
 
 def _tell_changes(explained: Explained) -> Iterator[str]:
     for change in explained.changes:
-        side = "CiviCRM" if change.side.value == "civicrm" else "Mailchimp"
         yield (
-            f"{show_time(change.at)} {side}:"
+            f"{show_time(change.at)} {SIDES[change.side]}:"
             f" {text_of_change(change.field, change.before, change.after)}"
             f" ({change.reason.value}, run {change.run})"
         )

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mcsync.answers.describe import describe_change
+from mcsync.answers.explain import show_time
 from mcsync.cli.tables import (
     is_terminal,
     show_csv,
@@ -30,18 +31,17 @@ COLUMNS = (  # of `describe_change`
 
 def answer_history(state: "State", form: str | None, changes: "Iterable[Change]") -> None:
     """Show the changes, oldest first."""
-    described = (describe_change(change) for change in changes)
     if state.wants_json:
-        state.answer = {"changes": list(described)}
+        state.answer = {"changes": [describe_change(change) for change in changes]}
     elif form == "jsonl":
-        write_lines(json.dumps(change) for change in described)
+        write_lines(json.dumps(describe_change(change)) for change in changes)
     elif form == "csv":
-        show_csv(COLUMNS, (change.values() for change in described))
+        show_csv(COLUMNS, (describe_change(change).values() for change in changes))
     else:
-        _show(list(described))
+        _show(list(changes))
 
 
-def _show(changes: list[dict[str, object]]) -> None:
+def _show(changes: "list[Change]") -> None:
     if not changes:
         show_line("No changes.")
         return
@@ -49,39 +49,29 @@ def _show(changes: list[dict[str, object]]) -> None:
         columns = ("time", "run", "who", "side", "what", "change", "why")
         show_table(columns, [_row(change) for change in changes])
         return
-    for number, ((run, list_id), group) in enumerate(groupby(changes, _run_of)):
+    runs = groupby(changes, lambda change: (change.run, change.list_id))
+    for number, ((run, list_id), group) in enumerate(runs):
         of_run = list(group)
         if number:
             show_gap()
-        show_heading(f"Run {run}, {of_run[0]['at']}, audience {list_id}")
+        show_heading(f"Run {run}, {show_time(of_run[0].at)}, audience {list_id}")
         show_table(("who", "change", "why"), [_short_row(change) for change in of_run])
 
 
-def _run_of(change: dict[str, object]) -> tuple[object, object]:
-    return change["run"], change["list_id"]
-
-
-def _row(change: dict[str, object]) -> tuple[object, ...]:
+def _row(change: "Change") -> tuple[object, ...]:
     return (
-        *(change["at"], change["run"], _who(change), change["side"], change["field"]),
-        *(_moved(change), change["reason"]),
+        *(show_time(change.at), change.run, _who(change), change.side, change.field),
+        *(text_of_move(change.field, change.before, change.after), change.reason),
     )
 
 
-def _short_row(change: dict[str, object]) -> tuple[object, ...]:
+def _short_row(change: "Change") -> tuple[object, ...]:
     """The same for a terminal, where the run stands above."""
-    field = "" if change["field"] == SUBSCRIPTION else f"{change['field']} "
-    return _who(change), f"{change['side']}: {field}{_moved(change)}", change["reason"]
+    field = "" if change.field == SUBSCRIPTION else f"{change.field} "
+    moved = text_of_move(change.field, change.before, change.after)
+    return _who(change), f"{change.side}: {field}{moved}", change.reason
 
 
-def _who(change: dict[str, object]) -> object:
-    contact, row = change["contact_id"], change["row_id"]
-    return change["email"] or (f"contact {contact}" if contact else f"row {row}")
-
-
-def _moved(change: dict[str, object]) -> str:
-    return text_of_move(str(change["field"]), _text(change["before"]), _text(change["after"]))
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _who(change: "Change") -> str:
+    someone = f"contact {change.contact_id}" if change.contact_id else f"row {change.row_id}"
+    return change.email or someone

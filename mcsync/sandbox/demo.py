@@ -13,9 +13,7 @@ from rich.table import Table
 
 from mcsync.sandbox.cast import GROUP, INTEREST, LIST, Somebody, settle, stir
 from mcsync.sandbox.town import Town
-from mcsync.text import count_of, text_of_change
-
-_SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}
+from mcsync.text import SIDES, count_of, text_of_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def show_scene(console: Console, scene: Scene) -> None:
     if not scene.deeds:
         console.print("\nBoth sides agree; nothing was written.")
         return
-    for side, name in _SIDES.items():
+    for side, name in SIDES.items():
         groups = _group([deed for deed in scene.deeds if deed.side == side])
         if not groups:
             continue
