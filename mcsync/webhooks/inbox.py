@@ -33,10 +33,6 @@ _BREATH_S = 0.005  # after a commit: a run that wants to write gets its chance, 
 _IDLE_S = 2.0  # the file is then closed: people may move or delete it
 
 
-def _nothing() -> None:
-    """Nobody wants to know."""
-
-
 @dataclass(slots=True)
 class _Ticket:
     """An event that somebody waits for; a time of `time.monotonic` says until when."""
@@ -58,7 +54,7 @@ class Inbox:
         path: Path,
         clock: Callable[[], datetime],
         *,
-        on_stored: Callable[[], None] = _nothing,
+        on_stored: Callable[[], None],
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._file = _CacheFile(path)
@@ -133,7 +129,7 @@ class Inbox:
         except CacheError as error:
             with self._news:
                 self._waiting[:0] = tickets
-            if is_passing(error):
+            if _is_passing(error):
                 self._pause.wait(_BUSY_RETRY_S)
             else:
                 self._tell(error)
@@ -201,7 +197,7 @@ def _answer(tickets: list[_Ticket], *, is_stored: bool) -> None:
         ticket.is_done.set()
 
 
-def is_passing(error: CacheError) -> bool:
+def _is_passing(error: CacheError) -> bool:
     """Whether another process is at the file just now: it writes, or makes its tables."""
     cause = error.__cause__
     code = getattr(cause, "sqlite_errorcode", None)
@@ -209,21 +205,19 @@ def is_passing(error: CacheError) -> bool:
     return is_busy or isinstance(cause, sqlite3.IntegrityError) or "already exists" in str(cause)
 
 
-def store_at_once(
-    path: Path, event: WebhookEvent, now: datetime, patience_s: float = PATIENCE_S
-) -> None:
+def store_at_once(path: Path, event: WebhookEvent, now: datetime) -> None:
     """Put one event into the queue, from a process of its own.
 
     Raises: CacheError when that does not succeed within the time.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
     pause, file = threading.Event(), _CacheFile(path)
     try:
         while True:
             try:
                 return save_events(file.open(), [event], now)
             except CacheError as error:
-                if not is_passing(error) or time.monotonic() >= deadline:
+                if not _is_passing(error) or time.monotonic() >= deadline:
                     raise
             pause.wait(_BUSY_RETRY_S)
     finally:

@@ -38,11 +38,6 @@ class Worker:
         """Say that something came into the queue."""
         self._news.set()
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether its thread is at work."""
-        return self._thread.is_alive()
-
     def stop(self, timeout_s: float) -> bool:
         """End after the chunk in hand, or leave it behind after so many seconds: False then."""
         self._stopping.set()

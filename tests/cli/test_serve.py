@@ -365,7 +365,7 @@ def test_whatever_comes_the_answer_is_one_of_ours(
 
 @contextmanager
 def open_inbox(cache: Path, **settings: Any) -> Iterator[Inbox]:
-    inbox = Inbox(cache, now, **settings)
+    inbox = Inbox(cache, now, **{"on_stored": lambda: None, **settings})
     inbox.start()
     try:
         yield inbox
@@ -1111,7 +1111,7 @@ def test_a_door_to_other_machines_is_warned_of_d10(caplog: pytest.LogCaptureFixt
 
 
 def is_over(desk: Desk) -> bool:
-    return not desk.worker.is_alive
+    return not desk.worker._thread.is_alive()
 
 
 def attempts(office: Office) -> list[int]:
