@@ -171,7 +171,7 @@ def _pick_secret(raw: Mapping[str, object], key: str, url_key: str, default: str
 
 def _pick_variable(default: str, *texts: object) -> str:
     """The first of these texts that is nothing but a variable."""
-    return next((text for text in texts if isinstance(text, str) and _is_variable(text)), default)
+    return next((t for t in texts if isinstance(t, str) and _VARIABLE.fullmatch(t)), default)
 
 
 def _raw_accounts(path: Path) -> Iterator[tuple[str, object]]:
@@ -185,10 +185,6 @@ def _raw_accounts(path: Path) -> Iterator[tuple[str, object]]:
         yield from accounts.items()
 
 
-def _is_variable(text: str) -> bool:
-    return _VARIABLE.fullmatch(text) is not None
-
-
 def _take_for_key(text: str) -> Meant:
     """An account that no config knows, by its key. Raises: UsageError when this is no key."""
     key = _expand(text)
@@ -198,7 +194,7 @@ def _take_for_key(text: str) -> Meant:
             "--account is neither an account of the config nor an API key with a data centre",
             hint='give a name or ${NAME} as in "accounts", or a key on stdin: --account -',
         )
-    shown = text if _is_variable(text) else KEY_VARIABLE
+    shown = _pick_variable(KEY_VARIABLE, text)
     account = AccountConfig(Secret(key), api_url)
     return Meant(shown, shown, SECRET_VARIABLE, SECRET_VARIABLE, account, {})
 

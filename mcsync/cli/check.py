@@ -15,14 +15,13 @@ from mcsync.cli.options import global_options
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import load
 from mcsync.cli.show_check import (
-    show_fix,
     show_no_fix,
     show_report,
     show_secret,
     show_secret_hint,
 )
 from mcsync.cli.state import State
-from mcsync.cli.tables import show_gap
+from mcsync.cli.tables import show_gap, show_line
 from mcsync.config import AudienceConfig
 from mcsync.errors import PartialFailure, UsageError
 from mcsync.text import count_of
@@ -133,18 +132,21 @@ class Deeds:
         if isinstance(outcome, Trouble):
             finding = Finding("fix-failed", fix.where, outcome.message, outcome.hint, fix.list_id)
             self.failed.append(finding)
-            if not state.wants_json:
-                show_fix(fix, f"could not {fix.sentence}")
+            _say(state, fix, f"could not {fix.sentence}")
             return None
         self.told[-1]["is_done"] = True
-        if not state.wants_json:
-            show_fix(fix, fix.deed)
+        _say(state, fix, fix.deed)
         if outcome is None and fix.is_unsigned:
             self.failed.append(tell_unsigned(fix))
         if outcome is not None:
             where = {"where": fix.where, "list_id": fix.list_id or None}
             self.secrets.append({**where, "secret": outcome})
         return outcome
+
+
+def _say(state: State, fix: Fix, told: str) -> None:
+    if not state.wants_json:
+        show_line(f"{fix.where}: {told}.")
 
 
 def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) -> Report:
@@ -157,8 +159,7 @@ def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) ->
     for mailchimp, fix in report.fixes:
         if is_dry_run:
             deeds.told.append({**fix.as_dict(), "is_done": False})
-            if not state.wants_json:
-                show_fix(fix, f"would {fix.sentence}")
+            _say(state, fix, f"would {fix.sentence}")
             continue
         secret = deeds.do(state, mailchimp, fix)
         if secret is not None and not state.wants_json:

@@ -4,6 +4,7 @@ import click
 
 from mcsync.cli.options import global_options
 from mcsync.cli.state import State
+from mcsync.config import did_you_mean
 from mcsync.errors import UsageError
 
 _MORE = '"mcsync help NAME" shows a page or a command; "mcsync --help" lists the commands.'
@@ -43,8 +44,6 @@ def _help_of(name: str, topics: dict[str, str]) -> str:
     root = click.get_current_context().find_root()
     found = app.get_command(root, name)
     if found is None:
-        from mcsync.config import did_you_mean
-
         near = did_you_mean(name, [*topics, *app.list_commands(root)])
         raise UsageError(f'there is no page and no command "{name}"{near}', hint="mcsync help")
     return found.get_help(click.Context(found, info_name=name, parent=root))

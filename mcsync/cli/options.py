@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from mcsync.cli.output import write_answer
 from mcsync.cli.state import State
 from mcsync.clock import utc_now
 from mcsync.config import did_you_mean, find_config, load_config
@@ -39,10 +40,8 @@ def _show_help(context: click.Context, _option: click.Parameter, is_wanted: bool
 
 def give_answer(context: click.Context, answer: dict[str, object], text: str) -> None:
     """Answer with a text, or with the document's `answer`, and end."""
-    from mcsync.cli.output import write_answer
-
-    state = context.find_object(State)
-    if state is None or not state.wants_json:
+    state = context.ensure_object(State)
+    if not state.wants_json:
         write_answer(text)
     else:
         state.answer = answer
@@ -116,9 +115,7 @@ def global_options(function: F) -> F:
         **kwargs: Any,
     ) -> Any:
         context = click.get_current_context()
-        state = context.find_object(State)
-        if state is None:
-            raise RuntimeError("no invocation to carry options for")
+        state = context.ensure_object(State)
         state.config = config or state.config
         state.cache = cache or state.cache
         state.lists = (*state.lists, *lists)

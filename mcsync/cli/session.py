@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -149,16 +149,11 @@ def open_look(state: State) -> Iterator[Look]:
     from mcsync.cache.store import open_to_look
 
     store = open_to_look(cache)
-    try:
-        look = Look(cache, store, watch(audiences), utc_now())
-        if store is None:
-            yield look
-        else:
-            with store.explaining():
-                yield look
-    finally:
+    with ExitStack() as stack:
         if store is not None:
-            store.close()
+            stack.callback(store.close)
+            stack.enter_context(store.explaining())
+        yield Look(cache, store, _watch(audiences), utc_now())
 
 
 @contextmanager
@@ -169,15 +164,11 @@ def open_to_mark(state: State, lock_wait_s: float) -> "Iterator[tuple[Store, tup
     with hold_lock(cache, lock_wait_s):
         from mcsync.cache.store import Store
 
-        store = Store(cache)
-        try:
-            with store.explaining():
-                yield store, watch(audiences)
-        finally:
-            store.close()
+        with closing(Store(cache)) as store, store.explaining():
+            yield store, _watch(audiences)
 
 
-def watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
+def _watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
     """The audiences of the config, with their rules, to be looked at."""
     from mcsync.answers.status import Watched
     from mcsync.assemble import build_policy

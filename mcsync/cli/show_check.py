@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 from mcsync.check.findings import Finding, Severity
 from mcsync.check.look import Check, Report
-from mcsync.check.webhook_findings import Fix
 from mcsync.cli.tables import is_terminal, show_fields, show_gap, show_line, show_table
 from mcsync.text import count_of
-
-_COLUMNS = ("severity", "code", "where", "finding")
 
 
 def show_report(wanted: Check, report: Report) -> None:
@@ -21,7 +18,8 @@ def show_report(wanted: Check, report: Report) -> None:
         if is_terminal():
             show_table(("severity", "finding"), _rows(findings))
         else:
-            show_table(_COLUMNS, [_line(each) for each in findings])
+            columns = ("severity", "code", "where", "finding")
+            show_table(columns, [_line(each) for each in findings])
     show_gap()
     show_line(_sum_up(report))
 
@@ -77,11 +75,6 @@ def _sum_up(report: Report) -> str:
         return f"All is well{told}."
     told = ", ".join(f"{count_of(count, each.value)}" for each, count in counts.items() if count)
     return f"{told}."
-
-
-def show_fix(fix: Fix, told: str) -> None:
-    """What a fix did, could not do, or would do."""
-    show_line(f"{fix.where}: {told}.")
 
 
 def show_no_fix(report: Report) -> None:

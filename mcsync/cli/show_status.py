@@ -79,9 +79,7 @@ def _show(
     *,
     with_each: bool,
 ) -> None:
-    show_table(
-        _COLUMNS, [_row(standing) for standing in standings], numbers=range(3, len(_COLUMNS))
-    )
+    show_table(_COLUMNS, [_row(standing) for standing in standings], _NUMBERS)
     for standing in standings:
         fields = list(_tell(standing, with_each=with_each))
         if fields:
