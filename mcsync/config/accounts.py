@@ -50,7 +50,7 @@ def read_account(key: str, section: Section, path: str) -> AccountConfig:
         section.notes.add(path, problem)
     hook, hook_secrets = _hook(section, "webhookUrl", "webhookSecret")
     batch_hook, batch_secrets = _hook(section, "batchWebhook", "batchWebhookSecret")
-    own_hooks = [copy.get("webhook") for _, copy in _copies(section.values.get("audiences"))]
+    own_hooks = [copy.get("webhook") for _, copy in _copies(section)]
     more = [secret_in(url) for url in own_hooks if isinstance(url, str)]
     return AccountConfig(
         key=Secret(text),
@@ -72,22 +72,16 @@ def derive_api_url(key: str) -> str | None:
 
 def _hook(section: Section, url_key: str, secret_key: str) -> tuple[Secret | None, list[str]]:
     """Return where Mailchimp is to send webhooks, and the secrets it may send with them."""
-    url, secret = _hook_url(section, url_key), section.secret(secret_key)
-    secrets = [secret or "", secret_in(url or "")]
-    return (Secret(url) if url else None), secrets
-
-
-def _hook_url(section: Section, key: str) -> str | None:
-    """Return a webhook's URL; it holds a secret, so a problem with it never shows it."""
-    url = section.get(key)
+    url, secret = section.get(url_key), section.secret(secret_key) or ""
     if url is None:
-        return None
-    ending = "batch-webhook" if key == "batchWebhook" else "webhook"
-    shape = f"expected an address such as https://…/{ending}?secret=…"
+        return None, [secret]
+    ending = "batch-webhook" if url_key == "batchWebhook" else "webhook"
+    shape = f"expected an address such as https://…/{ending}?secret=…"  # the URL holds a secret
     if not isinstance(url, str) or not is_header_safe(url):
-        section.note(key, shape)
-        return None
-    return None if read_address(section, key, shape) is None else url
+        section.note(url_key, shape)
+    elif read_address(section, url_key, shape) is not None:
+        return Secret(url), [secret, secret_in(url)]
+    return None, [secret]
 
 
 def _signing_secrets(section: Section) -> Iterator[str]:
@@ -97,11 +91,8 @@ def _signing_secrets(section: Section) -> Iterator[str]:
             yield item
         else:
             section.note("signingSecrets", "expected an array of strings without spaces")
-    audiences = [copy for _, copy in _copies(section.values.get("audiences"))]
-    for hooks in [
-        section.values.get("batchWebhooks"),
-        *(copy.get("webhooks") for copy in audiences),
-    ]:
+    hooks_of_audiences = [copy.get("webhooks") for _, copy in _copies(section)]
+    for hooks in [section.values.get("batchWebhooks"), *hooks_of_audiences]:
         for hook in hooks if isinstance(hooks, list) else []:
             secret = hook.get("signing_secret") if isinstance(hook, dict) else None
             if isinstance(secret, str):
@@ -112,9 +103,10 @@ def _secrets(texts: Iterable[str]) -> tuple[Secret, ...]:
     return tuple(Secret(text) for text in dict.fromkeys(texts) if text)
 
 
-def _copies(value: object) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield the objects in an object, as accounts have of their audiences."""
-    for key, copy in value.items() if isinstance(value, dict) else []:
+def _copies(section: Section) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield list id and object of each audience of which an account has a copy."""
+    audiences = section.values.get("audiences")
+    for key, copy in audiences.items() if isinstance(audiences, dict) else []:
         if isinstance(copy, dict):
             yield key, copy
 
@@ -124,7 +116,7 @@ def audience_copies(
 ) -> Iterator[tuple[str, tuple[str | None, Secret | None]]]:
     """Yield list id, name and webhook URL of every audience that an account knows of."""
     for section in sections:
-        for list_id, copy in _copies(section.values.get("audiences")):
+        for list_id, copy in _copies(section):
             url = copy.get("webhook")
             hook = Secret(url) if isinstance(url, str) and url else None
             yield list_id, (_read_name(copy.get("name")), hook)

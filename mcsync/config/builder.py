@@ -102,7 +102,6 @@ class Builder:
             cache=cache,
             accounts=MappingProxyType(self.accounts),
             audiences=audiences,
-            safety=safety,
             data=data,
             full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
             full_fetch_days=_full_fetch_days(self.top) or 7,

@@ -97,7 +97,6 @@ class _Walker:
         self.keys: list[str] = []  # the path
 
     def walk(self) -> None:
-        """Walk the whole text."""
         self.value()
         if self.peek():
             self.refuse_quotes()

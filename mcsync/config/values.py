@@ -91,12 +91,12 @@ class DataConfig:
     A call of a plugin that takes longer than `slow_plugin_s` seconds is reported.
     """
 
-    sync: bool = False
-    every_hours: float | None = None
-    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    plugins: tuple[str, ...] = ()
-    slow_plugin_s: float = 60
-    group_tags: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    sync: bool
+    every_hours: float | None
+    fields: Mapping[str, str]
+    plugins: tuple[str, ...]
+    slow_plugin_s: float
+    group_tags: Mapping[int, str]
 
 
 NAME_FIELDS: Mapping[str, str] = MappingProxyType(
@@ -145,12 +145,11 @@ class Config:
     cache: Path
     accounts: Mapping[str, AccountConfig] = field(repr=False)
     audiences: tuple[AudienceConfig, ...]
-    safety: Safety = USUAL_SAFETY
-    data: DataConfig = DataConfig()
-    full_compare_hours: int = 24
-    full_fetch_days: float = 7
-    history_days: int = 365
-    backups: int = 2
+    data: DataConfig
+    full_compare_hours: int
+    full_fetch_days: float
+    history_days: int
+    backups: int
     warnings: tuple[str, ...] = ()
 
     def secrets(self) -> Iterator[Secret]:
