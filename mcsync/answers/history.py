@@ -1,7 +1,7 @@
 """History: what was changed at either end, when, in which run, for whom and why."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
 
 from mcsync.answers.asked import Who, find_who
 from mcsync.answers.status import Watched
@@ -13,29 +13,22 @@ from mcsync.cache.trail import Asked, Change, find_changes
 def load_history(
     store: Store | None,
     audiences: Sequence[Watched],
-    who: Who | None = None,
-    *,
-    run: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    most: int | None = None,
+    who: Who | None,
+    asked: Asked,
 ) -> Iterator[Change]:
-    """The changes asked for, oldest first; with `most`, the newest of them."""
+    """The changes asked for in these audiences, of `who` if somebody is meant; oldest first."""
     if store is None:
         return
     rows, contacts, emails = _find_person(store, audiences, who) if who else ([], [], [])
-    asked = Asked(
+    of_these = replace(
+        asked,
         list_ids=[watched.list_id for watched in audiences],
         row_ids=rows,
         contact_ids=contacts,
         emails=emails,
         is_of_person=who is not None,
-        run=run,
-        since=since,
-        until=until,
-        most=most,
     )
-    yield from find_changes(store, asked)
+    yield from find_changes(store, of_these)
 
 
 def _find_person(

@@ -48,15 +48,9 @@ def command(
     with open_look(state) as look:
         from mcsync.answers.asked import read_who
         from mcsync.answers.history import load_history
+        from mcsync.cache.trail import Asked
         from mcsync.cli.show_history import answer_history
 
-        changes = load_history(
-            look.store,
-            look.audiences,
-            read_who(who) if who is not None else None,
-            run=run,
-            since=since,
-            until=until,
-            most=limit,
-        )
-        answer_history(state, form, changes)
+        meant = read_who(who) if who is not None else None
+        asked = Asked(run=run, since=since, until=until, most=limit)
+        answer_history(state, form, load_history(look.store, look.audiences, meant, asked))
