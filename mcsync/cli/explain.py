@@ -26,6 +26,5 @@ def command(state: State, who: str) -> None:
         from mcsync.answers.asked import read_who
         from mcsync.answers.explain import explain
         from mcsync.cli.show_explain import answer_explained
-        from mcsync.clock import utc_now
 
-        answer_explained(state, explain(look.store, look.audiences, read_who(who), utc_now()))
+        answer_explained(state, explain(look.store, look.audiences, read_who(who), look.now))

@@ -12,7 +12,7 @@ import click
 
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
-from mcsync.errors import ExitCode, McsyncError
+from mcsync.errors import ExitCode, McsyncError, UsageError
 from mcsync.logs import write_error
 from mcsync.text import one_line
 
@@ -98,7 +98,7 @@ def _explain_usage(state: State, error: click.ClickException) -> Trouble:
         return Trouble("usage-error", "no command", hint, lines)
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
-    return Trouble("usage-error", message, hint, (f"error: {message}", "", f"hint: {hint}"))
+    return _explain_foreseen(UsageError(message, hint=hint))
 
 
 def _explain_stop(state: State, kind: str, where: str) -> Trouble:

@@ -205,6 +205,7 @@ def _time(at: datetime) -> str:
 
 def answer_people(state: "State", look: "Look", reason: Reason) -> None:
     """List who stands as they do for a reason."""
+    found = list(find_people(look.store, look.audiences, reason))
     people = [
         {
             "list_id": watched.list_id,
@@ -216,29 +217,19 @@ def answer_people(state: "State", look: "Look", reason: Reason) -> None:
             "sync_status": someone.sync_status,
             "reason": someone.reason,
         }
-        for watched, someone in find_people(look.store, look.audiences, reason)
+        for watched, someone in found
     ]
     state.answer = {"reason": reason.value, "sentence": REASONS[reason], "people": people}
     if state.wants_json:
         return
     show_line(f"{reason.value}: {REASONS[reason]}")
-    if not people:
+    if not found:
         show_line("Nobody.")
         return
     show_gap()
     columns = ("audience", "address", "contact", "row", "sync_status")
-    rows = [
-        (
-            p["name"],
-            p["email"],
-            p["contact_id"] or _join(p["owners"]),
-            p["row_id"],
-            p["sync_status"],
-        )
-        for p in people
-    ]
+    rows = []
+    for watched, each in found:
+        contact = each.contact_id or ", ".join(map(str, each.owners))
+        rows.append((watched.name, each.email, contact, each.row_id, each.sync_status))
     show_table(columns, rows, numbers=(3,))
-
-
-def _join(numbers: object) -> str:
-    return ", ".join(map(str, numbers)) if isinstance(numbers, list) else ""

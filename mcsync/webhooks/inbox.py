@@ -158,7 +158,6 @@ class _CacheFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is held open."""
         return self._store is not None
 
     def open(self) -> Store:
@@ -175,7 +174,6 @@ class _CacheFile:
         return self._store
 
     def close(self) -> None:
-        """Close it, if it is open."""
         store, self._store = self._store, None
         if store is not None:
             with suppress(sqlite3.Error):

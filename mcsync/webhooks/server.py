@@ -63,7 +63,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         super().__init__(*args, **settings)
 
     def received(self, data: bytes) -> Any:
-        """Take what came."""
         if self._since is None:
             self._since = time.monotonic()
         done = super().received(data)
@@ -126,7 +125,6 @@ class WebServer:
         self._thread = threading.Thread(target=self._server.run, name="mcsync-web", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
         self._thread.start()
 
     def wait(self) -> NoReturn:
