@@ -1,6 +1,7 @@
 """Where a server of ours listens: an address as an option has it, and the socket for it."""
 
 import errno
+import os
 import socket
 from typing import NamedTuple
 
@@ -37,28 +38,21 @@ def read_address(text: str) -> Address:
 def listen(address: Address) -> socket.socket:
     """A socket that listens on this address. Raises: UsageError when it cannot be had."""
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
+        family, _, _, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
+        return socket.create_server(where, family=family)
     except OSError as error:
         raise _explain_bind(address, error) from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(where)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise _explain_bind(address, error) from None
-    return listener
 
 
 def _explain_bind(address: Address, error: OSError) -> UsageError:
-    if not isinstance(error, socket.gaierror) and error.errno not in _BIND_TROUBLES:
+    is_of_name = isinstance(error, socket.gaierror)
+    if not is_of_name and error.errno not in _BIND_TROUBLES:
         raise error
+    # Python puts the address into its words a second time.
+    why = error.strerror if is_of_name else os.strerror(error.errno or 0)
     hint = "use a different address, or any free port: --bind 127.0.0.1:0"
     if error.errno == errno.EADDRINUSE:
         hint = f"another mcsync serve may be running there; stop it, or {hint}"
-    return UsageError(f"cannot listen on {address.shown()}: {error.strerror}", hint=hint)
+    return UsageError(f"cannot listen on {address.shown()}: {why}", hint=hint)
