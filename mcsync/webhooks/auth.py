@@ -59,9 +59,7 @@ class Gate:
         any account's; for what is no payload at all (None) any proof.
         """
         verdicts = [
-            _is_proven(proof, account, wanted, now)
-            for account in self._accounts
-            for wanted in _wanted(payload, account, self._is_known(payload))
+            _is_proven(proof, account, wanted, now) for account, wanted in self._expect(payload)
         ]
         return any(verdicts)  # of all of them: how long it takes tells nobody which one fits
 
@@ -70,28 +68,20 @@ class Gate:
         given = read_secret(proof.query)
         verdicts = [
             _matches(given, wanted) if wanted else bool(account.signing_secrets)
-            for account in self._accounts
-            for wanted in _wanted(payload, account, self._is_known(payload))
+            for account, wanted in self._expect(payload)
         ]
         return "signature" if any(verdicts) else "secret"
 
-    def _is_known(self, payload: Payload | None) -> bool:
-        return payload is not None and any(
-            payload.list_id in account.list_ids for account in self._accounts
-        )
-
-
-def _wanted(
-    payload: Payload | None, account: AccountKeys, is_known: bool
-) -> tuple[tuple[str, ...], ...]:
-    """Which sorts of this account's URL secrets may come with the payload."""
-    if payload is None:
-        return account.secrets, account.batch_secrets
-    if payload.is_batch:
-        return (account.batch_secrets,)
-    if is_known and payload.list_id not in account.list_ids:
-        return ()
-    return (account.secrets,)
+    def _expect(self, payload: Payload | None) -> list[tuple[AccountKeys, tuple[str, ...]]]:
+        """Whose proof may come with the payload, and which of their URLs' secrets."""
+        if payload is None:
+            return [
+                (a, secrets) for a in self._accounts for secrets in (a.secrets, a.batch_secrets)
+            ]
+        if payload.is_batch:
+            return [(a, a.batch_secrets) for a in self._accounts]
+        own = [a for a in self._accounts if payload.list_id in a.list_ids]
+        return [(a, a.secrets) for a in own or self._accounts]
 
 
 def _is_proven(proof: Proof, account: AccountKeys, secrets: tuple[str, ...], now: datetime) -> bool:
