@@ -140,7 +140,10 @@ class _Walker:
     def object(self) -> None:
         lines: dict[str, int] = {}
         for _ in self.items("}"):
-            start, key = self.key()
+            if (char := self.peek()) != '"':
+                self.no_key(char)
+            start = self.at
+            key = self.string(is_key=True)
             if key in lines:
                 self.twice(start, key, lines[key])
             lines[key] = self.text.count("\n", 0, start) + 1
@@ -175,12 +178,6 @@ class _Walker:
         if following == ",":
             self.slip(self.at, "a second comma", "remove the comma at {place}")
         return True
-
-    def key(self) -> tuple[int, str]:
-        if (char := self.peek()) != '"':
-            self.no_key(char)
-        start = self.at
-        return start, self.string(is_key=True)
 
     def no_key(self, char: str) -> NoReturn:
         if not char:
