@@ -14,7 +14,7 @@ import click
 from mcsync.cli.output import write_answer
 from mcsync.cli.state import State
 from mcsync.clock import utc_now
-from mcsync.config import did_you_mean, find_config, load_config
+from mcsync.config import ConfigUse, did_you_mean, find_config, load_config
 from mcsync.errors import McsyncError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _complete_list(
         named = context.parent.params.get("config")
     try:
         found = find_config(Path(named) if named else None, os.environ, Path.cwd())
-        audiences = load_config(found, os.environ).audiences
+        audiences = load_config(found, os.environ, ConfigUse.NAME).audiences
     except (McsyncError, OSError):
         return []
     return [

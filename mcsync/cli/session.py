@@ -15,7 +15,14 @@ import click
 
 from mcsync.cli.state import ChangesAsked, State
 from mcsync.clock import utc_now
-from mcsync.config import AudienceConfig, Config, find_config, load_config, select_audiences
+from mcsync.config import (
+    AudienceConfig,
+    Config,
+    ConfigUse,
+    find_config,
+    load_config,
+    select_audiences,
+)
 from mcsync.errors import ExitCode
 from mcsync.lock import check_place, hold_lock, resolve_cache
 from mcsync.logs import choose_level, is_terminal, set_up
@@ -39,13 +46,13 @@ log = logging.getLogger("mcsync")
 _RARELY = (50_000, 20, 100)
 
 
-def load(state: State) -> tuple[Config, tuple[AudienceConfig, ...]]:
+def load(state: State, use: ConfigUse = ConfigUse.RUN) -> tuple[Config, tuple[AudienceConfig, ...]]:
     """The config, and the audiences asked for; log lines go where they should from here on."""
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
     path = find_config(state.config, os.environ, Path.cwd())
     if state.config is None and not os.environ.get("MCSYNC_CONFIG") and path.parent == Path.cwd():
         log.info("using the config %s, found in the current folder", path)
-    config = load_config(path, os.environ)
+    config = load_config(path, os.environ, use)
     state.settings = config
     audiences = select_audiences(config, state.lists)
     for warning in config.warnings:
@@ -143,7 +150,7 @@ def open_look(state: State) -> Iterator[Look]:
 
     Raises: CacheError when there can be no cache at that place.
     """
-    config, audiences = load(state)
+    config, audiences = load(state, ConfigUse.LOOK)
     cache = resolve_cache(state.cache or config.cache)
     check_place(cache)
     from mcsync.cache.store import open_to_look
@@ -159,7 +166,7 @@ def open_look(state: State) -> Iterator[Look]:
 @contextmanager
 def open_to_mark(state: State, lock_wait_s: float) -> "Iterator[tuple[Store, tuple[Watched, ...]]]":
     """The cache under the lock, to mark rows in it; nothing else is asked or told."""
-    config, audiences = load(state)
+    config, audiences = load(state, ConfigUse.LOOK)
     cache = resolve_cache(state.cache or config.cache)
     with hold_lock(cache, lock_wait_s):
         from mcsync.cache.store import Store

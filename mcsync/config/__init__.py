@@ -16,7 +16,7 @@ from pathlib import Path
 from mcsync.config.accounts import derive_api_url
 from mcsync.config.builder import CIVICRM_VARIABLES, Builder
 from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, parse_json
-from mcsync.config.section import Notes, did_you_mean, is_header_safe
+from mcsync.config.section import ConfigUse, Notes, did_you_mean, is_header_safe
 from mcsync.config.values import (
     NAME_FIELDS,
     AccountConfig,
@@ -41,6 +41,7 @@ __all__ = [
     "AudienceConfig",
     "CivicrmConfig",
     "Config",
+    "ConfigUse",
     "DataConfig",
     "DeletedContacts",
     "Duplicates",
@@ -95,14 +96,14 @@ def _user_folder(environ: Mapping[str, str], platform: str) -> Path:
     return (folder if folder.is_absolute() else home / ".config") / "mcsync"
 
 
-def load_config(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read, check and freeze the config.
+def load_config(path: Path, environ: Mapping[str, str], use: ConfigUse = ConfigUse.RUN) -> Config:
+    """Read, check and freeze the config. Read for less than a run it may lack keys and addresses.
 
     Raises: ConfigError if the file cannot be read, at the first typing slip, or with all problems.
     """
     text, mode = _read(path)
     raw = _parse(path, text)
-    notes = Notes(environ, Path(os.path.abspath(path)).parent)
+    notes = Notes(environ, Path(os.path.abspath(path)).parent, use)
     notes.hide_secrets(raw)
     for name in CIVICRM_VARIABLES.values():
         notes.hide(environ.get(name, ""))
@@ -233,9 +234,10 @@ def _with_warnings(config: Config, text: str, mode: int, warnings: Iterable[str]
     """Return the config with its warnings, one of them if others can read keys in its file."""
     others_read = mode & (stat.S_IRGRP | stat.S_IROTH) and os.name != "nt"
     found = list(warnings)
-    keys = "|".join(re.escape(secret.reveal()) for secret in config.secrets())
+    texts = [secret.reveal() for secret in config.secrets()]
+    keys = "|".join(re.escape(text) for text in texts if text and "${" not in text)
     # A key stands alone in its quotes; a webhook's secret ends its URL, or a part of it.
-    if others_read and re.search(f'["=]({keys})["&]', text):
+    if others_read and keys and re.search(f'["=]({keys})["&]', text):
         path = _shown_path(config.path)
         what = f"holds a key, but others can read it (mode {stat.S_IMODE(mode):04o})"
         found.append(f'{path} {what}; run "chmod 600 {path}", or replace the keys by ${{NAME}}')

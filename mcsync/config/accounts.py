@@ -22,7 +22,9 @@ def account_sections(value: object, notes: Notes) -> Iterator[tuple[str, Section
             path += f"#{len(labels) + 1}"
         key = notes.expand(raw_key, path)
         if not isinstance(key, str):
-            continue
+            if notes.needs_keys:
+                continue
+            key = raw_key  # who only looks wants the names of its audiences
         if key in labels:
             notes.add(path, f"is the same account as {labels[key]}")
         labels[key] = path
@@ -43,7 +45,9 @@ def read_account(key: str, section: Section, path: str) -> AccountConfig:
     """Return one account; `path` is where its key (API key) stands."""
     text = section.secret("apiKey") or key
     centre = _DATA_CENTRE.fullmatch(text)
-    if not is_header_safe(text):
+    if not section.notes.needs_keys:
+        pass  # it may be what stands for the key in the file
+    elif not is_header_safe(text):
         section.notes.add(path, "a key consists of ASCII letters, digits and signs, without spaces")
     elif not centre and section.is_missing("apiUrl") and section.values.get("apiKey") is not BROKEN:
         problem = 'the key does not end in a data centre, such as "-us11", and there is no apiUrl'

@@ -185,7 +185,8 @@ def _civicrm(top: Section) -> CivicrmConfig:
             section.values = {**section.values, key: value}
             section.names[key] = f"${variable}"
     for key in ("url", "apiKey"):
-        if section.is_missing(key) and not section.is_wrong:
+        is_wanted = top.notes.needs_keys and not section.is_wrong
+        if is_wanted and section.is_missing(key):
             section.note(key, f"missing; set it here or as ${CIVICRM_VARIABLES[key]}")
     section.refuse_unknown(tuple(CIVICRM_VARIABLES))
     site_key = section.secret("siteKey")

@@ -17,10 +17,25 @@ from mcsync.config.sources import SOURCE, NotThere, Sources
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
-BROKEN: Final = object()  # stands for a text whose variable is missing; that is noted already
+
+class ConfigUse(StrEnum):
+    """What a config is read for: to work, to look at the cache, or to name its audiences.
+
+    Who looks needs no key and no address, who names needs nothing but the ids. What is not needed
+    may be missing, and no program is run for it.
+    """
+
+    RUN = "run"
+    LOOK = "look"
+    NAME = "name"
+
+
+# Stands for a text whose variable is missing; that is noted already, or does not matter.
+BROKEN: Final = object()
 HIDDEN = "***"
 
 _SECRET_NAME = re.compile(r"key|secret|password", re.IGNORECASE)
+_FOR_RUNS = re.compile(r"(civicrm|accounts|data|plugins|lists\.[^.]+\.apiKey)([.\[]|\Z)")
 _PLAIN_SEGMENT = re.compile(r"[\w-]+")
 MAX_NUMBER = 10**9
 _MAX_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED
@@ -29,13 +44,24 @@ _MAX_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED
 class Notes:
     """What is wrong with a config, or may be, as (JSON path, text); never with a key in it."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        folder: Path | None = None,
+        use: ConfigUse = ConfigUse.RUN,
+    ) -> None:
+        self.use = use
         self.problems: list[tuple[str, str]] = []
         self.warnings: list[str] = []
         self.unset: list[str] = []  # variables that are wanted and missing, once per problem
         self.environ = environ
         self.sources = Sources(environ, folder)
         self._hidden: set[str] = set()
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether the services are to be reached."""
+        return self.use is ConfigUse.RUN
 
     def add(self, path: str, text: str) -> None:
         self.problems.append((path, text))
@@ -56,7 +82,7 @@ class Notes:
         elif isinstance(value, str):
             if _SECRET_NAME.search(name) and "${" not in value:
                 self.hide(value)
-            for source in SOURCE.finditer(value):
+            for source in SOURCE.finditer(value) if self.needs_keys else ():
                 with suppress(NotThere):  # told when it is wanted
                     self.hide(self.sources.find(source))
 
@@ -95,11 +121,19 @@ class Notes:
             return {key: self.expand(child, steps[key]) for key, child in value.items()}
         return value
 
+    def _needs(self, path: str) -> bool:
+        """Whether what stands at a path is needed."""
+        if self.use is ConfigUse.LOOK:
+            return _FOR_RUNS.match(path) is None
+        return self.needs_keys
+
     def _expand_text(self, text: str, path: str) -> object:
+        if "${" in text and not self._needs(path):
+            return BROKEN
         missing: dict[str, str | None] = {}
         for source in SOURCE.finditer(text):
             try:
-                self.sources.find(source)
+                self.hide(self.sources.find(source))
             except NotThere as error:
                 missing[str(error)] = source[3]
         for why, variable in missing.items():

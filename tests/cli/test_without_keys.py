@@ -1,0 +1,60 @@
+"""Commands that only look at the cache answer wherever the keys are not."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import API_KEY, LIST, Office, Said
+
+KEYS = {"MAILCHIMP_API_KEY": API_KEY}
+LOOKING = ("status", "explain wilma@bedrock.example", "history", "resync wilma@bedrock.example")
+
+
+@pytest.fixture
+def keyless(office: Office) -> Office:
+    """A config without a key in it, and a cache from a sync that had them."""
+    account = office.town.make_config()["accounts"][API_KEY]
+    civicrm = {"url": "${CIVICRM_URL}", "apiKey": f"${{command:cat {office.folder}/civi.key}}"}
+    lists = {LIST: {**office.town.lists[LIST], "apiKey": "${MAILCHIMP_API_KEY}"}}
+    accounts = {"${MAILCHIMP_API_KEY}": {**account, "apiKey": "${MAILCHIMP_API_KEY}"}}
+    office.write_config(civicrm=civicrm, lists=lists, accounts=accounts)
+    (office.folder / "civi.key").write_text(office.town.civicrm.api_key)
+    environ = {**KEYS, "CIVICRM_URL": office.town.civicrm_server.url}
+    assert office.run("sync", "--wait", env=environ) == Said(0, "", "")
+    (office.folder / "civi.key").unlink()
+    return office
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_they_answer_b14(keyless: Office, command: str) -> None:
+    asked = keyless.town.requests
+    said = keyless.run_process(*command.split(), "--json")
+    assert (said.code, said.err) == (0, "")
+    assert said.document["error"] is None
+    assert keyless.town.requests == asked
+
+
+def test_status_knows_the_names_b14(keyless: Office) -> None:
+    (audience,) = keyless.run("status", "--json").document["audiences"]
+    assert (audience["name"], audience["state"]) == ("Main audience", "in sync")
+
+
+@pytest.mark.parametrize("command", ["sync", "fetch", "check", "serve", "webhook"])
+def test_others_say_what_they_miss_b14(keyless: Office, command: str) -> None:
+    said = keyless.run(command, "--json")
+    assert said.code == 78
+    problems = json.dumps(said.document["error"]["problems"])
+    assert "${MAILCHIMP_API_KEY} is not set in the environment" in problems
+    assert "${command:cat} ended with exit code 1" in problems
+
+
+def test_completing_a_list_runs_nothing_b14(office: Office) -> None:
+    marker = office.folder / "was-run"
+    office.write_config(
+        civicrm={"url": "${U}", "apiKey": f"${{command:touch {marker}}}"},
+        cache=f"${{command:touch {marker}}}",
+    )
+    complete = {"_MCSYNC_COMPLETE": "bash_complete", "COMP_WORDS": "mcsync status --list "}
+    said = office.run_process(env={**complete, "COMP_CWORD": "3"})
+    assert said.out == f"plain,{LIST}\n"
+    assert not marker.exists()
