@@ -128,17 +128,17 @@ def _find_in_config(state: State, text: str) -> Meant | None:
             raise
         return None
     state.settings = config
-    wanted = _expand(text)
+    wanted = _expand(text, config.environ)
     for key, account in config.accounts.items():
         if wanted in (key, account.key.reveal(), account.name):
             hooks = _gather_hooks(config, key, account)
-            return Meant(*_find_written(path, account, key), account, hooks)
+            return Meant(*_find_written(path, config, key), account, hooks)
     return None
 
 
-def _expand(text: str) -> str:
+def _expand(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """A text with the variables that are set filled in."""
-    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
+    return _VARIABLE.sub(lambda found: environ.get(found[1], found[0]), text)
 
 
 def _gather_hooks(config: Config, key: str, account: AccountConfig) -> dict[str, WantedHook]:
@@ -151,10 +151,11 @@ def _gather_hooks(config: Config, key: str, account: AccountConfig) -> dict[str,
     return {list_id: hook for list_id, hook in hooks.items() if hook.is_valid}
 
 
-def _find_written(path: Path, account: AccountConfig, key: str) -> tuple[str, str, str, str]:
+def _find_written(path: Path, config: Config, key: str) -> tuple[str, str, str, str]:
     """The account's key in `accounts`, its API key and its secrets, as they may be shown."""
+    account = config.accounts[key]
     for raw_name, raw in _raw_accounts(path):
-        if _expand(raw_name) == key and isinstance(raw, dict):
+        if _expand(raw_name, config.environ) == key and isinstance(raw, dict):
             shown_key = _pick_variable(KEY_VARIABLE, raw.get("apiKey"), raw_name)
             is_name = key != account.key.reveal() and not KEY_SHAPE.search(raw_name)
             name = raw_name if is_name else shown_key

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mcsync.config.accounts import derive_api_url
 from mcsync.config.builder import CIVICRM_VARIABLES, Builder
+from mcsync.config.environment_file import take_environment_file, tell_trouble
 from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, parse_json
 from mcsync.config.section import ConfigUse, Notes, did_you_mean, is_header_safe
 from mcsync.config.values import (
@@ -104,10 +105,12 @@ def load_config(path: Path, environ: Mapping[str, str], use: ConfigUse = ConfigU
     text, mode = _read(path)
     raw = _parse(path, text)
     notes = Notes(environ, Path(os.path.abspath(path)).parent, use)
+    take_environment_file(raw, notes)
     notes.hide_secrets(raw)
     for name in CIVICRM_VARIABLES.values():
-        notes.hide(environ.get(name, ""))
+        notes.hide(notes.environ.get(name, ""))
     config = Builder(raw, notes).build(path)
+    tell_trouble(notes)
     if notes.problems:
         message = f"{_shown_path(path)} has {count_of(len(notes.problems), 'problem')}"
         raise ConfigError(message, hint=_advise(notes), problems=tuple(notes.problems))
@@ -120,10 +123,14 @@ def _advise(notes: Notes) -> str:
         return HINT
     names = ", ".join(dict.fromkeys(notes.unset))
     hint = (
-        f"set {names} where mcsync runs: with export in the shell, in a file that the crontab line"
-        " reads, or with EnvironmentFile in systemd"
+        f'set {names} where mcsync runs: in a file that the config names as "environmentFile", with'
+        " export in the shell, or with EnvironmentFile in systemd"
     )
-    return hint if len(notes.problems) == len(notes.unset) else f"{hint}; {HINT}"
+    return (
+        hint
+        if len(notes.problems) - bool(notes.no_variables) == len(notes.unset)
+        else f"{hint}; {HINT}"
+    )
 
 
 def select_audiences(config: Config, list_ids: Sequence[str]) -> tuple[AudienceConfig, ...]:

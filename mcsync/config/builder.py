@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _TOP_KEYS = (
     *("civicrm", "cache", "safety", "lists", "accounts", "defaults", "data", "plugins"),
-    *("fullCompareHours", "fullFetchDays", "historyDays", "backups"),
+    *("fullCompareHours", "fullFetchDays", "historyDays", "backups", "environmentFile"),
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
@@ -107,6 +107,7 @@ class Builder:
             full_fetch_days=_full_fetch_days(self.top) or 7,
             history_days=_whole(self.top, "historyDays", "days") or 365,
             backups=2 if backups is None else backups,
+            environ=self.notes.environ,
         )
         self.top.refuse_unknown(_TOP_KEYS)
         return config

@@ -55,7 +55,9 @@ class Notes:
         self.warnings: list[str] = []
         self.unset: list[str] = []  # variables that are wanted and missing, once per problem
         self.environ = environ
+        self.folder = folder or Path()
         self.sources = Sources(environ, folder)
+        self.no_variables: str | None = None  # why the file of variables could not be used
         self._hidden: set[str] = set()
 
     @property
@@ -65,6 +67,11 @@ class Notes:
 
     def add(self, path: str, text: str) -> None:
         self.problems.append((path, text))
+
+    def add_variables(self, found: Mapping[str, str]) -> None:
+        """Add variables to the environment, which wins."""
+        self.environ = {**found, **self.environ}
+        self.sources = Sources(self.environ, self.folder)
 
     def hide(self, text: str) -> None:
         """Keep a text out of every message from now on."""

@@ -72,6 +72,11 @@ class Sources:
 
 def _read_line(path: Path, shown: str) -> str:
     """The first line of a file that nobody else may write. Raises: NotThere"""
+    return _first_line(read_trusted(path, shown)[0], shown)
+
+
+def read_trusted(path: Path, shown: str) -> tuple[bytes, int]:
+    """What a file begins with that nobody else may write, and its mode. Raises: NotThere"""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | _NOT_WAITING), "rb") as file:
             found = os.fstat(file.fileno())
@@ -79,12 +84,12 @@ def _read_line(path: Path, shown: str) -> str:
                 raise NotThere(f"{shown} is not a file")
             fault = find_fault(path, found) or find_folder_fault(path.parent)
             if fault is not None:
-                raise NotThere(f"{shown}: {path} {fault.what}; {fault.mend}")
-            content = file.read(_MOST_BYTES)
+                where = shown if shown == str(path) else f"{shown}: {path}"
+                raise NotThere(f"{where} {fault.what}; {fault.mend}")
+            return file.read(_MOST_BYTES), found.st_mode
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a file name"
         raise NotThere(f"{shown} cannot be read: {why}") from None
-    return _first_line(content, shown)
 
 
 def _run(command: str) -> str:

@@ -138,6 +138,7 @@ class Config:
 
     `full_fetch_days`: how often Mailchimp is read in full, where increments would do.
     `backups`: how many daily copies of the cache are kept beside it; 0 is none.
+    `environ`: what filled in its variables.
     """
 
     path: Path
@@ -151,6 +152,7 @@ class Config:
     history_days: int
     backups: int
     warnings: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def secrets(self) -> Iterator[Secret]:
         """Every key and secret by itself, not the URLs of webhooks that have one in them."""

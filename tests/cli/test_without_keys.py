@@ -58,3 +58,19 @@ def test_completing_a_list_runs_nothing_b14(office: Office) -> None:
     said = office.run_process(env={**complete, "COMP_CWORD": "3"})
     assert said.out == f"plain,{LIST}\n"
     assert not marker.exists()
+
+
+def test_a_file_of_variables_is_read_by_every_command(keyless: Office) -> None:
+    (keyless.folder / "civi.key").write_text(keyless.town.civicrm.api_key)
+    (keyless.folder / "civi.key").chmod(0o600)
+    url = keyless.town.civicrm_server.url
+    keyless.write_config(environmentFile="keys.env")
+    (keyless.folder / "keys.env").write_text(
+        f"# keys\nMAILCHIMP_API_KEY='{API_KEY}'\nCIVICRM_URL={url}\n"
+    )
+    (keyless.folder / "keys.env").chmod(0o600)
+    for command in ("sync --wait", "check --json", "check --account ${MAILCHIMP_API_KEY}"):
+        said = keyless.run_process(*command.split())
+        assert (said.code, said.err) == (0, ""), command
+    assert '"apiKey": "${MAILCHIMP_API_KEY}"' in said.out
+    assert API_KEY not in said.out
