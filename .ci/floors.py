@@ -16,6 +16,7 @@ TESTS = (  # some seconds; each dependency is at work in some of them
     "tests/unit/test_http.py",
     "tests/unit/test_plugins.py",
     "tests/cli/test_exit_codes.py",
+    "tests/cli/test_prometheus.py",
     "tests/scenario/test_demo.py",
 )
 TOOLS = ("hypothesis", "pexpect", "pytest", "pytest-xdist", "PyYAML", "vcrpy")

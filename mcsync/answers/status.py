@@ -65,7 +65,8 @@ class ReasonCount:
 class Standing:
     """How one audience stands. `age_s` is that of the last complete sync, in seconds.
 
-    `unsettled` are the rows that are to be judged, or whose update is under way.
+    `unsettled` are the rows that are to be judged, or whose update is under way; `members` are
+    those at Mailchimp, by their status.
     """
 
     watched: Watched
@@ -73,6 +74,7 @@ class Standing:
     age_s: float | None = None
     subscribed: int = 0
     pending: int = 0
+    members: Mapping[str, int] = field(default_factory=dict)
     in_group: int = 0
     to_judge: int = 0
     to_confirm: int = 0
@@ -94,6 +96,12 @@ class Standing:
         if self.status.synced_at is None:
             return "never synced"
         return "not in sync" if self.unsettled or self.queued else "in sync"
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether something is held, or a fetch did not finish; a run at work may be at it."""
+        is_cut = self.status.fetch_no > 0 and not self.status.is_fetched
+        return self.status.held_plan is not None or is_cut
 
     @property
     def operations_waiting(self) -> int:
@@ -175,12 +183,14 @@ def load_standing(store: Store | None, watched: Watched, now: datetime) -> Stand
     by_status = sum_counts(counts)
     unsettled = sum(by_status.get(status, 0) for status in _UNSETTLED)
     failing = [each for each in counts if each.sync_status == SyncStatus.FAIL]
+    members = _count_members(counts)
     return Standing(
         watched=watched,
         status=status,
         age_s=_age_s(status.synced_at, now),
-        subscribed=sum(c.count for c in counts if c.member_status == MemberStatus.SUBSCRIBED),
-        pending=sum(c.count for c in counts if c.member_status == MemberStatus.PENDING),
+        subscribed=members.get(MemberStatus.SUBSCRIBED, 0),
+        pending=members.get(MemberStatus.PENDING, 0),
+        members=members,
         in_group=count_added(store, group_id),
         to_judge=by_status.get(SyncStatus.TODO, 0),
         to_confirm=by_status.get(SyncStatus.REDO, 0),
@@ -196,6 +206,14 @@ def load_standing(store: Store | None, watched: Watched, now: datetime) -> Stand
 
 def _age_s(at: str | None, now: datetime) -> float | None:
     return None if at is None else max(0.0, (now - from_text(at)).total_seconds())
+
+
+def _count_members(counts: Iterable[RowCount]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in counts:
+        if each.member_status is not None:
+            found[each.member_status] = found.get(each.member_status, 0) + each.count
+    return found
 
 
 def _is_left_alone(each: RowCount) -> bool:
