@@ -1,5 +1,6 @@
-"""The part of the manual that is made from the commands: `python -m tests.write_docs` writes it.
+"""What is made from the rest: `python -m tests.write_docs` writes it.
 
+That is the part of the manual that is made from the commands, and the JSON Schema of the config.
 In `commands.md` what stands before `## The commands` is by hand; the rest comes from here.
 """
 
@@ -11,8 +12,11 @@ from pathlib import Path
 import click
 
 from mcsync.cli.main import COMMANDS, app
+from tests.draw_schema import draw_schema
 
-PAGE = Path(__file__).parents[1] / "mcsync" / "docs" / "commands.md"
+DOCS = Path(__file__).parents[1] / "mcsync" / "docs"
+PAGE = DOCS / "commands.md"
+SCHEMA = DOCS / "samples" / "schema.json"
 _BEGINNING = "\n## The commands\n"
 _WIDTH = 100
 
@@ -106,7 +110,8 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page and the schema."""
+    SCHEMA.write_text(draw_schema(), encoding="utf-8")
     PAGE.write_text(draw_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

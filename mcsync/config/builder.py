@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _TOP_KEYS = (
     *("civicrm", "cache", "safety", "lists", "accounts", "defaults", "data", "plugins"),
     *("fullCompareHours", "fullFetchDays", "historyDays", "backups", "environmentFile"),
+    "$schema",
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
@@ -109,6 +110,7 @@ class Builder:
             backups=2 if backups is None else backups,
             environ=self.notes.environ,
         )
+        self.top.text("$schema")  # for editors
         self.top.refuse_unknown(_TOP_KEYS)
         return config
 

@@ -13,6 +13,7 @@ TOPICS = (
 )
 SAMPLES = {
     "config.json": "every key of the config, with its default or an example",
+    "schema.json": "the config's JSON Schema, for editors that complete and check by one",
     "cron.d": "for /etc/cron.d: a sync every five minutes, and mail when something is wrong",
     "mcsync.service": "systemd: one sync, with as few rights as it needs",
     "mcsync.timer": "systemd: starts mcsync.service every five minutes",

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from mcsync.config import builder as config
 from mcsync.decision import Reason
 from mcsync.docs import read_topic
 from mcsync.errors import ConfigError, ExitCode
+from tests.draw_schema import codes, read_keys, read_rows
 from tests.write_docs import draw_page, find_commands
 
 ROOT = Path(__file__).parents[2]
@@ -27,16 +27,6 @@ def rows(topic: str, heading: str = "") -> list[list[str]]:
     if heading:
         text = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     return read_rows(text)
-
-
-def read_rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def codes(cell: str) -> list[str]:
-    """What stands in `code` in a cell."""
-    return re.findall(r"`([^`]+)`", cell)
 
 
 def first_cells(topic: str, heading: str = "") -> list[str]:
@@ -107,15 +97,6 @@ RIGHT: dict[str, type] = {
     "object": dict,
     "array": list,
 }
-
-
-def read_keys() -> Iterator[list[str]]:
-    """The rows of all keys: path, type, default, meaning. A heading may have a path's beginning."""
-    for section in read_topic("config").split("\n## ")[1:]:
-        heading, _, text = section.partition("\n")
-        for row in read_rows(text):
-            if len(row) == 4 and codes(row[0]):
-                yield [".".join((*codes(heading), *codes(row[0]))), *row[1:]]
 
 
 KEYS = list(read_keys())
