@@ -149,11 +149,14 @@ def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path
 
 
 def _find_cache_trouble(cache: Path) -> "Trouble | None":
-    """Why the cache could not be made or written by us, if so; it is not opened."""
+    """Why the cache could not be made or written by us, or is damaged, if so."""
+    from mcsync.cache.store import check_whole
     from mcsync.check.findings import Trouble
 
     try:
-        check_writable(resolve_cache(cache))
+        path = resolve_cache(cache)
+        check_writable(path)
+        check_whole(path)
     except CacheError as error:
         return Trouble("unusable", error.message, error.hint or "")
     return None

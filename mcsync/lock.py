@@ -17,6 +17,7 @@ from mcsync.ownership import (
     beside,
     find_fault,
     is_dangling,
+    refuse_locked_out,
     refuse_shared_folder,
     refuse_strangers,
 )
@@ -65,6 +66,7 @@ def hold_lock(cache: Path, wait_s: float = 0) -> Iterator[None]:
     Raises: CacheError when there can be no cache at that place.
     """
     check_place(cache)
+    refuse_locked_out(cache, lock_path(cache), *beside(cache))
     try:
         _make_lock_file(lock_path(cache))
         lock = FileLock(lock_path(cache), timeout=wait_s, mode=0o600)
@@ -138,6 +140,7 @@ def check_writable(cache: Path) -> None:
     Raises: CacheError
     """
     check_place(cache)
+    refuse_locked_out(cache, lock_path(cache), *beside(cache))
     if not os.access(cache.parent, os.W_OK | os.X_OK):
         raise CacheError(
             f"cannot write to {cache.parent}, the folder of the cache", hint=_LET_WRITE

@@ -90,6 +90,31 @@ def refuse_strangers(*paths: Path) -> None:
             raise CacheError(f"{path} {fault.what}", hint=fault.mend)
 
 
+def refuse_locked_out(*paths: Path, mode: int = os.R_OK | os.W_OK) -> None:
+    """Refuse a cache that others run, mostly root, and that we may not use: say what mends it.
+
+    Raises: CacheError naming the first file, with a command for all of them.
+    """
+    closed = [path for path in paths if os.path.lexists(path) and not os.access(path, mode)]
+    if not closed:
+        return
+    first, user_id = closed[0], os.geteuid()
+    found, me = first.stat(), _name_of(user_id)
+    if found.st_uid != user_id:
+        files = " ".join(shlex.quote(os.fspath(path)) for path in closed)
+        whom = me if me != f"user {user_id}" else str(user_id)
+        raise CacheError(
+            f"{first} belongs to {_name_of(found.st_uid)}, so {me} cannot use it",
+            hint=f'as root, run "chown {whom} {files}", and run mcsync as {me} from now on',
+        )
+    if not found.st_mode & stat.S_IRUSR or not found.st_mode & stat.S_IWUSR:
+        raise CacheError(
+            f"{first} cannot be read and written by its owner"
+            f" (mode {stat.S_IMODE(found.st_mode):04o})",
+            hint=f'run "chmod u+rw {shlex.quote(os.fspath(first))}"',
+        )
+
+
 def refuse_shared_folder(folder: Path) -> None:
     """Refuse a cache in a folder that everybody may write. Raises: CacheError"""
     fault = find_folder_fault(folder)

@@ -17,7 +17,7 @@ from mcsync.cache.copy_names import tell_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
 from mcsync.lock import dry_copy_path, lock_path, remove_dry_copy
-from mcsync.ownership import beside, find_fault, is_dangling, refuse_strangers
+from mcsync.ownership import beside, find_fault, is_dangling, refuse_locked_out, refuse_strangers
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -38,6 +38,7 @@ Parameters = Sequence[object] | Mapping[str, object]  # of a statement, by place
 _State = TypeVar("_State", bound=msgspec.Struct)
 
 _WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
+_ANEW = "move the file away; the next run reads both services again"
 _SHORTEST = 512  # bytes, SQLite's smallest page
 
 
@@ -67,6 +68,8 @@ class Store:
             raise
 
     def _open(self) -> Database:
+        refuse_locked_out(self.path, *beside(self.path))
+        _refuse_emptied(self.path)
         _create_private(self.path)
         _refuse_other_formats(self.path)
         return Database(self.path)
@@ -228,6 +231,12 @@ def _create_private(path: Path) -> None:
         raise CacheError(f"{path} {fault.what}", hint=fault.mend)
 
 
+def _refuse_emptied(path: Path) -> None:
+    """Refuse an empty file where there are copies: whoever means to begin anew deletes the file."""
+    if path.is_file() and path.stat().st_size == 0 and (hint := tell_restoring(path)):
+        raise CacheError(f"the cache {path} is empty, although it was kept before", hint=hint)
+
+
 def _refuse_other_formats(path: Path) -> None:
     """Refuse what is too short for an SQLite file: SQLite would take it for empty, and overwrite.
 
@@ -244,7 +253,7 @@ def explain_trouble(path: Path, error: sqlite3.Error | OSError) -> CacheError:
     words = str(error) if isinstance(error, sqlite3.Error) else (error.strerror or str(error))
     hint = "check the disk and the file's permissions"
     if "malformed" in words:
-        hint = tell_restoring(path) or "move the file away; the next run reads both services again"
+        hint = tell_restoring(path) or _ANEW
     return CacheError(f"cannot use the cache {path}: {words}", hint=hint)
 
 
@@ -273,6 +282,7 @@ class ReadOnlyStore(Store):
     """A cache that can be read as it was when it was opened, whatever a run does meanwhile."""
 
     def _open(self) -> Database:
+        refuse_locked_out(self.path, *beside(self.path), mode=os.R_OK)
         _refuse_other_formats(self.path)
         return Database(_connect(self.path))
 
@@ -290,6 +300,7 @@ class ReadOnlyStore(Store):
 def open_to_look(path: Path) -> ReadOnlyStore | None:
     """The cache, or None when there is none yet; CacheError if it cannot be read."""
     try:
+        _refuse_emptied(path)
         if path.stat().st_size == 0:
             return None
     except FileNotFoundError:
@@ -301,6 +312,23 @@ def open_to_look(path: Path) -> ReadOnlyStore | None:
         return store
     store.close()
     return None
+
+
+def check_whole(path: Path) -> None:
+    """Look the cache through, if there is one; it takes about a second for each gigabyte.
+
+    Raises: CacheError for one that cannot be read, or is damaged.
+    """
+    store = open_to_look(path)
+    if store is None:
+        return
+    with closing(store):
+        (found,) = store.query("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise CacheError(
+            f"the cache {path} is damaged: {found.splitlines()[-1]}",
+            hint=tell_restoring(path) or _ANEW,
+        )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -99,7 +99,7 @@ class Check:
     `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
     `count_misfits` tells of an audience's people, as far as the cache knows them, how many values
     its merge fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp
-    does, and returns the HTTP status. `cache_trouble` is why we could not make or write the cache.
+    does, and returns the HTTP status. `cache_trouble` is why the cache cannot be used.
     """
 
     accounts: tuple[AccountToCheck, ...]

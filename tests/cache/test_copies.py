@@ -329,6 +329,7 @@ RUINS = {
     "random bytes": lambda content: random.Random(7).randbytes(len(content)),
     "cut short": lambda content: content[: len(content) // 3],
     "cut to a few bytes": lambda content: content[:100],
+    "cut to nothing": lambda content: b"",
     "zeros in the midst": lambda content: content[:4096] + bytes(len(content) - 4096),
 }
 OPENINGS: dict[str, Callable[[Path], object]] = {"to work": Store, "to look": open_to_look}
@@ -411,6 +412,17 @@ def test_a_file_of_somebody_else_gets_no_hint_of_copies(store: Store):
     letter = store.path.with_name("letter.txt")
     letter.write_text("This is a letter to Betty, and no cache.\n" * 40)
     assert "cp -p" not in hint_for(letter, "to work")
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_a_cache_that_was_deleted_begins_anew_although_there_are_copies(store: Store, opening: str):
+    keep_copies(store, NOW, 2)
+    store.close()
+    store.path.unlink()
+    found = OPENINGS[opening](store.path)
+    assert (found is None) == (opening == "to look")
+    if isinstance(found, Store):
+        found.close()
 
 
 # --- which is the newest --------------------------------------------------------------------------

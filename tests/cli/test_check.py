@@ -437,6 +437,35 @@ def test_a_cache_that_may_not_be_written(set_up: Desk, monkeypatch: pytest.Monke
     assert f"cannot read and write {lock}" in finding["message"]
 
 
+def find_cache_trouble(desk: Desk) -> dict[str, str]:
+    """The one finding about the cache."""
+    found = desk.office.run("check", "--json").document["findings"]
+    (finding,) = [each for each in found if each["code"] == "cache-unusable"]
+    return finding
+
+
+@pytest.mark.parametrize("ruined", [b"hush", b"\x00" * 5000, None])
+def test_a_cache_that_is_ruined_b13(set_up: Desk, ruined: bytes | None) -> None:
+    cache = set_up.office.cache
+    for _ in range(2):  # the second run copies what the first one made
+        assert set_up.office.run("sync", "--wait").code == 0
+    whole = cache.read_bytes()
+    cache.write_bytes(whole[: len(whole) // 2] if ruined is None else ruined)
+    finding = find_cache_trouble(set_up)
+    assert finding["severity"] == "problem"
+    (copy,) = cache.parent.glob("mcsync.db.*.copy")
+    assert f"cp -p {copy} {cache}" in finding["hint"]
+
+
+def test_a_page_of_the_cache_that_is_damaged_b13(set_up: Desk) -> None:
+    cache = set_up.office.cache
+    assert set_up.office.run("sync", "--wait").code == 0
+    content = bytearray(cache.read_bytes())
+    content[-8192:-4096] = b"\xff" * 4096
+    cache.write_bytes(content)
+    assert f"{cache} is damaged" in find_cache_trouble(set_up)["message"]
+
+
 def test_a_group_for_access_control_is_warned_of(set_up: Desk) -> None:
     set_up.town.civicrm.update_group(GROUP, group_type=["1", "2"])
     assert set_up.codes() == ["group-access-control"]

@@ -233,6 +233,74 @@ def test_what_a_stranger_says_about_the_holder_of_the_lock_is_not_read_d13(
     assert not target.exists()
 
 
+# --- root made it, and cron cannot use it ---------------------------------------------------------
+
+
+def lock_out(monkeypatch: pytest.MonkeyPatch, *closed: Path) -> None:
+    """Be a user who may use none of these files, which root made, or we ourselves as another."""
+    asked = os.access
+    if os.geteuid():
+        for module in ("ownership", "lock", "config", "cache.store", "cache.copy_names"):
+            monkeypatch.setattr(f"mcsync.{module}.find_fault", lambda *_args: None)
+    monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
+    monkeypatch.setattr(os, "access", lambda path, mode: path not in closed and asked(path, mode))
+
+
+@pytest.mark.parametrize("command", ["sync", "fetch", "sync --dry-run", "resync 1", "check"])
+def test_after_one_run_as_root_the_others_user_is_told_what_to_run_b13(
+    office: Office, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert office.run("fetch").code == 0
+    asked = office.town.requests
+    log = office.cache.with_name("mcsync.db-wal")
+    log.touch(0o600)
+    lock_out(monkeypatch, office.cache, lock_path(office.cache), log)
+    said = office.run(*command.split())
+    text = " ".join((said.out + said.err).split())
+    owner = office.cache.owner()
+    assert said.code == (3 if command == "check" else ExitCode.CACHE)
+    assert f"{office.cache} belongs to {owner}, so user 54321 cannot use it" in text
+    assert (
+        f'as root, run "chown 54321 {office.cache} {office.cache}.lock {office.cache}-wal"' in text
+    )
+    assert "and run mcsync as user 54321 from now on" in text
+    assert command == "check" or office.town.requests == asked
+
+
+def test_who_looks_need_not_be_able_to_write_b13(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert office.run("fetch").code == 0
+    lock_out(monkeypatch, lock_path(office.cache))
+    assert office.run("status").code == 0
+    lock_out(monkeypatch, office.cache)
+    said = office.run("status")
+    assert said.code == ExitCode.CACHE
+    assert "cannot use it" in said.err
+
+
+def test_a_webhook_is_refused_by_a_cache_of_root_s_b13(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mcsync.db"
+    Store(path).close()
+    lock_out(monkeypatch, path)
+    with pytest.raises(CacheError, match="cannot use it"):
+        Store(path)
+
+
+def test_our_own_file_that_we_may_not_write_b13(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mcsync.db"
+    Store(path).close()
+    path.chmod(0o400)
+    monkeypatch.setattr(os, "access", lambda *_args: False)  # root may do anything
+    with pytest.raises(CacheError, match="mode 0400") as caught:
+        Store(path)
+    assert caught.value.hint == f'run "chmod u+rw {path}"'
+
+
 # --- a dry run's copy -----------------------------------------------------------------------------
 
 
