@@ -545,10 +545,11 @@ class DataSite(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmailWrite:
-    """A bulk address to be added to a contact, because its member moved there."""
+    """A bulk address to be added to a contact, because its member moved there from `old_email`."""
 
     contact_id: int
     email: str
+    old_email: str | None = None
 
 
 # --- accounts, webhooks, and groups to choose from ------------------------------------------------

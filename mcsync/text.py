@@ -103,7 +103,7 @@ def text_of_change(field: str, before: str | None, after: str | None) -> str:
 
 
 def text_of_move(field: str, before: str | None, after: str | None) -> str:
-    """What a field was and is, without its name. Of names we do not know what they were."""
+    """What a field was and is, without its name. What it was may not be known."""
     if before:
         return f"{before} → {after or 'empty'}"
     return f"new: {after}" if field == "subscription" else f"set to {after or 'empty'}"

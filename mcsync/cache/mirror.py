@@ -635,6 +635,16 @@ def note_words(store: Store, writes: Iterable[GroupWrite]) -> None:
     )
 
 
+def load_names(store: Store, contact_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The first and last names of these contacts, as the mirror has them, by their columns."""
+    rows = store.query(
+        "SELECT contact_id, first_name, last_name FROM civicrm_mailchimpsync_contact"
+        " WHERE contact_id IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(contact_ids).decode(),),
+    )
+    return {row[0]: {"first_name": row[1], "last_name": row[2]} for row in rows}
+
+
 def note_names(store: Store, writes: Iterable[NameWrite]) -> None:
     """Remember names that we wrote ourselves, with the time of the human who caused them."""
     store.run_many(

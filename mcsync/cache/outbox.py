@@ -16,6 +16,7 @@ from mcsync.cache.store import Store, json_list, make_uid
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.decision import PlannedChange
 from mcsync.model import Batch, MemberChange, MemberStatus
+from mcsync.reconcile.names import NAME_TAGS
 
 CLAIMED = "claimed"  # our own word for a batch whose id we do not know yet
 DIRECT = "direct"  # and for updates that are sent one by one, outside any batch
@@ -27,7 +28,8 @@ class StoredCause(msgspec.Struct, omit_defaults=True):
     """Why an update was queued: the rule, and when a human caused each field (times as text).
 
     `for_others` are fields written for a contact who shares the member. `metadata` is what
-    plugins of the data step keep when it has succeeded, by their names.
+    plugins of the data step keep when it has succeeded, by their names. `before` is what the cache
+    knew of the fields when it was queued: once it was sent, a fetch may see what it wrote.
     """
 
     reason: str
@@ -35,6 +37,7 @@ class StoredCause(msgspec.Struct, omit_defaults=True):
     is_gate: bool = False
     for_others: list[str] = []
     metadata: dict[str, dict[str, object]] = {}
+    before: dict[str, str | bool | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,24 @@ def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetim
             at={name: to_text(at) for name, at in planned.caused_at.items()},
             is_gate=planned.is_gate,
             for_others=list(planned.for_others),
+            before=_find_before(store, row_id, each),
         )
         if each is asked[-1]:
             cause.metadata = {name: dict(kept) for name, kept in planned.metadata.items()}
         add_update(store, row_id, each, cause, now)
     return len(asked)
+
+
+def _find_before(store: Store, row_id: int, change: MemberChange) -> dict[str, str | bool | None]:
+    """What the row's member has in the fields that a change writes, as far as it is known."""
+    names = [f"interest-{interest_id}" for interest_id in change.interests]
+    if change.status is not None or change.is_archiving:
+        names.append("status")
+    if not change.merge_fields.keys().isdisjoint(NAME_TAGS):
+        names += ["first_name", "last_name"]
+    row = load_row_state(store, row_id) if names else None
+    data = row.data if row is not None and row.data is not None else {}
+    return {name: data[name] for name in names if name in data}
 
 
 def add_update(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.looks import find_row
-from mcsync.cache.mirror import load_places, note_names, note_places, note_words
+from mcsync.cache.mirror import load_names, load_places, note_names, note_places, note_words
 from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import drop_from_plan, load_plan
 from mcsync.cache.row_facts import find_not_failing, load_unseen_members
@@ -249,7 +249,8 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
     for result in run.civicrm.save_names(contacts) if contacts else ():
         done = [writes[contact_id] for contact_id in result.done]
         with run.store.atomic():
-            changes = [c for write in done for c in _tell_names(task, write)]
+            before = load_names(run.store, list(result.done))
+            changes = [c for w in done for c in _tell_names(task, w, before.get(w.contact_id, {}))]
             note_changes(run.store, changes, run.run_id, run.clock())
             note_names(run.store, done)
         run.report(task).names_updated += len(done)
@@ -257,10 +258,12 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
     return refused
 
 
-def _tell_names(task: Task, write: NameWrite) -> list[Change]:
+def _tell_names(task: Task, write: NameWrite, before: Mapping[str, str]) -> list[Change]:
     names = {"first_name": write.first_name, "last_name": write.last_name}
     return [
-        civicrm_change(task, field, name, Reason.DATA, write.contact_id)
+        civicrm_change(
+            task, field, name, Reason.DATA, write.contact_id, before=before.get(field) or None
+        )
         for field, name in names.items()
         if name is not None
     ]
@@ -273,7 +276,14 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusa
     for result in run.civicrm.add_emails(list(writes.values())) if writes else ():
         _read_back(run, list(result.done))
         changes = [
-            civicrm_change(task, "email", writes[contact_id].email, Reason.ADDRESS, contact_id)
+            civicrm_change(
+                task,
+                "email",
+                writes[contact_id].email,
+                Reason.ADDRESS,
+                contact_id,
+                before=writes[contact_id].old_email,
+            )
             for contact_id in result.done
         ]
         with run.store.atomic():

@@ -70,7 +70,7 @@ def _load_queued_changes(run: Run, task: Task) -> Iterator[Change]:
         row = load_row_state(run.store, update.row_id)
         if row is not None:
             written = read_written(update.change, update.cause)
-            yield from tell_changes(task, update, row, written)
+            yield from tell_changes(run, task, update, row, written)
 
 
 def _line(change: Change) -> Line:

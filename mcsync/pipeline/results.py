@@ -28,7 +28,7 @@ from mcsync.cache.rows import (
 )
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Change, note_changes
-from mcsync.cache.wanted_data import note_sent
+from mcsync.cache.wanted_data import Sent, load_sent, note_sent
 from mcsync.decision import Reason, SyncStatus
 from mcsync.model import (
     SUBSCRIPTION,
@@ -89,9 +89,10 @@ def _apply_success(
         take_look(run.store, row.row_id, outcome.member, read, now, done=written)
     if "status" in written.values:
         mark_shared_due(run.store, row.row_id)  # those who share the member are concerned, too
+    changes = tell_changes(run, task, update, row, written)
     note_sent(run.store, row.row_id, update.change, update.cause.metadata)
     _forget_refusals(run, update)
-    note_changes(run.store, tell_changes(task, update, row, written), run.run_id, run.clock())
+    note_changes(run.store, changes, run.run_id, run.clock())
     status = SyncStatus.FAIL if update.cause.is_gate else SyncStatus.OK
     reason = Reason(update.cause.reason)
     if is_refused_by_civicrm(run.store, row.row_id):
@@ -114,9 +115,14 @@ def _forget_refusals(run: Run, update: QueuedUpdate) -> None:
         mark_due(run.store, [update.row_id])
 
 
-def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Written) -> list[Change]:
-    """What an update changes at Mailchimp, field by field, for the audit trail."""
-    before = row.data or {}
+def tell_changes(
+    run: Run, task: Task, update: QueuedUpdate, row: RowState, written: Written
+) -> list[Change]:
+    """What an update changes at Mailchimp, field by field, for the audit trail.
+
+    Call it before what was sent is noted.
+    """
+    before = _find_before(run, update, row, written)
     values: Data = dict(written.values)
     if update.change.new_email is not None:
         before = {**before, "email": update.change.email}
@@ -138,6 +144,24 @@ def tell_changes(task: Task, update: QueuedUpdate, row: RowState, written: Writt
         )
         for name, value in values.items()
     ]
+
+
+def _find_before(
+    run: Run, update: QueuedUpdate, row: RowState, written: Written
+) -> Mapping[str, str | bool | None]:
+    """What was there, as far as we know; of tags and fields we know only what we sent.
+
+    Where the row has what was written a fetch has seen that already, so that what was there when
+    the update was queued is older and right.
+    """
+    now = row.data or {}
+    seen = {name for name, value in written.values.items() if now.get(name) == value}
+    before = {**now, **{k: v for k, v in update.cause.before.items() if k in seen}}
+    if update.change.tags or update.change.merge_fields.keys() - set(NAME_TAGS):
+        sent = load_sent(run.store, [row.row_id]).get(row.row_id, Sent())
+        before |= {tag: show_value(value) for tag, value in sent.merge_fields.items()}
+        before |= {f"tag {name}": is_on for name, is_on in sent.tags.items()}
+    return before
 
 
 def _show(value: str | bool | None) -> str | None:

@@ -22,7 +22,7 @@ def add_address_changes(decision: Decision, person: Person, policy: Policy) -> D
         if row.member is None:
             continue
         if row.moved_from is not None:
-            decision = _follow_member(decision, row.member.email, contact)
+            decision = _follow_member(decision, row.moved_from, row.member.email, contact)
         elif policy.pushes_email_changes and not row.is_shared and not has_moved:
             changed = _follow_contact(decision, person, row, contact)
             has_moved = changed is not decision
@@ -30,10 +30,12 @@ def add_address_changes(decision: Decision, person: Person, policy: Policy) -> D
     return decision
 
 
-def _follow_member(decision: Decision, email: str, contact: ContactView) -> Decision:
+def _follow_member(
+    decision: Decision, old_email: str, email: str, contact: ContactView
+) -> Decision:
     if email_key(email) in contact.keys:
         return decision
-    write = EmailWrite(contact.contact_id, email)
+    write = EmailWrite(contact.contact_id, email, old_email)
     return replace(decision, email_writes=(*decision.email_writes, write))
 
 
