@@ -14,8 +14,8 @@ from mcsync.errors import UsageError
 def command(state: State, name: str | None) -> None:
     """Print a sample file: config, cron, systemd, nginx, …
 
-    Without NAME, list them. There are units for systemd; files for nginx, Apache, cron and
-    Docker; and a config.
+    Without NAME, list them. There are units for systemd; files for nginx, Apache, CGI, cron and
+    Docker; and a config with its JSON Schema.
 
     \b
     Examples:

@@ -20,6 +20,7 @@ SAMPLES = {
     "mcsync@.service": "systemd: one sync for one of many customers",
     "mcsync@.timer": "systemd: starts mcsync@.service every five minutes",
     "mcsync-webhooks.service": "systemd: mcsync serve, which receives webhooks",
+    "webhook.cgi": "a CGI script that receives webhooks, where no server can be run",
     "nginx.conf": "nginx in front of mcsync serve; keeps the secret out of the logs",
     "apache.conf": "Apache in front of mcsync serve; keeps the secret out of the logs",
     "Dockerfile": "a container that syncs every five minutes, not as root",

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,11 +229,50 @@ def test_samples_that_are_named_exist():
             assert find_sample(word), f"{path.name}: {word}"
 
 
+# --- what linters say -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck here")
+@pytest.mark.parametrize("sample", ["webhook.cgi", "cron.d", "Dockerfile"])
+def test_shellcheck_finds_nothing(sample: str):
+    text = text_of(sample)
+    scripts = [text] if text.startswith("#!") else []
+    if sample == "cron.d":
+        scripts = [line.split(maxsplit=6)[6] for line in cron_lines()]
+    elif sample == "Dockerfile":
+        scripts = [json.loads(docker("CMD")[0])[2]]
+    assert scripts
+    for script in scripts:
+        found = subprocess.run(
+            ["shellcheck", "-s", "sh", "-"],  # noqa: S607
+            input=script + "\n",
+            capture_output=True,
+            text=True,
+        )
+        assert found.stdout == ""
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="no hadolint here")
+def test_hadolint_finds_nothing():
+    found = subprocess.run(
+        ["hadolint", "-"],  # noqa: S607
+        input=text_of("Dockerfile"),
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout == ""
+
+
 # --- cron and Docker ------------------------------------------------------------------------------
 
 
+def cron_lines() -> list[str]:
+    """The lines of the crontab that run something."""
+    return [line for line in text_of("cron.d").splitlines() if line and line[0] not in "#SM"]
+
+
 def test_cron_lines_have_a_time_a_user_and_a_command_that_is_shell():
-    lines = [line for line in text_of("cron.d").splitlines() if line and line[0] not in "#SM"]
+    lines = cron_lines()
     assert len(lines) == 2
     for line in lines:
         *times, user, command = line.split(maxsplit=6)

@@ -302,6 +302,37 @@ def test_no_webhook_is_refused_while_the_secret_is_changed(office: Office):
         served.stop()
 
 
+# --- CGI ------------------------------------------------------------------------------------------
+
+
+def test_the_cgi_script_takes_a_webhook(shop: Office, tmp_path: Path):
+    """With the environment that a web server gives, and the keys in a file of the config's."""
+    changes = {"/etc/mcsync/config.json": str(shop.config), "/usr/local/bin/mcsync": SCRIPT}
+    script = tmp_path / "mailchimp.cgi"
+    script.write_text(adapt(read_sample("webhook.cgi"), changes))
+    script.chmod(0o755)
+    body = payload()
+    request = {
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/webhook",
+        "QUERY_STRING": f"secret={SECRET}",
+        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_TYPE": "application/x-www-form-urlencoded",
+    }
+    answers = []
+    for query in (request["QUERY_STRING"], "secret=wrong"):
+        done = subprocess.run(  # noqa: S603
+            [script],
+            input=body,
+            capture_output=True,
+            env={"PATH": "/usr/bin:/bin", **request, "QUERY_STRING": query},
+            timeout=GIVE_UP_S,
+        )
+        answers.append(done.stdout.decode().splitlines()[0])
+    assert answers == ["Status: 200 OK", "Status: 401 Unauthorized"]
+
+
 # --- systemd --------------------------------------------------------------------------------------
 
 
