@@ -412,7 +412,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-law = settings(derandomize=True, max_examples=60, deadline=None)
+law = settings(derandomize=True, max_examples=60)
 
 
 @law

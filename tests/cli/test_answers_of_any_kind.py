@@ -142,7 +142,6 @@ def fuzzed(office: Office, no_pauses: list[float]) -> Iterator[Office]:
 @settings(
     max_examples=EXAMPLES,
     derandomize=not IS_LONG,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )

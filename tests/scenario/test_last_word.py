@@ -422,7 +422,6 @@ def a_case(machine: type[LastWord], examples: int, first_seed: int) -> Any:
     case.settings = settings(
         max_examples=examples * (100 if IS_LONG else 1),
         stateful_step_count=12,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,

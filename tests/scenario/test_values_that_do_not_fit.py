@@ -280,7 +280,7 @@ def everything(data: Bedrock) -> Bedrock:
 def test_whatever_the_data_subscription_and_interest_arrive_at_once_c1(everything: Bedrock):
     numbers, tag = count(), everything.town.civicrm.add_tag("Bowling")
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=12)
     @given(st.lists(PERSON, min_size=3, max_size=8))
     def arrive(people: list[Someone]) -> None:
         emails = [f"p{next(numbers)}@example.org" for _ in people]

@@ -37,7 +37,7 @@ from tests.unit.folk import (
 )
 
 Said = Statement[bool]
-law = settings(derandomize=True, max_examples=300, deadline=None)
+law = settings(derandomize=True, max_examples=300)
 
 
 def says_in(hour: int) -> Said:

@@ -1331,7 +1331,7 @@ def all_told(path: Path, environ: Mapping[str, str]) -> str:
         return "".join([str(error), repr(error), repr(error.__cause__), as_shown(error)])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_anything_anywhere_is_a_config_or_a_config_error(
     tmp_path: Path, data: st.DataObject

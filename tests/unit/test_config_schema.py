@@ -77,7 +77,7 @@ def test_it_may_be_named_in_the_config(tmp_path: Path):
     assert is_valid(content)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_the_loader_takes_is_valid(tmp_path: Path, data: st.DataObject):
     content: object = WHOLE

@@ -40,7 +40,7 @@ from tests.unit.folk import (
     settle,
 )
 
-law = settings(derandomize=True, max_examples=120, deadline=None)
+law = settings(derandomize=True, max_examples=120)
 hours = st.integers(0, 12)
 maybe = st.none() | hours
 POOL = ("fred@", "wilma@", "home@", "rocks@")

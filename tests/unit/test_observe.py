@@ -364,7 +364,7 @@ def test_who_says_in(known: Data, is_in: bool):
 
 # --- laws -----------------------------------------------------------------------------------------
 
-law = settings(derandomize=True, max_examples=300, deadline=None)
+law = settings(derandomize=True, max_examples=300)
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived")
 values = {
     "status": st.sampled_from(STATUSES),

@@ -391,7 +391,7 @@ def assert_same(name: str, reading: Reading, data: Data) -> None:
     assert at(reading.word.since) <= str(time) <= at(reading.word.until)
 
 
-law = settings(derandomize=True, max_examples=700, deadline=None)
+law = settings(derandomize=True, max_examples=700)
 
 
 @law

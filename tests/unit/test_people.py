@@ -10,7 +10,7 @@ from mcsync.model import email_key
 from mcsync.reconcile.enforce import decide
 from tests.unit.folk import GROUP, IDS, PLAIN, People, alone, contact, member, one, person, split
 
-law = settings(derandomize=True, max_examples=300, deadline=None)
+law = settings(derandomize=True, max_examples=300)
 
 
 def by_name(people: People) -> dict[str, Person]:
