@@ -50,6 +50,23 @@ class GroupStatus(StrEnum):
     DELETED = "Deleted"
 
 
+class Permission(StrEnum):
+    """What the API user's role needs in CiviCRM, and no more; the manual tells why each."""
+
+    LOG_IN = "authenticate with api key"
+    ACCESS = "access CiviCRM"
+    VIEW = "view all contacts"
+    EDIT = "edit all contacts"
+    ADD = "add contacts"
+    TRASH = "access deleted contacts"
+    CUSTOM = "access all custom data"  # for mapped custom fields only
+
+    @property
+    def hint(self) -> str:
+        """What to do when it is missing."""
+        return f'give the API user\'s role the permission "{self}"'
+
+
 # What a merge field holds: a text, or an address by its parts.
 MergeValue = str | dict[str, str]
 

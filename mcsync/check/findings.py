@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from mcsync.model import Account, Audience, Group, MergeField
+from mcsync.model import Account, Audience, Group, MergeField, Permission
 from mcsync.text import count_of
 
 MAX_SKEW_S = 60  # a clock that is further off is told of
 # Guess: that these two may not change audiences and webhooks; no recording of a refusal.
 LOW_ROLES = frozenset(("viewer", "author"))
+
+# Without these CiviCRM refuses to answer, or shows emptiness for all there is.
+BLINDING = frozenset((Permission.ACCESS, Permission.VIEW))
 
 _NAME_TAGS = ("FNAME", "LNAME", "NAME")
 
@@ -364,21 +367,21 @@ def judge_site(now: datetime, theirs: datetime, found_url: str | None) -> Iterat
         )
 
 
-def judge_sight(has_seen_trash: bool, missing: Collection[str]) -> Iterator[Finding]:
+def judge_sight(has_seen_trash: bool, missing: Collection[Permission]) -> Iterator[Finding]:
     """Which permissions does our user seem to lack? `missing` as CiviCRM says itself."""
     for permission in missing:
         yield Finding(
-            "civicrm-may-not-write",
+            "civicrm-permission" if permission in BLINDING else "civicrm-may-not-write",
             "CiviCRM",
             f'the API user lacks the permission "{permission}"',
-            f'give the API user\'s role the permission "{permission}"',
+            permission.hint,
         )
-    if not has_seen_trash:
+    if not has_seen_trash and not BLINDING & set(missing):
         yield Finding(
             "trash-unseen",
             "CiviCRM",
             "no contact is seen in the trash: it is empty, or the API user may not see it",
-            'make sure that the API user\'s role has the permission "access deleted contacts"',
+            f'make sure that the API user\'s role has the permission "{Permission.TRASH}"',
         )
 
 
@@ -386,17 +389,26 @@ def judge_contact_fields(
     sources: Mapping[str, Sequence[str]], unknown: Collection[str]
 ) -> Iterator[Finding]:
     """Are the contact's fields there? `sources`: those that each merge tag is filled from."""
-    for tag, names in sources.items():
-        missing = [name for name in names if name in unknown]
+    names = {name for fields in sources.values() for name in fields}
+    sees_custom = any(_may_be_custom(name) for name in names - set(unknown))
+    for tag, fields in sources.items():
+        missing = [name for name in fields if name in unknown]
         if missing:
+            is_lack = not sees_custom and any(map(_may_be_custom, missing))
             yield Finding(
                 "civicrm-field-unknown",
                 f"data.fields.{tag}",
                 f"CiviCRM's contacts have no field {' and '.join(missing)},"
                 " or the API user may not see it",
-                "look up the name in CiviCRM under Support > Developer > API Explorer v4; for a"
-                ' custom field the API user\'s role needs the permission "access all custom data"',
+                (f"{Permission.CUSTOM.hint}, which custom fields need; else " if is_lack else "")
+                + "look up the name in CiviCRM under Support > Developer > API Explorer v4",
             )
+
+
+def _may_be_custom(name: str) -> bool:
+    """Whether a field is "Group.Field", and not reached over a contact's own column."""
+    head, dot, _ = name.partition(".")
+    return bool(dot) and not head.endswith(("_primary", "_billing", "_id"))
 
 
 # --- ourselves ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mcsync.check.findings import (
+    BLINDING,
     AudienceToCheck,
     Finding,
     FindProblem,
@@ -41,7 +42,7 @@ from mcsync.check.webhook_findings import (
 )
 from mcsync.clock import utc_now
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.model import Group, MergeField, PluginInfo
+from mcsync.model import Group, MergeField, Permission, PluginInfo
 from mcsync.pipeline.ports import (
     CivicrmPort,
     CivicrmSetupPort,
@@ -71,8 +72,8 @@ class CivicrmSide(CivicrmPort, CivicrmSetupPort, Protocol):
         """The contact that the API key belongs to; RemoteRefused when nobody may log in by it."""
         ...
 
-    def fetch_sight(self) -> tuple[bool, tuple[str, ...]]:
-        """Whether we see anybody in the trash, and the permissions that we are said to lack."""
+    def fetch_sight(self) -> tuple[bool, tuple[Permission, ...]]:
+        """Whether we see anybody in the trash, and the permissions that we seem to lack."""
         ...
 
 
@@ -290,9 +291,7 @@ def _look_at_site(check: Check, report: Report) -> None:
     group_ids |= check.group_tags.keys()
     seen = attempt(lambda: site.fetch_snapshot(sorted(group_ids), NO_HISTORY))
     if isinstance(seen, Trouble):
-        if seen.kind == "refused":
-            seen = Trouble("permission", seen.message, seen.hint)
-        report.findings.append(seen.as_finding("civicrm", "CiviCRM"))
+        report.findings += _look_at_rights(site, seen)
         return
     report.site["utc_offset_s"] = seen.utc_offset_s
     report.findings += judge_site(utc_now(), seen.now, site.found_url)
@@ -308,17 +307,22 @@ def _judge_all_groups(
         yield from judge_groups(task, groups, names)
 
 
+def _look_at_rights(site: CivicrmSide, refusal: Trouble | None = None) -> list[Finding]:
+    """Every permission that our user lacks, at once; else the `refusal` that made us ask."""
+    if refusal is not None and refusal.kind != "refused":
+        return [refusal.as_finding("civicrm", "CiviCRM")]
+    sight = attempt(site.fetch_sight)
+    if refusal is not None and (isinstance(sight, Trouble) or not BLINDING & set(sight[1])):
+        sight = refusal
+    if not isinstance(sight, Trouble):
+        return list(judge_sight(*sight))
+    kind = "permission" if sight.kind == "refused" else sight.kind
+    return [Trouble(kind, sight.message, sight.hint).as_finding("civicrm", "CiviCRM")]
+
+
 def _look_closer(check: Check) -> Iterator[Finding]:
     """What our user may do, and the contact's fields that the config names."""
-    sight = attempt(check.civicrm.fetch_sight)
-    if isinstance(sight, Trouble):
-        yield (
-            sight.as_finding("civicrm", "CiviCRM")
-            if sight.kind != "refused"
-            else Finding("civicrm-permission", "CiviCRM", sight.message, sight.hint)
-        )
-    else:
-        yield from judge_sight(*sight)
+    yield from _look_at_rights(check.civicrm)
     if check.sources:
         names = sorted({name for sources in check.sources.values() for name in sources})
         unknown = attempt(lambda: check.civicrm.find_unknown_fields(names))

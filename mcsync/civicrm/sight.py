@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mcsync.civicrm import records
 from mcsync.civicrm.transport import Call
 from mcsync.errors import RemoteRefused
+from mcsync.model import Permission
 
 # On every site since its installation. Guess: it is still there, as CiviCRM does not let the
 # site's own organisation be deleted (source, not measured).
@@ -41,6 +42,5 @@ def refusal(host: str) -> RemoteRefused:
     """What to raise when somebody who must be there is not shown."""
     return RemoteRefused(
         f"{host} does not show every contact to the API user",
-        hint='give the API user\'s role the permission "view all contacts"; an ACL that shows'
-        " the contacts of some groups is not enough",
+        hint=f"{Permission.VIEW.hint}; an ACL that shows the contacts of some groups is not enough",
     )

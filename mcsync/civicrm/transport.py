@@ -17,6 +17,7 @@ import msgspec
 from mcsync.civicrm.endpoint import call_url, endpoint, url_templates, whoami_url
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.http import NEXT_RUN, HttpClient, NoAnswer, Reply, decode_json, place_of
+from mcsync.model import Permission
 from mcsync.text import MOST_WORDS, fit
 
 log = logging.getLogger("mcsync.civicrm")
@@ -27,14 +28,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 _URL_HINT = "check civicrm.url in the config: the site's base URL, or its full APIv4 endpoint"
 _WRITING = ("create", "save", "update")
-PERMISSIONS = {  # measured (civicrm: Permissions)
-    ("Contact", "save"): "add contacts",
-    ("Contact", "create"): "add contacts",
-    ("Contact", "update"): "edit all contacts",
-    ("Contact", "get"): "view all contacts",
-    ("GroupContact", "save"): "edit all contacts",
-    ("Email", "create"): "edit all contacts",
-    ("Email", "update"): "edit all contacts",
+_PERMISSIONS = {  # measured (civicrm: Permissions)
+    ("Contact", "save"): Permission.ADD,
+    ("Contact", "create"): Permission.ADD,
+    ("Contact", "update"): Permission.EDIT,
+    ("Contact", "get"): Permission.VIEW,
+    ("GroupContact", "save"): Permission.EDIT,
+    ("Email", "create"): Permission.EDIT,
+    ("Email", "update"): Permission.EDIT,
 }
 
 
@@ -280,11 +281,11 @@ class Transport:
         return words or f"HTTP {reply.status}"
 
     def _denied(self, entity: str, action: str, words: str) -> RemoteRefused:
-        permission = PERMISSIONS.get((entity, action), "access CiviCRM")
+        permission = _PERMISSIONS.get((entity, action), Permission.ACCESS)
         what = f"{entity}.{action}" if entity else "a call"
         return RemoteRefused(
             f"{self.host} does not let the API user do {what}: {words}",
-            hint=f'give the API user\'s role the permission "{permission}"',
+            hint=permission.hint,
         )
 
     def _values(self, answer: WireAnswer[T], call: Call[T]) -> list[T]:
@@ -299,7 +300,7 @@ class Transport:
 _MOST_PLAIN = 200  # characters of what is neither data nor a page
 _LOG_HINT = "CiviCRM's log on the server has more under the Error ID"
 _LOGIN_HINT = (
-    'check the API key, and give its user the permission "authenticate with api key", '
+    f'check the API key, and give its user the permission "{Permission.LOG_IN}", '
     "or set civicrm.siteKey in the config"
 )
 

@@ -61,6 +61,7 @@ from mcsync.model import (
     FieldsNotShown,
     MemberChange,
     MergeField,
+    Permission,
     TagSnapshot,
 )
 from mcsync.pipeline.mirror_groups import mirror_groups
@@ -369,10 +370,10 @@ def _tell_unknown(plugin: str, unknown: Sequence[str]) -> None:
     for name in unknown:
         log.warning(
             '%s: CiviCRM shows no contact field "%s", so what is filled from it is left as it is.'
-            " Correct the name; or, for a custom field, give the API user's role the permission"
-            ' "access all custom data"',
+            " Correct the name; or, for a custom field, %s",
             "data.fields" if plugin == FIELDS else f"plugin {plugin}",
             name,
+            Permission.CUSTOM.hint,
         )
 
 

@@ -320,20 +320,29 @@ def test_a_missing_permission_is_named(set_up: Desk, permission: str) -> None:
     set_up.town.civicrm.revoke(permission)
     if permission == "view all contacts":
         set_up.town.civicrm.revoke("edit all contacts")
-    said = set_up.check("--json")
-    (found,) = said.document["findings"]
+    found = set_up.check("--json").document["findings"][0]
     assert found["code"] == PERMISSIONS[permission]
     assert permission in found["hint"]
 
 
 def test_permissions_that_civicrm_says_are_missing(set_up: Desk) -> None:
     set_up.town.civicrm.grant("view all contacts")
-    for permission in ("add contacts", "edit all contacts"):
+    names = ["edit all contacts", "add contacts"]
+    for permission in names:
         set_up.town.civicrm.revoke(permission)
     said = set_up.check("--json")
     hints = [f["hint"] for f in said.document["findings"] if f["code"] == "civicrm-may-not-write"]
-    assert [hint.split('"')[1] for hint in hints] == ["add contacts", "edit all contacts"]
+    assert [hint.split('"')[1] for hint in hints] == names
     assert said.code == 0
+
+
+def test_all_permissions_that_are_missing_are_named_at_once(set_up: Desk) -> None:
+    names = ["view all contacts", "edit all contacts", "add contacts"]
+    for permission in names:
+        set_up.town.civicrm.revoke(permission)
+    found = set_up.check("--json").document["findings"]
+    assert [f["hint"].split('"')[1] for f in found] == names
+    assert set_up.codes() == ["civicrm-permission", *["civicrm-may-not-write"] * 2]
 
 
 def test_a_site_without_clean_urls(set_up: Desk) -> None:
@@ -374,6 +383,11 @@ def test_a_custom_field_without_its_permission_is_told_with_it_e6(set_up: Desk) 
     assert '"access all custom data"' in found["civicrm-field-unknown"]["hint"]
     set_up.town.civicrm.grant("access all custom data")
     assert set_up.codes() == []
+    set_up.town.civicrm.add_custom_field("Newsletter.Town")
+    set_up.office.write_config(data={"sync": True, "fields": {**fields, "PLACE": "Newsletter.Ton"}})
+    found = {f["code"]: f for f in set_up.check("--json").document["findings"]}
+    assert "Newsletter.Ton" in found["civicrm-field-unknown"]["message"]
+    assert "permission" not in found["civicrm-field-unknown"]["hint"]
 
 
 def test_groups_that_become_tags(set_up: Desk) -> None:

@@ -12,6 +12,8 @@ from mcsync.config import builder as config
 from mcsync.decision import Reason
 from mcsync.docs import read_topic
 from mcsync.errors import ConfigError, ExitCode
+from mcsync.model import Permission
+from mcsync.sandbox.civicrm import users
 from tests.draw_schema import codes, read_keys, read_rows
 from tests.write_docs import draw_page, find_commands
 
@@ -73,6 +75,25 @@ def test_cron_systemd_and_monitoring_are_told():
     for words in ("*/5 * * * *", "mcsync sample mcsync.service", "mcsync.timer", "journalctl"):
         assert words in page
     assert "mcsync status --max-age 1h" in page
+
+
+# --- CiviCRM's permissions ------------------------------------------------------------------------
+
+
+def test_every_permission_that_is_needed_has_a_row_and_no_other():
+    told = [row[0].strip("*") for row in rows("setting-up", "In CiviCRM: a user for mcsync")[2:]]
+    assert told == list(Permission)
+
+
+def test_the_short_instructions_name_the_same_permissions():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    step = text.split("In CiviCRM, make an API user")[1].split(" 2. At Mailchimp")[0]
+    assert re.findall(r"\*([^*]+)\*", step) == list(Permission)
+
+
+def test_a_simulated_site_asks_for_what_the_manual_says():
+    """The simulated user may make groups too, which mcsync never does."""
+    assert {*Permission, users.EDIT_GROUPS} == {*users.SYNC_PERMISSIONS, users.CUSTOM}
 
 
 # --- the config -----------------------------------------------------------------------------------

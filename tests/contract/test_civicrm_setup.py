@@ -11,7 +11,7 @@ from mcsync.errors import RemoteRefused
 from mcsync.http import HttpClient
 from mcsync.model import Group
 from mcsync.pipeline.ports import CivicrmPort, CivicrmSetupPort
-from mcsync.sandbox.server import Fault, Response
+from mcsync.sandbox.server import Fault, Request, Response
 
 
 def setup_of(site: Site, path: str = "", key: str = KEY) -> CivicrmSetup:
@@ -138,16 +138,43 @@ def test_somebody_in_the_trash_proves_that_we_may_look(site: Site) -> None:
 @pytest.mark.parametrize("permission", ["add contacts", "edit all contacts"])
 def test_a_missing_permission_to_write_is_named(site: Site, permission: str) -> None:
     """(civicrm: Permissions) `edit my contact` does not hide that others may not be edited."""
-    site.sim.grant("edit my contact")
+    for granted in ("view all contacts", "edit my contact"):
+        site.sim.grant(granted)
     site.sim.revoke(permission)
     assert setup_of(site).fetch_sight() == (False, (permission,))
 
 
+def test_all_that_is_missing_is_named_at_once(site: Site) -> None:
+    """(civicrm: Permissions) Whether "add contacts" is missing besides "access CiviCRM", CiviCRM
+    does not tell."""
+    names = ("view all contacts", "edit all contacts", "add contacts")
+    for name in names:
+        site.sim.revoke(name)
+    assert setup_of(site).fetch_sight() == (False, names)
+    site.sim.revoke("access CiviCRM")
+    assert setup_of(site).fetch_sight() == (False, ("access CiviCRM", *names[:2]))
+
+
+def test_who_sees_no_group_at_all_lacks_the_permission_to_view_all(site: Site) -> None:
+    """However contact 1 came to be visible: every site has groups."""
+
+    def without_groups(_request: Request, answer: Response) -> Response:
+        found = json.loads(answer.body)
+        (found if isinstance(found, dict) else found[1])["values"] = []
+        return Response(200, json.dumps(found).encode(), answer.headers)
+
+    site.server.faults.append(Fault(body="checkAccess", rewrite=without_groups))
+    site.server.faults.append(Fault(path="/Group/get", rewrite=without_groups))
+    assert setup_of(site).fetch_sight() == (False, ("view all contacts",))
+    with pytest.raises(RemoteRefused, match="does not show any group") as caught:
+        setup_of(site).fetch_groups()
+    assert "view all contacts" in (caught.value.hint or "")
+
+
 def test_what_civicrm_denies_is_named_and_what_it_does_not_answer_is_not(site: Site) -> None:
-    no = [{"access": False, "id": None}]
+    no = {"values": [{"access": False, "id": None}]}
     failed = {"error_code": "1", "error_message": "Sorry", "status": 500}
-    answers = [{"values": []}, {"values": no}, failed]
-    body = json.dumps(answers).encode()
+    body = json.dumps([failed, failed, {"values": []}, failed, no]).encode()
     answer = Response(200, body, {"Content-Type": "application/json"})
     site.server.faults.append(Fault(body="checkAccess", answer=answer))
     assert setup_of(site).fetch_sight() == (False, ("add contacts",))

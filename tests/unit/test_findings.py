@@ -39,7 +39,7 @@ from mcsync.check.webhook_findings import (
     show_url,
     tell_unsigned,
 )
-from mcsync.model import Account, Audience, BatchWebhook, Group, MergeField, Webhook
+from mcsync.model import Account, Audience, BatchWebhook, Group, MergeField, Permission, Webhook
 from mcsync.plugins.fields import find_problem
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -136,7 +136,7 @@ FOUND = {
     "interest-group-smart": groups(group(111), group(222, smart=True)),
     "clock-civicrm": codes(judge_site(NOW, NOW - timedelta(seconds=61), None)),
     "civicrm-url": codes(judge_site(NOW, NOW, "https://x.org/?civiwp=CiviCRM&q=civicrm/ajax/api4")),
-    "civicrm-may-not-write": codes(judge_sight(True, ["add contacts"])),
+    "civicrm-may-not-write": codes(judge_sight(True, [Permission.ADD])),
     "trash-unseen": codes(judge_sight(False, ())),
     "civicrm-field-unknown": codes(judge_contact_fields({"JOB": ["job_titel"]}, ["job_titel"])),
     "plugin-not-loaded": codes(judge_plugins({"no.such": "ModuleNotFoundError"})),
