@@ -731,6 +731,27 @@ def test_a_site_key_is_asked_for_where_it_is_wanted(bedrock: Office, terminals: 
 
 
 @needs_terminals
+def test_permissions_that_are_missing_are_named_together(
+    bedrock: Office, terminals: list[Terminal]
+):
+    civicrm = bedrock.town.civicrm
+    names = ("view all contacts", "edit all contacts", "add contacts")
+    for name in names:
+        civicrm.revoke(name)
+    terminal = Terminal(bedrock, "--civicrm-url", bedrock.town.civicrm_server.url)
+    terminals.append(terminal)
+    terminal.answers(KEY, civicrm.api_key)
+    terminal.sees("does not show every contact")
+    terminal.sees('the permissions "view all contacts", "edit all contacts", "add contacts".')
+    civicrm.grant("view all contacts")
+    civicrm.grant("add contacts")
+    terminal.answers(KEY, "")
+    terminal.sees("it has 7 groups.")
+    terminal.sees("Before the first sync, give the API user's role the permission \"edit all")
+    assert "There is none" not in terminal.shown
+
+
+@needs_terminals
 def test_with_no_input_a_terminal_is_asked_nothing(bedrock: Office, terminals: list[Terminal]):
     terminal = Terminal(bedrock, "--no-input")
     terminals.append(terminal)

@@ -32,7 +32,14 @@ from mcsync.cli.init.questions import (
     show_step,
     try_to,
 )
-from mcsync.cli.init.services import OpenAccount, Site, find_site, open_account, open_site
+from mcsync.cli.init.services import (
+    OpenAccount,
+    Site,
+    find_site,
+    open_account,
+    open_site,
+    tell_missing,
+)
 from mcsync.cli.tables import show_fields, show_line
 from mcsync.config import derive_api_url
 from mcsync.errors import RemoteRefused
@@ -128,6 +135,8 @@ def _ask_civicrm(wishes: Wishes) -> _Login:
     if site.url != login.url.text:
         login.url = Setting(site.url)
     show_line(f"Logged in to CiviCRM; it has {count_of(len(site.groups), 'group')}.", indent=2)
+    if site.missing:
+        show_line(f"Before the first sync, {tell_missing(site.missing)}.", indent=2, hanging=0)
     return login
 
 

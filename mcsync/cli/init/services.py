@@ -1,11 +1,11 @@
 """Both services as `mcsync init` finds them: is the address right, the key, and what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcsync.config import derive_api_url, is_header_safe
 from mcsync.errors import ConfigError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.model import Account, Audience, Group
+from mcsync.model import Account, Audience, Group, Permission
 from mcsync.pipeline.ports import MailchimpPort
 
 _WORDS = {
@@ -20,10 +20,14 @@ _NO_KEY = "not-a-key"  # CiviCRM answers 401 to it, and nothing else does so but
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A CiviCRM site that let us in; `url` is the address that works."""
+    """A CiviCRM site that let us in; `url` is the address that works.
+
+    `missing` are permissions that our user lacks and a sync needs.
+    """
 
     url: str
     groups: tuple[Group, ...]
+    missing: tuple[Permission, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +74,25 @@ def open_site(url: str, api_key: str, site_key: str | None) -> Site:
     if site_key is not None:
         _refuse_odd(site_key, "CiviCRM")
     civicrm = build_civicrm_setup(url, api_key, site_key)
+    missing: tuple[Permission, ...] = ()
     try:
+        _, missing = civicrm.fetch_sight()
         groups = civicrm.fetch_groups()
     except RemoteUnavailable as error:
         error.hint = _UNREACHABLE
         raise
     except (RemoteRefused, ProtocolError) as error:
-        error.hint = _reword(error.hint)
+        error.hint = tell_missing(missing) or _reword(error.hint)
         raise
-    return Site(civicrm.found_url or url, groups)
+    return Site(civicrm.found_url or url, groups, missing)
+
+
+def tell_missing(missing: Sequence[Permission]) -> str | None:
+    """What to do about all that is missing at once; None when nothing is."""
+    if len(missing) < 2:
+        return missing[0].hint if missing else None
+    names = ", ".join(f'"{name}"' for name in missing)
+    return f"give the API user's role the permissions {names}"
 
 
 def open_account(api_key: str, api_url: str | None) -> OpenAccount:
