@@ -102,18 +102,45 @@ def build_run(
     return run
 
 
-def build_mailchimp_setup(api_key: str, api_url: str) -> "MailchimpSetup":
-    """A Mailchimp account to be looked at and set up; `api_url` includes the path."""
+def knock(url: str, service: str) -> None:
+    """Make sure that somebody is there, whatever they say; given up after 10 s.
+
+    Raises: RemoteUnavailable; ProtocolError when what answers is no HTTP.
+    """
+    from mcsync.mailchimp.account_setup import probe_url
+
+    probe_url(url, service=service)
+
+
+def build_mailchimp_setup(
+    api_key: str,
+    api_url: str,
+    *,
+    ends_at: float | None = None,
+) -> "MailchimpSetup":
+    """A Mailchimp account to be looked at and set up; `api_url` includes the path.
+
+    After `ends_at`, a time of `time.monotonic`, nothing is tried again.
+    """
     from mcsync.mailchimp.account_setup import MailchimpSetup
 
-    return MailchimpSetup(api_key, api_url)
+    return MailchimpSetup(api_key, api_url, ends_at=ends_at)
 
 
-def build_civicrm_setup(url: str, api_key: str, site_key: str | None = None) -> "CivicrmSetup":
-    """A CiviCRM site to be looked at; `url` is its base address or its APIv4 endpoint."""
+def build_civicrm_setup(
+    url: str,
+    api_key: str,
+    site_key: str | None = None,
+    *,
+    ends_at: float | None = None,
+) -> "CivicrmSetup":
+    """A CiviCRM site to be looked at; `url` is its base address or its APIv4 endpoint.
+
+    After `ends_at`, a time of `time.monotonic`, nothing is tried again.
+    """
     from mcsync.civicrm.site_setup import CivicrmSetup
 
-    return CivicrmSetup(url, api_key, site_key)
+    return CivicrmSetup(url, api_key, site_key, ends_at=ends_at)
 
 
 def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path) -> "Check":

@@ -153,16 +153,21 @@ class MailchimpSetup(MailchimpClient):
             self._checked(reply)
 
 
-def probe_url(url: str, http: HttpClient | None = None) -> int:
-    """GET an address of a webhook of ours as Mailchimp does, and return the HTTP status.
+def probe_url(url: str, http: HttpClient | None = None, *, service: str = "") -> int:
+    """GET an address, such as a webhook of ours, as Mailchimp does, and return the HTTP status.
 
     Without credentials, and not patiently: one that has to be asked twice is not there.
-    Raises: RemoteUnavailable when nobody answers.
+    Raises: RemoteUnavailable when nobody answers; `service` is what it calls who should have.
     """
-    http = http or HttpClient(max_connections=1, sleep=_do_not_wait)
+    http = http or HttpClient(max_connections=1, sleep=_do_not_wait, service=service)
     try:
         reply = http.send(
-            "GET", url, is_repeatable=False, expects_json=False, timeout_s=PROBE_TIMEOUT_S
+            "GET",
+            url,
+            is_repeatable=False,
+            expects_json=False,
+            timeout_s=PROBE_TIMEOUT_S,
+            deadline_s=PROBE_TIMEOUT_S,
         )
     except NoAnswer as error:
         if error.reply is None:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from mcsync.cli.init.file import rewrite_config, write_config
 from mcsync.config import load_config
+from mcsync.mailchimp import account_setup
 from mcsync.sandbox.mailchimp.state import Webhook
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 from mcsync.sandbox.town import API_KEY, Town
@@ -681,6 +684,50 @@ def test_leaving_in_the_middle_writes_nothing(
     where = "by SIGINT" if how == "Ctrl-C" else "at a question"
     assert f"\nstopped {where}; nothing was written" in terminal.shown.replace("\r", "")
     assert os.listdir(bedrock.home) == []
+
+
+@needs_terminals
+def test_a_key_in_the_wrong_place_is_not_shown_again(bedrock: Office, terminals: list[Terminal]):
+    """What the terminal itself echoes is wiped at once; nothing that is said repeats it."""
+    terminal = Terminal(bedrock, "--mailchimp-url", bedrock.town.api_url)
+    terminals.append(terminal)
+    terminal.answers("Address of CiviCRM", API_KEY)
+    terminal.sees("looked like a key, and is forgotten")
+    terminal.answers("Address of CiviCRM", bedrock.town.civicrm_server.url)
+    terminal.sees("for 10 s at most ... it answers.")
+    terminal.answers(KEY, API_KEY)
+    terminal.sees("an API key of Mailchimp; it was sent nowhere")
+    terminal.asks(KEY)
+    assert terminal.shown.count(API_KEY) == 1
+    assert f"{API_KEY}\r\n\x1b[1A\x1b[J" in terminal.shown
+    sent = [each.request for each in bedrock.town.civicrm_server.requests]
+    assert all(API_KEY not in str(request.headers) for request in sent)
+
+
+def test_a_key_given_as_an_option_is_not_repeated(bedrock: Office):
+    for option in ("--civicrm-url", "--civicrm-key-env", "--webhook-url", "--mailchimp-url"):
+        said = by_options(bedrock, *MAIN, option, API_KEY)
+        assert said.code == 2
+        assert API_KEY not in said.out + said.err
+
+
+def test_an_address_that_does_not_answer_is_given_up_and_not_tried_again(
+    bedrock: Office, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever accepts a connection and says nothing gets 10 s; here one."""
+    assert account_setup.PROBE_TIMEOUT_S == 10
+    monkeypatch.setattr(account_setup, "PROBE_TIMEOUT_S", 1)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        begun = time.monotonic()
+        said = by_options(
+            bedrock, *MAIN, "--civicrm-url", f"http://127.0.0.1:{mute.getsockname()[1]}"
+        )
+        assert 0.9 < time.monotonic() - begun < 5
+    assert said.code == 69
+    assert "did not answer within 1 s" in said.err
+    assert "nothing was written; check the address" in said.err
 
 
 @needs_terminals

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -31,6 +32,7 @@ from mcsync.cli.init.questions import (
     choose_several,
     show_step,
     try_to,
+    trying,
 )
 from mcsync.cli.init.services import (
     OpenAccount,
@@ -150,7 +152,8 @@ def _ask_address(wishes: Wishes) -> Setting:
 
     def attempt() -> Setting:
         found = given.pop() if given else _read_setting("Address of CiviCRM", offered)
-        find_site(found.text)
+        with trying(urlsplit(found.text).netloc):
+            find_site(found.text)
         return found
 
     return try_to(
@@ -222,7 +225,8 @@ def _ask_mailchimp(wishes: Wishes) -> tuple[Setting, str | None, OpenAccount]:
         api_url = wishes.api_url
         if api_url is None and derive_api_url(last.text) is None:
             api_url = _ask_api_url()
-        return last, api_url, open_account(last.text, api_url)
+        with trying("Mailchimp"):
+            return last, api_url, open_account(last.text, api_url)
 
     advice = "Check the end of the key, which names the data centre, such as -us11"
     if wishes.api_url is not None:

@@ -4,6 +4,7 @@
 blob ("Config settings JSON blob") with mcsync's own keys beside it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -219,12 +220,22 @@ def name_group(group: Group) -> str:
 # --- addresses ------------------------------------------------------------------------------------
 
 
+def is_like_key(text: str) -> bool:
+    """Whether a text may be a key: long, of letters and digits, without the dots of a host."""
+    return _LIKE_KEY.fullmatch(text.strip()) is not None
+
+
+_LIKE_KEY = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[\w+=-]{16,}", re.ASCII)
+
+
 def read_address(text: str) -> str:
     """An address as typed, made whole: with https:// in front, without a last slash.
 
     Raises: ValueError with a sentence that tells what is wrong.
     """
     text = text.strip()
+    if is_like_key(text):
+        raise ValueError("this looks like a key; an address is like https://www.example.org")
     whole = text if "://" in text else f"https://{text}"
     try:
         parts = urlsplit(whole)

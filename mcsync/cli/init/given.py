@@ -16,11 +16,12 @@ from mcsync.cli.init.draft import (
     KeysIn,
     Setting,
     find_clash,
+    is_like_key,
     name_group,
     place_keys,
     read_address,
 )
-from mcsync.cli.init.services import OpenAccount, open_account, open_site
+from mcsync.cli.init.services import OpenAccount, find_anybody, open_account, open_site
 from mcsync.config import did_you_mean
 from mcsync.errors import McsyncError, UsageError
 from mcsync.model import Audience, Group
@@ -82,7 +83,10 @@ def find_given(
     for usual, name in variables.items():
         if name is not None:
             if not environ.get(name):
-                raise UsageError(f"${name} is not set in the environment", hint=_HELP)
+                told = (
+                    "what was given as the name of a variable" if is_like_key(name) else f"${name}"
+                )
+                raise UsageError(f"{told} is not set in the environment", hint=_HELP)
             found[usual] = Setting(environ[name], name)
     return found
 
@@ -127,6 +131,7 @@ def take_choices(wishes: Wishes) -> Choices:
             problems=tuple(missing),
         )
     site_key = wishes.find(SITE_KEY)
+    find_anybody(url.text, "CiviCRM")
     site = open_site(url.text, key.text, site_key.text if site_key else None)
     account = open_account(mailchimp_key.text, wishes.api_url)
     audiences = match_audiences(wishes.audiences, account, site.groups)

@@ -3,12 +3,16 @@
 Ctrl-C raises Stopped, the end of the input click.Abort; both end the command.
 """
 
+import os
 import re
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import click
 
+from mcsync.cli.init.draft import is_like_key
 from mcsync.cli.tables import show_gap, show_heading, show_line
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.text import one_line
@@ -48,9 +52,41 @@ def show_step(title: str, *lines: str) -> None:
 
 
 def ask(question: str, default: str = "") -> str:
-    """A line of text, stripped; only Enter gives the default, which is told elsewhere."""
-    answer = click.prompt(one_line(question), default=default, show_default=False)
-    return str(answer).strip()
+    """A line of text, stripped; only Enter gives the default, which is told elsewhere.
+
+    What looks like a key is taken off the screen, and asked for again: it belongs elsewhere.
+    """
+    while True:
+        prompt = one_line(question)
+        answer = str(click.prompt(prompt, default=default, show_default=False)).strip()
+        if not is_like_key(answer):
+            return answer
+        _wipe(f"{prompt}: {answer}")
+        show_line(
+            "That looked like a key, and is forgotten. Keys are asked for where what you type is"
+            " not shown.",
+            indent=2,
+            hanging=0,
+        )
+
+
+def _wipe(typed: str) -> None:
+    """Take what was typed off the screen, where that can be done."""
+    if os.environ.get("TERM", "dumb") != "dumb":
+        lines = (len(typed) - 1) // shutil.get_terminal_size().columns + 1
+        click.echo(f"\x1b[{lines}A\x1b[J", nl=False)
+
+
+@contextmanager
+def trying(place: str) -> Iterator[None]:
+    """Say that somebody is waited for, and then whether they answered."""
+    click.echo(f"  Trying {one_line(place)}, for 10 s at most ... ", nl=False)
+    try:
+        yield
+    except McsyncError as error:
+        click.echo("no answer." if isinstance(error, RemoteUnavailable) else "")
+        raise
+    click.echo("it answers.")
 
 
 def ask_hidden(question: str, default: str = "") -> str:

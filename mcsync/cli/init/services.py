@@ -1,5 +1,7 @@
 """Both services as `mcsync init` finds them: is the address right, the key, and what is there."""
 
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +17,8 @@ _WORDS = {
 }
 _UNREACHABLE = "nothing was written; check the address and the network, then start again"
 _END = "the address of Mailchimp's API ends in /3.0"
+_OF_MAILCHIMP = re.compile(r"[0-9a-f]{32}-[a-z]+[0-9]+")
+PATIENCE_S = 10.0
 _NO_KEY = "not-a-key"  # CiviCRM answers 401 to it, and nothing else does so but a CiviCRM
 
 
@@ -43,6 +47,17 @@ class OpenAccount:
         return self.mailchimp.fetch_interests(list_id)
 
 
+def find_anybody(url: str, service: str) -> None:
+    """Make sure that somebody answers, however; RemoteUnavailable after PATIENCE_S."""
+    from mcsync.assemble import knock
+
+    try:
+        knock(url, service)
+    except RemoteUnavailable as error:
+        error.hint = _UNREACHABLE
+        raise
+
+
 def find_site(url: str) -> None:
     """Make sure that CiviCRM is there, before anybody types a key.
 
@@ -50,8 +65,9 @@ def find_site(url: str) -> None:
     """
     from mcsync.assemble import build_civicrm_setup
 
+    find_anybody(url, "CiviCRM")
     try:
-        build_civicrm_setup(url, _NO_KEY).fetch_groups()
+        build_civicrm_setup(url, _NO_KEY, ends_at=_soon()).fetch_groups()
     except RemoteRefused:
         return
     except RemoteUnavailable as error:
@@ -71,9 +87,14 @@ def open_site(url: str, api_key: str, site_key: str | None) -> Site:
     from mcsync.assemble import build_civicrm_setup
 
     _refuse_odd(api_key, "CiviCRM")
+    if _OF_MAILCHIMP.fullmatch(api_key):
+        raise RemoteRefused(
+            "this is an API key of Mailchimp; it was sent nowhere",
+            hint="give the API key of CiviCRM's API user",
+        )
     if site_key is not None:
         _refuse_odd(site_key, "CiviCRM")
-    civicrm = build_civicrm_setup(url, api_key, site_key)
+    civicrm = build_civicrm_setup(url, api_key, site_key, ends_at=_soon())
     missing: tuple[Permission, ...] = ()
     try:
         _, missing = civicrm.fetch_sight()
@@ -110,7 +131,8 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
             "this key does not end in a data centre, such as -us11",
             hint="copy the whole key; for a proxy, give its address with --mailchimp-url",
         )
-    mailchimp = build_mailchimp_setup(api_key, address)
+    mailchimp = build_mailchimp_setup(api_key, address, ends_at=_soon())
+    find_anybody(address, "Mailchimp")
     try:
         account = mailchimp.fetch_account()
         audiences = mailchimp.fetch_audiences()
@@ -127,6 +149,11 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
             hint="create one at Mailchimp (Audience), then start again",
         )
     return OpenAccount(account, audiences, mailchimp)
+
+
+def _soon() -> float:
+    """When to stop trying again, on the clock of `time.monotonic`: somebody waits for it."""
+    return time.monotonic() + PATIENCE_S
 
 
 def _reword(hint: str | None) -> str | None:
