@@ -4,6 +4,7 @@ import errno
 import json
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from mcsync.cli.output import print_document, write_answer
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
 from mcsync.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from mcsync.sandbox.town import Town
 
 _LOOK_S = 0.5
 
@@ -51,7 +55,7 @@ def command(
         ) as town:
             settle(town)
             _tell_config(state, town.make_config(), write_config)
-            click.echo("Both services are running; Ctrl-C ends them.", err=True)
+            _tell_what_to_try(town)
             while True:  # a signal that another thread was given is seen when we wake
                 threading.Event().wait(_LOOK_S)
     except OSError as error:
@@ -64,6 +68,21 @@ def command(
     except Stopped as end:
         if end.signal.name != "SIGINT":
             raise
+
+
+def _tell_what_to_try(town: "Town") -> None:
+    """On stderr: stdout has the config alone."""
+    from mcsync.sandbox.town import API_KEY
+
+    click.echo(
+        f"""Both services are running; Ctrl-C ends them.
+
+To try the wizard on them, in another terminal:
+  export MCSYNC_CIVICRM_API_KEY={town.civicrm.api_key}
+  export MAILCHIMP_API_KEY={API_KEY}
+  mcsync init --civicrm-url {town.civicrm_server.url} --mailchimp-url {town.api_url}""",
+        err=True,
+    )
 
 
 def _tell_config(state: State, config: dict[str, object], file: Path | None) -> None:

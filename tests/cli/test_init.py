@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -102,6 +103,18 @@ def test_options_make_a_config_that_works(bedrock: Office):
     assert (audience.name, audience.group_id) == ("Main audience", GROUP)
     assert dict(audience.interests) == {INTEREST: INTEREST_GROUP}
     assert bedrock.run("fetch", env=dict(keys)) == Said(0, "", "")
+
+
+def test_the_closing_words_tell_of_backup_trust_and_cron(bedrock: Office, tmp_path: Path):
+    said = by_options(bedrock, *MAIN, "--config", str(tmp_path / "50% off.json"))
+    assert said.code == 0
+    words = " ".join(said.out.split("Next steps")[1].split())
+    assert "a backup of both" in words
+    assert "--trust mailchimp or --trust civicrm" in words
+    (line,) = [line for line in said.out.splitlines() if line.startswith("*/5 * * * *")]
+    assert line.endswith(f" sync --config '{tmp_path}/50\\% off.json'")
+    assert "Cron knows none of your shell's variables" in words
+    assert "mcsync sample mcsync.timer" in words
 
 
 def test_names_do_as_well_as_ids_and_the_order_is_ours(bedrock: Office):
@@ -611,6 +624,33 @@ def test_the_whole_conversation(bedrock: Office, terminals: list[Terminal]):
     said = bedrock.run("check", "--json")
     codes = {each["code"] for each in said.document["findings"] if each["severity"] == "problem"}
     assert codes == {"webhook-missing", "batch-webhook-missing", "webhook-silent"}
+
+
+@needs_terminals
+def test_the_sandbox_says_how_init_makes_a_config_for_it(
+    bedrock: Office, terminals: list[Terminal]
+):
+    """Run as it stands there; then what init says comes next."""
+    args = ("sandbox", "--mailchimp-port", "0", "--civicrm-port", "0")
+    with bedrock.start(*args) as process:
+        try:
+            assert process.stderr is not None
+            told = [process.stderr.readline().strip() for _ in range(6)]
+            variables = dict(line.removeprefix("export ").split("=") for line in told[3:5])
+            (command,) = [line for line in told if line.startswith("mcsync init ")]
+            terminal = Terminal(bedrock, *shlex.split(command)[2:], **variables)
+            terminals.append(terminal)
+            terminal.answers(KEY, "", "")
+            terminal.answers("Enter: refresh", "1")
+            terminal.answers("Enter: none", "")
+            terminal.answers("Enter: no webhooks", "")
+            terminal.answers("Write it?", "")
+            assert terminal.ends() == 0, terminal.shown
+            for next_command in ("fetch", "sync --dry-run", "sync --wait"):
+                assert f"mcsync {next_command}" in terminal.shown
+                assert bedrock.run(*next_command.split(), env=dict(variables)).code == 0
+        finally:
+            process.kill()
 
 
 @needs_terminals

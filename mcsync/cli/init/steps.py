@@ -31,7 +31,7 @@ from mcsync.cli.init.given import (
 )
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
-from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
+from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, write_lines
 from mcsync.config import Config, find_config
 from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
@@ -43,7 +43,16 @@ if TYPE_CHECKING:
 _NEXT = (
     ("mcsync fetch", "reads both services and changes nothing at either"),
     ("mcsync sync --dry-run", "shows what a sync would change, and why"),
-    ("mcsync sync --wait", "does it; then let cron repeat it"),
+    (
+        "a backup of both",
+        "at Mailchimp: Audience, Manage contacts, Export; in CiviCRM: a dump of its database. An"
+        " unsubscribe can be final",
+    ),
+    (
+        "mcsync sync --wait",
+        "the first sync. If one side is better maintained, add --trust mailchimp or --trust"
+        ' civicrm; "mcsync help first-sync" explains it',
+    ),
 )
 _NEXT_WEBHOOKS = (
     ("mcsync serve", "receives webhooks; keep it running"),
@@ -233,7 +242,7 @@ def _show_check(choices: Choices, is_registered: bool) -> None:
 
 
 def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
-    """The next commands, each with the option it needs to find this config."""
+    """The next commands, each with the option it needs to find this config, and cron's line."""
     find = "" if _is_found(config.path) else f" --config {shlex.quote(str(config.path))}"
     webhooks = _NEXT_REGISTERED if is_registered else _NEXT_WEBHOOKS
     steps = [*_NEXT, *(webhooks if choices.webhook_url else ())]
@@ -242,6 +251,31 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
     if find:
         show_line(f"Add{find} to each command, or set MCSYNC_CONFIG.", hanging=0)
     show_fields(steps)
+    show_gap()
+    show_line(
+        "Then let cron repeat it: as the user that is to run it, put this into crontab -e:",
+        hanging=0,
+    )
+    write_lines([_make_crontab_line(config.path)])
+    if find_variables(choices):
+        show_line(f"{_CRON_HAS_NONE}", hanging=0)
+    show_line(
+        'Or take systemd: "mcsync sample mcsync.service" and "mcsync sample mcsync.timer".',
+        hanging=0,
+    )
+
+
+_CRON_HAS_NONE = (
+    'Cron knows none of your shell\'s variables; "mcsync help running" says where to put the keys.'
+)
+
+
+def _make_crontab_line(path: Path) -> str:
+    """What cron is to run; it has a PATH of its own, and takes a percent sign for a line break."""
+    program = Path(sys.argv[0])
+    named = os.path.abspath(program) if program.name == "mcsync" else "mcsync"
+    line = f"{shlex.quote(named)} sync --config {shlex.quote(str(path))}"
+    return "*/5 * * * *  " + line.replace("%", "\\%")
 
 
 def _is_found(path: Path) -> bool:
