@@ -101,7 +101,7 @@ def choose_place(state: State, cwd: Path) -> Path:
 def gather_choices(state: State, options: Options, path: Path) -> Choices:
     """The choices: by asking where somebody can be asked, else of the options alone."""
     wishes = _make_wishes(state, options)
-    if options.no_input or options.read_keys or state.wants_json or not _is_somebody_there():
+    if options.no_input or options.read_keys or state.wants_json or not is_somebody_there():
         return take_choices(wishes)
     from mcsync.cli.init.conversation import Declined, converse
 
@@ -116,7 +116,7 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
         raise
 
 
-def _is_somebody_there() -> bool:
+def is_somebody_there() -> bool:
     """Whether questions can be read, and answered."""
     try:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
