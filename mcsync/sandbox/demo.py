@@ -15,6 +15,12 @@ from mcsync.sandbox.cast import GROUP, INTEREST, LIST, Somebody, settle, stir
 from mcsync.sandbox.town import Town
 from mcsync.text import SIDES, count_of, text_of_change
 
+_NEXT = {
+    "mcsync sandbox": "keeps two such services running, for the real commands",
+    "mcsync sandbox act": "has people and staff there do things, in another terminal",
+    "mcsync init": "sets up your own",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -163,4 +169,8 @@ def show_outcome(console: Console, outcome: Mapping[str, int]) -> None:
     )
     if outcome["only_subscribed"]:
         console.print(f"  {outcome['only_subscribed']} are subscribed but not in the group.")
+    console.print()
+    console.rule("What to try next", align="left")
+    for command, what in _NEXT.items():
+        console.print(f"  {command.ljust(max(map(len, _NEXT)))}  {what}", soft_wrap=True)
     console.print()

@@ -203,6 +203,8 @@ def test_the_command_tells_three_runs_and_leaves_no_trace(
     assert result.exit_code == 0, result.output
     assert "Third run" in result.stdout
     assert "Both sides agree; nothing was written." in result.stdout
+    for command in ("mcsync sandbox", "mcsync sandbox act", "mcsync init"):
+        assert f"\n  {command}  " in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 
