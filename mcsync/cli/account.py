@@ -132,7 +132,7 @@ def _find_in_config(state: State, text: str) -> Meant | None:
     for key, account in config.accounts.items():
         if wanted in (key, account.key.reveal(), account.name):
             hooks = _gather_hooks(config, key, account)
-            return Meant(*_find_written(path, config, key), account, hooks)
+            return Meant(*find_written(path, config, key), account, hooks)
     return None
 
 
@@ -151,10 +151,10 @@ def _gather_hooks(config: Config, key: str, account: AccountConfig) -> dict[str,
     return {list_id: hook for list_id, hook in hooks.items() if hook.is_valid}
 
 
-def _find_written(path: Path, config: Config, key: str) -> tuple[str, str, str, str]:
+def find_written(path: Path, config: Config, key: str) -> tuple[str, str, str, str]:
     """The account's key in `accounts`, its API key and its secrets, as they may be shown."""
     account = config.accounts[key]
-    for raw_name, raw in _raw_accounts(path):
+    for raw_name, raw in raw_accounts(path):
         if _expand(raw_name, config.environ) == key and isinstance(raw, dict):
             shown_key = _pick_variable(KEY_VARIABLE, raw.get("apiKey"), raw_name)
             is_name = key != account.key.reveal() and not KEY_SHAPE.search(raw_name)
@@ -175,7 +175,7 @@ def _pick_variable(default: str, *texts: object) -> str:
     return next((t for t in texts if isinstance(t, str) and _VARIABLE.fullmatch(t)), default)
 
 
-def _raw_accounts(path: Path) -> Iterator[tuple[str, object]]:
+def raw_accounts(path: Path) -> Iterator[tuple[str, object]]:
     """The `accounts` of the file as they stand there; it has been loaded before."""
     try:
         blob = parse_json(path.read_text(encoding="utf-8-sig"))

@@ -1,5 +1,6 @@
 """mcsync init: from nothing to a config that works, by options and by talking on a terminal."""
 
+import itertools
 import json
 import os
 import re
@@ -114,7 +115,7 @@ def test_the_closing_words_tell_of_backup_trust_and_cron(bedrock: Office, tmp_pa
     (line,) = [line for line in said.out.splitlines() if line.startswith("*/5 * * * *")]
     assert line.endswith(f" sync --config '{tmp_path}/50\\% off.json'")
     assert "Cron knows none of your shell's variables" in words
-    assert "mcsync sample mcsync.timer" in words
+    assert 'Or use systemd: "mcsync help running"' in words
 
 
 def test_names_do_as_well_as_ids_and_the_order_is_ours(bedrock: Office):
@@ -512,6 +513,78 @@ def test_an_account_without_audiences_is_told(bedrock: Office):
     assert '"Bedrock Gazette" has no audience' in said.err
 
 
+# --- another audience -----------------------------------------------------------------------------
+
+
+def paste(config: Path, said: str) -> None:
+    """Do what is said: put each piece after the words that it is to stand after."""
+    text = config.read_text()
+    lines = said.splitlines()
+    for at, line in enumerate(lines):
+        if line.startswith("After ") and "{" in line:
+            words = line.removeprefix("After ").partition("{")[0] + "{"
+            piece = itertools.takewhile(lambda each: each.startswith("    "), lines[at + 1 :])
+            assert text.count(words) == 1
+            text = text.replace(words, f"{words}\n" + "\n".join(piece))
+    config.write_text(text)
+
+
+def test_another_audience_is_shown_as_it_is_to_be_pasted(bedrock: Office):
+    assert by_options(bedrock, *MAIN).code == 0
+    before = bedrock.config.read_bytes()
+    keys = {"MCSYNC_CIVICRM_API_KEY": bedrock.town.civicrm.api_key, "MAILCHIMP_API_KEY": API_KEY}
+    bedrock.town.mailchimp.add_interest(OTHER_LIST, "Topics", "dddddddddd", "Bowling")
+    added = ("init", "--add", "--audience", f"Other audience={OTHER_GROUP}")
+    said = bedrock.run(*added, "--interest", "Bowling=Everybody", env=dict(keys))
+    assert (said.code, said.err) == (0, "")
+    assert bedrock.config.read_bytes() == before
+    assert API_KEY not in said.out
+    assert f"mcsync sync --wait --list {OTHER_LIST}" in said.out
+    paste(bedrock.config, said.out)
+    config = load_config(bedrock.config, keys)
+    assert [(each.name, each.group_id) for each in config.audiences] == [
+        ("Other audience", OTHER_GROUP),
+        ("Main audience", GROUP),
+    ]
+    assert dict(config.audiences[0].interests) == {"dddddddddd": 444}
+    assert bedrock.run("check", env=dict(keys)).code == 0
+    said = bedrock.run("init", "--add", env=dict(keys))
+    assert said.code == 78
+    assert "all audiences of the config's accounts are in it already" in said.err
+
+
+def test_another_audience_as_a_document_and_no_key_in_it(bedrock: Office):
+    """The config holds the keys themselves: a variable stands for Mailchimp's."""
+    assert by_options(bedrock, *MAIN, "--keys", "file").code == 0
+    added = ("init", "--add", "--audience", f"{OTHER_LIST}={OTHER_GROUP}")
+    document = bedrock.run(*added, "--json").document
+    assert document["lists"] == {
+        OTHER_LIST: {
+            "subscriptionGroup": str(OTHER_GROUP),
+            "apiKey": "${MAILCHIMP_API_KEY}",
+            "interests": {},
+        }
+    }
+    said = bedrock.run(*added)
+    assert "In place of ${MAILCHIMP_API_KEY} write the key as it stands there now." in said.out
+    assert API_KEY not in said.out
+
+
+ADDED_WRONGLY = {
+    "a group that is taken": (("--audience", f"{OTHER_LIST}={GROUP}"), "for two audiences"),
+    "an audience that is there": (("--audience", f"{LIST}={OTHER_GROUP}"), "no audience"),
+    "none": ((), f"not in the config yet: Other audience ({OTHER_LIST})"),
+}
+
+
+@pytest.mark.parametrize(("args", "says"), ADDED_WRONGLY.values(), ids=ADDED_WRONGLY)
+def test_what_cannot_be_added_is_refused(bedrock: Office, args: tuple[str, ...], says: str):
+    assert by_options(bedrock, *MAIN, "--keys", "file").code == 0
+    said = bedrock.run("init", "--add", *args)
+    assert said.code == 2
+    assert says in said.err
+
+
 # --- on a terminal --------------------------------------------------------------------------------
 
 
@@ -856,7 +929,7 @@ def test_among_many_groups_one_is_found_by_its_name(bedrock: Office, terminals: 
     terminal.answers("Address of CiviCRM", bedrock.town.civicrm_server.url)
     terminal.answers(KEY, bedrock.town.civicrm.api_key)
     terminal.answers(KEY, API_KEY)
-    terminal.sees("The account has one audience: Main audience, 1 member.")
+    terminal.sees("There is one: Main audience, 1 member.")
     terminal.sees("more; type part of a name to find them")
     terminal.answers("Enter: refresh", "nothing like it")
     terminal.sees("matches no number and no name here")
@@ -873,3 +946,17 @@ def test_among_many_groups_one_is_found_by_its_name(bedrock: Office, terminals: 
     terminal.sees("Main audience = Chapter 103")
     terminal.answers("Write it?", "y")
     assert terminal.ends() == 0, terminal.shown
+
+
+@needs_terminals
+def test_another_audience_is_asked_for_on_a_terminal(bedrock: Office, terminals: list[Terminal]):
+    assert by_options(bedrock, *MAIN, "--keys", "file").code == 0
+    terminal = Terminal(bedrock, "--add")
+    terminals.append(terminal)
+    terminal.sees("Audiences that are not in the config yet")
+    terminal.sees("There is one: Other audience")
+    terminal.sees("1 Other audience subscribers (group 333)")
+    terminal.answers("Enter: refresh", "1")
+    terminal.sees('After "lists": {')
+    assert terminal.ends() == 0, terminal.shown
+    assert "Main audience subscribers" not in terminal.shown

@@ -61,14 +61,20 @@ _KEY_HELP = "Take {}'s API key from $NAME. Default: ${}."
     type=OneOf(["file", "environment"]),
     help="Write the keys into the file, or have it name environment variables.",
 )
+@click.option(
+    "--add",
+    "is_added",
+    is_flag=True,
+    help="Write nothing: show what to paste into the config that is there, for another audience.",
+)
 @click.option("--no-input", "--yes", "no_input", is_flag=True, help="Ask nothing; write at once.")
 @global_options
-def command(state: State, **options: Any) -> None:
+def command(state: State, is_added: bool, **options: Any) -> None:
     """Write a new config and check it.
 
     On a terminal it asks for whatever the options do not say, and tries each answer at once. The
     file goes to --config, else to $MCSYNC_CONFIG, else to ./config.json; a file that exists is
-    never changed.
+    never changed. For another audience, --add shows what to paste into it.
 
     \b
     Examples:
@@ -76,6 +82,7 @@ def command(state: State, **options: Any) -> None:
       mcsync init --config /etc/mcsync/config.json
       mcsync init --no-input --civicrm-url https://crm.example.org \\
           --audience "Main audience=Newsletter" --interest "Topics: Events=Events"
+      mcsync init --add
     """
     from mcsync.cli.init.steps import (
         Options,
@@ -85,6 +92,11 @@ def command(state: State, **options: Any) -> None:
         write_choices,
     )
 
+    if is_added:
+        from mcsync.cli.init.adding import add_audience
+
+        add_audience(state, Options(**options))
+        return
     path = choose_place(state, Path.cwd())
     choices = gather_choices(state, Options(**options), path)
     tell_result(state, choices, write_choices(state, choices, path))

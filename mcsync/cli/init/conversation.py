@@ -75,7 +75,7 @@ def converse(wishes: Wishes, path: Path) -> Choices:
         mailchimp_key=mailchimp_key,
         api_url=api_url,
         account=account.account,
-        audiences=_ask_audiences(wishes, account, login.look),
+        audiences=ask_audiences(wishes, account, login.look),
         webhook_url=_ask_webhooks(wishes),
         webhook_secret=make_secret(),
         cache=wishes.cache,
@@ -256,11 +256,13 @@ def _ask_api_url() -> str | None:
 # --- audiences, groups, interests -----------------------------------------------------------------
 
 
-def _ask_audiences(wishes: Wishes, account: OpenAccount, look: Look) -> tuple[AudienceChoice, ...]:
-    """The audiences, each with its group and its mapped interests."""
+def ask_audiences(
+    wishes: Wishes, account: OpenAccount, look: Look, title: str = "Audiences"
+) -> tuple[AudienceChoice, ...]:
+    """Those of the account's audiences that are wanted, each with its group and its interests."""
     given = match_audiences(wishes.audiences, account, look()) if wishes.audiences else ()
     found = list(given)
-    for audience in [] if given else _ask_which(account.audiences):
+    for audience in [] if given else _ask_which(account.audiences, title):
         group = _ask_group(audience.name, look, {each.group.group_id for each in found})
         names = account.fetch_interests(audience.list_id)
         choice = AudienceChoice(audience.list_id, audience.name, group, {}, names)
@@ -270,11 +272,11 @@ def _ask_audiences(wishes: Wishes, account: OpenAccount, look: Look) -> tuple[Au
     return tuple(_ask_interests(each, look) for each in given) or tuple(found)
 
 
-def _ask_which(audiences: Sequence[Audience]) -> list[Audience]:
-    show_step("Audiences")
+def _ask_which(audiences: Sequence[Audience], title: str) -> list[Audience]:
+    show_step(title)
     labels = _label_audiences(audiences)
     if len(labels) == 1:
-        show_line(f"The account has one audience: {labels[0]}.", hanging=0)
+        show_line(f"There is one: {labels[0]}.", hanging=0)
         return list(audiences)
     show_line("Which audiences do you want to sync with CiviCRM?", hanging=0)
     everything = range(len(labels))

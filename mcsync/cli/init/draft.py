@@ -93,18 +93,25 @@ def draft_config(choices: Choices) -> dict[str, object]:
     return {
         "civicrm": civicrm,
         "cache": choices.cache,
-        "lists": {each.list_id: _list(each, key) for each in choices.audiences},
+        "lists": {each.list_id: draft_list(each, key) for each in choices.audiences},
         "accounts": {key: _account(choices, key)},
     }
 
 
-def _list(audience: AudienceChoice, key: str) -> dict[str, object]:
+def draft_list(audience: AudienceChoice, key: str) -> dict[str, object]:
     """An entry of `lists`; ids are texts, as in the documents."""
     return {
         "subscriptionGroup": str(audience.group.group_id),
         "apiKey": key,
         "interests": {key: str(group.group_id) for key, group in audience.interests.items()},
     }
+
+
+def draft_account_audience(audience: AudienceChoice) -> dict[str, object]:
+    """An entry of an account's `audiences`: names, for people."""
+    names = audience.interest_names.items()
+    interests = {key: _quoted(name) for key, name in names}
+    return {"name": _quoted(audience.name), "interests": interests}
 
 
 def _account(choices: Choices, key: str) -> dict[str, object]:
@@ -118,13 +125,7 @@ def _account(choices: Choices, key: str) -> dict[str, object]:
         "first_name": _quoted(account.first_name),
         "last_name": _quoted(account.last_name),
         "username": _quoted(account.username),
-        "audiences": {
-            each.list_id: {
-                "name": _quoted(each.name),
-                "interests": {key: _quoted(name) for key, name in each.interest_names.items()},
-            }
-            for each in choices.audiences
-        },
+        "audiences": {each.list_id: draft_account_audience(each) for each in choices.audiences},
     }
     if url is not None:
         found |= {

@@ -20,7 +20,8 @@ def refuse_existing(path: Path) -> None:
     if os.path.lexists(path):
         raise ConfigError(
             f"{path} exists already; it is left as it is",
-            hint="name a new file with --config, or move the old one away",
+            hint="name a new file with --config, or move the old one away; for another audience"
+            " in it: mcsync init --add",
         )
     folder = path.parent
     while not os.path.lexists(folder):

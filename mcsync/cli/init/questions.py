@@ -118,6 +118,8 @@ def choose_one(question: str, labels: Sequence[str], names: Sequence[str] = ()) 
             if place is not None:
                 return shown[place]
             found = [at for at, name in enumerate(names or labels) if _is_in(answer, name)]
+            same = [at for at in found if len(answer) == len((names or labels)[at])]
+            found = same if len(same) == 1 else found
             if not found:
                 show_line(f'"{answer}" matches no number and no name here.', indent=2)
         if len(found) == 1 and not answer.isdecimal():

@@ -86,16 +86,23 @@ class Options:
 
 def choose_place(state: State, cwd: Path) -> Path:
     """Where the config goes; ConfigError when something is there, before anything is asked."""
-    # Why a service refuses is told as an answer; a log line between questions tells nobody more.
-    level = choose_level(state.quiet, state.verbose, is_terminal=False)
-    set_up(level if state.verbose else logging.ERROR, os.environ)
-    if state.lists:
-        raise UsageError("init does not take --list", hint="choose audiences with --audience")
+    set_up_words(state)
     named = state.config or os.environ.get("MCSYNC_CONFIG") or "config.json"
     path = Path(os.path.abspath(cwd / named))
     refuse_existing(path)
     state.stop_hint = "nothing was written"
     return path
+
+
+def set_up_words(state: State) -> None:
+    """What is logged: why a service refuses is told as an answer, and twice would be once too many.
+
+    Raises: UsageError when audiences were chosen as in other commands.
+    """
+    level = choose_level(state.quiet, state.verbose, is_terminal=False)
+    set_up(level if state.verbose else logging.ERROR, os.environ)
+    if state.lists:
+        raise UsageError("init does not take --list", hint="choose audiences with --audience")
 
 
 def gather_choices(state: State, options: Options, path: Path) -> Choices:
@@ -253,16 +260,12 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
     show_fields(steps)
     show_gap()
     show_line(
-        "Then let cron repeat it: as the user that is to run it, put this into crontab -e:",
-        hanging=0,
+        "Then let cron repeat it, with this line in the user's crontab (crontab -e):", hanging=0
     )
     write_lines([_make_crontab_line(config.path)])
     if find_variables(choices):
         show_line(f"{_CRON_HAS_NONE}", hanging=0)
-    show_line(
-        'Or take systemd: "mcsync sample mcsync.service" and "mcsync sample mcsync.timer".',
-        hanging=0,
-    )
+    show_line('Or use systemd: "mcsync help running" has the units and how to watch it.', hanging=0)
 
 
 _CRON_HAS_NONE = (
