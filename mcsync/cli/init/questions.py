@@ -140,7 +140,7 @@ def choose_several(question: str, labels: Sequence[str], default: Sequence[int])
         if None not in places:
             return sorted({place for place in places if place is not None})
         numbers = f"numbers from 1 to {len(labels)}, such as 1, 2" if len(labels) > 1 else "1"
-        show_line(f"Type {numbers}", indent=2)
+        show_line(f'"{answer}" is none of these; type {numbers}.', indent=2)
 
 
 def _show_numbered(labels: Sequence[str], places: Sequence[int], most: int = _SHOWN) -> None:
