@@ -264,7 +264,7 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
     )
     write_lines([_make_crontab_line(config.path)])
     if find_variables(choices):
-        show_line(f"{_CRON_HAS_NONE}", hanging=0)
+        show_line(_CRON_HAS_NONE, hanging=0)
     show_line('Or use systemd: "mcsync help running" has the units and how to watch it.', hanging=0)
 
 
