@@ -158,7 +158,8 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # generic in new Clicks on
         words = list(self.choices)
         if value not in words:
             near = did_you_mean(str(value), words)
-            self.fail(f'"{value}" is not {" or ".join(words)}{near}', param, ctx)
+            shown = " or ".join((", ".join(words[:-1]), words[-1]))
+            self.fail(f'"{value}" is not {shown}{near}', param, ctx)
         return super().convert(value, param, ctx)
 
 

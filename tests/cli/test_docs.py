@@ -148,7 +148,8 @@ def test_the_help_lists_every_command_in_its_group_with_a_short_summary():
         (["frobnicate"], 'there is no command "frobnicate"', "mcsync --help"),
         (
             ["init", "--keys", "fiel"],
-            'invalid value for \'--keys\': "fiel" is not file or environment; did you mean "file"?',
+            "invalid value for '--keys': \"fiel\" is not file, environment or keys.env;"
+            ' did you mean "file"?',
             "mcsync init --help",
         ),
     ],

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from mcsync.cli.init.file import rewrite_config, write_config
+from mcsync.cli.init.file import keeping_keys, rewrite_config, write_config
 from mcsync.config import load_config
+from mcsync.config.environment_file import parse_environment
+from mcsync.errors import ConfigError
 from mcsync.mailchimp import account_setup
 from mcsync.sandbox.mailchimp.state import Webhook
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
@@ -150,6 +152,43 @@ def test_keys_stay_in_the_environment_unless_the_file_is_wanted(bedrock: Office)
     assert by_options(bedrock, *MAIN, "--keys", "file").code == 0
     assert API_KEY in bedrock.config.read_text()
     assert bedrock.run("fetch") == Said(0, "", "")
+
+
+def test_keys_may_go_into_a_file_of_their_own(bedrock: Office):
+    """No variable is set afterwards; every command reads the file."""
+    said = by_options(bedrock, *MAIN, "--keys", "keys.env")
+    assert said.code == 0, said
+    keys = bedrock.config.parent / "keys.env"
+    assert f"Wrote {bedrock.config}, and keys.env beside it; only you can read them." in said.out
+    assert "Before you run mcsync, set" not in said.out
+    assert "Cron knows none" not in said.out
+    assert keys.stat().st_mode & 0o777 == 0o600
+    assert API_KEY not in bedrock.config.read_text() + said.out
+    assert f"MAILCHIMP_API_KEY={API_KEY}\n" in keys.read_text()
+    assert bedrock.run("fetch") == Said(0, "", "")
+
+
+def test_an_existing_file_of_keys_is_left_as_it_is(bedrock: Office):
+    keys = bedrock.config.parent / "keys.env"
+    keys.write_text("MINE=1\n")
+    said = by_options(bedrock, *MAIN, "--keys", "keys.env")
+    assert said.code == 78
+    assert f"{keys} exists already; it is left as it is" in said.err
+    assert keys.read_text() == "MINE=1\n"
+    assert not bedrock.config.exists()
+
+
+def test_a_file_of_keys_is_read_as_it_was_meant(tmp_path: Path):
+    variables = {"A": "it's", "B": 'a "b" $c \\ #', "C": API_KEY}
+    with keeping_keys(tmp_path / "keys.env", variables):
+        assert parse_environment((tmp_path / "keys.env").read_text()) == variables
+
+
+def test_without_a_config_no_file_of_keys_is_left(tmp_path: Path):
+    keys = tmp_path / "new" / "keys.env"
+    with pytest.raises(ConfigError), keeping_keys(keys, {"A": "it's"}):
+        write_config(tmp_path / "new" / "config.json", {}, {})
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_keys_may_stand_in_any_variables(bedrock: Office):
@@ -909,6 +948,31 @@ def test_permissions_that_are_missing_are_named_together(
     terminal.sees("it has 7 groups.")
     terminal.sees("Before the first sync, give the API user's role the permission \"edit all")
     assert "There is none" not in terminal.shown
+
+
+@needs_terminals
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_file_of_keys_is_offered_where_there_is_none(
+    bedrock: Office, terminals: list[Terminal], is_there: bool
+):
+    town = bedrock.town
+    if is_there:
+        (bedrock.home / "keys.env").write_text("")
+    options = ("--mailchimp-url", town.api_url, "--civicrm-url", town.civicrm_server.url, *MAIN)
+    terminal = Terminal(
+        bedrock, *options, "--interest", f"{INTEREST}={INTEREST_GROUP}", "--webhook-url", ""
+    )
+    terminals.append(terminal)
+    terminal.answers(KEY, town.civicrm.api_key)
+    terminal.answers(KEY, API_KEY)
+    terminal.answers("Number (Enter: 1)", "3")
+    if is_there:
+        terminal.sees('"3" matches no number')
+        return
+    terminal.sees("in keys.env beside it, as $MCSYNC_CIVICRM_API_KEY, $MAILCHIMP_API_KEY")
+    terminal.answers("Write it?", "")
+    assert terminal.ends() == 0, terminal.shown
+    assert bedrock.run("fetch") == Said(0, "", "")
 
 
 @needs_terminals

@@ -58,8 +58,9 @@ _KEY_HELP = "Take {}'s API key from $NAME. Default: ${}."
 )
 @click.option(
     "--keys",
-    type=OneOf(["file", "environment"]),
-    help="Write the keys into the file, or have it name environment variables.",
+    type=OneOf(["file", "environment", "keys.env"]),
+    help="Write the keys into the file, have it name environment variables, or write these into a"
+    " keys.env beside it.",
 )
 @click.option(
     "--add",

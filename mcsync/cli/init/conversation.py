@@ -1,5 +1,6 @@
 """The conversation of `mcsync init`: what it says and asks, step by step."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def converse(wishes: Wishes, path: Path) -> Choices:
         webhook_secret=make_secret(),
         cache=wishes.cache,
     )
-    choices = _ask_where_keys_go(wishes, choices)
+    choices = _ask_where_keys_go(wishes, choices, path)
     show_choices(choices, path)
     if not ask_yes("Write it?"):
         raise Declined
@@ -393,18 +394,20 @@ def _ask_webhooks(wishes: Wishes) -> str | None:
     return None
 
 
-def _ask_where_keys_go(wishes: Wishes, choices: Choices) -> Choices:
+def _ask_where_keys_go(wishes: Wishes, choices: Choices, path: Path) -> Choices:
     if wishes.keys is not None:
         return place_keys(choices, wishes.keys)
     if not has_typed_keys(choices):
         return choices
     show_step("Where to keep the keys")
     labels = [
-        "In the file. Only you will be able to read it.",
+        "In the file. Only you can read it.",
         "In environment variables, which you set wherever mcsync runs.",
     ]
+    if not os.path.lexists(path.parent / KeysIn.KEYS_ENV):
+        labels.append("In keys.env beside the file. Only you can read either.")
     place = choose_one("Number (Enter: 1)", labels)
-    return place_keys(choices, KeysIn.ENVIRONMENT) if place == 1 else choices
+    return place_keys(choices, list(KeysIn)[place]) if place else choices
 
 
 # --- what it comes to -----------------------------------------------------------------------------
@@ -426,5 +429,6 @@ def show_choices(choices: Choices, path: Path) -> None:
         )
     variables = ", ".join(f"${name}" for name in find_variables(choices))
     keys = ["in the file"] if has_typed_keys(choices) else []
-    keys += [f"in {variables}"] if variables else []
+    place = f"in {choices.environment_file} beside it, as " if choices.environment_file else "in "
+    keys += [f"{place}{variables}"] if variables else []
     show_fields([*rows, ("webhooks", hooks), ("keys", " and ".join(keys))])

@@ -19,10 +19,14 @@ MAILCHIMP_KEY = "MAILCHIMP_API_KEY"
 
 
 class KeysIn(StrEnum):
-    """Where the config has its keys (API keys) from: they stand in it, or `${NAME}` does."""
+    """Where the config has its keys (API keys) from: they stand in it, or `${NAME}` does.
+
+    The variables come from wherever mcsync runs, or from a file beside the config.
+    """
 
     FILE = "file"
     ENVIRONMENT = "environment"
+    KEYS_ENV = "keys.env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Choices:
 
     `api_url` is None where the key tells the address. `webhook_url` is the address that leads to
     `mcsync serve`, without a last slash, None for no webhooks; `webhook_secret` goes with it, and
-    `signing_secrets` are what Mailchimp told when it made them.
+    `signing_secrets` are what Mailchimp told when it made them. `environment_file` is the name of
+    the file beside the config that has the variables, None for no such file.
     """
 
     civicrm_url: Setting
@@ -82,6 +87,7 @@ class Choices:
     webhook_secret: str = field(default="", repr=False)
     signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     cache: str | None = None
+    environment_file: str | None = None
 
 
 def draft_config(choices: Choices) -> dict[str, object]:
@@ -89,8 +95,9 @@ def draft_config(choices: Choices) -> dict[str, object]:
     civicrm = {"url": choices.civicrm_url.written, "apiKey": choices.civicrm_key.written}
     if choices.site_key is not None:
         civicrm["siteKey"] = choices.site_key.written
-    key = choices.mailchimp_key.written
+    key, file = choices.mailchimp_key.written, choices.environment_file
     return {
+        **({} if file is None else {"environmentFile": file}),
         "civicrm": civicrm,
         "cache": choices.cache,
         "lists": {each.list_id: draft_list(each, key) for each in choices.audiences},
@@ -167,6 +174,7 @@ def place_keys(choices: Choices, keys: KeysIn) -> Choices:
         civicrm_key=_named(choices.civicrm_key, CIVICRM_KEY),
         site_key=choices.site_key and _named(choices.site_key, SITE_KEY),
         mailchimp_key=_named(choices.mailchimp_key, MAILCHIMP_KEY),
+        environment_file=keys.value if keys is KeysIn.KEYS_ENV else None,
     )
 
 

@@ -2,9 +2,10 @@
 
 import json
 import os
+import shlex
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mcsync.config import Config, load_config
@@ -61,6 +62,33 @@ def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, s
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_HINT) from None
     return load_config(path, environ)
+
+
+@contextmanager
+def keeping_keys(path: Path, variables: Mapping[str, str]) -> Iterator[None]:
+    """Write a new file of variables, as shells and systemd read it, for its owner only.
+
+    When what follows fails, it is taken away again.
+    Raises: ConfigError when a file is there, or the disk has trouble.
+    """
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    try:
+        _make_folders(path.parent)
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        hint = "move it away, or choose another place for the keys with --keys"
+        raise ConfigError(f"{path} exists already; it is left as it is", hint=hint) from None
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_HINT) from None
+    try:
+        try:
+            _fill(number, text)
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_HINT) from None
+        yield
+    except BaseException:
+        os.unlink(path)
+        raise
 
 
 def rewrite_config(

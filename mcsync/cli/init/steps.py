@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from mcsync.cli.init.draft import (
     find_variables,
     read_hook_address,
 )
-from mcsync.cli.init.file import refuse_existing, rewrite_config, write_config
+from mcsync.cli.init.file import keeping_keys, refuse_existing, rewrite_config, write_config
 from mcsync.cli.init.given import (
     Wishes,
     check_address,
@@ -155,7 +156,10 @@ def _make_wishes(state: State, options: Options) -> Wishes:
 
 def write_choices(state: State, choices: Choices, path: Path) -> Config:
     """Write the config, and return it as it loads with the variables that it names set."""
-    config = write_config(path, _draft(choices, path), _environ(choices))
+    name = choices.environment_file
+    keys = keeping_keys(path.parent / name, find_variables(choices)) if name else nullcontext()
+    with keys:
+        config = write_config(path, _draft(choices, path), _environ(choices))
     state.stop_hint = f"{path} has been written"
     state.settings = config
     return config
@@ -181,18 +185,21 @@ def tell_result(state: State, choices: Choices, config: Config) -> None:
 
     variables = find_variables(choices)
     unset = [name for name, text in variables.items() if os.environ.get(name) != text]
+    if choices.environment_file is not None:
+        unset = []
     state.answer = {
         "config": str(config.path),
         "cache": str(config.cache),
         "account": choices.account.name,
         "variables": list(variables),
         "unset_variables": unset,
+        "environment_file": choices.environment_file,
         "webhook_url": choices.webhook_url,
         "webhook_secret_at": choices.webhook_url and "accounts.*.webhookSecret",
     }
     chosen = state.audiences = [each.as_dict() for each in choices.audiences]
     if not state.wants_json:
-        _show_written(config, unset)
+        _show_written(config, choices.environment_file, unset)
     wanted = build_check(config, config.audiences, config.cache)
     report = look(wanted)
     is_registered = can_register(report)
@@ -226,13 +233,14 @@ def _register(
     return config, made.amend(look(build_check(config, config.audiences, config.cache)))
 
 
-def _show_written(config: Config, unset: list[str]) -> None:
+def _show_written(config: Config, keys: str | None, unset: list[str]) -> None:
     show_gap()
-    show_line(f"Wrote {config.path}; only you can read it.", hanging=0)
+    both = f"Wrote {config.path}, and {keys} beside it; only you can read them."
+    show_line(both if keys else f"Wrote {config.path}; only you can read it.", hanging=0)
     if unset:
         show_line(
-            f"Before you run mcsync, set {', '.join(unset)} in its environment: in the shell, "
-            "in the crontab line, or in systemd's EnvironmentFile.",
+            f"Before you run mcsync, set {', '.join(unset)} in its environment: by export in the "
+            'shell, or in a file that the config names as "environmentFile".',
             hanging=0,
         )
 
@@ -263,14 +271,13 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
         "Then let cron repeat it, with this line in the user's crontab (crontab -e):", hanging=0
     )
     write_lines([_make_crontab_line(config.path)])
-    if find_variables(choices):
-        show_line(_CRON_HAS_NONE, hanging=0)
+    if find_variables(choices) and choices.environment_file is None:
+        show_line(
+            "Cron knows none of your shell's variables: put them into a file that the config names "
+            'as "environmentFile".',
+            hanging=0,
+        )
     show_line('Or use systemd: "mcsync help running" has the units and how to watch it.', hanging=0)
-
-
-_CRON_HAS_NONE = (
-    'Cron knows none of your shell\'s variables; "mcsync help running" says where to put the keys.'
-)
 
 
 def _make_crontab_line(path: Path) -> str:
