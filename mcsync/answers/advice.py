@@ -67,7 +67,7 @@ def advise(person: Person, policy: Policy, decision: Decision) -> str:
     wishes = [planned.change for planned in decision.changes]
     is_leaving = any(w.is_archiving or w.status is MemberStatus.UNSUBSCRIBED for w in wishes)
     reason = _find_reason(person, decision)
-    text = _word(person, reason).format(group=policy.group_id)
+    text = _text_of_advice(person, reason).format(group=policy.group_id)
     if person.is_under_way:
         return UNDER_WAY
     if reason is Reason.SIGNED_UP_AFTER_GATE:
@@ -104,7 +104,7 @@ def _find_reason(person: Person, decision: Decision) -> Reason:
     return reason
 
 
-def _word(person: Person, reason: Reason) -> str:
+def _text_of_advice(person: Person, reason: Reason) -> str:
     """The advice for a reason, and what would stand in the way after it was followed."""
     closed = find_closed_gate(person.contact) if person.contact else None
     if closed is None or closed is reason or reason is Reason.SIGNED_UP_AFTER_GATE:

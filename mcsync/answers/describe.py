@@ -1,7 +1,13 @@
 """What `explain` and `history` tell, as plain data for JSON and CSV; names are never changed."""
 
-from mcsync.answers.explain import RULES, Explained, show_time, tell_change, tell_outcome
-from mcsync.answers.status import tell_reason
+from mcsync.answers.explain import (
+    RULES,
+    Explained,
+    show_time,
+    text_of_member_change,
+    text_of_outcome,
+)
+from mcsync.answers.status import text_of_reason
 from mcsync.cache.row_facts import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text, to_text_or_none
 from mcsync.cache.trail import Change
@@ -66,7 +72,7 @@ def _describe_row(row: RowFacts) -> dict[str, object]:
         "mailchimp_updated": row.updated,
         "sync_status": row.sync_status,
         "reason": row.reason,
-        "sentence": tell_reason(row.reason),
+        "sentence": text_of_reason(row.reason),
     }
 
 
@@ -117,11 +123,11 @@ def describe_change(change: Change) -> dict[str, object]:
 
 
 def _describe_update(update: UpdateFacts) -> dict[str, object]:
-    outcome, sentence = tell_outcome(update)
+    outcome, sentence = text_of_outcome(update)
     return {
         "update_id": update.update_id,
         "row_id": update.row_id,
-        "what": tell_change(update.change),
+        "what": text_of_member_change(update.change),
         "reason": update.cause.reason,
         "created_at": to_text(update.created_at),
         "batch_id": update.batch_id,

@@ -95,7 +95,7 @@ def _explain_audience(
             rows=tuple(facts[row_id] for row_id in ids),
             hearings=tuple(_hear(person, policy)),
             decision=decision,
-            steps=tuple(_tell_steps(decision)),
+            steps=tuple(_describe_steps(decision)),
             held=status.held_plan.why if status.held_plan else None,
             advice=advise(person, policy, decision),
             changes=tuple(_load_changes(store, watched, person, facts.values())),
@@ -176,7 +176,7 @@ def _hear(person: Person, policy: Policy) -> Iterator[Heard]:
 # --- what would be done ---------------------------------------------------------------------------
 
 
-def _tell_steps(decision: Decision) -> Iterator[Step]:
+def _describe_steps(decision: Decision) -> Iterator[Step]:
     """What the decision writes, CiviCRM first as in a sync."""
     new = decision.new_contact
     if new is not None:
@@ -190,7 +190,7 @@ def _tell_steps(decision: Decision) -> Iterator[Step]:
         verb = f"give contact {email.contact_id} the address {email.email}"
         yield Step(Side.CIVICRM, verb, Reason.ADDRESS)
     for planned in decision.changes:
-        yield Step(Side.MAILCHIMP, tell_change(planned.change), planned.reason)
+        yield Step(Side.MAILCHIMP, text_of_member_change(planned.change), planned.reason)
 
 
 _GROUP_VERBS = {
@@ -205,7 +205,7 @@ _VERBS = {
 }
 
 
-def tell_change(change: MemberChange) -> str:
+def text_of_member_change(change: MemberChange) -> str:
     """What an update asks of Mailchimp, in words."""
     if change.is_archiving:
         return f"archive {change.email}"
@@ -220,7 +220,7 @@ def tell_change(change: MemberChange) -> str:
     return ", ".join(told) or f"nothing for {change.email}"
 
 
-def tell_outcome(update: UpdateFacts) -> tuple[str, str]:
+def text_of_outcome(update: UpdateFacts) -> tuple[str, str]:
     """What became of an update: a word for it, and a sentence."""
     if not update.is_completed:
         if update.sent_at is None:

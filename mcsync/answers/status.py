@@ -227,10 +227,10 @@ def _sum_reasons(counts: Iterable[RowCount]) -> tuple[ReasonCount, ...]:
         code = each.reason or "unknown"
         sums[code] = sums.get(code, 0) + each.count
     ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(ReasonCount(code, count, tell_reason(code)) for code, count in ordered)
+    return tuple(ReasonCount(code, count, text_of_reason(code)) for code, count in ordered)
 
 
-def tell_reason(code: str | None) -> str:
+def text_of_reason(code: str | None) -> str:
     """The sentence of a reason, as the cache keeps it; "" for none."""
     return REASONS[Reason(code)] if code in list(Reason) else ""
 
@@ -265,12 +265,12 @@ def check_age(standings: Sequence[Standing], max_age_s: float) -> None:
     stale = [s for s in standings if s.age_s is None or s.age_s > max_age_s]
     if not stale:
         return
-    told = "; ".join(f"{s.watched.name}: {_tell_age(s.age_s)}" for s in stale)
+    told = "; ".join(f"{s.watched.name}: {_text_of_age(s.age_s)}" for s in stale)
     raise StaleSync(
         f"{told} (allowed: {show_length(max_age_s)})",
         hint="see what the sync says: mcsync sync -v",
     )
 
 
-def _tell_age(age_s: float | None) -> str:
+def _text_of_age(age_s: float | None) -> str:
     return "never synced" if age_s is None else f"last complete sync {show_length(age_s)} ago"

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from mcsync.cache.copy_names import list_copies, place_of, tell_restoring
+from mcsync.cache.copy_names import list_copies, place_of, text_of_restoring
 from mcsync.cache.store import Store
 from mcsync.errors import CacheError
 from mcsync.ownership import beside
@@ -48,7 +48,7 @@ def keep_copies(store: Store, now: datetime, most: int) -> None:
             _check_room(store)
             _make(store.path, copy)
     except (OSError, sqlite3.Error, CacheError, _Damaged) as error:
-        _warn(store, today, _tell_trouble(store.path, error))
+        _warn(store, today, _text_of_trouble(store.path, error))
         return
     _delete_oldest(store, today, most)
 
@@ -122,7 +122,7 @@ def _delete_oldest(store: Store, today: date, most: int) -> None:
     try:
         dated = sorted((pair for pair in list_copies(store.path) if pair[0] <= today), reverse=True)
     except OSError as error:
-        _warn(store, today, _tell_trouble(store.path, error))
+        _warn(store, today, _text_of_trouble(store.path, error))
         return
     for _, copy in dated[most:]:
         try:
@@ -145,10 +145,10 @@ def _delete(copy: Path) -> None:
 # --- telling --------------------------------------------------------------------------------------
 
 
-def _tell_trouble(path: Path, error: Exception) -> str:
+def _text_of_trouble(path: Path, error: Exception) -> str:
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if isinstance(error, _Damaged) or "malformed" in words or "not a database" in words:
-        todo = tell_restoring(path) or "there is no earlier copy"
+        todo = text_of_restoring(path) or "there is no earlier copy"
         return f"the cache {path} is damaged ({words}), so it was not copied; {todo}"
     number = error.errno if isinstance(error, OSError) else None
     if number in _NO_ROOM or "disk is full" in words:

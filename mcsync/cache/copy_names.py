@@ -30,7 +30,7 @@ def find_newest_copy(path: Path) -> Path | None:
     return next(iter(past or copies), None)
 
 
-def tell_restoring(path: Path) -> str | None:
+def text_of_restoring(path: Path) -> str | None:
     """What restoring the newest copy means, and the command that does it; None without a copy.
 
     A log of the broken file would be read into the restored one, so it goes first.

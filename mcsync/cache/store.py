@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 from sqlite_utils import Database
 
-from mcsync.cache.copy_names import tell_restoring
+from mcsync.cache.copy_names import text_of_restoring
 from mcsync.cache.migrations import keep_reasons, migrations
 from mcsync.errors import CacheError
 from mcsync.lock import dry_copy_path, lock_path, remove_dry_copy
@@ -233,7 +233,7 @@ def _create_private(path: Path) -> None:
 
 def _refuse_emptied(path: Path) -> None:
     """Refuse an empty file where there are copies: whoever means to begin anew deletes the file."""
-    if path.is_file() and path.stat().st_size == 0 and (hint := tell_restoring(path)):
+    if path.is_file() and path.stat().st_size == 0 and (hint := text_of_restoring(path)):
         raise CacheError(f"the cache {path} is empty, although it was kept before", hint=hint)
 
 
@@ -253,14 +253,14 @@ def explain_trouble(path: Path, error: sqlite3.Error | OSError) -> CacheError:
     words = str(error) if isinstance(error, sqlite3.Error) else (error.strerror or str(error))
     hint = "check the disk and the file's permissions"
     if "malformed" in words:
-        hint = tell_restoring(path) or _ANEW
+        hint = text_of_restoring(path) or _ANEW
     return CacheError(f"cannot use the cache {path}: {words}", hint=hint)
 
 
 def _not_a_cache(path: Path) -> CacheError:
     return CacheError(
         f"{path} is not an mcsync cache",
-        hint=tell_restoring(path)
+        hint=text_of_restoring(path)
         or "name another file with --cache or in the config; nothing was changed",
     )
 
@@ -327,7 +327,7 @@ def check_whole(path: Path) -> None:
     if found != "ok":
         raise CacheError(
             f"the cache {path} is damaged: {found.splitlines()[-1]}",
-            hint=tell_restoring(path) or _ANEW,
+            hint=text_of_restoring(path) or _ANEW,
         )
 
 

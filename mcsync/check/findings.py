@@ -270,7 +270,7 @@ def judge_groups(
             yield Finding(
                 "interest-group-smart",
                 where,
-                f"{_say_group(group)} is a smart group, so Mailchimp never changes it",
+                f"{_text_of_group(group)} is a smart group, so Mailchimp never changes it",
                 'nothing to do; "pushOnlyInterests" in the config says the same',
                 task.list_id,
             )
@@ -284,7 +284,7 @@ def _judge_subscription_group(task: AudienceToCheck, group: Group | None) -> Ite
         yield Finding(
             "group-smart",
             task.name,
-            f"{_say_group(group)} is a smart group, so nobody can be added to it",
+            f"{_text_of_group(group)} is a smart group, so nobody can be added to it",
             f"set {key} to an ordinary group",
             task.list_id,
         )
@@ -292,7 +292,7 @@ def _judge_subscription_group(task: AudienceToCheck, group: Group | None) -> Ite
         yield Finding(
             "group-not-mailing",
             task.name,
-            f"{_say_group(group)} is not a mailing group",
+            f"{_text_of_group(group)} is not a mailing group",
             'tick "Mailing List" in the group\'s settings, if CiviCRM should send mail to it',
             task.list_id,
         )
@@ -313,7 +313,7 @@ def _judge_presence(
         yield Finding(
             f"{prefix}-disabled",
             where,
-            f"{_say_group(group)} is disabled",
+            f"{_text_of_group(group)} is disabled",
             f"enable it in CiviCRM, or correct {key} in the config",
             task.list_id,
         )
@@ -327,14 +327,14 @@ def _judge_access(
         yield Finding(
             "group-access-control",
             where,
-            f"{_say_group(group)} is for access control:"
+            f"{_text_of_group(group)} is for access control:"
             " anybody who signs up at Mailchimp gets its permissions",
             f'set {key} to another group, or untick "Access Control" of this one in CiviCRM',
             task.list_id,
         )
 
 
-def _say_group(group: Group) -> str:
+def _text_of_group(group: Group) -> str:
     return f'group {group.group_id}, "{group.title}",'
 
 
@@ -350,7 +350,7 @@ def judge_tag_groups(
                 f"data.groupTags.{group_id}",
                 f"CiviCRM has no group {group_id}"
                 if group is None
-                else f"{_say_group(group)} is disabled",
+                else f"{_text_of_group(group)} is disabled",
                 "correct it, or remove it; until then people keep the tag they have",
             )
 

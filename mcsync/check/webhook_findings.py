@@ -123,7 +123,7 @@ def judge_wanted(where: str, wanted: WantedHook | None, list_id: str = "") -> It
             list_id,
         )
     elif wanted.is_open:
-        yield _tell_open(where, wanted, list_id)
+        yield _find_open(where, wanted, list_id)
     else:
         yield from _judge_proofs(where, wanted, list_id)
 
@@ -151,7 +151,7 @@ def _judge_proofs(where: str, wanted: WantedHook, list_id: str) -> Iterator[Find
         )
 
 
-def _tell_open(where: str, wanted: WantedHook, list_id: str = "") -> Finding:
+def _find_open(where: str, wanted: WantedHook, list_id: str = "") -> Finding:
     return Finding(
         "webhook-no-secret",
         where,
@@ -197,7 +197,7 @@ def judge_batch_webhooks(
         )
         return
     if wanted.is_open:
-        yield _tell_open(where, wanted)
+        yield _find_open(where, wanted)
     yield from judge_webhooks(where, wanted, found)
 
 
@@ -212,7 +212,7 @@ def find_faults(hook: Hook, wanted: WantedHook) -> dict[str, str]:
     off = [name for name, is_on in EVENTS.items() if is_on and not hook.events.get(name)]
     on = [name for name, is_on in hook.events.items() if is_on and not EVENTS.get(name)]
     if off or on:
-        faults["webhook-events"] = f"the webhook {_say_switches(off, on)}"
+        faults["webhook-events"] = f"the webhook {_text_of_switches(off, on)}"
     off = [name for name, is_on in SOURCES.items() if is_on and not hook.sources.get(name)]
     if off:
         faults["webhook-sources"] = f"the webhook does not send changes by {_join(off)}"
@@ -231,7 +231,7 @@ def _find_url_faults(url: str, wanted: WantedHook, prefix: str) -> dict[str, str
     return faults
 
 
-def _say_switches(off: Collection[str], on: Collection[str]) -> str:
+def _text_of_switches(off: Collection[str], on: Collection[str]) -> str:
     parts = []
     if off:
         parts.append(f"does not send {_join(off)}")
@@ -368,13 +368,13 @@ def plan_fixes(
     return tuple(fixes)
 
 
-def tell_where_secrets_go(findings: Sequence[Finding]) -> list[Finding]:
+def find_where_secrets_go(findings: Sequence[Finding]) -> list[Finding]:
     """The findings once new webhooks' signing secrets were told: there is nothing to be deleted."""
     hint = "put the signing secrets shown above into signingSecrets of the account"
     return [replace(f, hint=hint) if f.code == "webhook-no-signature" else f for f in findings]
 
 
-def tell_unsigned(fix: Fix) -> Finding:
+def find_unsigned(fix: Fix) -> Finding:
     """A new webhook whose signing secret did not come, or was lost with the answer."""
     return Finding(
         "webhook-unsigned",

@@ -226,7 +226,7 @@ class Transport:
         reply = error.reply
         if reply is None or reply.status == 429:
             return error
-        words = self._words(reply)
+        words = self._text_of(reply)
         if (refused := self._find_gatekeeper(reply)) is not None:
             return refused
         if reply.status == 503 and reply.is_json:
@@ -242,7 +242,7 @@ class Transport:
             return
         if (refused := self._find_gatekeeper(reply)) is not None:
             raise refused
-        words = self._words(reply)
+        words = self._text_of(reply)
         if 300 <= reply.status < 400:
             raise ProtocolError(
                 f"{self.host} answered with a redirect (HTTP {reply.status})", hint=_URL_HINT
@@ -265,7 +265,7 @@ class Transport:
                 hint=f"mcsync sends none, so {way}",
             )
         is_page = "html" in reply.headers.get("content-type", "")
-        if reply.status in (401, 403) and is_page and self._words(reply).startswith("HTTP "):
+        if reply.status in (401, 403) and is_page and self._text_of(reply).startswith("HTTP "):
             return RemoteRefused(
                 f"{self.host} was not reached: something in front of it, such as a firewall,"
                 f" refused the request (HTTP {reply.status} and a page)",
@@ -273,7 +273,7 @@ class Transport:
             )
         return None
 
-    def _words(self, reply: Reply) -> str:
+    def _text_of(self, reply: Reply) -> str:
         """CiviCRM's own words for an error; the Error ID is part of them."""
         words = fit(_find_words(reply), self._secrets)
         if not reply.is_json and "html" not in reply.headers.get("content-type", ""):

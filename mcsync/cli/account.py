@@ -82,7 +82,7 @@ def draw_account(state: State, named: str) -> Blob:
     account = meant.account
     mailchimp = build_mailchimp_setup(account.key.reveal(), account.api_url)
     blob = _draw(meant, mailchimp)
-    _tell_of_secret(meant, blob)
+    _show_secret_hint(meant, blob)
     return {meant.name: blob}
 
 
@@ -97,7 +97,7 @@ def _read_key() -> str:
     return str(text).strip()
 
 
-def _tell_of_secret(meant: Meant, blob: Blob) -> None:
+def _show_secret_hint(meant: Meant, blob: Blob) -> None:
     """Say that a variable stands where the config has a secret, and may not be set."""
     account = meant.account
     known = {

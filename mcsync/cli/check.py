@@ -10,7 +10,7 @@ import click
 from mcsync.assemble import build_check
 from mcsync.check.findings import Finding, Severity, Trouble
 from mcsync.check.look import Check, MailchimpSide, Report, carry_out, look
-from mcsync.check.webhook_findings import Fix, FixKind, tell_unsigned, tell_where_secrets_go
+from mcsync.check.webhook_findings import Fix, FixKind, find_unsigned, find_where_secrets_go
 from mcsync.cli.options import global_options
 from mcsync.cli.output import write_answer
 from mcsync.cli.session import load
@@ -132,19 +132,19 @@ class Deeds:
         if isinstance(outcome, Trouble):
             finding = Finding("fix-failed", fix.where, outcome.message, outcome.hint, fix.list_id)
             self.failed.append(finding)
-            _say(state, fix, f"could not {fix.sentence}")
+            _show_done(state, fix, f"could not {fix.sentence}")
             return None
         self.told[-1]["is_done"] = True
-        _say(state, fix, fix.deed)
+        _show_done(state, fix, fix.deed)
         if outcome is None and fix.is_unsigned:
-            self.failed.append(tell_unsigned(fix))
+            self.failed.append(find_unsigned(fix))
         if outcome is not None:
             where = {"where": fix.where, "list_id": fix.list_id or None}
             self.secrets.append({**where, "secret": outcome})
         return outcome
 
 
-def _say(state: State, fix: Fix, told: str) -> None:
+def _show_done(state: State, fix: Fix, told: str) -> None:
     if not state.wants_json:
         show_line(f"{fix.where}: {told}.")
 
@@ -159,7 +159,7 @@ def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) ->
     for mailchimp, fix in report.fixes:
         if is_dry_run:
             deeds.told.append({**fix.as_dict(), "is_done": False})
-            _say(state, fix, f"would {fix.sentence}")
+            _show_done(state, fix, f"would {fix.sentence}")
             continue
         secret = deeds.do(state, mailchimp, fix)
         if secret is not None and not state.wants_json:
@@ -174,7 +174,7 @@ def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) ->
         return report
     after = look(wanted)
     if deeds.secrets:
-        after.findings = tell_where_secrets_go(after.findings)
+        after.findings = find_where_secrets_go(after.findings)
     after.findings += deeds.failed
     return after
 

@@ -78,8 +78,8 @@ def _serve(state: State, mailchimp_port: int, civicrm_port: int, write_config: P
             settle(town)
             config = None if write_config is None else str(write_config.resolve())
             town.mailchimp_server.service = Door(town.mailchimp, Actor(town, config))
-            _tell_config(state, town.make_config(), write_config)
-            _tell_what_to_try(town)
+            _show_config(state, town.make_config(), write_config)
+            _show_what_to_try(town)
             while True:  # a signal that another thread was given is seen when we wake
                 threading.Event().wait(_LOOK_S)
     except OSError as error:
@@ -94,7 +94,7 @@ def _serve(state: State, mailchimp_port: int, civicrm_port: int, write_config: P
             raise
 
 
-def _tell_what_to_try(town: "Town") -> None:
+def _show_what_to_try(town: "Town") -> None:
     """On stderr: stdout has the config alone."""
     from mcsync.sandbox.town import API_KEY
 
@@ -114,7 +114,7 @@ To have people and staff do things, such as leave or sign up, and see what a syn
     )
 
 
-def _tell_config(state: State, config: dict[str, object], file: Path | None) -> None:
+def _show_config(state: State, config: dict[str, object], file: Path | None) -> None:
     """Now, and not at the end: whoever starts the sandbox needs the config to go on."""
     text = json.dumps(config, indent=2)
     if file is not None:

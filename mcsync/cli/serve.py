@@ -64,7 +64,7 @@ def command(state: State, bind: Address) -> None:
         stack.callback(server.stop, _ANSWER_S)
         server.start()
         address = Address(bind.host, listener.getsockname()[1])
-        _tell_start(state, address, desk.paths, is_news=bind.port == 0)
+        _show_start(state, address, desk.paths, is_news=bind.port == 0)
         server.wait()
 
 
@@ -103,7 +103,7 @@ def _warn_of_strangers(listener: socket.socket) -> None:
         )
 
 
-def _tell_start(state: State, address: Address, paths: tuple[str, ...], *, is_news: bool) -> None:
+def _show_start(state: State, address: Address, paths: tuple[str, ...], *, is_news: bool) -> None:
     """Now, and not at the end: whoever started the server wants to know where it is.
 
     `is_news`: the port was not known before, so it is told however quiet we are to be.

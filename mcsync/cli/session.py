@@ -89,7 +89,7 @@ def open_run(
     with hold_lock(cache, lock_wait_s):
         from mcsync.assemble import build_run
         from mcsync.cache.store import open_cache
-        from mcsync.cli.show_changes import tell_changes
+        from mcsync.cli.show_changes import show_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
 
@@ -117,7 +117,7 @@ def open_run(
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]
             asked = ChangesAsked(is_dry_run, as_csv, print_changes, exit_code)
-            is_different = tell_changes(state, run, asked)
+            is_different = show_changes(state, run, asked)
             run.raise_troubles()
             if exit_code and is_different:
                 click.get_current_context().exit(ExitCode.DIFFERENT)

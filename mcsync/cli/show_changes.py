@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcsync.pipeline.run import Run
 
 
-def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
+def show_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
     """Print what was asked for: the plan of a dry run, or the changes of a real one.
 
     Returns whether there are any; they are looked up only when somebody wants to know.
@@ -45,17 +45,17 @@ def tell_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
     if tells.print_changes:
         state.answer["changes"] = [line._asdict() for line in lines]
         if not state.wants_json:
-            write_lines(one_line(_say(line)) for line in lines)
+            write_lines(one_line(_text_of_line(line)) for line in lines)
     return bool(lines)
 
 
-def _say(line: Line) -> str:
+def _text_of_line(line: Line) -> str:
     """One change as one line."""
     what = text_of_change(line.field, line.before, line.after)
-    return f"{SIDES[line.side]}: {_say_who(line)}: {what} ({line.why})"
+    return f"{SIDES[line.side]}: {_text_of_who(line)}: {what} ({line.why})"
 
 
-def _say_who(line: Line) -> str:
+def _text_of_who(line: Line) -> str:
     return line.email or f"contact {line.contact_id}"
 
 
@@ -70,7 +70,7 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
         show_table(
             ("Who", "At", "What", "Why"),
             [
-                (_say_who(x), SIDES[x.side], text_of_change(x.field, x.before, x.after), x.why)
+                (_text_of_who(x), SIDES[x.side], text_of_change(x.field, x.before, x.after), x.why)
                 for x in lines
             ],
         )
@@ -82,14 +82,14 @@ def _show_plan(run: "Run", lines: Sequence[Line], sizes: Sequence[Forecast]) -> 
     show_gap()
     for size in sizes:
         held = run.reports[size.list_id].would_be_held
-        now = _say_size(size.subscribed_now, size.pending_now)
-        then = _say_size(size.subscribed_then, size.pending_then)
+        now = _text_of_size(size.subscribed_now, size.pending_now)
+        then = _text_of_size(size.subscribed_then, size.pending_then)
         show_line(f"{size.name}: {now} now, {then} then")
         if held:
             show_line(f"{size.name}: a guard would hold this plan: {held}")
 
 
-def _say_size(number: int, pending: int) -> str:
+def _text_of_size(number: int, pending: int) -> str:
     """How many members there are; those who have yet to confirm are counted apart."""
     subscribed = f"{number - pending:,} subscribed"
     return f"{subscribed} and {pending:,} pending" if pending else subscribed

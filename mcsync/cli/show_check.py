@@ -10,7 +10,7 @@ from mcsync.text import count_of
 
 def show_report(wanted: Check, report: Report) -> None:
     """All of it: problems first, then warnings, then notes."""
-    show_fields(_tell_what_there_is(wanted, report), indent=0)
+    show_fields(_text_of_what_there_is(wanted, report), indent=0)
     order = list(Severity)
     findings = sorted(report.findings, key=lambda each: order.index(each.severity))
     if findings:
@@ -24,15 +24,15 @@ def show_report(wanted: Check, report: Report) -> None:
     show_line(_sum_up(report))
 
 
-def _tell_what_there_is(wanted: Check, report: Report) -> Iterator[tuple[str, str]]:
-    yield "CiviCRM", _say_site(wanted, report)
+def _text_of_what_there_is(wanted: Check, report: Report) -> Iterator[tuple[str, str]]:
+    yield "CiviCRM", _text_of_site(wanted, report)
     for account in report.accounts:
-        yield "Mailchimp", _say_account(account)
+        yield "Mailchimp", _text_of_account(account)
     plugins = [f"{p.name} {p.version}".strip() + f" ({p.source})" for p in wanted.plugins]
     yield "plugins", ", ".join(plugins)
 
 
-def _say_site(wanted: Check, report: Report) -> str:
+def _text_of_site(wanted: Check, report: Report) -> str:
     if not report.site:
         return f"{wanted.place}: could not be reached"
     told = f"{wanted.place}, as contact {report.site['contact_id']}"
@@ -44,7 +44,7 @@ def _say_site(wanted: Check, report: Report) -> str:
     return f"{told}, on UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
 
 
-def _say_account(account: dict[str, object]) -> str:
+def _text_of_account(account: dict[str, object]) -> str:
     told = f"{account['name']} at {account['place']}"
     if account["role"] is None and "audiences" not in account:
         return f"{told}: could not be reached"

@@ -4,8 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mcsync.answers.describe import describe
-from mcsync.answers.explain import RULES, Explained, show_time, tell_change, tell_outcome
-from mcsync.answers.status import tell_reason
+from mcsync.answers.explain import (
+    RULES,
+    Explained,
+    show_time,
+    text_of_member_change,
+    text_of_outcome,
+)
+from mcsync.answers.status import text_of_reason
 from mcsync.cli.tables import show_gap, show_heading, show_line
 from mcsync.decision import REASONS, ContactView, Statement
 from mcsync.model import SUBSCRIPTION, MemberStatus, Side
@@ -32,12 +38,12 @@ def answer_explained(state: "State", people: Sequence[Explained]) -> None:
 
 def _show(explained: Explained) -> None:
     show_heading(_title(explained))
-    _section("Now", _tell_place(explained))
-    _section("What each side says", _tell_hearings(explained))
-    _section("What a sync would do now", _tell_steps(explained))
+    _section("Now", _text_of_place(explained))
+    _section("What each side says", _text_of_hearings(explained))
+    _section("What a sync would do now", _text_of_steps(explained))
     _section("To get them subscribed", [explained.advice])
-    _section("What mcsync changed", _tell_changes(explained))
-    _section("Updates for Mailchimp, newest first", _tell_updates(explained))
+    _section("What mcsync changed", _text_of_changes(explained))
+    _section("Updates for Mailchimp, newest first", _text_of_updates(explained))
 
 
 def _section(title: str, lines: Iterator[str] | Sequence[str]) -> None:
@@ -61,24 +67,24 @@ def _title(explained: Explained) -> str:
     return f"{', '.join(names[:3])} in {watched.name} ({watched.list_id}){meant}"
 
 
-def _tell_place(explained: Explained) -> Iterator[str]:
+def _text_of_place(explained: Explained) -> Iterator[str]:
     for row in explained.rows:
         linked = f"contact {row.contact_id}" if row.contact_id else "no contact"
         where = row.member_status or "not a member"
         when = ", to be checked in the next sync; last time" if row.sync_status == "todo" else ""
-        why = f"{when}: {row.reason}, {tell_reason(row.reason)}" if row.reason else ""
+        why = f"{when}: {row.reason}, {text_of_reason(row.reason)}" if row.reason else ""
         if explained.person.members or row.email:
             yield f"Mailchimp: {row.email or 'no address yet'} is {where}"
         yield f"row {row.row_id}, {linked}: sync_status {row.sync_status}{why}"
     if explained.person.contact:
-        yield from _tell_contact(explained.person.contact, explained.watched.policy.group_id)
+        yield from _text_of_contact(explained.person.contact, explained.watched.policy.group_id)
     if not explained.rows:
         yield "mcsync has no row for them: there is nothing to sync"
     if explained.person.rivals:
         yield f"contacts {', '.join(map(str, explained.person.rivals))} have the same address"
 
 
-def _tell_contact(contact: ContactView, group_id: int) -> Iterator[str]:
+def _text_of_contact(contact: ContactView, group_id: int) -> Iterator[str]:
     person, place = contact.contact, contact.place(group_id)
     name = f"{person.first_name} {person.last_name}".strip() or "no name"
     where = "in" if place.is_added else "not in" if place.said is None else "removed from"
@@ -102,18 +108,18 @@ def _join(*marks: tuple[str, bool]) -> str:
     return ", ".join(words for words, is_set in marks if is_set)
 
 
-def _tell_hearings(explained: Explained) -> Iterator[str]:
+def _text_of_hearings(explained: Explained) -> Iterator[str]:
     for heard in explained.hearings:
         is_interest = heard.thing != SUBSCRIPTION
         of = f", interest {heard.thing}" if is_interest else ""
         about = f"Interest {heard.thing}: " if is_interest else ""
-        yield f"Mailchimp{of}: {_say_mailchimp(heard, explained)}"
+        yield f"Mailchimp{of}: {_text_of_mailchimp(heard, explained)}"
         yield f"CiviCRM{of}: {_said(heard.civicrm)}"
-        verdict = _word(heard.right)
+        verdict = _text_of_word(heard.right)
         yield f"{about}{RULES[heard.rule]}{verdict and ': ' + verdict}"
 
 
-def _say_mailchimp(heard: Heard, explained: Explained) -> str:
+def _text_of_mailchimp(heard: Heard, explained: Explained) -> str:
     """What Mailchimp says, and whether it does so only because mcsync wrote it there."""
     said = heard.mailchimp
     if said is None or heard.thing != SUBSCRIPTION:
@@ -140,15 +146,15 @@ def _find_our_write(explained: Explained) -> str:
 def _said(said: Statement[bool] | None) -> str:
     if said is None:
         return "says nothing"
-    at = show_time(said.at)
-    return f"{_word(said)}, since {at}" if at else f"{_word(said)}, for an unknown time"
+    at, word = show_time(said.at), _text_of_word(said)
+    return f"{word}, since {at}" if at else f"{word}, for an unknown time"
 
 
-def _word(said: Statement[bool] | None) -> str:
+def _text_of_word(said: Statement[bool] | None) -> str:
     return "" if said is None else "in the group" if said.value else "not in the group"
 
 
-def _tell_steps(explained: Explained) -> Iterator[str]:
+def _text_of_steps(explained: Explained) -> Iterator[str]:
     if explained.person.is_under_way:
         yield "wait for the result of an update that is on its way to Mailchimp"
         return
@@ -164,7 +170,7 @@ def _tell_steps(explained: Explained) -> Iterator[str]:
     yield f"nothing{f': {why}' if why else ''}"
 
 
-def _tell_changes(explained: Explained) -> Iterator[str]:
+def _text_of_changes(explained: Explained) -> Iterator[str]:
     for change in explained.changes:
         yield (
             f"{show_time(change.at)} {SIDES[change.side]}:"
@@ -173,9 +179,9 @@ def _tell_changes(explained: Explained) -> Iterator[str]:
         )
 
 
-def _tell_updates(explained: Explained) -> Iterator[str]:
+def _text_of_updates(explained: Explained) -> Iterator[str]:
     for update in explained.updates:
         yield (
-            f"{show_time(update.created_at)} {tell_change(update.change)}"
-            f" ({update.cause.reason}): {tell_outcome(update)[1]}"
+            f"{show_time(update.created_at)} {text_of_member_change(update.change)}"
+            f" ({update.cause.reason}): {text_of_outcome(update)[1]}"
         )

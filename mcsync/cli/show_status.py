@@ -81,7 +81,7 @@ def _show(
 ) -> None:
     show_table(_COLUMNS, [_row(standing) for standing in standings], _NUMBERS)
     for standing in standings:
-        fields = list(_tell(standing, with_each=with_each))
+        fields = list(_text_of_audience(standing, with_each=with_each))
         if fields:
             show_gap()
             show_heading(f"{standing.watched.name} ({standing.watched.list_id})")
@@ -101,7 +101,7 @@ def _row(standing: Standing) -> tuple[str, ...]:
     return standing.watched.name, standing.state, ago, *(f"{number:,}" for number in numbers)
 
 
-def _tell(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
+def _text_of_audience(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
     """What is worth a line, as (name, text); an audience in sync without trouble has none.
 
     `with_each`: each waiting batch, too, and not only how many there are.
@@ -113,11 +113,11 @@ def _tell(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
         yield "", f"to see the plan: {this} --dry-run; if it is right: {this} --force"
     if standing.status.fetch_no and not standing.status.is_fetched:
         yield "fetch", "the last fetch did not finish; nothing is changed until one does"
-    yield from _tell_work(standing)
-    yield from _tell_batches(standing, with_each)
-    yield from _tell_reasons("cannot be mailed", standing.cannot_subscribe)
-    yield from _tell_reasons("failed", standing.failed)
-    yield from _tell_reasons("left alone", standing.left_alone)
+    yield from _text_of_work(standing)
+    yield from _text_of_batches(standing, with_each)
+    yield from _text_of_reasons("cannot be mailed", standing.cannot_subscribe)
+    yield from _text_of_reasons("failed", standing.failed)
+    yield from _text_of_reasons("left alone", standing.left_alone)
     for words, trust in (
         ("applies in the next sync", standing.pending_trust),
         ("has been applied; change it to apply it again", standing.spent_trust),
@@ -127,7 +127,7 @@ def _tell(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
             yield "trustOverride", f"{told}: {words}"
 
 
-def _tell_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
+def _text_of_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
     if standing.waiting_since is None:
         return
     count, operations = len(standing.batches), standing.operations_waiting
@@ -145,33 +145,33 @@ def _tell_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, st
         yield "", f"{name}: {done}, since {since}"
 
 
-def _tell_work(standing: Standing) -> Iterator[tuple[str, str]]:
+def _text_of_work(standing: Standing) -> Iterator[tuple[str, str]]:
     work = standing.work
-    yield from _tell_numbers(
+    yield from _text_of_numbers(
         "to add",
         (work.to_subscribe, "at Mailchimp"),
         (work.to_add_to_group, f"to group {standing.watched.policy.group_id}"),
         (work.to_create, "as new contacts in CiviCRM"),
     )
-    yield from _tell_numbers(
+    yield from _text_of_numbers(
         "to remove",
         (work.to_unsubscribe, "at Mailchimp"),
         (work.to_remove_from_group, f"from group {standing.watched.policy.group_id}"),
     )
-    yield from _tell_numbers("to change", (work.to_change, "at Mailchimp"))
-    yield from _tell_numbers("to check", (standing.to_judge, "in the next sync"))
-    yield from _tell_numbers("unsent", (standing.queued, "queued for Mailchimp"))
-    yield from _tell_numbers("to confirm", (standing.to_confirm, "about to be asked by mail"))
-    yield from _tell_numbers("pending", (standing.pending, "not confirmed yet"))
+    yield from _text_of_numbers("to change", (work.to_change, "at Mailchimp"))
+    yield from _text_of_numbers("to check", (standing.to_judge, "in the next sync"))
+    yield from _text_of_numbers("unsent", (standing.queued, "queued for Mailchimp"))
+    yield from _text_of_numbers("to confirm", (standing.to_confirm, "about to be asked by mail"))
+    yield from _text_of_numbers("pending", (standing.pending, "not confirmed yet"))
 
 
-def _tell_numbers(name: str, *numbers: tuple[int, str]) -> Iterator[tuple[str, str]]:
+def _text_of_numbers(name: str, *numbers: tuple[int, str]) -> Iterator[tuple[str, str]]:
     told = [f"{number:,} {words}" for number, words in numbers if number]
     if told:
         yield name, ", ".join(told)
 
 
-def _tell_reasons(name: str, counts: Sequence[ReasonCount]) -> Iterator[tuple[str, str]]:
+def _text_of_reasons(name: str, counts: Sequence[ReasonCount]) -> Iterator[tuple[str, str]]:
     for each in counts:
         yield name, f"{each.count:,} {each.reason}: {each.sentence}"
         name = ""

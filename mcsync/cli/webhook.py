@@ -64,7 +64,7 @@ def command(state: State, file: Path | None, is_batch: bool, retry: bool) -> Non
         handled, why = _handle(intake)
         state.answer["handled"] = handled
         state.answer["why"] = None if handled else why or _find_why(intake, event)
-    _tell(state)
+    _show(state)
 
 
 def _retry(state: State, intake: Intake) -> None:
@@ -160,7 +160,7 @@ def _find_why(intake: Intake, event: WebhookEvent) -> str:
     return "the next sync handles it"
 
 
-def _tell(state: State) -> None:
+def _show(state: State) -> None:
     if not state.wants_json:
         answer = state.answer
         kind = answer["kind"] or "an unknown kind"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mcsync.config.accounts import derive_api_url
 from mcsync.config.builder import CIVICRM_VARIABLES, Builder
-from mcsync.config.environment_file import take_environment_file, tell_trouble
+from mcsync.config.environment_file import note_trouble, take_environment_file
 from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, parse_json
 from mcsync.config.section import ConfigUse, Notes, did_you_mean, is_header_safe
 from mcsync.config.values import (
@@ -110,7 +110,7 @@ def load_config(path: Path, environ: Mapping[str, str], use: ConfigUse = ConfigU
     for name in CIVICRM_VARIABLES.values():
         notes.hide(notes.environ.get(name, ""))
     config = Builder(raw, notes).build(path)
-    tell_trouble(notes)
+    note_trouble(notes)
     if notes.problems:
         message = f"{_shown_path(path)} has {count_of(len(notes.problems), 'problem')}"
         raise ConfigError(message, hint=_advise(notes), problems=tuple(notes.problems))

@@ -37,7 +37,7 @@ def take_environment_file(raw: Mapping[str, object], notes: Notes) -> None:
     """Add what the file that a config names says to the environment that fills in its variables.
 
     What the real environment says wins. Who only looks at the cache can do without the file: why
-    it is not there is then told by `tell_trouble`.
+    it is not there is then told by `note_trouble`.
     """
     if raw.get(_KEY) in (None, "") or notes.use is ConfigUse.NAME:
         return
@@ -62,7 +62,7 @@ def take_environment_file(raw: Mapping[str, object], notes: Notes) -> None:
         notes.add_variables(found)
 
 
-def tell_trouble(notes: Notes) -> None:
+def note_trouble(notes: Notes) -> None:
     """Note why the file could not be used, if that matters."""
     if notes.no_variables is not None and (notes.needs_keys or notes.unset):
         notes.problems.insert(0, (_KEY, notes.no_variables))

@@ -138,7 +138,7 @@ class MailchimpSetup(MailchimpClient):
         encoded = msgspec.json.encode(body)
         reply = self._send(method, path, is_repeatable=method != "POST", body=encoded)
         if reply.status == 400:
-            words = _without_secrets(self._words(reply), url)
+            words = _without_secrets(self._text_of_reply(reply), url)
             raise RemoteRefused(f"{self._host} refused the webhook: {words}", hint=_URL_HINT)
         if reply.status == 404 and method == "PATCH":
             raise RemoteRefused(

@@ -376,7 +376,7 @@ class MailchimpClient:
         """The reply, if it is a success; decided by status and title, never by `type`."""
         if reply.is_success:
             return reply
-        words = self._words(reply)
+        words = self._text_of_reply(reply)
         if reply.status in (401, 403):
             raise RemoteRefused(
                 f"{self._host} refused the API key: {words}",
@@ -394,7 +394,7 @@ class MailchimpClient:
             )
         raise ProtocolError(f"{self._host} did not accept a request: {words}")
 
-    def _words(self, reply: Reply) -> str:
+    def _text_of_reply(self, reply: Reply) -> str:
         """Mailchimp's own words for an error, addresses and keys taken out."""
         words = ""
         if reply.is_json and reply.body.strip():

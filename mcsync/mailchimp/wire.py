@@ -255,10 +255,10 @@ def read_member(wire: WireMember) -> Member:
     )
     if status is not None and "@" in email and "\0" not in email:
         return member
-    return member._replace(oddity=_name_oddity(status, wire.status))
+    return member._replace(oddity=_text_of_oddity(status, wire.status))
 
 
-def _name_oddity(status: MemberStatus | None, word: object) -> str:
+def _text_of_oddity(status: MemberStatus | None, word: object) -> str:
     """What is odd about a member, to be told; without their address."""
     if status is not None:
         return "no usable address"

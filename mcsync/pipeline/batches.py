@@ -37,7 +37,7 @@ from mcsync.model import Batch, MemberStatus, Outcome, Refusal
 from mcsync.pipeline.fetch import take_looks
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.judge import judge_quietly
-from mcsync.pipeline.results import apply_outcome, settle_by_reading, tell_refused_data
+from mcsync.pipeline.results import apply_outcome, settle_by_reading, warn_of_refused_data
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.text import count_of
 
@@ -69,7 +69,7 @@ def process_batches(run: Run) -> int:
                     touched |= row_ids
                 else:
                     running += 1
-            tell_refused_data(run, task)
+            warn_of_refused_data(run, task)
             judge_quietly(run, task, sorted(touched))
     return running
 

@@ -250,7 +250,11 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
         done = [writes[contact_id] for contact_id in result.done]
         with run.store.atomic():
             before = load_names(run.store, list(result.done))
-            changes = [c for w in done for c in _tell_names(task, w, before.get(w.contact_id, {}))]
+            changes = [
+                change
+                for write in done
+                for change in _describe_names(task, write, before.get(write.contact_id, {}))
+            ]
             note_changes(run.store, changes, run.run_id, run.clock())
             note_names(run.store, done)
         run.report(task).names_updated += len(done)
@@ -258,7 +262,7 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
     return refused
 
 
-def _tell_names(task: Task, write: NameWrite, before: Mapping[str, str]) -> list[Change]:
+def _describe_names(task: Task, write: NameWrite, before: Mapping[str, str]) -> list[Change]:
     names = {"first_name": write.first_name, "last_name": write.last_name}
     return [
         civicrm_change(

@@ -14,7 +14,7 @@ from mcsync.cache.outbox import load_queued, load_row_state
 from mcsync.cache.trail import Change, load_changes
 from mcsync.decision import REASONS
 from mcsync.model import SUBSCRIPTION, MemberStatus, Side
-from mcsync.pipeline.results import tell_changes
+from mcsync.pipeline.results import describe_changes
 from mcsync.pipeline.run import Run, Task
 
 _IN = {status.value for status in MemberStatus if status.is_in}
@@ -70,7 +70,7 @@ def _load_queued_changes(run: Run, task: Task) -> Iterator[Change]:
         row = load_row_state(run.store, update.row_id)
         if row is not None:
             written = read_written(update.change, update.cause)
-            yield from tell_changes(run, task, update, row, written)
+            yield from describe_changes(run, task, update, row, written)
 
 
 def _line(change: Change) -> Line:

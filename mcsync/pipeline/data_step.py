@@ -98,7 +98,7 @@ def note_data_synced(run: Run, task: Task) -> None:
 def check_for_data_updates(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
     """Ask all plugins; rows of which something new is wanted are to be judged."""
     begin_data(run.store)
-    _tell_long_names(run, task, merge_fields)
+    _warn_of_long_names(run, task, merge_fields)
     plugins = run.plugins
     if plugins is None:
         return
@@ -126,19 +126,19 @@ def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) 
             left_out.update(item for update in updates for item in update.left_out.items())
             run.progress(audience.name, f"rows checked by {name}", len(chunk))
     plugins.finish(name, audience)
-    _tell_left_out(run, audience, name, left_out)
+    _warn_of_left_out(run, audience, name, left_out)
 
 
-def _tell_long_names(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
+def _warn_of_long_names(run: Run, task: Task, merge_fields: Sequence[MergeField]) -> None:
     """Warn of names that are not sent, as Mailchimp would cut them."""
     counts = count_long_names(run.store, task.list_id, MERGE_TEXT_BYTES)
     tags = {merge_field.tag for merge_field in merge_fields}
     why = f"longer than {MERGE_TEXT_BYTES} bytes"
     audience = DataAudience(task.list_id, task.name)
-    _tell_left_out(run, audience, "", {(t, why): n for t, n in counts.items() if t in tags})
+    _warn_of_left_out(run, audience, "", {(t, why): n for t, n in counts.items() if t in tags})
 
 
-def _tell_left_out(
+def _warn_of_left_out(
     run: Run, audience: DataAudience, name: str, left_out: Mapping[tuple[str, str], int]
 ) -> None:
     """Warn of values that no merge field takes: by field and reason, and not all day long.
@@ -319,7 +319,7 @@ class Site:
         if wanted not in run.unknown_fields:
             run.unknown_fields[wanted] = run.civicrm.find_unknown_fields(wanted)
         unknown = run.unknown_fields[wanted]
-        _tell_unknown(self.plugin, [name for name in unknown if name not in state.unknown])
+        _warn_of_unknown(self.plugin, [name for name in unknown if name not in state.unknown])
         new = UnknownFields(list(wanted), list(unknown), to_text(run.clock()))
         with run.store.atomic():
             run.store.save_state(key_of_unknown(self.plugin), new)
@@ -366,7 +366,7 @@ class Site:
         return load_values(self.run.store, self._kind, contact_ids, dict[str, object])
 
 
-def _tell_unknown(plugin: str, unknown: Sequence[str]) -> None:
+def _warn_of_unknown(plugin: str, unknown: Sequence[str]) -> None:
     for name in unknown:
         log.warning(
             '%s: CiviCRM shows no contact field "%s", so what is filled from it is left as it is.'

@@ -26,7 +26,7 @@ from mcsync.model import Member, Operation, Refusal, email_key
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.judge import plan_people
 from mcsync.pipeline.reconcile import adapt_rules
-from mcsync.pipeline.results import apply_outcome, settle_by_reading, tell_refused_data
+from mcsync.pipeline.results import apply_outcome, settle_by_reading, warn_of_refused_data
 from mcsync.pipeline.run import Run, Task
 
 log = logging.getLogger("mcsync")
@@ -121,7 +121,7 @@ def settle(
         judged = {row.row_id for p in people for row in (*p.rows, *p.shared)}
         judged |= set(find_rows(run.store, task.list_id, addresses, contact_id))
         is_over = not send_directly(run, task, sorted(judged))
-        tell_refused_data(run, task)
+        warn_of_refused_data(run, task)
         if is_over:
             return
 

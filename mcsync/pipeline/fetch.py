@@ -154,11 +154,11 @@ def _take_in_pages(
         if reached is not None and (begin is None or reached > begin + _STEP):
             cut = CutFetch(*map(to_text_or_none, (since, served_at, reached)))
             _check_time(run, task, status, cut)  # never before something was gained
-    _tell_oddities(run, task, status, oddities)
+    _warn_of_oddities(run, task, status, oddities)
     return newest, served_at
 
 
-def _tell_oddities(
+def _warn_of_oddities(
     run: Run, task: Task, status: AudienceStatus, oddities: Mapping[str, int]
 ) -> None:
     """Warn of members that cannot be understood: by what is odd, and not all day long."""

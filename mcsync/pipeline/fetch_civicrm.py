@@ -40,7 +40,7 @@ from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
 from mcsync.errors import ConfigError, GuardTripped, McsyncError
 from mcsync.model import LONG_AGO, Group, HistoryRow, SiteSnapshot, email_key
-from mcsync.pipeline.identity import check_site, tell_skew
+from mcsync.pipeline.identity import check_site, warn_of_skew
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.safety import NEVER_BELOW
 
@@ -64,7 +64,7 @@ def read_site(run: Run) -> SiteSnapshot:
     after = max(0, _cursor(state, group_ids) - _HISTORY_OVERLAP)
     site = run.civicrm.fetch_snapshot(group_ids, after, sorted(load_sample(run.store)))
     check_site(run, site)
-    tell_skew(run, site)
+    warn_of_skew(run, site)
     run.site_now = site.now
     known = count_places(run.store, group_ids)
     for task in run.tasks:

@@ -61,7 +61,7 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
     Audiences of which something was never fetched or mirrored, and those in trouble, keep theirs;
     all do while CiviCRM's groups changed in a way that only a sync can find out.
     """
-    _tell_given_up(run)
+    _warn_of_given_up(run)
     if not has_events(run.store):
         return 0
     know_accounts(run)
@@ -115,7 +115,7 @@ def _trying(run: Run, stored: Sequence[StoredEvent]) -> Iterator[None]:
         if isinstance(error, McsyncError | OutOfTime) or not isinstance(error, Exception):
             note_attempts(run.store, run.trying, -1)  # a signal is no Exception
         run.trying = []
-        _tell_given_up(run)
+        _warn_of_given_up(run)
         raise
     run.trying = []
 
@@ -131,13 +131,13 @@ def _give_up(run: Run) -> None:
     People were looked at by every sync meanwhile: what is lost is at most a hold or a name.
     """
     give_up_events(run.store, run.earliest_now() - _TRIED_FOR)
-    _tell_given_up(run)
+    _warn_of_given_up(run)
     dropped = drop_given_up(run.store, run.earliest_now() - _KEPT_FOR)
     if dropped:
         log.warning("dropped %s given up over a month ago", count_of(dropped, "webhook"))
 
 
-def _tell_given_up(run: Run) -> None:
+def _warn_of_given_up(run: Run) -> None:
     """Warn of events that were given up, once."""
     news = count_news_of_given_up(run.store)
     if news:

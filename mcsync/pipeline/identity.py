@@ -89,7 +89,7 @@ def check_site(run: Run, site: SiteSnapshot) -> None:
         )
 
 
-def tell_skew(run: Run, site: SiteSnapshot) -> None:
+def warn_of_skew(run: Run, site: SiteSnapshot) -> None:
     """Warn, once a day, where our clock and CiviCRM's are apart: schedules go by ours."""
     skew_s = (site.now - run.clock()).total_seconds()
     if abs(skew_s) <= _MOST_SKEW_S or run.is_dry_run:

@@ -224,7 +224,7 @@ def _note_held(
     if excesses:
         held, is_news = _hold(run, before, "; ".join(excesses.values()), dict(sizes))
         status.held_plan = held
-        run.report(task).held = _tell_held(task, held, is_news=is_news)
+        run.report(task).held = _explain_held(task, held, is_news=is_news)
     else:
         status.is_strict = False
     with run.store.atomic():
@@ -246,7 +246,7 @@ def _hold(
     return HeldPlan(why, before.since, sizes, before.told_at, before.told), False
 
 
-def _tell_held(task: Task, held: HeldPlan, *, is_news: bool) -> GuardTripped:
+def _explain_held(task: Task, held: HeldPlan, *, is_news: bool) -> GuardTripped:
     trouble = GuardTripped(
         f"{task.name}: {held.why}; this is held, everything else was done",
         hint=f'if this is intended, run "mcsync sync --list {task.list_id} --force" once;'

@@ -89,7 +89,7 @@ def _apply_success(
         take_look(run.store, row.row_id, outcome.member, read, now, done=written)
     if "status" in written.values:
         mark_shared_due(run.store, row.row_id)  # those who share the member are concerned, too
-    changes = tell_changes(run, task, update, row, written)
+    changes = describe_changes(run, task, update, row, written)
     note_sent(run.store, row.row_id, update.change, update.cause.metadata)
     _forget_refusals(run, update)
     note_changes(run.store, changes, run.run_id, run.clock())
@@ -115,7 +115,7 @@ def _forget_refusals(run: Run, update: QueuedUpdate) -> None:
         mark_due(run.store, [update.row_id])
 
 
-def tell_changes(
+def describe_changes(
     run: Run, task: Task, update: QueuedUpdate, row: RowState, written: Written
 ) -> list[Change]:
     """What an update changes at Mailchimp, field by field, for the audit trail.
@@ -224,7 +224,7 @@ def _note_refusal(
     return not (new.retry_at or new.lacks_field or refusal is Refusal.COMPLIANCE)
 
 
-def tell_refused_data(run: Run, task: Task) -> None:
+def warn_of_refused_data(run: Run, task: Task) -> None:
     """Tell of how many people Mailchimp did not take a value, field by field."""
     for tag, count in sorted(run.refused_data.pop(task.list_id, Counter()).items()):
         log.warning(

@@ -84,7 +84,7 @@ class DataPlugins:
         try:
             self._pluggy.register(plugin, name)
         except Exception as error:
-            self.leave_out(name, _words(error))
+            self.leave_out(name, _text_of(error))
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
             return
@@ -124,7 +124,7 @@ class DataPlugins:
             try:
                 updates.append(fit_update(read_update(answer, row_ids), known))
             except RefusedUpdate as error:
-                self._tell(name, audience, f"returned {error}; such updates are ignored")
+                self._warn(name, audience, f"returned {error}; such updates are ignored")
         return updates
 
     def finish(self, name: str, audience: DataAudience) -> None:
@@ -144,7 +144,7 @@ class DataPlugins:
             return call()
         except Exception as error:
             log.debug("plugin %s", name, exc_info=True)
-            self._tell(name, audience, f"failed in {hook}, its data is ignored: {_words(error)}")
+            self._warn(name, audience, f"failed in {hook}, its data is ignored: {_text_of(error)}")
             return None
         finally:
             took = self._clock() - began
@@ -152,14 +152,14 @@ class DataPlugins:
                 words = f"took {took:.0f} s in {hook}, more than {self._slow_call_s:g} s"
                 log.warning("%s: plugin %s %s", audience.name, name, words)
 
-    def _tell(self, name: str, audience: DataAudience, words: str) -> None:
+    def _warn(self, name: str, audience: DataAudience, words: str) -> None:
         """Warn, once for each audience: a plugin errs about one row as it does about others."""
         if words not in self._told:
             self._told.add(words)
             log.warning("%s: plugin %s %s", audience.name, name, words)
 
 
-def _words(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     """An error in one line; only its kind where its text might name people."""
     message = getattr(error, "message", None)
     return str(message) if message else type(error).__name__
@@ -174,7 +174,7 @@ def read_update(answer: object, row_ids: Collection[int]) -> DataUpdate:
     Raises: RefusedUpdate.
     """
     if not isinstance(answer, DataUpdate):
-        raise RefusedUpdate(_say_what(answer))
+        raise RefusedUpdate(_text_of_answer(answer))
     if answer.row_id not in row_ids:
         raise RefusedUpdate("an update for a row it was not asked about")
     fields = {_read_tag(tag): _read_value(tag, v) for tag, v in answer.merge_fields.items()}
@@ -194,7 +194,7 @@ def read_update(answer: object, row_ids: Collection[int]) -> DataUpdate:
     )
 
 
-def _say_what(answer: object) -> str:
+def _text_of_answer(answer: object) -> str:
     if isinstance(answer, Mapping):
         protected = sorted(key for key in map(str, answer) if key.upper() in _PROTECTED)
         if protected:

@@ -271,11 +271,11 @@ def _find_reason(
     if rule is Rule.TRUST_CIVICRM:
         return Reason.TRUST_CIVICRM
     if rule.side is Side.MAILCHIMP:
-        return _say_why_mailchimp(voices, right)
+        return _reason_of_mailchimp(voices, right)
     return Reason.CIVICRM_ADDED if right.value else Reason.CIVICRM_REMOVED
 
 
-def _say_why_mailchimp(voices: Iterable[MemberView], right: Word) -> Reason:
+def _reason_of_mailchimp(voices: Iterable[MemberView], right: Word) -> Reason:
     if right.value:
         return Reason.MAILCHIMP_SUBSCRIBED
     voice = next(m for m in voices if m.subscription == right)

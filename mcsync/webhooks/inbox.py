@@ -132,7 +132,7 @@ class Inbox:
             if _is_passing(error):
                 self._pause.wait(_BUSY_RETRY_S)
             else:
-                self._tell(error)
+                self._warn(error)
                 self._file.close()
                 self._pause.wait(_RETRY_S)
             return
@@ -141,7 +141,7 @@ class Inbox:
         self._on_stored()
         self._pause.wait(_BREATH_S)
 
-    def _tell(self, error: CacheError) -> None:
+    def _warn(self, error: CacheError) -> None:
         """Log trouble with the file once."""
         if not self._has_trouble:
             self._has_trouble = True

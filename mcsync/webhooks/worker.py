@@ -63,13 +63,13 @@ class Worker:
         except LockHeld:
             return self._lengthen(*_LOCK_PAUSES_S)
         except McsyncError as error:
-            return self._tell(error.message)
+            return self._warn(error.message)
         except Exception as error:  # a bug of ours must not end the server: it still stores
-            return self._tell(f"unexpected failure, {type(error).__name__}; please report it")
+            return self._warn(f"unexpected failure, {type(error).__name__}; please report it")
         self._pause_s, self._last_trouble = 0.0, ""
         return _TURN_S if handled else None
 
-    def _tell(self, trouble: str) -> float:
+    def _warn(self, trouble: str) -> float:
         """Log why it does not work: loud for the first time."""
         level = logging.INFO if trouble == self._last_trouble else logging.WARNING
         log.log(level, "webhooks are waiting: %s", trouble)

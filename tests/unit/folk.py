@@ -332,10 +332,10 @@ def tell_civicrm(decision: Decision) -> list[str]:
 
 
 def tell_mailchimp(decision: Decision) -> list[str]:
-    return sorted(tell_change(planned) for planned in decision.changes)
+    return sorted(text_of_member_change(planned) for planned in decision.changes)
 
 
-def tell_change(planned: PlannedChange) -> str:
+def text_of_member_change(planned: PlannedChange) -> str:
     change = planned.change
     words = []
     if change.is_archiving:

@@ -31,13 +31,13 @@ from mcsync.check.webhook_findings import (
     Fix,
     FixKind,
     WantedHook,
+    find_unsigned,
     judge_address,
     judge_batch_webhooks,
     judge_wanted,
     judge_webhooks,
     plan_fixes,
     show_url,
-    tell_unsigned,
 )
 from mcsync.model import Account, Audience, BatchWebhook, Group, MergeField, Permission, Webhook
 from mcsync.plugins.fields import find_problem
@@ -163,7 +163,7 @@ FOUND = {
     "batch-webhook-foreign": batch(
         BatchWebhook("1", URL, True), BatchWebhook("2", "https://elsewhere.example/", True)
     ),
-    "webhook-unsigned": [tell_unsigned(Fix(FixKind.CREATE, "x", WANTED)).code],
+    "webhook-unsigned": [find_unsigned(Fix(FixKind.CREATE, "x", WANTED)).code],
     "fix-failed": ["fix-failed"],  # the stage's own: tests/cli/test_check.py
 }
 

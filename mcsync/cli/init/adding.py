@@ -73,7 +73,7 @@ def add_audience(state: State, options: Options) -> None:
     clash = find_clash([*_configured(config), *chosen])
     if clash is not None:
         raise UsageError(clash, hint="give each its own group")
-    _tell(state, path, _find_place(config, account_key, chosen))
+    _show_addition(state, path, _find_place(config, account_key, chosen))
 
 
 def _choose_account(config: Config, wanted: Sequence[str]) -> tuple[str, OpenAccount]:
@@ -129,7 +129,7 @@ def _find_place(config: Config, key: str, chosen: tuple[AudienceChoice, ...]) ->
 # --- what to paste --------------------------------------------------------------------------------
 
 
-def _tell(state: State, path: Path, addition: Addition) -> None:
+def _show_addition(state: State, path: Path, addition: Addition) -> None:
     lists, copies = addition.lists(), addition.audience_copies()
     state.answer = {
         "config": str(path),

@@ -89,7 +89,7 @@ def command(state: State, is_added: bool, **options: Any) -> None:
         Options,
         choose_place,
         gather_choices,
-        tell_result,
+        show_result,
         write_choices,
     )
 
@@ -100,4 +100,4 @@ def command(state: State, is_added: bool, **options: Any) -> None:
         return
     path = choose_place(state, Path.cwd())
     choices = gather_choices(state, Options(**options), path)
-    tell_result(state, choices, write_choices(state, choices, path))
+    show_result(state, choices, write_choices(state, choices, path))

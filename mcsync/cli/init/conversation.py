@@ -41,7 +41,7 @@ from mcsync.cli.init.services import (
     find_site,
     open_account,
     open_site,
-    tell_missing,
+    text_of_missing,
 )
 from mcsync.cli.tables import show_fields, show_line
 from mcsync.config import derive_api_url
@@ -139,7 +139,7 @@ def _ask_civicrm(wishes: Wishes) -> _Login:
         login.url = Setting(site.url)
     show_line(f"Logged in to CiviCRM; it has {count_of(len(site.groups), 'group')}.", indent=2)
     if site.missing:
-        show_line(f"Before the first sync, {tell_missing(site.missing)}.", indent=2, hanging=0)
+        show_line(f"Before the first sync, {text_of_missing(site.missing)}.", indent=2, hanging=0)
     return login
 
 

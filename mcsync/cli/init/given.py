@@ -127,7 +127,7 @@ def take_choices(wishes: Wishes) -> Choices:
         lacking = count_of(len(missing), "option is", "options are")
         raise UsageError(
             f"nobody can be asked, and {lacking} missing",
-            hint=f"{_HELP}{_tell_audiences(wishes)}",
+            hint=f"{_HELP}{_text_of_audiences(wishes)}",
             problems=tuple(missing),
         )
     site_key = wishes.find(SITE_KEY)
@@ -150,7 +150,7 @@ def take_choices(wishes: Wishes) -> Choices:
     return choices if wishes.keys is None else place_keys(choices, wishes.keys)
 
 
-def _tell_audiences(wishes: Wishes) -> str:
+def _text_of_audiences(wishes: Wishes) -> str:
     """The account's audiences for a hint, if none is chosen yet and the key opens it; else ""."""
     key = wishes.find(MAILCHIMP_KEY)
     if wishes.audiences or key is None:

@@ -31,11 +31,11 @@ def try_to(attempt: Callable[[], T], advice: str = "") -> T:
         try:
             return attempt()
         except (RemoteRefused, RemoteUnavailable, ProtocolError) as error:
-            tell_trouble(error, advice)
+            show_trouble(error, advice)
     return attempt()
 
 
-def tell_trouble(error: McsyncError, advice: str = "") -> None:
+def show_trouble(error: McsyncError, advice: str = "") -> None:
     """One sentence, and what to do about it."""
     show_line(f"That did not work: {error.message}.", indent=2)
     hint = error.hint if isinstance(error, RemoteRefused) else advice

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mcsync.check.findings import Finding
 from mcsync.check.look import Report
-from mcsync.check.webhook_findings import FixKind, tell_where_secrets_go
+from mcsync.check.webhook_findings import FixKind, find_where_secrets_go
 from mcsync.cli.check import Deeds
 from mcsync.cli.init.draft import can_be_written
 from mcsync.cli.show_check import show_secret, show_secret_hint
@@ -34,7 +34,7 @@ class Registered:
     def amend(self, report: Report) -> Report:
         """What a check found afterwards, with what went wrong."""
         if self.is_told:
-            report.findings = tell_where_secrets_go(report.findings)
+            report.findings = find_where_secrets_go(report.findings)
         report.findings += self.failed
         return report
 

@@ -103,12 +103,12 @@ def open_site(url: str, api_key: str, site_key: str | None) -> Site:
         error.hint = _UNREACHABLE
         raise
     except (RemoteRefused, ProtocolError) as error:
-        error.hint = tell_missing(missing) or _reword(error.hint)
+        error.hint = text_of_missing(missing) or _reword(error.hint)
         raise
     return Site(civicrm.found_url or url, groups, missing)
 
 
-def tell_missing(missing: Sequence[Permission]) -> str | None:
+def text_of_missing(missing: Sequence[Permission]) -> str | None:
     """What to do about all that is missing at once; None when nothing is."""
     if len(missing) < 2:
         return missing[0].hint if missing else None

@@ -173,7 +173,7 @@ def _draft(choices: Choices, path: Path) -> dict[str, object]:
     return draft_config(replace(choices, cache=choices.cache or name_cache(path.name)))
 
 
-def tell_result(state: State, choices: Choices, config: Config) -> None:
+def show_result(state: State, choices: Choices, config: Config) -> None:
     """What was made, what a check finds, and what comes next.
 
     What is found does not change how this ends: the config is written, and can be mended.
