@@ -27,6 +27,7 @@ from mcsync.errors import CacheError, McsyncError
 from mcsync.lock import check_writable, resolve_cache
 
 if TYPE_CHECKING:
+    from mcsync.cache.audience_status import KnownTrouble
     from mcsync.cache.store import Store
     from mcsync.check.findings import Trouble
     from mcsync.check.look import AccountToCheck, Check, CivicrmSide
@@ -91,6 +92,7 @@ def build_run(
         full_fetch_days=config.full_fetch_days,
         backups=config.backups,
         history_days=config.history_days,
+        quiet_minutes=config.notify.quiet_minutes,
         is_forced=is_forced,
         is_dry_run=is_dry_run,
         with_data=wants_data,
@@ -171,6 +173,7 @@ def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
         cache_trouble=_find_cache_trouble(cache),
+        troubles=_load_troubles(cache, audiences),
         probe=probe_url,
     )
 
@@ -187,6 +190,23 @@ def _find_cache_trouble(cache: Path) -> "Trouble | None":
     except CacheError as error:
         return Trouble("unusable", error.message, error.hint or "")
     return None
+
+
+def _load_troubles(
+    cache: Path, audiences: Iterable[AudienceConfig]
+) -> "Mapping[str, Sequence[KnownTrouble]]":
+    """What the cache knows of the last sync of each audience; what cannot be read is told apart."""
+    from mcsync.cache.audience_status import load_status
+    from mcsync.cache.store import open_to_look
+
+    try:
+        store = open_to_look(resolve_cache(cache))
+        if store is None:
+            return {}
+        with closing(store), store.explaining():
+            return {a.list_id: load_status(store, a.list_id).troubles for a in audiences}
+    except McsyncError:
+        return {}
 
 
 def _count_misfits(

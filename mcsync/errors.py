@@ -5,7 +5,7 @@ The numbers from 64 up are those of sysexits.h; a code never changes its meaning
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -29,6 +29,14 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+class Part(NamedTuple):
+    """One of the troubles that an error stands for, as it is told, with its own next step."""
+
+    message: str
+    hint: str | None
+    is_news: bool
+
+
 class McsyncError(Exception):
     """A failure we foresaw: one sentence for the operator and, if any, what to try next.
 
@@ -38,6 +46,7 @@ class McsyncError(Exception):
     kind: ClassVar[str]
     exit_code: ClassVar[ExitCode]
     is_news = True  # False: the same was reported before, and cron need not mail it again
+    parts: tuple[Part, ...] = ()
 
     def __init__(
         self,

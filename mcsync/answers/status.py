@@ -89,6 +89,8 @@ class Standing:
     @property
     def state(self) -> str:
         """In one word."""
+        if any(each.stops for each in self.status.troubles):
+            return "failing"
         if self.status.held_plan:
             return "held"
         if self.status.fetched_at is None and self.status.synced_at is None:
@@ -162,6 +164,7 @@ class Standing:
             "left_alone": sum(each.count for each in self.left_alone),
             "left_alone_reasons": _describe(self.left_alone),
             "held_plan": self._describe_held(),
+            "troubles": [each.as_dict() for each in self.status.troubles],
             "trust_pending": self.pending_trust,
             "trust_spent": self.spent_trust,
         }

@@ -6,6 +6,8 @@ import msgspec
 
 from mcsync.cache.store import Store
 
+HELD = "held"  # the key of the trouble that a plan is held
+
 
 class CutFetch(msgspec.Struct, rename="camel"):
     """A fetch that ran out of time: what it was asked for, when it began, how far it came.
@@ -22,15 +24,41 @@ class CutFetch(msgspec.Struct, rename="camel"):
 class HeldPlan(msgspec.Struct, rename="camel"):
     """What of an audience's plan is held, and since when.
 
-    `sizes`: how many people of each kind, by its name; `told_at` and `told`: when somebody was
-    last told of it, and how many they were then.
+    `sizes`: how many people of each kind, by its name; `told`: how many they were when somebody
+    was last told of it.
     """
 
     why: str
     since: str
     sizes: dict[str, int] = {}
-    told_at: str = ""
     told: dict[str, int] = {}
+
+
+class KnownTrouble(msgspec.Struct, rename="camel"):
+    """Something that is wrong with an audience, since when, and when that was last told.
+
+    `key` is what makes it the same trouble, however it is worded; `told_at` is "" until somebody
+    was told. `command` met it. `stops`: nothing is synced until it is over.
+    """
+
+    key: str
+    kind: str
+    message: str
+    hint: str
+    since: str
+    told_at: str = ""
+    command: str = "sync"
+    stops: bool = True
+
+    def as_dict(self) -> dict[str, object]:
+        """The trouble as `--json` has it."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint or None,
+            "since": self.since,
+            "told_at": self.told_at or None,
+        }
 
 
 class LeftOut(msgspec.Struct, rename="camel"):
@@ -51,7 +79,8 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     `gone_interests` are mapped and not at Mailchimp any more, `stopped_interests` left alone
     because their groups are not believed. `spent_trust` is the override in the config that a
     complete sync has used up. `left_out`: what was told of values that do not fit,
-    and of members that are not understood, by its words.
+    and of members that are not understood, by its words. `troubles` are those of the last runs;
+    `ended_at`: when a sync last came to its end, whatever it held.
     """
 
     since: str | None = None
@@ -75,6 +104,8 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     spent_trust: dict[str, str] = {}
     held_plan: HeldPlan | None = None
     left_out: dict[str, LeftOut] = {}
+    troubles: list[KnownTrouble] = []
+    ended_at: str | None = None
 
 
 def load_status(store: Store, list_id: str) -> AudienceStatus:

@@ -424,6 +424,38 @@ def m007_organisations(db: "Database") -> None:
     db.conn.execute(f"UPDATE {table} SET is_person = 0 WHERE first_name = '' AND last_name = ''")
 
 
+# What is wrong with an audience, since when, and when somebody was last told.
+_M008 = """
+DROP VIEW audiences;
+CREATE VIEW audiences AS
+SELECT s.list_id, json_extract(s.data, '$.syncedAt') AS synced_at,
+    json_extract(s.data, '$.fetchedAt') AS fetched_at,
+    json_extract(s.data, '$.heldPlan.why') AS held_because,
+    json_extract(s.data, '$.heldPlan.since') AS held_since,
+    (SELECT group_concat(json_extract(t.value, '$.message'), '; ')
+        FROM json_each(s.data, '$.troubles') t) AS troubles,
+    (SELECT min(json_extract(t.value, '$.since'))
+        FROM json_each(s.data, '$.troubles') t) AS troubles_since,
+    (SELECT nullif(max(json_extract(t.value, '$.toldAt')), '')
+        FROM json_each(s.data, '$.troubles') t) AS troubles_told_at,
+    count(r.id) AS people,
+    count(r.id) FILTER (WHERE r.mailchimp_status = 'subscribed') AS subscribed,
+    count(r.id) FILTER (WHERE r.mailchimp_status = 'pending') AS pending,
+    count(r.id) FILTER (WHERE r.sync_status = 'todo') AS todo,
+    count(r.id) FILTER (WHERE r.sync_status IN ('live', 'redo')) AS under_way,
+    count(r.id) FILTER (WHERE r.sync_status = 'fail') AS failed
+FROM civicrm_mailchimpsync_status s
+LEFT JOIN civicrm_mailchimpsync_cache r ON r.mailchimp_list_id = s.list_id
+GROUP BY s.list_id;
+"""
+
+
+@migrations()
+def m008_troubles(db: "Database") -> None:
+    """The view of audiences tells their troubles."""
+    _execute(db, _M008)
+
+
 def _give_each_group_a_cursor(db: "Database") -> None:
     """One cursor and one time of comparing served for all groups."""
     table = "civicrm_mailchimpsync_state"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from mcsync.cache.audience_status import HELD, KnownTrouble
+from mcsync.cache.times import from_text
 from mcsync.model import Account, Audience, Group, MergeField, Permission
 from mcsync.text import count_of
 
@@ -38,7 +40,7 @@ _PROBLEMS = (
     *("webhook-loop", "webhook-secret", "webhook-url", "webhook-no-secret", "webhook-silent"),
     *("batch-webhook-missing", "batch-webhook-duplicated", "batch-webhook-disabled"),
     *("batch-webhook-secret", "batch-webhook-url", "fix-failed", "webhook-unsigned"),
-    *("plugin-not-loaded", "civicrm-field-unknown", "cache-unusable"),
+    *("plugin-not-loaded", "civicrm-field-unknown", "cache-unusable", "plan-held"),
 )
 _WARNINGS = (
     *(
@@ -51,7 +53,7 @@ _WARNINGS = (
     *("webhook-secret-short", "webhook-no-signature"),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
     *("values-left-out", "tag-group-gone"),
-    "config-warning",
+    *("config-warning", "sync-trouble"),
 )
 _NOTES = (
     *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),
@@ -423,6 +425,16 @@ def judge_plugins(left_out: Mapping[str, str]) -> Iterator[Finding]:
             f"it is not used: {why}",
             "install it again, or remove it from plugins in the config",
         )
+
+
+def judge_troubles(task: AudienceToCheck, troubles: Sequence[KnownTrouble]) -> Iterator[Finding]:
+    """What did the last sync report of an audience? It may have been put right since."""
+    for each in troubles:
+        code = "plan-held" if each.key == HELD else "sync-trouble"
+        what = each.message.removeprefix(f"{task.name}: ")
+        at = f"{from_text(each.since):%Y-%m-%d %H:%M} UTC"
+        message = f"the last sync reported: {what}; since {at}"
+        yield Finding(code, task.name, message, each.hint, task.list_id)
 
 
 def judge_config(warnings: Sequence[str]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from mcsync.cache.audience_status import KnownTrouble
 from mcsync.check.findings import (
     BLINDING,
     AudienceToCheck,
@@ -27,6 +28,7 @@ from mcsync.check.findings import (
     judge_sight,
     judge_site,
     judge_tag_groups,
+    judge_troubles,
     judge_values,
 )
 from mcsync.check.webhook_findings import (
@@ -100,7 +102,8 @@ class Check:
     `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
     `count_misfits` tells of an audience's people, as far as the cache knows them, how many values
     its merge fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp
-    does, and returns the HTTP status. `cache_trouble` is why the cache cannot be used.
+    does, and returns the HTTP status. `cache_trouble` is why the cache cannot be used;
+    `troubles` are what it knows of the last sync, by list id.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -116,6 +119,7 @@ class Check:
     left_out: Mapping[str, str]
     warnings: tuple[str, ...]
     cache_trouble: Trouble | None
+    troubles: Mapping[str, Sequence[KnownTrouble]]
     probe: Callable[[str], int]
 
 
@@ -168,6 +172,8 @@ def look(check: Check) -> Report:
     if check.cache_trouble is not None:
         report.findings.append(check.cache_trouble.as_finding("cache", "cache"))
     report.findings += judge_plugins(check.left_out)
+    for task in (task for account in check.accounts for task in account.audiences):
+        report.findings += judge_troubles(task, check.troubles.get(task.list_id, ()))
     asked: set[str] = set()
     for account in check.accounts:
         where = _look_at_account(check, account, report)

@@ -12,8 +12,8 @@ import click
 
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
-from mcsync.errors import ExitCode, McsyncError, UsageError
-from mcsync.logs import write_error
+from mcsync.errors import ExitCode, McsyncError, Part, UsageError
+from mcsync.logs import is_terminal, write_error
 from mcsync.text import one_line
 
 SCHEMA = 1
@@ -56,7 +56,8 @@ class AnswerLost(McsyncError):
 def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
     """What to tell about an exception, and the exit code."""
     if isinstance(error, McsyncError):
-        return _explain_foreseen(error), error.exit_code
+        tells_all = state.verbose > 0 or is_terminal()
+        return _explain_foreseen(error, tells_all=tells_all), error.exit_code
     if isinstance(error, click.exceptions.Exit):
         return None, error.exit_code
     if isinstance(error, click.ClickException):
@@ -77,14 +78,24 @@ def explain(state: State, error: BaseException) -> tuple[Trouble | None, int]:
     return _explain_bug(state, error), ExitCode.BUG
 
 
-def _explain_foreseen(error: McsyncError) -> Trouble:
-    lines = [f"error: {one_line(error.message)}"]
-    lines += [one_line(f"  {path}: {text}") for path, text in error.problems]
-    if error.hint:
-        lines += ["", f"hint: {error.hint}"]
-    return Trouble(
-        error.kind, error.message, error.hint, tuple(lines), error.problems, error.is_news
-    )
+def _explain_foreseen(error: McsyncError, *, tells_all: bool = False) -> Trouble:
+    """Off a terminal troubles that were told before are not told again: cron would mail them."""
+    parts = [part for part in error.parts if part.is_news or tells_all]
+    if len(parts) > 1:
+        lines = [line for part in parts for line in _tell_part(part)][:-1]
+    else:
+        told = parts[0] if parts else error
+        lines = [f"error: {one_line(told.message)}"]
+        lines += [one_line(f"  {path}: {text}") for path, text in error.problems]
+        lines += ["", f"hint: {told.hint}"] if told.hint else []
+    is_news = error.is_news or tells_all
+    return Trouble(error.kind, error.message, error.hint, tuple(lines), error.problems, is_news)
+
+
+def _tell_part(part: Part) -> list[str]:
+    """One of several troubles, with its own next step below it."""
+    hint = [f"hint: {one_line(part.hint)}"] if part.hint else []
+    return [f"error: {one_line(part.message)}", *hint, ""]
 
 
 def _explain_usage(state: State, error: click.ClickException) -> Trouble:
@@ -154,11 +165,11 @@ def finish(state: State, trouble: Trouble | None, code: int) -> int:
 
 
 def _report(trouble: Trouble | None, code: int) -> None:
-    if trouble is not None and (code == ExitCode.LOCKED or not trouble.is_news):
-        # A young run is no news, nor is what was told before: cron would mail it each time.
-        level = logging.WARNING if trouble.hint and trouble.is_news else logging.INFO
+    if trouble is not None and code == ExitCode.LOCKED:
+        # A young run is no news: cron would mail it each time.
+        level = logging.WARNING if trouble.hint else logging.INFO
         logging.getLogger("mcsync").log(level, "%s", trouble.in_one_line())
-    elif trouble is not None and trouble.lines:
+    elif trouble is not None and trouble.lines and trouble.is_news:
         write_error(trouble.lines, os.environ)
 
 

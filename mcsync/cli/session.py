@@ -23,7 +23,7 @@ from mcsync.config import (
     load_config,
     select_audiences,
 )
-from mcsync.errors import ExitCode
+from mcsync.errors import ExitCode, McsyncError
 from mcsync.lock import check_place, hold_lock, resolve_cache
 from mcsync.logs import choose_level, is_terminal, set_up
 from mcsync.text import one_line
@@ -40,6 +40,8 @@ from mcsync.cli.options import parse_trust
 
 log = logging.getLogger("mcsync")
 
+
+_KEEPING_TROUBLES = ("sync", "fetch", "reconcile", "submit", "process-batches")
 
 # Values by the million live shortly and hardly ever in circles: to look for these after every 700
 # of them, as Python does by itself, takes a fifth of a first fetch's time.
@@ -92,6 +94,7 @@ def open_run(
         from mcsync.cli.show_changes import show_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
+        from mcsync.pipeline.tell_troubles import note_troubles
 
         with open_cache(cache, is_dry_run=is_dry_run) as store:
             with store.explaining(), show_progress(state) as progress:
@@ -114,7 +117,12 @@ def open_run(
                         "stopped after %g s as asked; the next run continues from here", max_time_s
                     )
                     state.answer["is_cut"] = True
+                except McsyncError as error:
+                    run.blame(error)
                 finally:
+                    state.audiences = [report.as_dict() for report in run.reports.values()]
+                if state.command in _KEEPING_TROUBLES:
+                    note_troubles(run, state.command, is_whole=not run.is_cut)
                     state.audiences = [report.as_dict() for report in run.reports.values()]
             asked = ChangesAsked(is_dry_run, as_csv, print_changes, exit_code)
             is_different = show_changes(state, run, asked)

@@ -85,8 +85,8 @@ def _of_audiences(look: "Look", standings: Sequence[Standing]) -> Iterator[Gauge
     is_at_work = find_holder(look) is not None  # then a fetch is not done, and that is no trouble
     yield _gauge(
         "trouble",
-        "1 while a plan is held, or the last fetch did not finish.",
-        ((s, s.is_in_trouble and (s.state == "held" or not is_at_work)) for s in standings),
+        "1 while anything is wrong, or the last fetch did not finish.",
+        ((s, bool(s.status.troubles) or (s.is_in_trouble and not is_at_work)) for s in standings),
     )
     yield _by(
         "members",

@@ -7,6 +7,7 @@ from os import kill, name
 from typing import TYPE_CHECKING
 
 from mcsync.answers.status import ReasonCount, Standing, find_people
+from mcsync.cache.audience_status import HELD
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
 from mcsync.decision import REASONS, Reason
 from mcsync.lock import read_holder
@@ -109,8 +110,10 @@ def _text_of_audience(standing: Standing, with_each: bool) -> Iterator[tuple[str
     held = standing.status.held_plan
     if held:
         this = f"mcsync sync --list {standing.watched.list_id}"
-        yield "held", f"{held.why}; since {held.since}"
+        told_at = max((t.told_at for t in standing.status.troubles if t.key == HELD), default="")
+        yield "held", f"{held.why}; since {held.since}{_text_of_report(told_at)}"
         yield "", f"to see the plan: {this} --dry-run; if it is right: {this} --force"
+    yield from _text_of_troubles(standing)
     if standing.status.fetch_no and not standing.status.is_fetched:
         yield "fetch", "the last fetch did not finish; nothing is changed until one does"
     yield from _text_of_work(standing)
@@ -125,6 +128,21 @@ def _text_of_audience(standing: Standing, with_each: bool) -> Iterator[tuple[str
         if trust:
             told = ", ".join(f"{key}={side}" for key, side in trust.items())
             yield "trustOverride", f"{told}: {words}"
+
+
+def _text_of_troubles(standing: Standing) -> Iterator[tuple[str, str]]:
+    """What the last runs reported, a held plan apart; when that was told last is said, too."""
+    for each in standing.status.troubles:
+        if each.key == HELD:
+            continue
+        message = each.message.removeprefix(f"{standing.watched.name}: ")
+        yield "trouble", f"{message}; since {each.since}{_text_of_report(each.told_at)}"
+        if each.hint:
+            yield "", each.hint
+
+
+def _text_of_report(told_at: str) -> str:
+    return f", reported {told_at}" if told_at else ", not reported yet"
 
 
 def _text_of_batches(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ from mcsync.config.values import (
     DataConfig,
     DeletedContacts,
     Duplicates,
+    NotifyConfig,
     Reconfirm,
     Removal,
     Secret,
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 _TOP_KEYS = (
     *("civicrm", "cache", "safety", "lists", "accounts", "defaults", "data", "plugins"),
-    *("fullCompareHours", "fullFetchDays", "historyDays", "backups", "environmentFile"),
-    "$schema",
+    *("notify", "fullCompareHours", "fullFetchDays", "historyDays", "backups"),
+    *("environmentFile", "$schema"),
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
@@ -53,6 +54,7 @@ _SAFETY_KEYS = {  # and the fields of Safety
     "maxNewContacts": "new_contacts",
     "maxAddressChanges": "address_changes",
 }
+_NOTIFY_KEYS = ("quietMinutes",)
 _DATA_KEYS = ("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds")
 CIVICRM_VARIABLES = {
     "url": "MCSYNC_CIVICRM_URL",
@@ -104,6 +106,7 @@ class Builder:
             accounts=MappingProxyType(self.accounts),
             audiences=audiences,
             data=data,
+            notify=_notify(self.top.section("notify")),
             full_compare_hours=_whole(self.top, "fullCompareHours", "hours") or 24,
             full_fetch_days=_full_fetch_days(self.top) or 7,
             history_days=_whole(self.top, "historyDays", "days") or 365,
@@ -261,6 +264,12 @@ def _data(top: Section) -> DataConfig:
         slow_plugin_s=60 if slow is None else slow,
         group_tags=MappingProxyType(dict(_group_tags(section.section("groupTags")))),
     )
+
+
+def _notify(section: Section) -> NotifyConfig:
+    section.refuse_unknown(_NOTIFY_KEYS)
+    quiet = section.number("quietMinutes", 0, "a number of minutes")
+    return NotifyConfig(60 if quiet is None else quiet)
 
 
 def _group_tags(section: Section) -> Iterator[tuple[int, str]]:

@@ -99,6 +99,17 @@ class DataConfig:
     group_tags: Mapping[int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """What is told of a run, and when.
+
+    A service that is down is told only when an audience's last complete sync is `quiet_minutes`
+    old.
+    """
+
+    quiet_minutes: float
+
+
 NAME_FIELDS: Mapping[str, str] = MappingProxyType(
     {"first": "FNAME", "last": "LNAME", "whole": "NAME"}
 )
@@ -147,6 +158,7 @@ class Config:
     accounts: Mapping[str, AccountConfig] = field(repr=False)
     audiences: tuple[AudienceConfig, ...]
     data: DataConfig
+    notify: NotifyConfig
     full_compare_hours: int
     full_fetch_days: float
     history_days: int

@@ -7,7 +7,6 @@ its first write; what CiviCRM needs is written at once, what Mailchimp needs is 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from mcsync.cache.audience_status import (
     HeldPlan,
@@ -35,13 +34,13 @@ from mcsync.pipeline.data_step import (
 )
 from mcsync.pipeline.identity import not_fetched
 from mcsync.pipeline.judge import make_plan, only_push_smart_groups, plan_people
-from mcsync.pipeline.run import Run, Task, is_over, with_trust
+from mcsync.pipeline.run import Run, Task, with_trust
 from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has_grown
 from mcsync.reconcile.names import NAME_TAGS
 
 log = logging.getLogger("mcsync.reconcile")
 
-_A_DAY = timedelta(days=1)
+HELD_WORDS = "; this is held, everything else was done"
 
 
 def reconcile(run: Run, trust: Mapping[str, Mapping[str, Side]] | None = None) -> None:
@@ -117,7 +116,7 @@ def _adapt_rules(run: Run, task: Task, merge_fields: Sequence[MergeField] | None
 def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
     """The rules without interests that are gone at Mailchimp: they are skipped for everybody.
 
-    That is told once. And without those that are left alone in this run.
+    And without those that are left alone in this run.
     """
     policy = task.policy
     if not policy.interests:
@@ -125,12 +124,6 @@ def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
     known = task.mailchimp.fetch_interests(task.list_id)
     gone = sorted(set(policy.interests) - set(known))
     status = load_status(run.store, task.list_id)
-    for interest_id in set(gone) - set(status.gone_interests):
-        log.warning(
-            "%s: Mailchimp has no interest %s, so it is skipped; remove it from the config",
-            task.name,
-            interest_id,
-        )
     if status.gone_interests != gone:
         is_back = bool(set(status.gone_interests) - set(gone))
         status.gone_interests = gone
@@ -144,19 +137,12 @@ def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
 
 
 def _note_stopped(run: Run, task: Task) -> None:
-    """Tell once which interests are left alone, and judge everybody when they no longer are."""
+    """Remember which interests are left alone, and judge everybody when they no longer are."""
     stopped = run.stopped_interests.get(task.list_id, {})
     status = load_status(run.store, task.list_id)
     before = set(status.stopped_interests)
     if before == set(stopped):
         return
-    for interest_id in sorted(set(stopped) - before):
-        log.warning(
-            "%s: interest %s is left alone, because %s",
-            task.name,
-            interest_id,
-            stopped[interest_id],
-        )
     status.stopped_interests = sorted(stopped)
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
@@ -222,35 +208,15 @@ def _note_held(
     status = load_status(run.store, task.list_id)
     before, status.held_plan = status.held_plan, None
     if excesses:
-        held, is_news = _hold(run, before, "; ".join(excesses.values()), dict(sizes))
-        status.held_plan = held
-        run.report(task).held = _explain_held(task, held, is_news=is_news)
+        why = "; ".join(excesses.values())
+        since, told = (before.since, before.told) if before else (to_text(run.clock()), {})
+        status.held_plan = HeldPlan(why, since, dict(sizes), told)
+        run.report(task).held = GuardTripped(
+            f"{task.name}: {why}{HELD_WORDS}",
+            hint=f'if this is intended, run "mcsync sync --list {task.list_id} --force" once;'
+            " otherwise correct it in CiviCRM or at Mailchimp",
+        )
     else:
         status.is_strict = False
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
-
-
-def _hold(
-    run: Run, before: HeldPlan | None, why: str, sizes: dict[str, int]
-) -> tuple[HeldPlan, bool]:
-    """What is held now, and whether that is to be told.
-
-    It is told once, then once a day, and again when it has grown by a tenth.
-    """
-    now = to_text(run.clock())
-    if before is None:
-        return HeldPlan(why, now, sizes, now, sizes), True
-    if is_over(before.told_at, _A_DAY, run.clock()) or has_grown(sizes, before.told):
-        return HeldPlan(why, before.since, sizes, now, sizes), True
-    return HeldPlan(why, before.since, sizes, before.told_at, before.told), False
-
-
-def _explain_held(task: Task, held: HeldPlan, *, is_news: bool) -> GuardTripped:
-    trouble = GuardTripped(
-        f"{task.name}: {held.why}; this is held, everything else was done",
-        hint=f'if this is intended, run "mcsync sync --list {task.list_id} --force" once;'
-        " otherwise correct it in CiviCRM or at Mailchimp",
-    )
-    trouble.is_news = is_news
-    return trouble

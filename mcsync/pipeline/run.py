@@ -8,10 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 
+from mcsync.cache.audience_status import KnownTrouble
 from mcsync.cache.store import Store, make_uid
 from mcsync.cache.times import from_text
 from mcsync.decision import Policy
-from mcsync.errors import CacheError, GuardTripped, McsyncError, PartialFailure
+from mcsync.errors import (
+    CacheError,
+    ConfigError,
+    GuardTripped,
+    McsyncError,
+    Part,
+    PartialFailure,
+    ProtocolError,
+    RemoteRefused,
+    RemoteUnavailable,
+    UsageError,
+)
 from mcsync.model import Side
 from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
 from mcsync.safety import Safety
@@ -51,7 +63,10 @@ class Task:
 
 @dataclass(slots=True)
 class Report:
-    """What a run did for one audience; every number is of this run. Names are those of `--json`."""
+    """What a run did for one audience; every number is of this run. Names are those of `--json`.
+
+    `known` are its troubles as they stand after the run, once that is known.
+    """
 
     list_id: str
     name: str
@@ -77,21 +92,33 @@ class Report:
     would_be_held: str | None = None
     held: GuardTripped | None = None
     error: McsyncError | None = None
+    known: list[KnownTrouble] | None = None
 
     @property
     def trouble(self) -> McsyncError | None:
         """What went wrong, or is held."""
         return self.error or self.held
 
+    @property
+    def troubles(self) -> list[McsyncError]:
+        """What is held, and what went wrong: in one run it may be both."""
+        return [each for each in (self.held, self.error) if each is not None]
+
     def as_dict(self) -> dict[str, object]:
         """The numbers for `--json`, and the error's kind and message if there was one."""
         data: dict[str, object] = {
             item.name: getattr(self, item.name)
             for item in fields(self)
-            if item.name not in ("error", "held")
+            if item.name not in ("error", "held", "known")
         }
         if self.trouble is not None:
             data["error"] = {"kind": self.trouble.kind, "message": self.trouble.message}
+        data["troubles"] = [
+            each.as_dict()
+            if isinstance(each, KnownTrouble)
+            else {"kind": each.kind, "message": each.message, "hint": each.hint}
+            for each in (self.troubles if self.known is None else self.known)
+        ]
         return data
 
 
@@ -129,6 +156,7 @@ class Run:
     full_fetch_days: float = 7
     backups: int = 0
     history_days: int = 365
+    quiet_minutes: float = 60
     progress: Progress = _no_progress
     is_forced: bool = False
     with_data: bool = False
@@ -196,33 +224,82 @@ class Run:
             log.info("%s is skipped: %s", task.name, error.message)
             self.report(task).error = error
 
+    def blame(self, error: McsyncError) -> None:
+        """Trouble that ended the whole run is that of every audience that has none of its own.
+
+        Trouble with the cache, or with what was asked for, is nobody's: it is raised again.
+        """
+        if isinstance(error, CacheError | UsageError):
+            raise error
+        for task in self.healthy_tasks():
+            self.report(task).error = error
+
     def raise_troubles(self) -> None:
         """Raise what went wrong with audiences, once all of them had their turn.
 
         When nothing but one kind of trouble befell every audience, it is that trouble; when
-        guards held what they held, it is the guard; anything else is a partial failure.
+        guards held what they held, it is the guard; anything else is a partial failure. In any
+        case each trouble is told, with its own next step.
         """
-        errors = [each.trouble for each in self.reports.values() if each.trouble is not None]
-        if not errors:
+        worst = [each.trouble for each in self.reports.values() if each.trouble is not None]
+        if not worst:
             return
-        kinds = {type(error) for error in errors}
-        if kinds == {GuardTripped} and len(errors) > 1:
-            raise _join(errors)
-        if kinds == {GuardTripped} or (len(kinds) == 1 and len(errors) == len(self.reports)):
-            raise errors[0]
-        raise PartialFailure(
-            f"{len(errors)} of {len(self.reports)} audiences failed: "
-            + "; ".join(error.message for error in errors),
-            hint=next((error.hint for error in errors if error.hint), None),
+        parts = _tell_apart(list(self.reports.values()))
+        all_failed = len(worst) == len(self.reports)
+        kind = _find_kind(worst)
+        if not all_failed and kind is not GuardTripped:
+            kind = PartialFailure
+        error = worst[0] if len(parts) == 1 and isinstance(worst[0], kind) else None
+        if error is None:
+            message = "; ".join(part.message for part in parts)
+            if kind is PartialFailure:
+                message = f"{len(worst)} of {len(self.reports)} audiences failed: {message}"
+            hints = dict.fromkeys(part.hint for part in parts if part.hint)
+            error = kind(message, hint="; ".join(hints) or None)
+        error.parts = parts
+        error.is_news = any(part.is_news for part in parts)
+        raise error
+
+
+_MOST_NAMES = 5
+_KINDS = (GuardTripped, ConfigError, RemoteRefused, ProtocolError, RemoteUnavailable)
+
+
+def _find_kind(errors: Sequence[McsyncError]) -> type[McsyncError]:
+    """What all errors are; a partial failure if they are not of one kind."""
+    common = (kind for kind in _KINDS if all(isinstance(error, kind) for error in errors))
+    return next(common, PartialFailure)
+
+
+def _tell_apart(reports: Sequence[Report]) -> tuple[Part, ...]:
+    """Each trouble once; which audiences it befell is said, unless it befell all."""
+    found: dict[str, tuple[list[Report], list[McsyncError]]] = {}
+    for report in reports:
+        for error in report.troubles:
+            befallen, errors = found.setdefault(error.message, ([], []))
+            befallen.append(report)
+            errors.append(error)
+    return tuple(
+        Part(
+            with_names(message, [r.name for r in befallen], len(reports)),
+            errors[0].hint,
+            any(error.is_news for error in errors),
         )
+        for message, (befallen, errors) in found.items()
+    )
 
 
-def _join(errors: Sequence[McsyncError]) -> GuardTripped:
-    """What is held in several audiences, each with its own next step."""
-    hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    held = GuardTripped("; ".join(e.message for e in errors), hint="\n      ".join(hints))
-    held.is_news = any(error.is_news for error in errors)
-    return held
+def with_names(message: str, names: Sequence[str], of: int) -> str:
+    """A message that says which of so many audiences it is about; not if it is about all."""
+    is_named = message.startswith((f"{names[0]}:", f"{names[0]} "))
+    return message if is_named or len(names) == of else f"{list_names(names)}: {message}"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """The names of some audiences, the first few of many."""
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES])
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def with_trust(task: Task, trust: Mapping[str, Side], trusted_at: datetime) -> Task:

@@ -240,7 +240,8 @@ STAYS = {
     "places counted": "SELECT * FROM civicrm_mailchimpsync_place_count",
     "people, to look at": "SELECT row_id, email, contact_id, first_name, last_name,"
     " mailchimp_status, civicrm_groups, sync_status, reason FROM people",
-    "audiences, to look at": "SELECT * FROM audiences",
+    "audiences, to look at": "SELECT list_id, synced_at, fetched_at, held_because,"
+    " held_since, people, subscribed, pending, todo, under_way, failed FROM audiences",
     "failed people, to look at": "SELECT row_id, reason FROM failed_people",
 }
 

@@ -33,7 +33,10 @@ INSERT INTO civicrm_mailchimpsync_email VALUES
 INSERT INTO civicrm_mailchimpsync_group_contact (group_id, contact_id, status) VALUES
     (111, 11, 'Added'), (111, 12, 'Added'), (222, 12, NULL);
 INSERT INTO civicrm_mailchimpsync_status VALUES ('aaaaaaaaaa', '{"syncedAt": "2026-11-22T06:00:00Z",
-    "heldPlan": {"why": "would unsubscribe 12", "since": "2026-11-22T05:00:00Z"}}');
+    "heldPlan": {"why": "would unsubscribe 12", "since": "2026-11-22T05:00:00Z"},
+    "troubles": [{"message": "M: this is held", "since": "2026-11-22T05:00:00Z", "toldAt": ""},
+        {"message": "M: a group is disabled", "since": "2026-11-21T05:00:00Z",
+         "toldAt": "2026-11-22T04:00:00Z"}]}');
 INSERT INTO civicrm_mailchimpsync_batch (id, mailchimp_list_id, mailchimp_batch_id, status,
      submitted_at, total_operations, response_processed, account) VALUES
     (1, 'aaaaaaaaaa', 'b1', 'finished', '2026-11-22T05:00:00Z', 3, 2, 'x'),
@@ -104,6 +107,9 @@ def test_audiences_have_their_numbers(db: sqlite3.Connection):
         "fetched_at": None,
         "held_because": "would unsubscribe 12",
         "held_since": "2026-11-22T05:00:00Z",
+        "troubles": "M: this is held; M: a group is disabled",
+        "troubles_since": "2026-11-21T05:00:00Z",
+        "troubles_told_at": "2026-11-22T04:00:00Z",
         "people": 4,
         "subscribed": 1,
         "pending": 1,

@@ -315,7 +315,7 @@ def test_a_service_that_says_no_is_told_clearly_and_nothing_is_written(
     before, config = office.everything(), office.config.read_bytes()
     cached = None if is_first_run else office.cached()
     for command in (("fetch",), ("sync", "--wait")):
-        said = office.run(*command)
+        said = office.run(*command, "-v")  # the second would be told tomorrow
         assert said.code == trouble.code
         check_words(said, *trouble.words)
         for secret in (*office.secrets(), "yesterdays-key"):
@@ -339,6 +339,9 @@ def test_when_the_trouble_is_over_the_next_run_goes_on(office: Office, no_pauses
         TROUBLES[trouble].spoil(office)
         assert office.run("sync").code == TROUBLES[trouble].code
         office.write_config(**good)
+    well = office.run("sync", "--wait")
+    assert (well.code, well.out) == (0, "")
+    assert "Main audience: in order again; " in well.err
     assert office.run("sync", "--wait") == Said(0, "", "")
     assert office.statuses()["hoppy@bedrock.example"] == "subscribed"
     assert office.town.civicrm.group_status(hoppy, 111) == "Added"

@@ -194,7 +194,9 @@ def test_too_many_to_unsubscribe_are_held_and_nobody_else_waits_for_them(office:
 def test_force_carries_a_held_plan_out_once(office: Office):
     leaving = office.close_gates(12, of=60)
     assert office.run("sync", "--wait").code == 4
-    assert office.run("sync", "--wait", "--force") == Said(0, "", "")
+    forced = office.run("sync", "--wait", "--force")
+    assert (forced.code, forced.out) == (0, "")
+    assert "Main audience: no longer held; " in forced.err
     assert {office.statuses()[email] for email in leaving} == {"unsubscribed"}
     workers = [office.town.civicrm.contacts_by_email(f"worker{n}@quarry.example")[0].id
                for n in range(12, 26)]  # fmt: skip

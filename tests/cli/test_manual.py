@@ -98,7 +98,7 @@ def test_a_simulated_site_asks_for_what_the_manual_says():
 
 # --- the config -----------------------------------------------------------------------------------
 
-BRANCHES = {"civicrm", "safety", "lists", "accounts", "data"}
+BRANCHES = {"notify", "civicrm", "safety", "lists", "accounts", "data"}
 # What a value of the type is not.
 WRONG: dict[str, object] = {
     "text": 5,
@@ -152,6 +152,7 @@ def test_every_config_key_has_a_row():
     wanted |= {f"safety.{key}" for key in config._SAFETY_KEYS}
     wanted |= {f"civicrm.{key}" for key in config.CIVICRM_VARIABLES}
     wanted |= {f"data.{key}" for key in config._DATA_KEYS}
+    wanted |= {f"notify.{key}" for key in config._NOTIFY_KEYS}
     wanted |= set(config._TOP_KEYS) - BRANCHES
     told = [row[0] for row in KEYS if not row[0].startswith("accounts.")]
     assert sorted(told) == sorted(wanted)

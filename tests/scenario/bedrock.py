@@ -12,6 +12,7 @@ from mcsync.model import Side
 from mcsync.pipeline.fetch import Window
 from mcsync.pipeline.run import Run
 from mcsync.pipeline.sync import sync
+from mcsync.pipeline.tell_troubles import note_troubles
 from mcsync.sandbox.town import Town
 
 LIST = "aaaaaaaaaa"
@@ -139,6 +140,7 @@ class Bedrock:
             run = self.make_run(store, is_forced=is_forced)
             sync(run, window, {LIST: trust} if trust else None, wait_s=0 if waits else None)
             self.changes = load_changes(store, run.run_id)
+            note_troubles(run)
             if raises:
                 run.raise_troubles()
         finally:

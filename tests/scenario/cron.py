@@ -17,6 +17,7 @@ from mcsync.pipeline.fetch import Window
 from mcsync.pipeline.run import Report
 from mcsync.pipeline.sync import sync
 from mcsync.pipeline.sync_contact import sync_contact
+from mcsync.pipeline.tell_troubles import note_troubles
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
 
 MAY = datetime(2026, 5, 12, 9, 30, tzinfo=UTC)
@@ -157,7 +158,11 @@ class Cron:
             run = self.bedrock.make_run(store, *lists, is_forced=is_forced)
             trusted = {task.list_id: trust for task in run.tasks} if trust else None
             try:
-                sync(run, window, trusted)
+                try:
+                    sync(run, window, trusted)
+                except McsyncError as caught:
+                    run.blame(caught)
+                note_troubles(run)
                 run.raise_troubles()
             except McsyncError as caught:
                 error = caught

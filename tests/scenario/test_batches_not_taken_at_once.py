@@ -73,7 +73,7 @@ def test_a_batch_that_is_refused_on_and_on_is_sent_by_the_next_run_f9(
     """The brother: the run gives up, and nothing is taken for sent."""
     waiting.town.mailchimp.refuse_batches(None, retry_after="1")
     posted = count_posted(waiting)
-    told = mcsync("sync")
+    told = mcsync("sync", "-v")
     assert told.code == 69
     assert "429" in told.err
     assert count_posted(waiting) == posted

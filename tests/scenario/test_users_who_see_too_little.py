@@ -53,7 +53,7 @@ def test_a_limited_user_is_refused_before_anything_e1(
     before = look_at_both(bedrock)
     for hours in (0, 1, 25):
         bedrock.pass_time(hours=hours)
-        told = mcsync("sync", "--wait")
+        told = mcsync("sync", "--wait", "-v")
         assert told.code == 77
         assert PERMISSION in told.err
         assert look_at_both(bedrock) == before
@@ -110,7 +110,7 @@ def test_who_is_made_and_not_seen_is_made_once_e1(
     assert count_contacts(bedrock) == before + 3
     for hours in (0, 1, 25):
         bedrock.pass_time(hours=hours)
-        told = mcsync("sync", "--wait")
+        told = mcsync("sync", "--wait", "-v")
         assert told.code == 77
         assert PERMISSION in told.err
         assert count_contacts(bedrock) == before + 3
@@ -171,7 +171,7 @@ def test_who_becomes_invisible_by_being_removed_is_not_taken_for_deleted_e2(
     before = look_at_both(bedrock)
     for hours in (0, 1, 25):
         bedrock.pass_time(hours=hours)
-        told = mcsync("sync", "--wait")
+        told = mcsync("sync", "--wait", "-v")
         assert told.code == 77
         assert PERMISSION in told.err
         assert look_at_both(bedrock) == before

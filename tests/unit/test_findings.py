@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mcsync.cache.audience_status import HELD, KnownTrouble
 from mcsync.check.findings import (
     SEVERITIES,
     AudienceToCheck,
@@ -23,6 +24,7 @@ from mcsync.check.findings import (
     judge_sight,
     judge_site,
     judge_tag_groups,
+    judge_troubles,
     judge_values,
 )
 from mcsync.check.webhook_findings import (
@@ -103,6 +105,10 @@ def trouble(service: str, kind: str) -> list[str]:
     return [Trouble(kind, "no", "hint").as_finding(service, "there").code]
 
 
+def known_trouble(key: str) -> KnownTrouble:
+    return KnownTrouble(key, "x", "Main audience: it is so", "do this", "2026-11-22T10:00:00Z")
+
+
 BOTH = (group(111), group(222))
 FOUND = {
     "mailchimp-key-refused": trouble("mailchimp", "key-refused"),
@@ -140,6 +146,8 @@ FOUND = {
     "trash-unseen": codes(judge_sight(False, ())),
     "civicrm-field-unknown": codes(judge_contact_fields({"JOB": ["job_titel"]}, ["job_titel"])),
     "plugin-not-loaded": codes(judge_plugins({"no.such": "ModuleNotFoundError"})),
+    "plan-held": codes(judge_troubles(TASK, [known_trouble(HELD)])),
+    "sync-trouble": codes(judge_troubles(TASK, [known_trouble("config-error: x")])),
     "config-warning": codes(judge_config(["config.json holds a key; chmod it"])),
     "webhook-unset": codes(judge_wanted("x", None)),
     "webhook-no-secret": codes(judge_wanted("x", OPEN)),

@@ -1,0 +1,135 @@
+"""The end of a run: its troubles are kept with each audience, and what is news of them is told."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mcsync.cache.audience_status import (
+    HELD,
+    AudienceStatus,
+    KnownTrouble,
+    load_status,
+    save_status,
+)
+from mcsync.cache.times import from_text, to_text
+from mcsync.errors import RemoteUnavailable
+from mcsync.pipeline.news import Met, Turn, as_met, weigh
+from mcsync.pipeline.reconcile import HELD_WORDS
+from mcsync.pipeline.run import Run, Task, list_names, with_names
+
+log = logging.getLogger("mcsync")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing to be told of some audiences; `message` is a sentence that names them."""
+
+    turn: Turn
+    kind: str
+    message: str
+    hint: str = ""
+    since: str = ""
+    audiences: tuple[str, ...] = ()
+
+
+def note_troubles(run: Run, command: str = "sync", *, is_whole: bool = True) -> list[News]:
+    """Keep the troubles of each audience with its status; what is to be told of them now.
+
+    Of errors that are raised afterwards this says by `is_news` whether they are told; all else is
+    told here. `is_whole`: the run was not cut short. A dry run keeps nothing, and tells all.
+    """
+    if run.is_dry_run:
+        return []
+    found: list[tuple[Task, Turn, KnownTrouble]] = []
+    for task in run.tasks:
+        found += [(task, *each) for each in _weigh_audience(run, task, command, is_whole)]
+    told = {trouble.message for _, turn, trouble in found if turn is not Turn.OVER}
+    for report in run.reports.values():
+        for error in report.troubles:
+            error.is_news = error.message in told
+    news = list(_sum_up(run, found))
+    for each in news:
+        is_raised = each.turn in (Turn.NEW, Turn.AGAIN) and not each.kind.startswith("interest-")
+        if not is_raised:
+            log.warning("%s", f"{each.message}; {each.hint}" if each.hint else each.message)
+    return news
+
+
+def _weigh_audience(
+    run: Run, task: Task, command: str, is_whole: bool
+) -> Sequence[tuple[Turn, KnownTrouble]]:
+    """The news of one audience; they count as told from here on."""
+    report, status = run.report(task), load_status(run.store, task.list_id)
+    came_to_end = is_whole and report.error is None
+    weighed = weigh(
+        status,
+        list(_find_troubles(run, task, status)),
+        run.clock(),
+        command=command,
+        is_whole=came_to_end,
+        quiet=timedelta(minutes=run.quiet_minutes),
+    )
+    report.known = status.troubles = weighed.troubles
+    told = {trouble.key for turn, trouble in weighed.news if turn is not Turn.OVER}
+    if status.held_plan is not None and HELD in told:
+        status.held_plan.told = status.held_plan.sizes
+    if came_to_end and command == "sync":
+        status.ended_at = to_text(run.clock())
+    with run.store.atomic():
+        save_status(run.store, task.list_id, status)
+    return weighed.news
+
+
+def _find_troubles(run: Run, task: Task, status: AudienceStatus) -> Iterator[Met]:
+    report = run.report(task)
+    if report.held is not None and status.held_plan is not None:
+        held, sizes = report.held, status.held_plan.sizes
+        yield Met(HELD, held.kind, held.message, held.hint or "", stops=False, sizes=sizes)
+    if report.error is not None:
+        yield as_met(report.error)
+    for interest_id in status.gone_interests:
+        yield Met(
+            f"no interest {interest_id}",
+            "interest-gone",
+            f"{task.name}: Mailchimp has no interest {interest_id}, so it is skipped",
+            "remove it from the config",
+            stops=False,
+        )
+    for interest_id, why in run.stopped_interests.get(task.list_id, {}).items():
+        yield Met(
+            f"stopped interest {interest_id}",
+            "interest-stopped",
+            f"{task.name}: interest {interest_id} is left alone, because {why}",
+            "check that group in CiviCRM; it is synced again once it is in order",
+            stops=False,
+        )
+
+
+# --- in words -------------------------------------------------------------------------------------
+
+
+def _sum_up(run: Run, found: Sequence[tuple[Task, Turn, KnownTrouble]]) -> Iterator[News]:
+    """What befell several audiences alike is told once."""
+    alike: dict[tuple[Turn, str], list[tuple[Task, KnownTrouble]]] = {}
+    for task, turn, trouble in found:
+        alike.setdefault((turn, trouble.message), []).append((task, trouble))
+    for (turn, message), befallen in alike.items():
+        names, trouble = tuple(task.name for task, _ in befallen), befallen[0][1]
+        since = min(each.since for _, each in befallen)
+        if turn is Turn.OVER:
+            is_well = not any(run.report(task).known for task, _ in befallen)
+            message, hint = _tell_end(trouble, names, since, is_well=is_well), ""
+        else:
+            message, hint = with_names(message, names, len(run.tasks)), trouble.hint
+        yield News(turn, trouble.kind, message, hint, since, names)
+
+
+def _tell_end(trouble: KnownTrouble, names: Sequence[str], since: str, *, is_well: bool) -> str:
+    what = trouble.message.removeprefix(f"{names[0]}: ").removesuffix(HELD_WORDS)
+    state = "in order again" if is_well else "this is over"
+    if trouble.kind == RemoteUnavailable.kind:
+        state = "synced again"
+    elif trouble.key == HELD:
+        state, what = "no longer held", f"the plan {what}"
+    return f"{list_names(names)}: {state}; since {from_text(since):%Y-%m-%d %H:%M} UTC: {what}"
