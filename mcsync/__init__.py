@@ -18,7 +18,7 @@ a batch, `process_batches` takes the results in, again by `cache/looks`.
     plugins      what the data step asks: tags, fields, groups, and anybody's own
     sandbox      both services simulated over loopback
     docs         the manual and the ready files
-    model, decision, safety, errors, text, clock, logs, lock, ownership, http, exchange
+    model, decision, safety, errors, text, clock, logs, lock, ownership, notify, http, exchange
 
 Arrows: cli knows assemble, answers, check and pipeline; these know cache and reconcile; reconcile
 knows model and decision only. Adapters have the shape of the ports and do not import them; only

@@ -162,7 +162,8 @@ class HttpClient:
 
     Redirects are never followed, cookies and .netrc are ignored, certificates always checked.
     `service` is what messages call it; `address_key` is where the config has its address.
-    `sleep` and `clock` (seconds, monotonic) are for tests.
+    `sleep` and `clock` (seconds, monotonic) are for tests. With
+    `hides_path` the log has no paths, where these are secrets.
 
     An answer may take as long as its first byte may, and TRANSFER_S; `ends_at`, a time of `clock`
     or None, is when the run's own time is over: a call that may be repeated is broken off then.
@@ -178,8 +179,10 @@ class HttpClient:
         address_key: str = "",
         ends_at: float | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        hides_path: bool = False,
     ) -> None:
         self._ends_at = ends_at
+        self._hides_path = hides_path
         self._max_answer_bytes = max_answer_bytes
         self._service = service
         self._address_key = address_key
@@ -361,7 +364,7 @@ class HttpClient:
                 "%s %s%s: %s in %.2f s",
                 request.method,
                 place_of(request.url),
-                shorten_ids(urlsplit(request.url).path),
+                "/…" if self._hides_path else shorten_ids(urlsplit(request.url).path),
                 seen[0] if seen else "no answer",
                 self._clock() - begun,
             )

@@ -35,8 +35,9 @@ from mcsync.text import count_of
     metavar="NAME",
     help='Print an account for "accounts", by name or ${NAME}; - reads a key from stdin.',
 )
+@click.option("--notify", is_flag=True, help="Try notify.command and notify.pingUrl instead.")
 @global_options
-def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None:
+def command(state: State, fix: bool, dry_run: bool, account: str | None, notify: bool) -> None:
     """Check the config with both services and list every problem.
 
     Exits with 3 if there is a problem; warnings and notes do not count. Writes nothing, except
@@ -48,12 +49,17 @@ def command(state: State, fix: bool, dry_run: bool, account: str | None) -> None
       mcsync check --fix --dry-run
       mcsync check --json
       mcsync check --account '${MAILCHIMP_API_KEY}'
+      mcsync check --notify
     """
     if dry_run and not fix:
         raise UsageError("--dry-run needs --fix", hint="mcsync check --fix --dry-run")
     if account is not None and fix:
         raise UsageError("--account cannot be combined with --fix", hint="mcsync check --fix")
-    if account is not None:
+    if notify and (fix or account is not None):
+        raise UsageError("--notify cannot be combined with others", hint="mcsync check --notify")
+    if notify:
+        try_notify(state)
+    elif account is not None:
         print_account(state, account)
     else:
         check(state, fixes=fix, is_dry_run=dry_run)
@@ -194,3 +200,34 @@ def print_account(state: State, named: str) -> None:
     if not state.wants_json:
         is_whole = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
         write_answer(json.dumps(blob, indent=2, ensure_ascii=not is_whole))
+
+
+# --- whom to tell ---------------------------------------------------------------------------------
+
+
+def try_notify(state: State) -> None:
+    """Tell both that this is a test, and report what came of it.
+
+    Raises: UsageError when nobody is to be told; PartialFailure when somebody could not be.
+    """
+    from mcsync.cli.notifying import send_test
+
+    config, _ = load(state)
+    outcomes = send_test(state, config.notify)
+    if not outcomes:
+        raise UsageError(
+            "the config names nobody to notify",
+            hint='add "notify": {"command": ["/path/to/program"]} or "pingUrl"; see mcsync help'
+            " running",
+        )
+    state.answer["notify"] = {
+        key: {"is_done": not trouble, "trouble": trouble or None}
+        for key, trouble in outcomes.items()
+    }
+    failed = [trouble for trouble in outcomes.values() if trouble]
+    if not state.wants_json:
+        for key, trouble in outcomes.items():
+            if not trouble:
+                show_line(f"{key}: told.")
+    if failed:
+        raise PartialFailure("; ".join(failed), hint="correct notify in the config")

@@ -127,7 +127,7 @@ def _explain_bug(state: State, error: BaseException) -> Trouble:
 
     from mcsync.logs import scrub
 
-    lines = scrub("".join(format_exception(error)), _known_secrets(state)).rstrip("\n")
+    lines = scrub("".join(format_exception(error)), known_secrets(state)).rstrip("\n")
     logging.getLogger("mcsync").error(
         "unexpected failure; please report it with the lines below\n%s", lines
     )
@@ -135,7 +135,7 @@ def _explain_bug(state: State, error: BaseException) -> Trouble:
     return Trouble("bug", message, "please report it with the lines on stderr", ())
 
 
-def _known_secrets(state: State) -> list[str]:
+def known_secrets(state: State) -> list[str]:
     """Every secret of the config, if it was read, plain and as HTTP carries it."""
     from base64 import b64encode
 

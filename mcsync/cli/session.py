@@ -41,8 +41,6 @@ from mcsync.cli.options import parse_trust
 log = logging.getLogger("mcsync")
 
 
-_KEEPING_TROUBLES = ("sync", "fetch", "reconcile", "submit", "process-batches")
-
 # Values by the million live shortly and hardly ever in circles: to look for these after every 700
 # of them, as Python does by itself, takes a fifth of a first fetch's time.
 _RARELY = (50_000, 20, 100)
@@ -91,12 +89,16 @@ def open_run(
     with hold_lock(cache, lock_wait_s):
         from mcsync.assemble import build_run
         from mcsync.cache.store import open_cache
+        from mcsync.cli.notifying import KEEPING_TROUBLES, notifying
         from mcsync.cli.show_changes import show_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
         from mcsync.pipeline.tell_troubles import note_troubles
 
-        with open_cache(cache, is_dry_run=is_dry_run) as store:
+        with (
+            open_cache(cache, is_dry_run=is_dry_run) as store,
+            notifying(state, config.notify) as notice,
+        ):
             with store.explaining(), show_progress(state) as progress:
                 run = build_run(
                     config,
@@ -110,6 +112,7 @@ def open_run(
                 )
                 if is_forced and not state.lists:
                     refuse_blunt_force(run)
+                notice.begin(run)
                 try:
                     yield run
                 except OutOfTime:
@@ -121,8 +124,8 @@ def open_run(
                     run.blame(error)
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]
-                if state.command in _KEEPING_TROUBLES:
-                    note_troubles(run, state.command, is_whole=not run.is_cut)
+                if state.command in KEEPING_TROUBLES:
+                    notice.news = note_troubles(run, state.command, is_whole=not run.is_cut)
                     state.audiences = [report.as_dict() for report in run.reports.values()]
             asked = ChangesAsked(is_dry_run, as_csv, print_changes, exit_code)
             is_different = show_changes(state, run, asked)

@@ -54,7 +54,7 @@ _SAFETY_KEYS = {  # and the fields of Safety
     "maxNewContacts": "new_contacts",
     "maxAddressChanges": "address_changes",
 }
-_NOTIFY_KEYS = ("quietMinutes",)
+_NOTIFY_KEYS = ("command", "pingUrl", "quietMinutes")
 _DATA_KEYS = ("sync", "everyHours", "fields", "groupTags", "slowPluginSeconds")
 CIVICRM_VARIABLES = {
     "url": "MCSYNC_CIVICRM_URL",
@@ -268,8 +268,15 @@ def _data(top: Section) -> DataConfig:
 
 def _notify(section: Section) -> NotifyConfig:
     section.refuse_unknown(_NOTIFY_KEYS)
+    command = section.items("command")
+    words = tuple(word for word in command if isinstance(word, str) and "\0" not in word)
+    if len(words) < len(command) or (words and not words[0].strip()):
+        section.note("command", 'expected a program and its arguments, as ["/usr/bin/tell", "me"]')
+    ping_url = section.secret("pingUrl") and read_address(section, "pingUrl")
     quiet = section.number("quietMinutes", 0, "a number of minutes")
-    return NotifyConfig(60 if quiet is None else quiet)
+    return NotifyConfig(
+        words, Secret(ping_url) if ping_url else None, 60 if quiet is None else quiet
+    )
 
 
 def _group_tags(section: Section) -> Iterator[tuple[int, str]]:

@@ -34,8 +34,8 @@ class ConfigUse(StrEnum):
 BROKEN: Final = object()
 HIDDEN = "***"
 
-_SECRET_NAME = re.compile(r"key|secret|password", re.IGNORECASE)
-_FOR_RUNS = re.compile(r"(civicrm|accounts|data|plugins|lists\.[^.]+\.apiKey)([.\[]|\Z)")
+_SECRET_NAME = re.compile(r"key|secret|password|pingUrl", re.IGNORECASE)
+_FOR_RUNS = re.compile(r"(civicrm|accounts|data|notify|plugins|lists\.[^.]+\.apiKey)([.\[]|\Z)")
 _PLAIN_SEGMENT = re.compile(r"[\w$-]+")
 MAX_NUMBER = 10**9
 _MAX_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED

@@ -101,12 +101,14 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True)
 class NotifyConfig:
-    """What is told of a run, and when.
+    """Whom to tell of a run: a program, as its words, and an address that is pinged.
 
-    A service that is down is told only when an audience's last complete sync is `quiet_minutes`
-    old.
+    The address is as secret as a key: who has it can say that all is well. A service that is down
+    is told only when an audience's last complete sync is `quiet_minutes` old.
     """
 
+    command: tuple[str, ...]
+    ping_url: Secret | None
     quiet_minutes: float
 
 
@@ -176,3 +178,5 @@ class Config:
             yield from account.webhook_secrets
             yield from account.batch_webhook_secrets
             yield from account.signing_secrets
+        if self.notify.ping_url:
+            yield self.notify.ping_url

@@ -23,6 +23,7 @@ SAMPLES = {
     "webhook.cgi": "a CGI script that receives webhooks, where no server can be run",
     "nginx.conf": "nginx in front of mcsync serve; keeps the secret out of the logs",
     "apache.conf": "Apache in front of mcsync serve; keeps the secret out of the logs",
+    "notify-mail": "a program for notify.command that mails what it is told",
     "Dockerfile": "a container that syncs every five minutes, not as root",
 }
 

@@ -185,6 +185,7 @@ def _note_refused_row(run: Run, task: Task, row_id: int, words: str, wish: str) 
     """What was refused is tried again after ever longer pauses; that it is given up, is told."""
     pauses = [to_text(run.clock() + pause) for pause in PAUSES]
     is_given_up = note_civicrm_refused(run.store, row_id, wish, pauses)
+    run.report(task).given_up += is_given_up
     level = logging.WARNING if is_given_up else logging.INFO
     words = without_addresses(words)
     log.log(level, "%s: CiviCRM refused what row %d needs: %s", task.name, row_id, words)

@@ -141,6 +141,7 @@ def _warn_of_given_up(run: Run) -> None:
     """Warn of events that were given up, once."""
     news = count_news_of_given_up(run.store)
     if news:
+        run.webhooks_given_up += news
         log.warning(
             '%s given up after %d attempts or a week; "mcsync webhook --retry" tries again',
             "a webhook is" if news == 1 else f"{news:,} webhooks are",

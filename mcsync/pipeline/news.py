@@ -29,6 +29,7 @@ class Turn(StrEnum):
     NEW = "new"
     AGAIN = "again"
     OVER = "over"
+    GIVEN_UP = "given-up"
 
 
 @dataclass(frozen=True, slots=True)

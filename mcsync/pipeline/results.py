@@ -183,10 +183,11 @@ def _apply_refusal(
     is_pending = update.change.status is MemberStatus.PENDING
     if is_pending and _is_surely_not_done(outcome.http_status) and reason is not Reason.COMPLIANCE:
         note_asked(run.store, [(row.row_id, None)])  # nobody was mailed
-    told = _note_refusal(run, task, update, outcome, reason)
+    is_given_up = _note_refusal(run, task, update, outcome, reason)
+    run.report(task).given_up += is_given_up
     mark_settled(run.store, row.row_id, SyncStatus.FAIL, reason)
     mark_due(run.store, [row.row_id])
-    level = logging.WARNING if told else logging.INFO
+    level = logging.WARNING if is_given_up else logging.INFO
     words = without_addresses(outcome.error) or f"HTTP {outcome.http_status}"
     log.log(
         level,

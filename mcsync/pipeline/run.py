@@ -87,6 +87,7 @@ class Report:
     operations_ok: int = 0
     operations_failed: int = 0
     failed: int = 0
+    given_up: int = 0
     in_sync: bool = False
     postponed: int = 0
     would_be_held: str | None = None
@@ -120,6 +121,11 @@ class Report:
             for each in (self.troubles if self.known is None else self.known)
         ]
         return data
+
+    def sum_up(self) -> dict[str, int]:
+        """The counts alone."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {k: v for k, v in values.items() if type(v) is int and k != "group_id"}
 
 
 class OutOfTime(Exception):
@@ -174,6 +180,7 @@ class Run:
     stopped_interests: dict[str, dict[str, str]] = field(default_factory=dict)
     has_read_everybody: bool = False
     unknown_fields: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    webhooks_given_up: int = 0
     run_id: str = field(default_factory=make_uid)
     reports: dict[str, Report] = field(default_factory=dict)
 

@@ -17,6 +17,7 @@ from mcsync.errors import RemoteUnavailable
 from mcsync.pipeline.news import Met, Turn, as_met, weigh
 from mcsync.pipeline.reconcile import HELD_WORDS
 from mcsync.pipeline.run import Run, Task, list_names, with_names
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync")
 
@@ -31,6 +32,22 @@ class News:
     hint: str = ""
     since: str = ""
     audiences: tuple[str, ...] = ()
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether it is an error's, which is told when that is raised."""
+        return self.turn in (Turn.NEW, Turn.AGAIN) and not self.kind.startswith("interest-")
+
+    def as_dict(self) -> dict[str, object]:
+        """For `notify.command`."""
+        return {
+            "turn": self.turn.value,
+            "kind": self.kind,
+            "audiences": list(self.audiences),
+            "message": self.message,
+            "hint": self.hint or None,
+            "since": self.since or None,
+        }
 
 
 def note_troubles(run: Run, command: str = "sync", *, is_whole: bool = True) -> list[News]:
@@ -48,10 +65,9 @@ def note_troubles(run: Run, command: str = "sync", *, is_whole: bool = True) -> 
     for report in run.reports.values():
         for error in report.troubles:
             error.is_news = error.message in told
-    news = list(_sum_up(run, found))
+    news = [*_sum_up(run, found), *_tell_given_up(run)]
     for each in news:
-        is_raised = each.turn in (Turn.NEW, Turn.AGAIN) and not each.kind.startswith("interest-")
-        if not is_raised:
+        if not each.is_raised and each.turn is not Turn.GIVEN_UP:  # these are told one by one
             log.warning("%s", f"{each.message}; {each.hint}" if each.hint else each.message)
     return news
 
@@ -133,3 +149,18 @@ def _tell_end(trouble: KnownTrouble, names: Sequence[str], since: str, *, is_wel
     elif trouble.key == HELD:
         state, what = "no longer held", f"the plan {what}"
     return f"{list_names(names)}: {state}; since {from_text(since):%Y-%m-%d %H:%M} UTC: {what}"
+
+
+def _tell_given_up(run: Run) -> Iterator[News]:
+    """What was given up is logged row by row as it happens; here it is only counted."""
+    for task in run.tasks:
+        count = run.report(task).given_up
+        if count:
+            what = count_of(count, "change of a person", "people's changes")
+            message = f"{task.name}: {what} {'was' if count == 1 else 'were'} given up"
+            hint = f"mcsync status --list {task.list_id}"
+            yield News(Turn.GIVEN_UP, "given-up", message, hint, audiences=(task.name,))
+    if run.webhooks_given_up:
+        count = run.webhooks_given_up
+        message = f"{count_of(count, 'webhook was', 'webhooks were')} given up"
+        yield News(Turn.GIVEN_UP, "webhooks-given-up", message, "mcsync webhook --retry")

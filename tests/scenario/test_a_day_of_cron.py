@@ -1,19 +1,50 @@
-"""A day of `mcsync sync` every five minutes: what cron mails, and when.
+"""A day of `mcsync sync` every five minutes: what cron mails, when, and who else is told.
 
 Of Trustees' people half are removed by a slip, Choir's group is disabled for an hour, and
 Mailchimp is down for two. Nobody is told the same twice, and nobody is left untold.
 """
 
+import json
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from mcsync.sandbox.server import Fault
+from mcsync.sandbox.mailchimp.problems import PROBLEMS
+from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 from tests.scenario.telling import CommandLine, Teller, Told
 
 CHOIR, CHOIR_GROUP = "bbbbbbbbbb", 333
+KEEP = "import sys; open({path!r}, 'a').write(sys.stdin.read() + '\\n')"
+
+
+@dataclass
+class Monitor:
+    """What is pinged; it answers with `status`."""
+
+    status: int = 200
+    pings: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+
+    def handle(self, request: Request) -> Response:
+        self.pings.append((request.path, json.loads(request.body or b"{}")))
+        return Response(self.status)
+
+    def date_header(self) -> str:
+        return "Fri, 12 Jun 2026 06:00:00 GMT"
+
+
+@pytest.fixture
+def monitor() -> Iterator[tuple[Monitor, str]]:
+    """Somebody who is pinged, and at which address."""
+    found = Monitor()
+    server = LoopbackServer(found)
+    server.start()
+    yield found, f"{server.url}/0123-abcd"
+    server.stop()
 
 
 @dataclass
@@ -22,8 +53,16 @@ class Office:
 
     bedrock: Bedrock
     mcsync: CommandLine
+    kept: Path
     mails: list[tuple[str, str]] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
+
+    @property
+    def documents(self) -> list[dict[str, object]]:
+        """What the program was given, oldest first."""
+        if not self.kept.exists():
+            return []
+        return [json.loads(line) for line in self.kept.read_text().splitlines()]
 
     def sync(self, minutes: int = 5) -> Told:
         """One run; then so many minutes pass."""
@@ -46,7 +85,9 @@ class Office:
 
 
 @pytest.fixture
-def office(bedrock: Bedrock, mcsync: CommandLine) -> Office:
+def office(
+    bedrock: Bedrock, mcsync: CommandLine, monitor: tuple[Monitor, str], tmp_path: Path
+) -> Office:
     """Trustees and Choir, thirty people each, in sync; it is seven in the morning."""
     town = bedrock.town
     town.mailchimp.audiences[LIST].name = "Trustees"
@@ -57,11 +98,14 @@ def office(bedrock: Bedrock, mcsync: CommandLine) -> Office:
         town.civicrm.add_to_group(singer, CHOIR_GROUP)
         town.mailchimp.import_member(CHOIR, f"singer{number}@example.org")
     bedrock.safety = {}
+    kept = tmp_path / "told"
+    program = [sys.executable, "-c", KEEP.format(path=str(kept))]
+    bedrock.settings["notify"] = {"command": program, "pingUrl": monitor[1]}
     bedrock.sync_until_quiet()
     now = town.clock()
     seven = (now + timedelta(days=1)).replace(hour=7, minute=0, second=0, microsecond=0)
     bedrock.pass_time(seconds=(seven - now).total_seconds())
-    return Office(bedrock, mcsync)
+    return Office(bedrock, mcsync, kept)
 
 
 def remove_half(bedrock: Bedrock) -> None:
@@ -71,7 +115,9 @@ def remove_half(bedrock: Bedrock) -> None:
         bedrock.town.civicrm.remove_from_group(contact.id, GROUP)
 
 
-def test_a_day_of_cron_mails_each_thing_once(office: Office, tell: Teller):
+def test_a_day_of_cron_mails_each_thing_once(
+    office: Office, monitor: tuple[Monitor, str], tell: Teller
+):
     bedrock, town = office.bedrock, office.bedrock.town
     day, tomorrow = town.clock().day, town.clock().day + 1
     assert office.run_until(8, day) == {0}
@@ -111,6 +157,28 @@ def test_a_day_of_cron_mails_each_thing_once(office: Office, tell: Teller):
     assert "Mailchimp at" in down
     assert "Trustees, Choir: synced again; since" in back
     assert "Mailchimp at" in back
+    assert len(office.documents) == len(office.mails), "the program is called as often as mailed"
+    pings = monitor[0].pings
+    assert len(pings) == 2 * len(office.codes)
+    ends = [path.rpartition("/")[2] for path, _ in pings[1::2]]
+    assert ends == ["fail" if code else "0123-abcd" for code in office.codes]
+
+
+def test_what_the_program_is_told(office: Office):
+    remove_half(office.bedrock)
+    assert office.sync().code == 4
+    (document,) = office.documents
+    (news,) = document["news"]  # type: ignore[misc]
+    assert (document["command"], document["exit_code"]) == ("sync", 4)
+    assert (news["turn"], news["kind"], news["audiences"]) == ("new", "guard-tripped", ["Trustees"])
+    assert news["message"].startswith("Trustees: would unsubscribe 15 of 30 subscribed members")
+    assert "--force" in news["hint"]
+    assert document["title"] == f"mcsync: {news['message']}"
+    assert document["text"] == f"{news['message']}\n  {news['hint']}"
+    assert [a["name"] for a in document["audiences"]] == ["Trustees", "Choir"]  # type: ignore[attr-defined]
+    words = office.kept.read_text()
+    assert "@" not in words
+    assert "-us1" not in words
 
 
 def test_both_of_two_audiences_are_told_in_one_run_each_with_its_own_step(office: Office):
@@ -151,12 +219,16 @@ def test_everything_is_told_to_who_asks_for_it(office: Office):
     (trouble,) = troubles["Choir"]
     assert trouble["hint"] == "enable the group, or remove it from the config"
     assert trouble["since"] == trouble["told_at"] is not None
+    assert len(office.documents) == 1
 
 
-def test_a_dry_run_keeps_nothing(office: Office, tell: Teller):
+def test_a_dry_run_tells_nobody_else_and_keeps_nothing(
+    office: Office, monitor: tuple[Monitor, str], tell: Teller
+):
     office.bedrock.town.civicrm.disable_group(CHOIR_GROUP)
     told = office.mcsync("sync", "--dry-run")
     assert "Choir: group 333" in told.err
+    assert (office.documents, monitor[0].pings) == ([], [])
     assert all(a["troubles"] == [] for a in tell.json("status")["audiences"])
 
 
@@ -199,7 +271,38 @@ def test_an_interests_group_that_cannot_be_believed_stands_in_status(office: Off
     assert [t["kind"] for t in trustees["troubles"]] == ["interest-gone"]
 
 
+def test_a_change_that_is_given_up_is_told_to_the_program(office: Office):
+    """Staff add somebody whom Mailchimp was told to forget: that can never be."""
+    problem = PROBLEMS["forgotten"]("dino@example.org")
+    office.bedrock.town.mailchimp.refuse("dino@example.org", problem, times=None)
+    office.bedrock.add_contact("dino@example.org")
+    office.bedrock.pass_time(minutes=1)
+    for _ in range(3):
+        office.sync()
+    news = [news for document in office.documents for news in document["news"]]  # type: ignore[attr-defined]
+    assert [each["turn"] for each in news] == ["given-up"]
+    assert news[0]["message"] == "Trustees: 1 change of a person was given up"
+
+
 def test_quiet_minutes_may_be_none(office: Office):
-    office.bedrock.settings["notify"] = {"quietMinutes": 0}
+    notify = office.bedrock.settings["notify"]
+    assert isinstance(notify, dict)
+    notify["quietMinutes"] = 0
     office.bedrock.town.mailchimp_server.faults.append(Fault(drop="before", times=None))
     assert "Mailchimp at" in office.sync().err
+
+
+def test_a_ping_that_fails_is_warned_of_once_a_day_and_changes_nothing(
+    office: Office, monitor: tuple[Monitor, str]
+):
+    monitor[0].status = 404
+    begun: datetime = office.bedrock.town.clock()
+    told = office.sync()
+    assert told.code == 0
+    (line,) = told.err.splitlines()
+    assert "notify.pingUrl at 127.0.0.1 answered HTTP 404" in line
+    assert "0123-abcd" not in line
+    assert office.sync() == Told(0, "", "")
+    office.bedrock.pass_time(hours=24)
+    assert office.sync().err
+    assert begun < office.bedrock.town.clock()
