@@ -115,7 +115,7 @@ class Refused:
     """That Mailchimp refused a change of the member with an address, part by part.
 
     `email` is the address as it is compared. `times` tells the time of each wish, `prints` the
-    fingerprints of the parts that no human act with a time has caused (`reconcile.refusals`).
+    fingerprints of the parts that no human act with a time has caused (`reconcile.refused_before`).
     `is_paused`: it may be tried again later, and it is not later yet. `lacks_field`: all that was
     wrong is that the member has no value for a required merge field.
     """

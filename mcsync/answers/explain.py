@@ -21,7 +21,7 @@ from mcsync.decision import Decision, Person, Policy, Reason
 from mcsync.model import LONG_AGO, GroupStatus, MemberChange, MemberStatus, Side, show_value
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
-from mcsync.reconcile.refusals import find_refused_data, keep_refused
+from mcsync.reconcile.refused_before import find_refused_data, keep_refused
 
 MOST = 10  # changes and updates shown of one person; `mcsync history` has them all
 

@@ -33,7 +33,7 @@ from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus
 from mcsync.model import email_key
-from mcsync.reconcile.refusals import is_of_data
+from mcsync.reconcile.refused_before import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"
 DUE_IDS = f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0"

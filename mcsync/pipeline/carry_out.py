@@ -46,7 +46,7 @@ from mcsync.pipeline.fetch_civicrm import take_contacts, take_in_owners
 from mcsync.pipeline.judge import close_overtaken
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.guards import Kind
-from mcsync.reconcile.refusals import PAUSES
+from mcsync.reconcile.refused_before import PAUSES
 from mcsync.text import without_addresses
 
 log = logging.getLogger("mcsync.reconcile")

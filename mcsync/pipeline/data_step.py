@@ -69,7 +69,7 @@ from mcsync.pipeline.ports import DataPluginsPort
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.pipeline.telling import note_told
 from mcsync.reconcile.names import stays_in
-from mcsync.reconcile.refusals import without_prints
+from mcsync.reconcile.refused_before import without_prints
 from mcsync.safety import NEVER_BELOW
 from mcsync.text import count_of
 

@@ -26,7 +26,7 @@ from mcsync.pipeline.data_step import add_data
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.enforce import decide, decide_all
 from mcsync.reconcile.guards import PlanSize, measure, sum_up
-from mcsync.reconcile.refusals import (
+from mcsync.reconcile.refused_before import (
     find_prints,
     find_refused_data,
     keep_refused,

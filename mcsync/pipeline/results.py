@@ -45,7 +45,7 @@ from mcsync.model import (
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written
-from mcsync.reconcile.refusals import PAUSES, find_prints, find_times
+from mcsync.reconcile.refused_before import PAUSES, find_prints, find_times
 from mcsync.text import count_of, without_addresses
 
 log = logging.getLogger("mcsync.batches")
@@ -55,7 +55,7 @@ _REASONS = {
     Refusal.FORGOTTEN: Reason.FORGOTTEN,
     Refusal.CLEANED: Reason.CLEANED,
 }
-_LOST_FOR_GOOD = frozenset((*_REASONS, Refusal.FAKE, Refusal.MERGE_FIELDS))
+_NEVER_AGAIN = frozenset((*_REASONS, Refusal.FAKE, Refusal.MERGE_FIELDS))
 
 
 def apply_outcome(run: Run, task: Task, update: QueuedUpdate, outcome: Outcome) -> None:
@@ -212,7 +212,7 @@ def _note_refusal(
     new = _read_refused(update, outcome, reason)
     refusals = load_refusals(run.store, update.row_id)
     new.count += max((r.count for r in refusals if _is_repeated(r, new)), default=0)
-    if refusal not in _LOST_FOR_GOOD and new.count <= len(PAUSES):
+    if refusal not in _NEVER_AGAIN and new.count <= len(PAUSES):
         new.retry_at = to_text(run.clock() + PAUSES[new.count - 1])
     rest = [r for r in refusals if not _is_replaced(r, new)]
     save_refusals(run.store, update.row_id, [*rest, new])

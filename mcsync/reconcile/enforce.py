@@ -36,7 +36,7 @@ from mcsync.reconcile.agree import Heard, Word, hear_subscription, stands_for
 from mcsync.reconcile.gate import find_closed_gate, rank_email
 from mcsync.reconcile.interests import decide_interests
 from mcsync.reconcile.names import add_names
-from mcsync.reconcile.refusals import SUBSCRIBE, leave_out_refused
+from mcsync.reconcile.refused_before import SUBSCRIBE, leave_out_refused
 
 
 def decide(person: Person, policy: Policy) -> Decision:

@@ -41,7 +41,7 @@ from mcsync.model import (
 )
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.people import split
-from mcsync.reconcile.refusals import SUBSCRIBE
+from mcsync.reconcile.refused_before import SUBSCRIBE
 
 GROUP, VOLUNTEERS = 111, 222
 VOLUNTEERING = "cccccccccc"

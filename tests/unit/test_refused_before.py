@@ -16,7 +16,7 @@ from mcsync.decision import (
     SyncStatus,
 )
 from mcsync.model import MemberChange, MemberStatus
-from mcsync.reconcile.refusals import find_prints, find_times, leave_out_refused
+from mcsync.reconcile.refused_before import find_prints, find_times, leave_out_refused
 
 EARLY, LATE = (datetime(2026, 11, 22, hour, tzinfo=UTC) for hour in (8, 9))
 PAM = "pam@example.org"
