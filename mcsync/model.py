@@ -35,10 +35,10 @@ class MemberStatus(StrEnum):
     @property
     def is_in(self) -> bool:
         """Whether the member gets the audience's mail, or will once they confirm."""
-        return self in _IN
+        return self in IN
 
 
-_IN = frozenset((MemberStatus.SUBSCRIBED, MemberStatus.PENDING))
+IN = frozenset((MemberStatus.SUBSCRIBED, MemberStatus.PENDING))  # as SQL: `cache.rows.SQL_IN`
 
 
 class GroupStatus(StrEnum):

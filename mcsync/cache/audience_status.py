@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mcsync.cache.rows import SQL_IN
 from mcsync.cache.store import Store
 
 HELD = "held"  # the key of the trouble that a plan is held
@@ -161,7 +162,7 @@ def count_subscribed(store: Store, list_id: str) -> int:
     """Members who get mail now, as far as we know."""
     row = store.query(
         "SELECT count(*) FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
-        " AND mailchimp_status IN ('subscribed', 'pending')",
+        f" AND mailchimp_status IN {SQL_IN}",
         (list_id,),
     ).fetchone()
     return int(row[0])

@@ -8,6 +8,7 @@ import msgspec
 
 from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.outbox import DIRECT
+from mcsync.cache.rows import SQL_IN
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS
@@ -70,7 +71,7 @@ FROM civicrm_mailchimpsync_plan p, json_each(p.decision, '$.changes') c
 WHERE p.list_id = :list
 """
 _COUNT_UPDATES = f"""
-SELECT coalesce(sum(status IN ('subscribed', 'pending')), 0),
+SELECT coalesce(sum(status IN {SQL_IN}), 0),
     coalesce(sum(status = 'unsubscribed' OR is_archiving), 0), count(*)
 FROM ({_OPEN_UPDATES} UNION ALL {_PLANNED_UPDATES})
 """

@@ -65,9 +65,13 @@ def save_mirror_state(store: Store, state: MirrorState) -> None:
 
 # --- contacts and addresses -----------------------------------------------------------------------
 
+GATE_FLAGS = (
+    "is_deceased",
+    "is_opt_out",
+    "do_not_email",
+)  # as `reconcile.gate` has them
 _CONTACT_COLUMNS = (
-    "contact_id, first_name, last_name, is_deleted, is_deceased, is_opt_out, do_not_email,"
-    " is_person"
+    f"contact_id, first_name, last_name, is_deleted, {', '.join(GATE_FLAGS)}, is_person"
 )
 _EMAIL_COLUMNS = "email_id, contact_id, email, email_key, is_primary, is_bulkmail, on_hold"
 
@@ -126,7 +130,7 @@ INSERT INTO civicrm_mailchimpsync_contact
     ({_CONTACT_COLUMNS}, modified_at, created_at, first_name_at, last_name_at, gate_closed_at,
     is_dirty)
 SELECT {_CONTACT_COLUMNS}, modified_at, created_at, modified_at, modified_at,
-    CASE WHEN is_deceased OR is_opt_out OR do_not_email OR NOT EXISTS (
+    CASE WHEN {" OR ".join(GATE_FLAGS)} OR NOT EXISTS (
         SELECT 1 FROM civicrm_mailchimpsync_email e
         WHERE e.contact_id = new_contact.contact_id AND e.email <> '' AND NOT e.on_hold
     ) THEN modified_at END,
@@ -134,9 +138,7 @@ SELECT {_CONTACT_COLUMNS}, modified_at, created_at, modified_at, modified_at,
 FROM new_contact WHERE contact_id IN (SELECT contact_id FROM new_dirty)
 ON CONFLICT (contact_id) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name,
-    is_deleted = excluded.is_deleted, is_deceased = excluded.is_deceased,
-    is_opt_out = excluded.is_opt_out, do_not_email = excluded.do_not_email,
-    is_person = excluded.is_person,
+    {", ".join(f"{flag} = excluded.{flag}" for flag in ("is_deleted", *GATE_FLAGS, "is_person"))},
     modified_at = excluded.modified_at, created_at = excluded.created_at, is_dirty = 1,
     first_name_at = CASE WHEN excluded.first_name = first_name
         THEN first_name_at ELSE excluded.modified_at END,
@@ -145,8 +147,8 @@ ON CONFLICT (contact_id) DO UPDATE SET
     merged_to = CASE WHEN excluded.is_deleted THEN merged_to END,
     gate_closed_at = CASE
         WHEN excluded.gate_closed_at IS NULL THEN NULL
-        WHEN excluded.is_deceased > is_deceased OR excluded.is_opt_out > is_opt_out
-            OR excluded.do_not_email > do_not_email THEN excluded.gate_closed_at
+        WHEN {" OR ".join(f"excluded.{flag} > {flag}" for flag in GATE_FLAGS)}
+            THEN excluded.gate_closed_at
         ELSE coalesce(gate_closed_at, excluded.gate_closed_at) END
 """
 

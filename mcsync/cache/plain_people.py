@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mcsync.cache.rows import DUE_IDS, TABLE
+from mcsync.cache.mirror import GATE_FLAGS
+from mcsync.cache.rows import DUE_IDS, SQL_IN, TABLE
 from mcsync.cache.store import Store
 from mcsync.decision import Policy, make_topic
 
@@ -79,7 +80,7 @@ def _prepare_interests(store: Store, policy: Policy) -> None:
 _FROM = f"""
 FROM {TABLE} r
 CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = r.civicrm_contact_id
-    AND NOT (c.is_deleted OR c.is_deceased OR c.is_opt_out OR c.do_not_email OR c.is_unseen)
+    AND NOT (c.is_deleted OR c.is_unseen OR {" OR ".join(f"c.{flag}" for flag in GATE_FLAGS)})
 LEFT JOIN civicrm_mailchimpsync_group_contact g
     ON g.group_id = :group AND g.contact_id = r.civicrm_contact_id
 """
@@ -99,7 +100,7 @@ WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :l
       AND e.contact_id <> r.civicrm_contact_id)
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
       WHERE e.contact_id = r.civicrm_contact_id AND (e.is_bulkmail OR (e.email_key <> r.email_key
-        AND ((r.mailchimp_status IN ('subscribed', 'pending')) IS NOT TRUE
+        AND ((r.mailchimp_status IN {SQL_IN}) IS NOT TRUE
           OR EXISTS (SELECT 1 FROM {TABLE} o
             WHERE o.email_key = e.email_key AND o.mailchimp_list_id = :list)))))
 """

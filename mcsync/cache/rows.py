@@ -32,10 +32,11 @@ import msgspec
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus
-from mcsync.model import email_key
+from mcsync.model import IN, email_key
 from mcsync.reconcile.refused_before import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"
+SQL_IN = str(tuple(sorted(str(status) for status in IN)))  # statuses of whoever is in
 DUE_IDS = f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0"
 
 _encode = msgspec.json.Encoder().encode

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mcsync.cache.rows import mark_refused_due
+from mcsync.cache.rows import SQL_IN, mark_refused_due
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.wanted_data import TAKES_DATA
 from mcsync.model import EntityTag
@@ -281,7 +281,7 @@ def load_audience_contacts(store: Store, list_id: str, size: int) -> Iterator[li
     sql = (
         "SELECT DISTINCT civicrm_contact_id FROM civicrm_mailchimpsync_cache"
         " WHERE civicrm_contact_id > :after AND mailchimp_list_id = :list"
-        " AND mailchimp_status IN ('subscribed', 'pending')"
+        f" AND mailchimp_status IN {SQL_IN}"
         " ORDER BY civicrm_contact_id LIMIT :limit"
     )
     return store.id_pages(sql, size, list=list_id)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from mcsync.cache.mirror import BEST_ADDRESS
-from mcsync.cache.rows import save_data
+from mcsync.cache.rows import SQL_IN, save_data
 from mcsync.cache.store import Store, json_list
 from mcsync.model import DataRow, MemberChange, MemberStatus, MergeValue
 
@@ -44,8 +44,8 @@ _decode_data = msgspec.json.Decoder(dict[str, dict[str, object]]).decode
 _decode_wanted = msgspec.json.Decoder(Wanted).decode
 
 # Whose data are kept up to date: who is in, unless a rule leaves them alone.
-TAKES_DATA = """
-(c.mailchimp_status IN ('subscribed', 'pending')
+TAKES_DATA = f"""
+(c.mailchimp_status IN {SQL_IN}
   AND (c.sync_status <> 'fail' OR c.sync_reason = 'refused-by-mailchimp'))
 """
 # Rows of contacts, to be judged or in, about which nothing is under way.

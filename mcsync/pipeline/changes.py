@@ -13,11 +13,10 @@ from mcsync.cache.looks import read_written
 from mcsync.cache.outbox import load_queued, load_row_state
 from mcsync.cache.trail import Change, load_changes
 from mcsync.decision import REASONS
-from mcsync.model import SUBSCRIPTION, MemberStatus, Side
+from mcsync.model import IN, SUBSCRIPTION, MemberStatus, Side
 from mcsync.pipeline.results import describe_changes
 from mcsync.pipeline.run import Run, Task
 
-_IN = {status.value for status in MemberStatus if status.is_in}
 _PENDING = MemberStatus.PENDING.value
 
 
@@ -97,7 +96,7 @@ def forecast(run: Run, lines: Sequence[Line]) -> list[Forecast]:
     sizes = []
     for task in run.tasks:
         counts = count_rows(run.store, task.list_id)
-        now = sum(each.count for each in counts if each.member_status in _IN)
+        now = sum(each.count for each in counts if each.member_status in IN)
         asked = sum(each.count for each in counts if each.member_status == _PENDING)
         mine = [
             line
@@ -106,8 +105,8 @@ def forecast(run: Run, lines: Sequence[Line]) -> list[Forecast]:
             and line.side == Side.MAILCHIMP.value
             and line.field == SUBSCRIPTION
         ]
-        more = sum(x.after in _IN and x.before not in _IN for x in mine)
-        less = sum(x.after not in _IN and x.before in _IN for x in mine)
+        more = sum(x.after in IN and x.before not in IN for x in mine)
+        less = sum(x.after not in IN and x.before in IN for x in mine)
         asked_then = asked + sum((x.after == _PENDING) - (x.before == _PENDING) for x in mine)
         then = now + more - less
         sizes.append(Forecast(task.list_id, task.name, now, then, asked, asked_then))

@@ -30,7 +30,7 @@ from mcsync.cache.webhooks import (
 )
 from mcsync.decision import Decision, NameWrite, Person, Reason
 from mcsync.errors import McsyncError
-from mcsync.model import Email, EventKind, MemberStatus, WebhookEvent, email_key
+from mcsync.model import IN, Email, EventKind, MemberStatus, WebhookEvent, email_key
 from mcsync.pipeline.batches import settle_direct, take_in_batch
 from mcsync.pipeline.carry_out import civicrm_change, write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
@@ -49,7 +49,6 @@ _TRIED_FOR = timedelta(days=7)  # for Mailchimp's own retries 75 minutes would d
 _KEPT_FOR = timedelta(days=37)  # those given up
 _HELD_BEFORE = timedelta(minutes=10)  # how far our clock may be behind Mailchimp's
 _LEAVING = (EventKind.UNSUBSCRIBE, EventKind.CLEANED)
-_IN = (MemberStatus.SUBSCRIBED, MemberStatus.PENDING)
 _AT_ONCE = 10_000  # events handled together by a sync, which reads members by pages
 
 Events = Sequence[WebhookEvent]
@@ -219,7 +218,7 @@ def _find_shown(run: Run, task: Task, events: Events, addresses: Sequence[str]) 
     return {
         key
         for key, member in members.items()
-        if member.updated >= latest[key] and not (key in leaving and member.status in _IN)
+        if member.updated >= latest[key] and not (key in leaving and member.status in IN)
     }
 
 

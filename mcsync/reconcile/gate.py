@@ -1,4 +1,7 @@
-"""The mail gate: may this contact be mailed at all, and at which address."""
+"""The mail gate: may this contact be mailed at all, and at which address.
+
+The same in SQL, for whole sites: `cache.mirror.GATE_FLAGS`, and what uses it.
+"""
 
 from mcsync.decision import ContactView, Reason
 from mcsync.model import Email

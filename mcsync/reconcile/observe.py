@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mcsync.model import IN
+
 Value = str | bool | None
 Data = dict[str, Value]
 
@@ -29,7 +31,6 @@ MET = "met"
 _NAMES = ("first_name", "last_name")
 _AT = {name: f"{name}@" for name in (STATUS, *_NAMES)}  # of every member
 LONG_AGO = "0001-01-01T00:00:00Z"  # model.LONG_AGO in the form of the data's `@` keys
-_IN = frozenset(("subscribed", "pending"))
 _SILENT = "transactional"  # a shop's customer: an order is no word about a newsletter
 _UNSUBSCRIBED = "unsubscribed"
 _BY_OTHERS = frozenset((_UNSUBSCRIBED, "archived"))
@@ -225,7 +226,7 @@ def _said(data: Mapping[str, Value], name: str) -> Value:
 
 
 def _as_word(name: str, value: Value) -> Value:
-    return value in _IN if name == STATUS else value
+    return value in IN if name == STATUS else value
 
 
 def _observe_overtaken(
@@ -273,7 +274,7 @@ def _observe_again(
 def _observe_absence(known: Mapping[str, Value], noticed_at: str) -> Seen:
     """The data of a member who is no longer there: out, since that was noticed."""
     data: Data = dict(known)
-    was_out = f"{STATUS}@" in known and not is_said_in(known) and known.get(STATUS) not in _IN
+    was_out = f"{STATUS}@" in known and not is_said_in(known) and known.get(STATUS) not in IN
     if not was_out:
         data[f"{STATUS}@"] = noticed_at
     data[STATUS] = None
