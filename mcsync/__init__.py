@@ -20,16 +20,34 @@ a batch, `process_batches` takes the results in, again by `cache/looks`.
     docs         the manual and the ready files
     model, decision, safety, errors, text, clock, logs, lock, ownership, notify, http, exchange
 
-Arrows: cli knows assemble, answers, check and pipeline; these know cache and reconcile; reconcile
-knows model and decision only. Adapters have the shape of the ports and do not import them; only
-assemble builds them. Nothing points back up, and no two files import each other.
+Arrows: cli may use any room, and nobody uses cli; assemble, answers, check and pipeline know cache
+and reconcile; reconcile knows model, decision and safety only. Adapters have the shape of the ports
+and do not import them; only assemble builds them. Nothing points back up, and no two files import
+each other.
 
-Where to begin: a flag: `cli/options.py` or the command's file. An option of an audience:
-`config/values.py`, `config/builder.py`, `assemble.build_policy`, the rule in `reconcile`. A
-webhook's type: `webhooks/payload.py`, `pipeline/handle_webhooks.py`. A column:
-`cache/migrations.py`, then the one file that writes it. A guard: `reconcile/guards.py`,
-`config/values.py`. An exit code: `errors.py`. A finding of check: `check/findings.py`,
-`check/look.py`.
+Where to begin:
+
+    a command               cli/NAME.py, GROUPS in cli/main.py
+    a flag                  cli/options.py, or the command's own file
+    an option for all       config/values.py, _TOP_KEYS in config/builder.py, assemble.build_run
+    an option of one        config/values.py, _OPTION_KEYS in config/builder.py, decision.Policy,
+      audience              assemble.build_policy, pipeline/identity.make_fingerprint (else nobody
+                            is judged anew), the rule in reconcile
+    a webhook's type        model.EventKind, EVENTS in check/webhook_findings.py (what is
+                            registered), webhooks/payload.py, pipeline/handle_webhooks.py
+    a column                cache/migrations.py, the one file that writes it (rows.py for a row's
+                            marks), whoever reads it: cache/persons.py, cache/plain_people.py
+    a flag of the contact   model.Contact, civicrm/records.py, cache/mirror.py (GATE_FLAGS if it
+                            closes the gate), cache/persons.py, reconcile/gate.py
+    a reason                decision.Reason and REASONS, answers/advice.py, answers/status.py,
+                            docs/troubleshooting.md
+    a guard                 reconcile/guards.py, safety.py, _SAFETY_KEYS in config/builder.py; it
+                            counts people, and what has a limit is left to a sync by webhooks
+    a refusal               _REFUSALS in mailchimp/wire.py, _NEVER_AGAIN in pipeline/results.py;
+                            reconcile/refused_before.py leaves out what was refused
+    an exit code            errors.py, docs/commands.md
+    a finding of check      check/findings.py; what it needs: check/look.py, assemble.build_check
+    a key of the config     docs/config.md too, then `python -m tests.write_docs`
 
 Words: a *look* is whatever was learned about a member; a *word* what a human last said, and when;
 a *place* where a contact stands in a group; *agreed* what was right the last time; a row is *due*

@@ -349,6 +349,8 @@ class InterestPolicy:
 class Policy:
     """What the rules need to know of one audience's configuration.
 
+    A change of it has everybody judged anew: see `pipeline.identity.make_fingerprint`.
+
     `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
     synced. `name_fields` maps those of the three that the audience calls otherwise to its own
     tags, "" for one that it does not have. `trusted_at` is when the trusted side was read, by its

@@ -1,7 +1,8 @@
 """Every error mcsync foresees, and every exit code it can end with.
 
 An error carries facts and one next step; `cli` words it for people and scripts in one place.
-The numbers from 64 up are those of sysexits.h; a code never changes its meaning.
+The numbers from 69 to 78 are those of sysexits.h, those from 129 up 128 and the signal that ended
+the run; a code never changes its meaning.
 """
 
 from enum import IntEnum
@@ -69,7 +70,7 @@ class PartialFailure(McsyncError):
 
 
 class GuardTripped(McsyncError):
-    """A plan was larger than the configured limits; nothing of it was written."""
+    """Some kinds of change were more than their limits; these are held, all else was written."""
 
     kind = "guard-tripped"
     exit_code = ExitCode.GUARDED
@@ -112,6 +113,13 @@ class CacheError(McsyncError):
 
     kind = "cache-error"
     exit_code = ExitCode.CACHE
+
+
+class AnswerLost(McsyncError):
+    """The answer could not be written to stdout."""
+
+    kind = "answer-lost"
+    exit_code = ExitCode.CACHE  # EX_IOERR: a disk wants to be looked at
 
 
 class LockHeld(McsyncError):

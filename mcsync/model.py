@@ -611,7 +611,10 @@ class BatchWebhook:
 
 
 class EventKind(StrEnum):
-    """What a webhook may tell, by Mailchimp's names; any other is nothing to us."""
+    """What a webhook may tell, by Mailchimp's names; any other is nothing to us.
+
+    Which of them are asked for is `check.webhook_findings.EVENTS`.
+    """
 
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"

@@ -12,7 +12,7 @@ import click
 
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
-from mcsync.errors import ExitCode, McsyncError, Part, UsageError
+from mcsync.errors import AnswerLost, ExitCode, McsyncError, Part, UsageError
 from mcsync.logs import is_terminal, write_error
 from mcsync.text import one_line
 
@@ -41,13 +41,6 @@ class Trouble(NamedTuple):
         if self.problems:
             found["problems"] = [{"path": path, "problem": text} for path, text in self.problems]
         return found
-
-
-class AnswerLost(McsyncError):
-    """The answer could not be written to stdout."""
-
-    kind = "answer-lost"
-    exit_code = ExitCode.CACHE  # EX_IOERR: a disk wants to be looked at
 
 
 # --- what an exception means ----------------------------------------------------------------------

@@ -25,7 +25,7 @@ from mcsync.mailchimp.wire import WireMember, as_noticed, read_member
 from mcsync.model import LONG_AGO, Member, MemberPage
 
 PAGE_SIZE = 1000  # Mailchimp's maximum; its default is 10
-MIN_PAGE_SIZE = 100
+MIN_PAGE_SIZE = 100  # below it a page costs as much, and it must be far above OVERLAP
 OVERLAP = 10  # rows that two neighbouring pages share when nothing moves
 BORDER = 5 * OVERLAP  # rows at either end of a page where the shared ones are looked for first
 IN_FLIGHT = 4
