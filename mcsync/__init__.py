@@ -31,8 +31,7 @@ Where to begin:
     a flag                  cli/options.py, or the command's own file
     an option for all       config/values.py, _TOP_KEYS in config/builder.py, assemble.build_run
     an option of one        config/values.py, _OPTION_KEYS in config/builder.py, decision.Policy,
-      audience              assemble.build_policy, pipeline/identity.make_fingerprint (else nobody
-                            is judged anew), the rule in reconcile
+      audience              assemble.build_policy, the rule in reconcile
     a webhook's type        model.EventKind, EVENTS in check/webhook_findings.py (what is
                             registered), webhooks/payload.py, pipeline/handle_webhooks.py
     a column                cache/migrations.py, the one file that writes it (rows.py for a row's

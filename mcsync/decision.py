@@ -349,7 +349,7 @@ class InterestPolicy:
 class Policy:
     """What the rules need to know of one audience's configuration.
 
-    A change of it has everybody judged anew: see `pipeline.identity.make_fingerprint`.
+    A change of what is configured has everybody judged anew (`pipeline.identity`).
 
     `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
     synced. `name_fields` maps those of the three that the audience calls otherwise to its own

@@ -5,6 +5,7 @@ Rules that have changed have everything fetched and everybody judged anew.
 """
 
 import logging
+from dataclasses import fields
 from datetime import timedelta
 
 import msgspec
@@ -26,6 +27,7 @@ _SAME_SHARE = 0.9  # of the sample; a restored site may have lost its newest con
 _ROUNDING = timedelta(seconds=1)
 _MOST_SKEW_S = 60
 _TOLD_SKEW = "told-skew"
+_OF_A_RUN = ("trust", "trusted_at", "syncs_names", "name_tags")  # of the policy; all else is config
 
 
 def know_accounts(run: Run) -> None:
@@ -108,22 +110,19 @@ def warn_of_skew(run: Run, site: SiteSnapshot) -> None:
 
 
 def make_fingerprint(policy: Policy) -> str:
-    """What of an audience's rules decides about people, as text that can be compared."""
-    interests = sorted((key, i.group_id, i.is_push_only) for key, i in policy.interests.items())
-    return msgspec.json.encode(
-        (
-            policy.group_id,
-            interests,
-            policy.skips_duplicates,
-            policy.may_reconfirm,
-            policy.removes_by_archiving,
-            policy.deleted_contacts,
-            policy.pushes_email_changes,
-            # Only where they are wanted: the caches of before knew of none.
-            *(["confirmNew"] if policy.confirms_new else ()),
-            *([sorted(policy.name_fields.items())] if policy.name_fields else ()),
-        )
-    ).decode()
+    """What of an audience's rules decides about people, as text that can be compared.
+
+    An option counts once it is not as usual, so that a new one changes no cache's fingerprint.
+    """
+    usual = Policy(policy.list_id, policy.group_id)
+    rules = {
+        item.name: getattr(policy, item.name)
+        for item in fields(policy)
+        if item.name == "group_id" or getattr(policy, item.name) != getattr(usual, item.name)
+    }
+    for name in _OF_A_RUN:
+        rules.pop(name, None)
+    return msgspec.json.encode(rules, order="deterministic").decode()
 
 
 def follow_rules(run: Run, task: Task, status: AudienceStatus) -> bool:
