@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from typing import TextIO
@@ -16,6 +17,9 @@ _PRIORITIES = {
     logging.ERROR: 3,
     logging.CRITICAL: 2,
 }
+
+_COLOURS = {logging.DEBUG: 2, logging.WARNING: 33, logging.ERROR: 31}  # dim, yellow, red
+_WIDTH = 80  # of a terminal that does not say
 
 
 class _JournalFormatter(logging.Formatter):
@@ -35,6 +39,41 @@ class _PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(safe_lines(super().format(record)))
+
+
+class _TerminalFormatter(logging.Formatter):
+    """`06:00:00 WARNING message` in local time, wrapped at words, and the level in its colour.
+
+    Nothing that could be copied is cut: no word, and no further line of a message.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname:<7}"
+        begin = f"{self.formatTime(record, '%H:%M:%S')} {level} "
+        first, *rest = safe_lines(super().format(record))
+        wrapped = textwrap.fill(
+            begin + first,
+            _find_width(),
+            subsequent_indent=" " * len(begin),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        if record.levelno in _COLOURS and may_style():
+            wrapped = wrapped.replace(level, f"\x1b[{_COLOURS[record.levelno]}m{level}\x1b[0m", 1)
+        return "\n".join([wrapped, *rest])
+
+
+def may_style() -> bool:
+    """Whether colours and bold type are wanted, where there is a terminal."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _find_width() -> int:
+    """The columns of the terminal that stderr is."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _WIDTH
+    except (OSError, ValueError, AttributeError):
+        return _WIDTH
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -83,11 +122,17 @@ def set_up(level: int, environ: Mapping[str, str]) -> None:
     # Without a stderr lines go nowhere; a stream that is full or gone stops no run either.
     logging.raiseExceptions = False
     handler = logging.NullHandler() if sys.stderr is None else _StderrHandler()
-    handler.setFormatter(_JournalFormatter() if is_journal(environ) else _PlainFormatter())
+    handler.setFormatter(_choose_format(environ))
     logger = logging.getLogger("mcsync")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def _choose_format(environ: Mapping[str, str]) -> logging.Formatter:
+    if is_journal(environ):
+        return _JournalFormatter()
+    return _TerminalFormatter() if is_terminal() else _PlainFormatter()
 
 
 def write_error(lines: Iterable[str], environ: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import re
 import sys
 import textwrap
@@ -12,6 +11,7 @@ from itertools import chain, islice
 import click
 
 from mcsync.cli.output import write_answer
+from mcsync.logs import may_style
 from mcsync.text import one_line
 
 _LINES = 1000  # written at once
@@ -134,4 +134,4 @@ def show_fields(fields: Iterable[tuple[str, str]], indent: int = 2) -> None:
 
 
 def _has_style() -> bool:
-    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal() and may_style()

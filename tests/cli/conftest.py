@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -200,6 +201,35 @@ class Office:
         """The status of every member of an audience."""
         members = self.town.mailchimp.members(list_id)
         return {email: str(member["status"]) for email, member in members.items()}
+
+
+def on_terminal(
+    office: Office,
+    *args: str,
+    columns: int = 80,
+    env: Mapping[str, str] | None = None,
+    with_codes: bool = False,
+) -> str:
+    """What a person sees at the end who runs a command in a terminal of so many columns.
+
+    What was drawn over is left out, and so are colours, unless they are asked for.
+    """
+    if os.name == "nt":
+        pytest.skip("Windows has no pseudo-terminals")
+    import pexpect
+
+    settings = {**office.environ(), "TERM": "xterm", "LANG": "C.UTF-8", **(env or {})}
+    shown: str = pexpect.run(
+        f"{SCRIPT} {' '.join(args)}",
+        timeout=GIVE_UP_S,
+        encoding="utf-8",
+        env=settings,
+        dimensions=(24, columns),
+    )
+    if with_codes:
+        return shown
+    lines = [re.split(r"\x1b\[2K|\r", line.rstrip("\r"))[-1] for line in shown.split("\n")]
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", "\n".join(lines))
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcsync.sandbox.server import Fault, Response
-from tests.cli.conftest import COMMANDS, GIVE_UP_S, LIST, PAGE, SCRIPT, Office, Said
+from tests.cli.conftest import COMMANDS, LIST, PAGE, Office, Said, on_terminal
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (DEBUG|INFO|WARNING|ERROR) \S.*")
 
@@ -35,21 +35,42 @@ def test_levels(office: Office, args: list[str], levels: set[str]):
     assert {line.split()[1] for line in said.err.splitlines()} == levels
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_on_a_terminal_a_line_does_not_run_into_the_progress(office: Office):
-    import pexpect
+# --- on a terminal --------------------------------------------------------------------------------
 
-    shown = pexpect.run(
-        f"{SCRIPT} sync -v",
-        timeout=GIVE_UP_S,
-        encoding="utf-8",
-        env={**office.environ(), "TERM": "xterm", "LANG": "C.UTF-8", "COLUMNS": "200"},
-    )
-    lines = [re.split(r"\x1b\[2K|\r", line.rstrip("\r"))[-1] for line in shown.split("\n")]
-    told = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in lines if " INFO " in line]
+
+def test_on_a_terminal_a_line_does_not_run_into_the_progress(office: Office):
+    shown = on_terminal(office, "sync", "-v")
+    told = [line for line in shown.splitlines() if " INFO " in line]
     assert told
     for line in told:
-        assert LINE.fullmatch(line), shown
+        assert re.fullmatch(r"\d\d:\d\d:\d\d INFO    \S.*", line), shown
+
+
+def test_on_a_terminal_times_are_local_and_lines_are_wrapped_at_words(office: Office):
+    office.config.chmod(0o644)
+    hours = {on_terminal(office, "fetch", env={"TZ": zone})[:2] for zone in ("UTC", "XXX-5")}
+    assert len(hours) == 2
+    shown = on_terminal(office, "fetch", columns=60).splitlines()
+    begin = shown.index(next(line for line in shown if "WARNING" in line))
+    first, second = shown[begin : begin + 2]
+    assert len(first) <= 60
+    assert second.startswith(" " * 17)
+    assert second[17] != " "
+    assert f"chmod 600 {office.config}" in " ".join(line.strip() for line in shown[begin:])
+
+
+@pytest.mark.parametrize(
+    ("env", "is_coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    ids=["colour", "NO_COLOR", "dumb"],
+)
+def test_on_a_terminal_a_warning_has_a_colour_if_one_is_wanted(
+    office: Office, env: dict[str, str], is_coloured: bool
+):
+    office.config.chmod(0o644)
+    shown = on_terminal(office, "fetch", "-v", env=env, with_codes=True)
+    assert "WARNING" in shown
+    assert ("\x1b[33mWARNING" in shown) == is_coloured
 
 
 # --- the journal ----------------------------------------------------------------------------------
