@@ -4,7 +4,7 @@ An update is open (`completed` 0) until its fate is known. Open and without a ba
 Open and with one: claimed or sent, and never to be sent again while it may still be there.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -248,10 +248,9 @@ def has_queued(store: Store, list_id: str) -> bool:
     return bool(store.query(_LOAD_QUEUED, {"list": list_id, "limit": 1}).fetchall())
 
 
-def load_queued(store: Store, list_id: str) -> list[QueuedUpdate]:
-    """What would be sent next, in order."""
-    rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1})
-    return [_read_queued(row) for row in rows]
+def load_queued(store: Store, list_id: str) -> Iterator[QueuedUpdate]:
+    """What would be sent next, in order; read while it is asked for."""
+    return map(_read_queued, store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1}))
 
 
 def _read_queued(row: tuple[Any, ...]) -> QueuedUpdate:

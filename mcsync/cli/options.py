@@ -213,6 +213,9 @@ dry_run_option = click.option(
     "--dry-run", "is_dry_run", is_flag=True, help="Show what would change, and write nothing."
 )
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="With --dry-run: print CSV.")
+full_option = click.option(
+    "--full", "in_full", is_flag=True, help="With --dry-run: list every person, too."
+)
 exit_code_option = click.option(
     "--exit-code", is_flag=True, help="Exit with 10 if anything differs or was changed."
 )

@@ -17,6 +17,7 @@ from mcsync.logs import is_terminal, write_error
 from mcsync.text import one_line
 
 SCHEMA = 1
+_PART = 1 << 16  # characters of a long list written at once
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # of Click 8.2
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
 
@@ -180,10 +181,17 @@ def print_document(state: State, trouble: Trouble | None = None, code: int = 0) 
         **state.answer,
         "error": None if trouble is None else trouble.as_dict(),
     }
-    write_answer(json.dumps(document))
+    begin = json.dumps(document)
+    for name, file in state.long_lists.items():
+        write_answer(f'{begin[:-1]}, "{name}": ', end="")
+        begin = "}"
+        while part := file.read(_PART):
+            write_answer(part, end="")
+        file.close()
+    write_answer(begin)
 
 
-def write_answer(text: str) -> None:
+def write_answer(text: str, end: str = "\n") -> None:
     """Write to stdout, if there is one. A reader who has seen enough is no trouble.
 
     Raises: AnswerLost when it cannot be written.
@@ -191,7 +199,7 @@ def write_answer(text: str) -> None:
     if sys.stdout is None:
         return
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(text + end)
         sys.stdout.flush()
     except BrokenPipeError:
         _give_up(sys.stdout)

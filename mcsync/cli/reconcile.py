@@ -9,6 +9,7 @@ from mcsync.cli.options import (
     dry_run_option,
     exit_code_option,
     force_option,
+    full_option,
     global_options,
     lock_wait_option,
     print_changes_option,
@@ -24,6 +25,7 @@ from mcsync.cli.state import State
 @click.option("--no-fetch", is_flag=True, help="With --trust: use what was fetched last.")
 @with_data_option
 @dry_run_option
+@full_option
 @csv_option
 @print_changes_option
 @exit_code_option

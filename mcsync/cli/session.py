@@ -71,13 +71,14 @@ def open_run(
     trust: tuple[str, ...] = (),
     is_dry_run: bool = False,
     as_csv: bool = False,
+    in_full: bool = False,
     print_changes: bool = False,
     exit_code: bool = False,
 ) -> Iterator["Run"]:
     """A run over the audiences asked for, under the lock; its troubles are raised at the end.
 
     After `max_time_s` it stops where it safely can; that is no failure. What `--trust` says is
-    in `state.trust` then. The last four say what to print of its changes; a dry run makes none.
+    in `state.trust` then. The last five say what to print of its changes; a dry run makes none.
     """
     state.is_dry_run = is_dry_run
     gc.set_threshold(*_RARELY)
@@ -127,7 +128,7 @@ def open_run(
                 if state.command in KEEPING_TROUBLES:
                     notice.news = note_troubles(run, state.command, is_whole=not run.is_cut)
                     state.audiences = [report.as_dict() for report in run.reports.values()]
-            asked = ChangesAsked(is_dry_run, as_csv, print_changes, exit_code)
+            asked = ChangesAsked(is_dry_run, as_csv, in_full, print_changes, exit_code)
             is_different = show_changes(state, run, asked)
             run.raise_troubles()
             if exit_code and is_different:

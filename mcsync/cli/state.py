@@ -1,13 +1,17 @@
 """What one invocation carries along."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mcsync.config import Config
     from mcsync.model import Side
+
+_IN_MEMORY = 1 << 20
 
 
 @dataclass(slots=True)
@@ -16,7 +20,8 @@ class State:
 
     `audiences` and `answer` are what `--json` prints, whatever happens afterwards; `is_told`,
     once it is printed. `settings` is the config as soon as it is read. `stop_hint` is what is
-    said when a signal, or the end of the input at a question, ends it.
+    said when a signal, or the end of the input at a question, ends it. `long_lists` are parts of
+    the answer that may be too long for memory, each as JSON.
     """
 
     wants_json: bool = False
@@ -29,10 +34,25 @@ class State:
     is_dry_run: bool = False
     audiences: list[dict[str, object]] = field(default_factory=list)
     answer: dict[str, object] = field(default_factory=dict)
+    long_lists: "dict[str, SpooledTemporaryFile[str]]" = field(default_factory=dict)
     is_told: bool = False
     settings: "Config | None" = None
     stop_hint: str | None = None
     trust: "Mapping[str, Mapping[str, Side]]" = field(default_factory=dict)
+
+    def keep(self, name: str, rows: Iterable[Mapping[str, object]]) -> int:
+        """Keep a long list for the document until its end is known; how long it is.
+
+        What is longer than a megabyte waits in a file that has no name.
+        """
+        file = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8")  # noqa: SIM115
+        count = 0
+        for count, row in enumerate(rows, 1):
+            file.write(("[" if count == 1 else ", ") + json.dumps(row))
+        file.write("]" if count else "[]")
+        file.seek(0)
+        self.long_lists[name] = file
+        return count
 
 
 class ChangesAsked(NamedTuple):
@@ -40,5 +60,6 @@ class ChangesAsked(NamedTuple):
 
     is_dry_run: bool = False
     as_csv: bool = False
+    in_full: bool = False
     print_changes: bool = False
     exit_code: bool = False

@@ -4,13 +4,20 @@ from typing import Any
 
 import click
 
-from mcsync.cli.options import csv_option, dry_run_option, global_options, lock_wait_option
+from mcsync.cli.options import (
+    csv_option,
+    dry_run_option,
+    full_option,
+    global_options,
+    lock_wait_option,
+)
 from mcsync.cli.session import open_run
 from mcsync.cli.state import State
 
 
 @click.command(name="submit")
 @dry_run_option
+@full_option
 @csv_option
 @lock_wait_option
 @global_options

@@ -9,6 +9,7 @@ from mcsync.cli.options import (
     dry_run_option,
     exit_code_option,
     force_option,
+    full_option,
     global_options,
     lock_wait_option,
     max_time_option,
@@ -29,6 +30,7 @@ from mcsync.cli.state import State
 @trust_option
 @with_data_option
 @dry_run_option
+@full_option
 @csv_option
 @print_changes_option
 @exit_code_option
