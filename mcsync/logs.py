@@ -51,16 +51,21 @@ class _TerminalFormatter(logging.Formatter):
         level = f"{record.levelname:<7}"
         begin = f"{self.formatTime(record, '%H:%M:%S')} {level} "
         first, *rest = safe_lines(super().format(record))
-        wrapped = textwrap.fill(
-            begin + first,
-            _find_width(),
-            subsequent_indent=" " * len(begin),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        wrapped = wrap(begin + first, " " * len(begin))
         if record.levelno in _COLOURS and may_style():
             wrapped = wrapped.replace(level, f"\x1b[{_COLOURS[record.levelno]}m{level}\x1b[0m", 1)
         return "\n".join([wrapped, *rest])
+
+
+def wrap(line: str, indent: str) -> str:
+    """A line as several that fit the terminal that stderr is, but for words that are too long."""
+    return textwrap.fill(
+        line,
+        _find_width(),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def may_style() -> bool:

@@ -45,6 +45,8 @@ log = logging.getLogger("mcsync")
 # of them, as Python does by itself, takes a fifth of a first fetch's time.
 _RARELY = (50_000, 20, 100)
 
+_TELL_ALL = ("fetch", "abort")  # in the lines of their log
+
 
 def load(state: State, use: ConfigUse = ConfigUse.RUN) -> tuple[Config, tuple[AudienceConfig, ...]]:
     """The config, and the audiences asked for; log lines go where they should from here on."""
@@ -130,6 +132,10 @@ def open_run(
                     state.audiences = [report.as_dict() for report in run.reports.values()]
             asked = ChangesAsked(is_dry_run, as_csv, in_full, print_changes, exit_code)
             is_different = show_changes(state, run, asked)
+            if is_watched(state) and not is_dry_run and state.command not in _TELL_ALL:
+                from mcsync.cli.show_end import show_end
+
+                show_end(run)
             run.raise_troubles()
             if exit_code and is_different:
                 click.get_current_context().exit(ExitCode.DIFFERENT)
@@ -198,10 +204,15 @@ def _watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
 # --- progress -------------------------------------------------------------------------------------
 
 
+def is_watched(state: State) -> bool:
+    """Whether a person watches, and wants to be told more than what goes wrong."""
+    return is_terminal() and not state.wants_json and not state.quiet
+
+
 @contextmanager
 def show_progress(state: State) -> Iterator["Progress | None"]:
     """What to tell progress to; None when nobody watches or wants it."""
-    if state.wants_json or state.quiet or not is_terminal() or os.environ.get("TERM") == "dumb":
+    if not is_watched(state) or os.environ.get("TERM") == "dumb":
         yield None
         return
     from rich.console import Console

@@ -140,7 +140,7 @@ def send_directly(run: Run, task: Task, row_ids: Sequence[int]) -> bool:
     batch, updates = claimed
     for update in updates:
         _send_one(run, task, update, make_operation_id(uid, update.update_id))
-        run.report(task).operations_submitted += 1
+        run.report(task).count_sent([update.change])
     note_processed(run.store, batch.row_id)
     return True
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ from mcsync.errors import (
     RemoteUnavailable,
     UsageError,
 )
-from mcsync.model import Side
+from mcsync.model import MemberChange, MemberStatus, Side
 from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
 from mcsync.safety import Safety
 
@@ -86,6 +86,7 @@ class Report:
     batches_processed: int = 0
     operations_ok: int = 0
     operations_failed: int = 0
+    asked_to_confirm: int = 0
     failed: int = 0
     given_up: int = 0
     in_sync: bool = False
@@ -104,6 +105,12 @@ class Report:
     def troubles(self) -> list[McsyncError]:
         """What is held, and what went wrong: in one run it may be both."""
         return [each for each in (self.held, self.error) if each is not None]
+
+    def count_sent(self, changes: Iterable[MemberChange]) -> None:
+        """These changes were sent; who is to become pending gets a mail from Mailchimp."""
+        for change in changes:
+            self.operations_submitted += 1
+            self.asked_to_confirm += change.status is MemberStatus.PENDING
 
     def as_dict(self) -> dict[str, object]:
         """The numbers for `--json`, and the error's kind and message if there was one."""

@@ -69,6 +69,6 @@ def _submit_batch(run: Run, task: Task) -> bool:
     note_sent(run.store, batch.row_id, sent)
     report = run.report(task)
     report.batches_submitted += 1
-    report.operations_submitted += len(operations)
+    report.count_sent(update.change for update in updates)
     log.info("%s: batch of %s submitted", task.name, count_of(len(operations), "operation"))
     return True

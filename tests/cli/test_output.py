@@ -16,6 +16,7 @@ from tests.cli.conftest import (
     Calamity,
     Office,
     Said,
+    on_terminal,
 )
 
 SILENCE = Said(0, "", "")
@@ -23,7 +24,7 @@ COUNTERS = {  # design, section 3
     *("members_fetched", "members_changed", "contacts_matched", "contacts_created"),
     *("civicrm_only_added", "todo", "added_to_group", "removed_from_group", "names_updated"),
     *("updates_queued", "operations_submitted", "batches_submitted", "batches_processed"),
-    *("operations_ok", "operations_failed", "failed", "in_sync"),
+    *("operations_ok", "operations_failed", "asked_to_confirm", "failed", "in_sync"),
 }
 
 
@@ -103,6 +104,71 @@ def test_a_config_that_others_can_read_earns_one_line(office: Office):
     assert said.err.count("\n") == 1
     assert " WARNING " in said.err
     assert f"chmod 600 {office.config}" in said.err
+
+
+# --- a person watches -----------------------------------------------------------------------------
+
+
+def last_line(shown: str) -> str:
+    return shown.rstrip().splitlines()[-1]
+
+
+def test_on_a_terminal_a_sync_ends_with_a_sentence_an_audience(office: Office):
+    shown = on_terminal(office, "sync", "--wait", columns=200)
+    assert last_line(shown) == (
+        "Main audience: 1 created in CiviCRM, 1 added to the group, 1 removed from the group,"
+        " 1 sent to Mailchimp, 1 done there; in sync"
+    )
+    office.add_other_audience()
+    shown = on_terminal(office, "sync", "--wait", columns=200)
+    assert shown.rstrip().splitlines()[-2:] == [
+        "Main audience: in sync; nothing to do",
+        "Other audience: 1 created in CiviCRM, 1 added to the group; in sync",
+    ]
+
+
+def test_on_a_terminal_a_stage_says_what_it_did_and_what_is_left(office: Office):
+    office.town.mailchimp.import_member(
+        LIST, "left@bedrock.example", status="unsubscribed", left=True
+    )
+    office.town.clock.advance(minutes=1)
+    office.add_contact("left@bedrock.example")
+    office.town.mailchimp.settings.batch_delay_polls = None
+    assert office.run("fetch") == SILENCE
+    ends = {name: last_line(on_terminal(office, name, columns=200)) for name in COMMANDS[1:4]}
+    assert ends == {
+        "reconcile": "Main audience: 1 created in CiviCRM, 1 added to the group,"
+        ' 1 removed from the group, 2 to be sent by "mcsync submit"',
+        "submit": "Main audience: 2 sent to Mailchimp, 2 waiting for Mailchimp's results",
+        "process-batches": "Main audience: 2 waiting for Mailchimp's results",
+    }
+    office.town.mailchimp.settings.batch_delay_polls = 0
+    assert last_line(on_terminal(office, "sync", "--wait", columns=200)) == (
+        "Main audience: 1 sent to Mailchimp, 2 done there, 1 refused there, 1 asked to confirm;"
+        " in sync"
+    )
+
+
+def test_a_dry_run_shows_each_audience_by_itself(office: Office):
+    office.add_other_audience()
+    shown = office.run("sync", "--dry-run").out.splitlines()
+    assert [line.partition(":")[0] for line in shown[:3]] == ["Main audience", "Other audience", ""]
+    headings = [line for line in shown if line in ("Main audience", "Other audience")]
+    assert headings == ["Main audience", "Other audience"]
+    assert shown.index("Other audience") > shown.index("Main audience") + 5
+
+
+def test_on_a_terminal_nothing_more_is_said_where_nobody_wants_it(office: Office):
+    assert on_terminal(office, "sync", "--wait", "-q") == ""
+    assert json.loads(last_line(on_terminal(office, "sync", "--json", columns=2000)))
+    assert "nothing to do" not in on_terminal(office, "sync", "--dry-run")
+
+
+def test_on_a_terminal_what_is_held_is_told_once(office: Office):
+    office.close_gates(count=12, of=12)
+    shown = on_terminal(office, "sync")
+    assert shown.count("held") == 1
+    assert "nothing to do" not in shown
 
 
 # --- where options may stand ----------------------------------------------------------------------
@@ -193,6 +259,7 @@ def test_json_counts_what_was_done(office: Office):
         "batches_processed": 1,
         "operations_ok": 1,
         "operations_failed": 0,
+        "asked_to_confirm": 0,
         "failed": 0,
         "in_sync": True,
     }
