@@ -141,11 +141,13 @@ class Member(NamedTuple):
 class MemberPage:
     """Some members of a fetch; no member comes twice in one fetch unless it changed meanwhile.
 
-    `served_at` is Mailchimp's own clock when it answered.
+    `served_at` is Mailchimp's own clock when it answered, `total` how many members it counts for
+    this page and all others.
     """
 
     members: tuple[Member, ...]
     served_at: datetime
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ def find_plan_end(store: Store) -> int:
     return store.number("SELECT max(id) FROM civicrm_mailchimpsync_plan")
 
 
+def count_plan(store: Store, list_id: str, after: int = 0) -> int:
+    """How many decisions there are in a plan, or came into it `after` an id."""
+    return store.number(
+        "SELECT count(*) FROM civicrm_mailchimpsync_plan WHERE list_id = ? AND id > ?",
+        (list_id, after),
+    )
+
+
 def load_plan(
     store: Store, list_id: str, after: int = 0, held: frozenset[str] = frozenset()
 ) -> Iterator[tuple[tuple[int, Decision], ...]]:

@@ -221,8 +221,14 @@ def show_progress(state: State) -> Iterator["Progress | None"]:
     console = Console(stderr=True)
     with console.status("starting") as status:
 
-        def progress(audience: str, what: str, count: int) -> None:
+        def progress(audience: str, what: str, count: int, of: int = 0) -> None:
             # As it stands: a name may look like rich's markup.
-            status.update(Text(one_line(f"{audience}: {count:,} {what}")))
+            status.update(Text(text_of_progress(audience, what, count, of)))
 
         yield progress
+
+
+def text_of_progress(audience: str, what: str, count: int, of: int) -> str:
+    """How far a piece of work is, in one line; `of` is only believed where it is enough."""
+    done = f"{count:,} of {of:,}" if of >= count else f"{count:,}"
+    return one_line(f"{audience}: {done} {what}")

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import BinaryIO, TypeVar, cast
@@ -157,13 +158,17 @@ class MailchimpClient:
 
         archived = {"status": "archived"}
         began_at: datetime | None = None
+        total = 0
         for only in (archived, {}):
+            before = total
             for page in MemberReader(partial(fetch_page, only), self._http.pause).read():
                 began_at = began_at or page.served_at
-                yield page
+                total = before + page.total
+                yield replace(page, total=total)
         if since is None and began_at is not None:
             late = archived | _changed_since(began_at - timedelta(seconds=1))
-            yield from MemberReader(partial(fetch_page, late), self._http.pause).read()
+            for page in MemberReader(partial(fetch_page, late), self._http.pause).read():
+                yield replace(page, total=total)
 
     def fetch_member(self, list_id: str, key: str) -> Member | None:
         """One member, or None when the audience has no such member.

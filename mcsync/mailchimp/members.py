@@ -73,7 +73,7 @@ class MemberReader:
                 for page in self._read_once():
                     total = page.total
                     members = self._seen.leave_news(page.rows, page.served_at)
-                    yield MemberPage(members, page.served_at)
+                    yield MemberPage(members, page.served_at, page.total)
                 received = self._seen.count_received()
                 if received >= total:
                     return  # more than counted: some left while we read, which is no loss

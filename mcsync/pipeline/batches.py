@@ -115,6 +115,8 @@ def _process_batch(run: Run, task: Task, stored: StoredBatch) -> bool:
         return _settle_rest(run, task, stored)
     if not batch.is_finished or _lacks_results(task, batch):
         note_batch(run.store, stored.row_id, batch, 0)
+        in_all = max(batch.total_operations, stored.total_operations)
+        run.progress(task.name, "operations finished", batch.finished_operations, in_all)
         _note_waiting(run, task, stored, batch)
         return False
     note_batch(run.store, stored.row_id, batch, 1)
@@ -142,6 +144,7 @@ def _take_in_results(run: Run, task: Task, stored: StoredBatch, batch: Batch) ->
     uid = get_cache_uid(run.store)
     updates = load_batch_updates(run.store, stored.row_id)
     outcomes = _Outcomes(task, batch)
+    read, in_all = 0, max(batch.total_operations, stored.total_operations)
     results = outcomes.read()
     while chunk := list(islice(results, _CHUNK)):
         with run.store.atomic():
@@ -152,6 +155,8 @@ def _take_in_results(run: Run, task: Task, stored: StoredBatch, batch: Batch) ->
                     continue  # foreign, or doubled; whether somebody is gone tells only a look
                 apply_outcome(run, task, update, outcome)
                 _judge_anew(run, stored, update)
+        read += len(chunk)
+        run.progress(task.name, "results read", read, in_all)
     if outcomes.trouble is None:
         return True
     if stored.unreadable_since is None:

@@ -15,7 +15,7 @@ from mcsync.cache.audience_status import load_status
 from mcsync.cache.looks import find_row
 from mcsync.cache.mirror import load_names, load_places, note_names, note_places, note_words
 from mcsync.cache.outbox import queue_update
-from mcsync.cache.plans import drop_from_plan, load_plan
+from mcsync.cache.plans import count_plan, drop_from_plan, load_plan
 from mcsync.cache.row_facts import find_not_failing, load_unseen_members
 from mcsync.cache.rows import (
     add_row,
@@ -64,6 +64,7 @@ def carry_out(
     created because somebody owns their address after all.
     """
     owned: list[int] = []
+    done, planned = 0, count_plan(run.store, task.list_id, after)
     for chunk in load_plan(run.store, task.list_id, after, frozenset(map(str, held))):
         waiting = _find_waiting(run, chunk)
         decisions = [decision for plan_id, decision in chunk if plan_id not in waiting]
@@ -76,6 +77,8 @@ def carry_out(
         refused |= _write_emails(run, task, decisions)
         sorted_out = _sort_out(chunk, waiting, created, failed, refused)
         _record(run, task, [plan_id for plan_id, _ in chunk], sorted_out)
+        done += len(chunk)
+        run.progress(task.name, "people done", done, planned)
         run.check_time()
     return owned
 
@@ -139,6 +142,7 @@ def _create_contacts(
                 for group_id in by_row[row_id].group_ids
             ]
         run.report(task).contacts_created += len(result.done)
+        run.progress(task.name, "contacts created", run.report(task).contacts_created)
     return joins, [new.row_id for new in wanted if new.row_id not in by_row], failed
 
 
@@ -211,6 +215,8 @@ def _write_groups(run: Run, task: Task, writes: Sequence[GroupWrite]) -> Refusal
                 if group_id in task.common_groups:
                     note_words(run.store, done)
                 _note_written(run, task, done, before)
+            written = run.report(task).added_to_group + run.report(task).removed_from_group
+            run.progress(task.name, "group contacts written", written)
             refused |= result.failed
     return refused
 
@@ -259,6 +265,7 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
             note_changes(run.store, changes, run.run_id, run.clock())
             note_names(run.store, done)
         run.report(task).names_updated += len(done)
+        run.progress(task.name, "names written", run.report(task).names_updated)
         refused |= result.failed
     return refused
 

@@ -120,11 +120,13 @@ def _ask(run: Run, plugins: DataPluginsPort, name: str, audience: DataAudience) 
     left_out: Counter[tuple[str, str]] = Counter()
     if choice is not None:
         choose_rows(run.store, audience.list_id, choice.contact_ids)
+        checked = 0
         for chunk in load_asked(run.store, name):
             updates = plugins.check(name, audience, chunk)
             _note_answers(run, name, chunk, updates)
             left_out.update(item for update in updates for item in update.left_out.items())
-            run.progress(audience.name, f"rows checked by {name}", len(chunk))
+            checked += len(chunk)
+            run.progress(audience.name, f"people checked by {name}", checked)
     plugins.finish(name, audience)
     _warn_of_left_out(run, audience, name, left_out)
 

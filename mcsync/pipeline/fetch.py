@@ -145,7 +145,7 @@ def _take_in_pages(
         count = take_page(run.store, task.list_id, page.members, read, status.fetch_no, empty_at)
         report.members_fetched += count.fetched
         report.members_changed += count.changed
-        run.progress(task.name, "members fetched", report.members_fetched)
+        run.progress(task.name, "members fetched", report.members_fetched, page.total)
         oddities.update(member.oddity for member in page.members if member.oddity)
         newest = _latest(newest, page.members)
         reached = _latest(
@@ -297,9 +297,9 @@ def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     linking.identify_group_contact_changes(store, policy.list_id, task.group_ids)
     report.todo = count_todo(store, policy.list_id)
     log.info(
-        "%s: %s fetched, %d changed; %d to check",
+        "%s: %s fetched, %s changed; %s to check",
         task.name,
         count_of(report.members_fetched, "member"),
-        report.members_changed,
-        report.todo,
+        f"{report.members_changed:,}",
+        f"{report.todo:,}",
     )

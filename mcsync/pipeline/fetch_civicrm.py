@@ -309,15 +309,18 @@ def _compare(run: Run, site: SiteSnapshot, group_ids: list[int]) -> None:
     one that is somebody else now was never there.
     """
     static = [group_id for group_id in group_ids if not site.groups[group_id].is_smart]
-    newest, count = 0, 0
+    newest, told, count = 0, 0, 0
     begin_compare(run.store)
     for rows in run.civicrm.fetch_history(static, 0) if static else ():
         see_history(run.store, rows)
+        told += len(rows)
+        run.progress("CiviCRM", "history rows fetched", told)
         newest = max(newest, rows[-1].history_id) if rows else newest
+    in_groups = sum(n for (group_id, _), n in site.counts.items() if group_id in static)
     for places in run.civicrm.fetch_group_contacts(static) if static else ():
         see_group_contacts(run.store, places)
         count += len(places)
-        run.progress("CiviCRM", "group contacts fetched", count)
+        run.progress("CiviCRM", "group contacts fetched", count, in_groups)
     _compare_contacts(run, site)
     finish_compare(run.store, static, site.now)
     _note_compared(run, static, newest, is_smart=False)
@@ -336,7 +339,7 @@ def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
     for contact_ids, found in take(run):
         gone += sorted(set(contact_ids) - found)
         count += len(contact_ids)
-        run.progress("CiviCRM", "contacts fetched", count)
+        run.progress("CiviCRM", "contacts fetched", count, known)
     gone = load_not_deleted(run.store, gone)
     limits = [task.safety.removals for task in run.tasks]
     if run.is_forced or all(limit.allows(len(gone), count) for limit in limits):
@@ -402,8 +405,11 @@ def _take_new_contacts(run: Run) -> None:
         for _, found in _take_everybody(run):
             count += len(found)
             run.progress("CiviCRM", "contacts fetched", count)
+    count, wanted = 0, count_unmirrored_contacts(run.store)
     for contact_ids in load_unmirrored_contacts(run.store, _CONTACTS_AT_ONCE):
         take_contacts(run, contact_ids)
+        count += len(contact_ids)
+        run.progress("CiviCRM", "contacts fetched", count, wanted)
 
 
 def _follow_merges(run: Run) -> None:
@@ -423,8 +429,11 @@ def look_up_owners(run: Run, task: Task) -> None:
     if run.has_read_everybody:
         note_all_looked_up(run.store, task.list_id)
         return
+    count, wanted = 0, count_addresses_to_look_up(run.store, task.list_id)
     for rows in load_addresses_to_look_up(run.store, task.list_id, _OWNERS_AT_ONCE):
         take_in_owners(run, [address for _, address in rows])
+        count += len(rows)
+        run.progress(task.name, "addresses looked up", count, wanted)
         with run.store.atomic():
             note_looked_up(run.store, [row_id for row_id, _ in rows])
         run.check_time()

@@ -56,7 +56,7 @@ def make_plan(run: Run, task: Task) -> PlanSize:
         kinds += plan_people(run, task, people)
         judged += len(people)
         run.report(task).postponed += sum(person.is_under_way for person in people)
-        run.progress(task.name, "people checked", judged)
+        run.progress(task.name, "people checked", judged, run.report(task).todo)
     return kinds
 
 
@@ -79,7 +79,7 @@ def _judge_plain(run: Run, task: Task) -> int:
                     with_data = policy.syncs_names
                     mark_plain(run.store, alike.row_ids, alike.due, verdict, with_data=with_data)
                     judged += len(alike.row_ids)
-        run.progress(task.name, "people checked", judged)
+        run.progress(task.name, "people checked", judged, run.report(task).todo)
     return judged
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from mcsync.cache.audience_status import KnownTrouble
 from mcsync.cache.store import Store, make_uid
@@ -139,10 +140,14 @@ class OutOfTime(Exception):
     """The time given to this run is over; everything done so far is kept, the next goes on."""
 
 
-Progress = Callable[[str, str, int], None]
+class Progress(Protocol):
+    """Is told how many are done: of an audience, or of CiviCRM, in the course of one work."""
+
+    def __call__(self, audience: str, what: str, count: int, of: int = 0, /) -> None:
+        """`of` is how many there are in all, 0 where nobody knows."""
 
 
-def _no_progress(_audience: str, _what: str, _count: int) -> None:
+def _no_progress(_audience: str, _what: str, _count: int, _of: int = 0) -> None:
     """Nobody watches."""
 
 

@@ -8,6 +8,7 @@ import logging
 
 from mcsync.cache.outbox import (
     claim,
+    count_queued,
     find_unbatchable,
     get_cache_uid,
     has_queued,
@@ -70,5 +71,7 @@ def _submit_batch(run: Run, task: Task) -> bool:
     report = run.report(task)
     report.batches_submitted += 1
     report.count_sent(update.change for update in updates)
+    sent_so_far, left = report.operations_submitted, count_queued(run.store, task.list_id)
+    run.progress(task.name, "operations sent", sent_so_far, sent_so_far + left)
     log.info("%s: batch of %s submitted", task.name, count_of(len(operations), "operation"))
     return True
