@@ -46,7 +46,7 @@ class DryMailchimp(_Dry):
 
 
 class DryCivicrm(_Dry):
-    """The site, where contacts that would have been created are there from then on."""
+    """The site, where contacts that would have been created can be read until the next ones are."""
 
     def __init__(self, site: CivicrmPort) -> None:
         super().__init__(site)
@@ -89,9 +89,8 @@ class DryCivicrm(_Dry):
         self, contacts: Sequence[NewContact], _source: str
     ) -> Iterator[WriteResult]:
         """As if it had been done."""
-        made = {next(self._ids): new for new in contacts}
-        self._made |= made
-        yield WriteResult(done={new.row_id: contact_id for contact_id, new in made.items()})
+        self._made = {next(self._ids): new for new in contacts}
+        yield WriteResult(done={new.row_id: contact_id for contact_id, new in self._made.items()})
 
     def add_emails(self, emails: Sequence[EmailWrite]) -> Iterator[WriteResult]:
         """As if it had been done."""

@@ -1,9 +1,11 @@
 """In a dry run only what reads comes through to the services."""
 
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import pytest
 
+from mcsync.model import ContactPage, NewContact
 from mcsync.pipeline.dry import DryCivicrm, DryMailchimp, DryRunError
 from mcsync.pipeline.ports import CivicrmPort, MailchimpPort
 
@@ -35,6 +37,24 @@ def test_nothing_is_written_at_mailchimp(name: str):
 @pytest.mark.parametrize("name", WRITES[CivicrmPort])
 def test_every_write_to_civicrm_is_answered_here(name: str):
     assert callable(getattr(DryCivicrm(cast(CivicrmPort, Service())), name))
+
+
+def test_a_contact_can_be_read_back_and_is_kept_no_longer_than_for_that():
+    """A first run may create a hundred thousand."""
+
+    class Empty:
+        def fetch_contacts(self, contact_ids: Sequence[int]) -> Iterator[ContactPage]:
+            return iter(())
+
+    site = DryCivicrm(cast(CivicrmPort, Empty()))
+    ids = []
+    for number in range(2):
+        new = NewContact(number, f"worker{number}@example.org", "Fred", "Slate", ())
+        [result] = site.create_contacts([new], "mailchimpsync")
+        ids += result.done.values()
+        [page] = site.fetch_contacts([*ids])
+        assert [email.email for email in page.emails] == [new.email]
+    assert len(set(ids)) == 2
 
 
 def test_what_reads_is_the_services_own():
