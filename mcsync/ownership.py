@@ -99,7 +99,10 @@ def refuse_locked_out(*paths: Path, mode: int = os.R_OK | os.W_OK) -> None:
     if not closed:
         return
     first, user_id = closed[0], os.geteuid()
-    found, me = first.stat(), _name_of(user_id)
+    try:
+        found, me = first.stat(), _name_of(user_id)
+    except FileNotFoundError:  # SQLite's log, which goes with whoever closes the cache last
+        return
     if found.st_uid != user_id:
         files = " ".join(shlex.quote(os.fspath(path)) for path in closed)
         whom = me if me != f"user {user_id}" else str(user_id)

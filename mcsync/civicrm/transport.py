@@ -27,7 +27,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 T_co = TypeVar("T_co", covariant=True)
 
 _URL_HINT = "check civicrm.url in the config: the site's base URL, or its full APIv4 endpoint"
-_WRITING = ("create", "save", "update")
+_READING = ("get", "getMergedTo", "checkAccess", "refresh")
 _PERMISSIONS = {  # measured (civicrm: Permissions)
     ("Contact", "save"): Permission.ADD,
     ("Contact", "create"): Permission.ADD,
@@ -74,7 +74,7 @@ class Call(Generic[T_co]):
     @property
     def is_repeatable(self) -> bool:
         """Whether it only reads, so that to repeat it does no harm."""
-        return self.action not in _WRITING
+        return self.action in _READING
 
 
 def get(entity: str, shape: type[S], **params: object) -> Call[S]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mcsync.config.section import HIDDEN
 from mcsync.safety import USUAL_SAFETY, Safety
@@ -14,17 +14,35 @@ if TYPE_CHECKING:
     from mcsync.model import Side
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A text that shows only when asked to: `reveal()`. str, repr and format give `***`."""
+    """A text that shows only when asked to: `reveal()`. str, repr and format give `***`.
 
+    No dataclass: those are written out whole by whatever makes JSON of them.
+    """
+
+    __slots__ = ("_text",)
     _text: str
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "_text", text)
 
     def reveal(self) -> str:
         return self._text
 
     def __repr__(self) -> str:
         return HIDDEN
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Secret cannot be changed")
+
+    def __reduce__(self) -> tuple[type["Secret"], tuple[str]]:
+        return Secret, (self._text,)
 
 
 class Duplicates(StrEnum):

@@ -130,9 +130,9 @@ def follow_rules(run: Run, task: Task, status: AudienceStatus) -> bool:
     rules = make_fingerprint(task.policy)
     if status.rules == rules:
         return False
-    is_changed = bool(status.rules)
+    is_changed = status.rules.startswith("{")
     status.rules = rules
-    if not is_changed:  # the first time, or a cache of an older mcsync
+    if not is_changed:  # the first time, or of an older form
         return False
     log.warning(
         "%s: its group, interests or options have changed; everybody is checked again", task.name

@@ -8,6 +8,7 @@ from mcsync.cache.audience_status import (
     count_unsettled,
     load_status,
     save_status,
+    was_ever_synced,
 )
 from mcsync.cache.copies import keep_copies
 from mcsync.cache.outbox import count_queued
@@ -49,10 +50,10 @@ def _sync(
     trust: Mapping[str, Mapping[str, Side]],
     wait_s: float | None,
 ) -> None:
-    _keep_copies(run)
     know_accounts(run)
     process_batches(run)
     fetch(run, window, in_full=bool(trust))
+    _keep_copies(run)
     handle_leftovers(run)
     reconcile(run, trust)
     if run.is_dry_run:
@@ -67,9 +68,12 @@ def _sync(
 
 
 def _keep_copies(run: Run) -> None:
-    """Today's copy of the cache, before the run changes it; a first run has nothing to copy."""
-    statuses = (load_status(run.store, task.list_id) for task in run.tasks)
-    if not run.is_dry_run and any(status.fetched_at for status in statuses):
+    """Today's copy of the cache, before anything is decided by it.
+
+    A first run has nothing to lose; and where the cache was refused, as that of another account,
+    a copy of it must not push out those of the right one.
+    """
+    if not run.is_dry_run and any(run.healthy_tasks()) and was_ever_synced(run.store):
         keep_copies(run.store, run.clock(), run.backups)
 
 

@@ -278,15 +278,17 @@ def test_one_bad_contact_fails_alone_and_is_put_right_later(bedrock: Bedrock):
     assert bedrock.group_status(bad) == "Removed"
 
 
-def test_the_cache_is_copied_before_anything_else_although_mailchimp_is_down(bedrock: Bedrock):
+def test_the_cache_is_copied_before_anything_is_decided(bedrock: Bedrock):
     cache = bedrock.folder / "mcsync.db"
-    bedrock.add_both("wilma@example.org")
+    wilma = bedrock.add_both("wilma@example.org")
     bedrock.sync()
     assert find_copies(cache) == []  # a first run had nothing that could be lost
-    bedrock.town.mailchimp_server.faults.append(Fault(drop="before", times=None))
-    with pytest.raises(RemoteUnavailable):
-        bedrock.sync()
+    bedrock.town.civicrm.remove_from_group(wilma, GROUP)
+    bedrock.pass_time(minutes=5)
+    bedrock.sync()
     [copy] = find_copies(cache)
-    with closing(sqlite3.connect(copy)) as kept:
-        found = kept.execute("SELECT mailchimp_email FROM civicrm_mailchimpsync_cache").fetchall()
-    assert found == [("wilma@example.org",)]
+    rows = "SELECT mailchimp_email, (SELECT count(*) FROM civicrm_mailchimpsync_update)"
+    for path, updates in ((copy, 0), (cache, 1)):
+        with closing(sqlite3.connect(path)) as kept:
+            found = kept.execute(f"{rows} FROM civicrm_mailchimpsync_cache").fetchall()
+        assert found == [("wilma@example.org", updates)]

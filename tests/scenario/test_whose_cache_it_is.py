@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mcsync.assemble import build_run
+from mcsync.cache.copy_names import find_copies
 from mcsync.cache.store import Store
 from mcsync.config import load_config
 from mcsync.errors import McsyncError
@@ -52,6 +53,19 @@ def use_key(cron: Cron, key: str, list_id: str = LIST) -> None:
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
+
+
+def test_runs_that_are_refused_push_out_no_copy_of_the_right_cache(cron: Cron):
+    cron.add_some("pam", "quinn")
+    for _ in range(2):
+        cron.run()
+    [copy] = find_copies(cron.bedrock.folder / "mcsync.db")
+    cron.bedrock.town.mailchimp.add_account(OTHER_API_KEY, "Somebody else's")
+    use_key(cron, OTHER_API_KEY)
+    for _ in range(3):
+        cron.bedrock.pass_time(days=1)
+        assert cron.run().exit_code == 78
+    assert find_copies(cron.bedrock.folder / "mcsync.db") == [copy]
 
 
 @pytest.mark.parametrize("has_list", [True, False], ids=["same-list-id-there", "no-such-list"])

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -1243,7 +1244,14 @@ def test_secret_shows_only_when_asked() -> None:
     assert len({secret, Secret("hush")}) == 1
     assert copy.deepcopy(secret) == secret == pickle.loads(pickle.dumps(secret))  # noqa: S301
     with pytest.raises(AttributeError):
-        secret._text = "loud"
+        secret._text = "loud"  # type: ignore[misc]
+
+
+def test_a_secret_is_not_written_out_with_what_has_it() -> None:
+    with pytest.raises(TypeError):
+        msgspec.json.encode({"key": Secret("hush")})
+    with pytest.raises(TypeError):
+        json.dumps({"key": Secret("hush")})
 
 
 def test_config_is_frozen_and_its_repr_keeps_keys(here: Path) -> None:
