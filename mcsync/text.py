@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}  # as people write them
@@ -107,6 +108,17 @@ def text_of_move(field: str, before: str | None, after: str | None) -> str:
     if before:
         return f"{before} → {after or 'empty'}"
     return f"new: {after}" if field == "subscription" else f"set to {after or 'empty'}"
+
+
+def text_of_day(at: datetime) -> str:
+    """A day as people say it: "3 May 2026"; the days are UTC's."""
+    utc = at.astimezone(UTC)
+    return f"{utc.day} {utc:%B %Y}"
+
+
+def text_of_time(at: datetime) -> str:
+    """A time as people say it: "3 May 2026, 17:08 UTC"."""
+    return f"{text_of_day(at)}, {at.astimezone(UTC):%H:%M} UTC"
 
 
 def show_length(seconds: float) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from mcsync.decision import Decision, Person, Policy, Reason
+from mcsync.decision import Decision, Person, Reason
 from mcsync.model import MemberStatus
 from mcsync.reconcile.gate import find_closed_gate
 
-_ADD = "add the contact to group {group} in CiviCRM, or have them sign up at Mailchimp"
-_ADD_AGAIN = "add the contact to group {group} again, or have them sign up at Mailchimp again"
+_ADD = "add the contact to {group} in CiviCRM, or have them sign up at Mailchimp"
+_ADD_AGAIN = "add the contact to {group} again, or have them sign up at Mailchimp again"
 _NOTHING = "nothing: the next sync takes care of it"
 
 ADVICE: Mapping[Reason, str] = {
@@ -16,9 +16,9 @@ ADVICE: Mapping[Reason, str] = {
     Reason.CIVICRM_REMOVED: _ADD_AGAIN,
     Reason.MAILCHIMP_SUBSCRIBED: _NOTHING,
     Reason.MAILCHIMP_LEFT: "they sign up again themselves; or, if they ask you to, add the contact"
-    " to group {group} again: Mailchimp then asks them to confirm",
+    " to {group} again: Mailchimp then asks them to confirm",
     Reason.MAILCHIMP_STAFF: _ADD_AGAIN,
-    Reason.MAILCHIMP_CLEANED: "give the contact another address and add them to group {group}"
+    Reason.MAILCHIMP_CLEANED: "give the contact another address and add them to {group}"
     " again: this address bounced, and Mailchimp never takes it back",
     Reason.MAILCHIMP_ARCHIVED: _ADD_AGAIN,
     Reason.MAILCHIMP_VANISHED: _ADD_AGAIN,
@@ -40,9 +40,9 @@ ADVICE: Mapping[Reason, str] = {
     Reason.AMBIGUOUS: "merge the contacts that have the address, or remove it from all but one; or"
     ' set "duplicates" to "lowest-id"',
     Reason.UNKNOWN_AND_OUT: "they sign up at Mailchimp, or somebody creates a contact with a usable"
-    " address in CiviCRM and adds them to group {group}",
+    " address in CiviCRM and adds them to {group}",
     Reason.CONTACT_DELETED: "restore the contact in CiviCRM, or create a new one with the address"
-    " and add them to group {group}",
+    " and add them to {group}",
     Reason.COMPLIANCE: "they unsubscribed themselves, so only they can come back: by the"
     " confirmation mail, if they were sent one, or by a Mailchimp sign-up form",
     Reason.FORGOTTEN: "they were permanently deleted at Mailchimp, so only they can come back: by a"
@@ -61,13 +61,13 @@ SUBSCRIBED = "nothing: they are subscribed"
 LEAVING = "they are subscribed, and the next sync unsubscribes them; to keep them, "
 
 
-def advise(person: Person, policy: Policy, decision: Decision) -> str:
-    """What would have to change to get the person subscribed."""
+def advise(person: Person, decision: Decision, group: str) -> str:
+    """What would have to change to get the person subscribed; `group` in words."""
     statuses = [member.status for member in person.members]
     wishes = [planned.change for planned in decision.changes]
     is_leaving = any(w.is_archiving or w.status is MemberStatus.UNSUBSCRIBED for w in wishes)
     reason = _find_reason(person, decision)
-    text = _text_of_advice(person, reason).format(group=policy.group_id)
+    text = _text_of_advice(person, reason).format(group=group)
     if person.is_under_way:
         return UNDER_WAY
     if reason is Reason.SIGNED_UP_AFTER_GATE:

@@ -7,6 +7,8 @@ from mcsync.answers.explain import (
     text_of_member_change,
     text_of_outcome,
 )
+from mcsync.answers.in_short import answer_in_short
+from mcsync.answers.labels import Labels
 from mcsync.answers.status import text_of_reason
 from mcsync.cache.row_facts import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text, to_text_or_none
@@ -23,6 +25,7 @@ def describe(explained: Explained) -> dict[str, object]:
     return {
         "list_id": explained.watched.list_id,
         "name": explained.watched.name,
+        "answer": answer_in_short(explained),
         "group_id": explained.watched.policy.group_id,
         "found_as": list(explained.found_as),
         "rows": [_describe_row(row) for row in explained.rows],
@@ -34,6 +37,7 @@ def describe(explained: Explained) -> dict[str, object]:
         "statements": [
             {
                 "about": heard.thing,
+                "name": explained.labels.interests.get(heard.thing),
                 "mailchimp": _describe_statement(heard.mailchimp),
                 "civicrm": _describe_statement(heard.civicrm),
                 "right": heard.rule.side or _OF_NO_SIDE[heard.rule],
@@ -59,7 +63,7 @@ def describe(explained: Explained) -> dict[str, object]:
         "held": explained.held,
         "to_get_subscribed": explained.advice,
         "changes": [describe_change(change) for change in explained.changes],
-        "updates": [_describe_update(update) for update in explained.updates],
+        "updates": [_describe_update(update, explained.labels) for update in explained.updates],
     }
 
 
@@ -122,12 +126,12 @@ def describe_change(change: Change) -> dict[str, object]:
     }
 
 
-def _describe_update(update: UpdateFacts) -> dict[str, object]:
+def _describe_update(update: UpdateFacts, labels: Labels) -> dict[str, object]:
     outcome, sentence = text_of_outcome(update)
     return {
         "update_id": update.update_id,
         "row_id": update.row_id,
-        "what": text_of_member_change(update.change),
+        "what": text_of_member_change(update.change, labels),
         "reason": update.cause.reason,
         "created_at": to_text(update.created_at),
         "batch_id": update.batch_id,

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mcsync.answers.advice import advise
+from mcsync.answers.advice import SUBSCRIBED, advise
 from mcsync.answers.asked import Found, Who, find_who, unknown
+from mcsync.answers.labels import Labels, load_labels
 from mcsync.answers.status import Watched
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.mirror import load_mirror_state
@@ -37,9 +38,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Everything about one person in one audience. `held` tells why their plan is not done."""
+    """Everything about one person in one audience. `held` tells why their plan is not done.
+
+    The first of `hearings` is about the subscription, the others about interests.
+    """
 
     watched: Watched
+    labels: Labels
     found_as: tuple[str, ...]
     person: Person
     rows: tuple[RowFacts, ...]
@@ -50,6 +55,11 @@ class Explained:
     advice: str
     changes: tuple[Change, ...]
     updates: tuple[UpdateFacts, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether they are subscribed, and nothing is about to change that."""
+        return self.advice == SUBSCRIBED
 
 
 def explain(
@@ -81,6 +91,7 @@ def _explain_audience(
         return
     status = load_status(store, watched.list_id)
     policy = _adapt_policy(store, watched)
+    labels = load_labels(store, [watched.list_id])
     for person in load_persons_of(store, policy, row_ids, now, contact_ids):
         found_as = _find_how(person, meant)
         if not found_as:
@@ -90,14 +101,15 @@ def _explain_audience(
         facts = load_row_facts(store, ids)
         yield Explained(
             watched=watched,
+            labels=labels,
             found_as=found_as,
             person=person,
             rows=tuple(facts[row_id] for row_id in ids),
             hearings=tuple(_hear(person, policy)),
             decision=decision,
-            steps=tuple(_describe_steps(decision)),
+            steps=tuple(_describe_steps(decision, labels)),
             held=status.held_plan.why if status.held_plan else None,
-            advice=advise(person, policy, decision),
+            advice=advise(person, decision, labels.group(policy.group_id)),
             changes=tuple(_load_changes(store, watched, person, facts.values())),
             updates=tuple(load_updates(store, ids, MOST)),
         )
@@ -153,7 +165,7 @@ RULES: Mapping[Rule, str] = {
     Rule.NOBODY: "Neither side has ever said anything",
     Rule.ONLY_MAILCHIMP: "Mailchimp decides, because CiviCRM has nothing newer to say",
     Rule.ONLY_CIVICRM: "CiviCRM decides, because Mailchimp has nothing newer to say",
-    Rule.SAME: "Both sides say",
+    Rule.SAME: "Both sides agree",
     Rule.MAILCHIMP_LATER: "Mailchimp decides, because it was changed there last",
     Rule.CIVICRM_LATER: "CiviCRM decides, because it was changed there last",
     Rule.TIE: "CiviCRM decides, because both sides changed at the same time",
@@ -176,36 +188,39 @@ def _hear(person: Person, policy: Policy) -> Iterator[Heard]:
 # --- what would be done ---------------------------------------------------------------------------
 
 
-def _describe_steps(decision: Decision) -> Iterator[Step]:
+def _describe_steps(decision: Decision, labels: Labels) -> Iterator[Step]:
     """What the decision writes, CiviCRM first as in a sync."""
     new = decision.new_contact
     if new is not None:
-        groups = ", ".join(map(str, new.group_ids))
-        what = f"create a contact for {new.email} and add it to group {groups}"
+        groups = ", ".join(map(labels.group, new.group_ids))
+        what = f"create a contact for {new.email} and add it to {groups}"
         yield Step(Side.CIVICRM, what, decision.verdicts[0].reason)
     for write in decision.group_writes:
-        verb = _GROUP_VERBS[write.status].format(write.contact_id, write.group_id)
+        group = labels.group(write.group_id)
+        verb = _GROUP_VERBS[write.status].format(write.contact_id, group)
         yield Step(Side.CIVICRM, verb, write.reason)
     for email in decision.email_writes:
         verb = f"give contact {email.contact_id} the address {email.email}"
         yield Step(Side.CIVICRM, verb, Reason.ADDRESS)
     for planned in decision.changes:
-        yield Step(Side.MAILCHIMP, text_of_member_change(planned.change), planned.reason)
+        verb = text_of_member_change(planned.change, labels)
+        yield Step(Side.MAILCHIMP, verb, planned.reason)
 
 
 _GROUP_VERBS = {
-    GroupStatus.ADDED: "add contact {} to group {}",
-    GroupStatus.REMOVED: "remove contact {} from group {}",
-    GroupStatus.PENDING: "make contact {} pending in group {}",
+    GroupStatus.ADDED: "add contact {} to {}",
+    GroupStatus.REMOVED: "remove contact {} from {}",
+    GroupStatus.PENDING: "make contact {} pending in {}",
 }
 _VERBS = {
     MemberStatus.SUBSCRIBED: "subscribe",
     MemberStatus.PENDING: "send a confirmation mail to",
     MemberStatus.UNSUBSCRIBED: "unsubscribe",
 }
+_SETS = {True: "add", False: "remove"}
 
 
-def text_of_member_change(change: MemberChange) -> str:
+def text_of_member_change(change: MemberChange, labels: Labels) -> str:
     """What an update asks of Mailchimp, in words."""
     if change.is_archiving:
         return f"archive {change.email}"
@@ -214,10 +229,10 @@ def text_of_member_change(change: MemberChange) -> str:
         told.append(f"{_VERBS.get(change.status, change.status.value)} {change.email}")
     if change.new_email is not None:
         told.append(f"change {change.email} to {change.new_email}")
-    told += [f"interest {key} {'on' if on else 'off'}" for key, on in change.interests.items()]
-    told += [f"{tag} = {show_value(value)!r}" for tag, value in change.merge_fields.items()]
-    told += [f'tag "{tag}" {"on" if on else "off"}' for tag, on in change.tags.items()]
-    return ", ".join(told) or f"nothing for {change.email}"
+    told += [f"{_SETS[on]} {labels.interest(key)}" for key, on in change.interests.items()]
+    told += [f'set {tag} to "{show_value(value)}"' for tag, value in change.merge_fields.items()]
+    told += [f'{_SETS[on]} tag "{tag}"' for tag, on in change.tags.items()]
+    return ", ".join(told) or f"change nothing of {change.email}"
 
 
 def text_of_outcome(update: UpdateFacts) -> tuple[str, str]:

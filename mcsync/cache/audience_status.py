@@ -78,7 +78,8 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     data step was last done. `account_id`: whose audience it is. `rules`: a fingerprint of the
     config by which everybody was judged; `is_strict` while what it has changed may have to wait.
     `gone_interests` are mapped and not at Mailchimp any more, `stopped_interests` left alone
-    because their groups are not believed. `spent_trust` is the override in the config that a
+    because their groups are not believed. `interest_names` tells how Mailchimp calls those that
+    are mapped. `spent_trust` is the override in the config that a
     complete sync has used up. `left_out`: what was told of values that do not fit,
     and of members that are not understood, by its words. `troubles` are those of the last runs;
     `ended_at`: when a sync last came to its end, whatever it held.
@@ -102,6 +103,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     is_strict: bool = False
     gone_interests: list[str] = []
     stopped_interests: list[str] = []
+    interest_names: dict[str, str] = {}
     spent_trust: dict[str, str] = {}
     held_plan: HeldPlan | None = None
     left_out: dict[str, LeftOut] = {}

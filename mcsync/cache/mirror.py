@@ -29,11 +29,15 @@ LAST_ID = 2**62  # above all ids
 
 
 class GroupState(msgspec.Struct, rename="camel", omit_defaults=True):
-    """How far the mirror of one group reaches: its history, and when all of it was compared."""
+    """How far the mirror of one group reaches: its history, and when all of it was compared.
+
+    `title` is as CiviCRM last told it.
+    """
 
     history_id: int = 0
     compared_at: str = ""
     is_smart: bool = False
+    title: str = ""
 
 
 class MirrorState(msgspec.Struct, rename="camel"):

@@ -13,8 +13,9 @@ from mcsync.cli.state import State
 def command(state: State, who: str) -> None:
     """Show why one person is subscribed, or is not.
 
-    Shows what each side says, which side decides and why, what was written, what Mailchimp
-    answered, and what would get them subscribed. A number can be a contact id or a row id;
+    The first line is the answer; then come what each side says, which side decides and why, what
+    the next sync would do, what would get them subscribed, what was written, and what Mailchimp
+    refused. What says nothing is left out. A number can be a contact id or a row id;
     write contact:12 or row:12 to say which.
 
     \b

@@ -1,25 +1,21 @@
-"""How `mcsync explain` looks: one block for each person and audience."""
+"""How `mcsync explain` looks: the answer, then why, then what would change it."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mcsync.answers.describe import describe
-from mcsync.answers.explain import (
-    RULES,
-    Explained,
-    show_time,
-    text_of_member_change,
-    text_of_outcome,
-)
-from mcsync.answers.status import text_of_reason
-from mcsync.cli.tables import show_gap, show_heading, show_line
-from mcsync.decision import REASONS, ContactView, Statement
-from mcsync.model import SUBSCRIPTION, MemberStatus, Side
-from mcsync.reconcile.agree import Heard
-from mcsync.text import SIDES, text_of_change
+from mcsync.answers.explain import RULES, Explained, text_of_member_change, text_of_outcome
+from mcsync.answers.in_short import answer_in_short
+from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
+from mcsync.decision import REASONS, ContactView, MemberView, Statement
+from mcsync.model import LONG_AGO, SUBSCRIPTION, Email, MemberStatus, Side
+from mcsync.reconcile.agree import Heard, Rule
+from mcsync.text import SIDES, text_of_change, text_of_day, text_of_time
 
 if TYPE_CHECKING:
     from mcsync.cli.state import State
+
+Field = tuple[str, str]
 
 
 def answer_explained(state: "State", people: Sequence[Explained]) -> None:
@@ -33,155 +29,171 @@ def answer_explained(state: "State", people: Sequence[Explained]) -> None:
     for number, explained in enumerate(people):
         if number:
             show_gap()
-        _show(explained)
+        show_heading(f"{answer_in_short(explained)}.")
+        show_fields(_name_once(_text_of_everything(explained)))
 
 
-def _show(explained: Explained) -> None:
-    show_heading(_title(explained))
-    _section("Now", _text_of_place(explained))
-    _section("What each side says", _text_of_hearings(explained))
-    _section("What a sync would do now", _text_of_steps(explained))
-    _section("To get them subscribed", [explained.advice])
-    _section("What mcsync changed", _text_of_changes(explained))
-    _section("Updates for Mailchimp, newest first", _text_of_updates(explained))
+def _name_once(fields: Iterator[Field]) -> Iterator[Field]:
+    """Fields whose name stands before the first of several of the same name."""
+    last = ""
+    for name, text in fields:
+        yield "" if name == last else name, text
+        last = name
 
 
-def _section(title: str, lines: Iterator[str] | Sequence[str]) -> None:
-    told = list(lines)
-    if not told:
-        return
-    show_heading(f"  {title}")
-    for line in told:
-        show_line(line, indent=4)
+def _text_of_everything(explained: Explained) -> Iterator[Field]:
+    for line in _text_of_mailchimp(explained):
+        yield "Mailchimp", line
+    for line in _text_of_civicrm(explained):
+        yield "CiviCRM", line
+    subscription, *interests = explained.hearings
+    if subscription.rule is not Rule.SAME:
+        yield "rule", _text_of_rule(subscription)
+    for heard in interests:
+        if _matters(heard):
+            yield "interest", _text_of_interest(heard, explained)
+    for step in explained.steps:
+        yield "next sync", f"{SIDES[step.side]}: {step.what}, because {REASONS[step.reason]}"
+    if explained.held and explained.steps:
+        yield "held", explained.held
+    if not explained.is_settled:
+        yield "to subscribe", explained.advice
+    yield from _text_of_past(explained)
+    yield "known as", _text_of_numbers(explained)
 
 
-def _title(explained: Explained) -> str:
-    person = explained.person
-    addresses = [row.email for row in explained.rows if row.email]
-    contact = person.contact
-    addresses += [e.email for e in contact.emails if e.email] if contact else []
-    names = list(dict.fromkeys(addresses)) or ([f"contact {contact.contact_id}"] if contact else [])
-    found = [how for how in explained.found_as if how != "address"]
-    meant = f" [found as {', '.join(found)}]" if found else ""
-    watched = explained.watched
-    return f"{', '.join(names[:3])} in {watched.name} ({watched.list_id}){meant}"
+def _text_of_past(explained: Explained) -> Iterator[Field]:
+    """What was written, and what was asked of Mailchimp and is not, or not yet, done."""
+    for change in explained.changes:
+        field = explained.labels.field(change.field)
+        what = text_of_change(field, change.before, change.after)
+        at = f"{text_of_time(change.at)}, " if change.at else ""
+        yield "changed", f"{at}{SIDES[change.side]}: {what} (run {change.run})"
+    for update in explained.updates:
+        outcome, sentence = text_of_outcome(update)
+        if outcome != "done":
+            what = text_of_member_change(update.change, explained.labels)
+            yield (
+                outcome.replace("-", " "),
+                f"{text_of_time(update.created_at)}, {what}: {sentence}",
+            )
 
 
-def _text_of_place(explained: Explained) -> Iterator[str]:
-    for row in explained.rows:
-        linked = f"contact {row.contact_id}" if row.contact_id else "no contact"
-        where = row.member_status or "not a member"
-        when = ", to be checked in the next sync; last time" if row.sync_status == "todo" else ""
-        why = f"{when}: {row.reason}, {text_of_reason(row.reason)}" if row.reason else ""
-        if explained.person.members or row.email:
-            yield f"Mailchimp: {row.email or 'no address yet'} is {where}"
-        yield f"row {row.row_id}, {linked}: sync_status {row.sync_status}{why}"
-    if explained.person.contact:
-        yield from _text_of_contact(explained.person.contact, explained.watched.policy.group_id)
-    if not explained.rows:
-        yield "mcsync has no row for them: there is nothing to sync"
-    if explained.person.rivals:
-        yield f"contacts {', '.join(map(str, explained.person.rivals))} have the same address"
+# --- how they stand -------------------------------------------------------------------------------
 
 
-def _text_of_contact(contact: ContactView, group_id: int) -> Iterator[str]:
-    person, place = contact.contact, contact.place(group_id)
-    name = f"{person.first_name} {person.last_name}".strip() or "no name"
-    where = "in" if place.is_added else "not in" if place.said is None else "removed from"
-    marks = _join(
-        ("deceased", person.is_deceased),
-        ("opted out", person.is_opt_out),
-        ("do not email", person.do_not_email),
-    )
-    group = f"{where} group {group_id}"
-    yield f"CiviCRM: contact {contact.contact_id} ({name}) is {group}{marks and ', ' + marks}"
-    for email in contact.emails:
-        kinds = _join(
-            ("primary", email.is_primary),
-            ("bulk mail", email.is_bulkmail),
-            ("on hold", email.on_hold),
-        )
-        yield f"  has {email.email or 'an empty address'}{kinds and f' ({kinds})'}"
+def _text_of_mailchimp(explained: Explained) -> Iterator[str]:
+    for member in explained.person.voices:
+        yield f"{member.email}: {_text_of_member(member, explained)}"
+    if not explained.person.voices:
+        yield "not a member of the audience"
 
 
-def _join(*marks: tuple[str, bool]) -> str:
-    return ", ".join(words for words, is_set in marks if is_set)
+def _text_of_member(member: MemberView, explained: Explained) -> str:
+    """How a member stands, whether that is so because mcsync wrote it, and since when."""
+    if member.status is None:
+        return f"no longer a member{_since(member.subscription)}"
+    said = member.subscription
+    if member.is_muted and member.status is MemberStatus.UNSUBSCRIBED:
+        ours = _find_our_write(explained, Side.MAILCHIMP) or "unsubscribed by mcsync"
+        return f"{ours}; their own choice is to be subscribed{_since(said)}"
+    ours = _find_our_write(explained, Side.MAILCHIMP) if SUBSCRIPTION in member.written else ""
+    is_said = said is not None and said.value == member.is_in
+    return ours or f"{member.status}{_since(said) if is_said else ''}"
 
 
-def _text_of_hearings(explained: Explained) -> Iterator[str]:
-    for heard in explained.hearings:
-        is_interest = heard.thing != SUBSCRIPTION
-        of = f", interest {heard.thing}" if is_interest else ""
-        about = f"Interest {heard.thing}: " if is_interest else ""
-        yield f"Mailchimp{of}: {_text_of_mailchimp(heard, explained)}"
-        yield f"CiviCRM{of}: {_said(heard.civicrm)}"
-        verdict = _text_of_word(heard.right)
-        yield f"{about}{RULES[heard.rule]}{verdict and ': ' + verdict}"
-
-
-def _text_of_mailchimp(heard: Heard, explained: Explained) -> str:
-    """What Mailchimp says, and whether it does so only because mcsync wrote it there."""
-    said = heard.mailchimp
-    if said is None or heard.thing != SUBSCRIPTION:
-        return _said(said)
-    members = explained.person.members
-    if any(m.is_muted and m.status is MemberStatus.UNSUBSCRIBED for m in members):
-        ours = _find_our_write(explained) or "unsubscribed by mcsync"
-        return f"{_said(said)}, by their own choice; but {ours}"
-    if all(SUBSCRIPTION in member.written for member in members):
-        return _find_our_write(explained) or _said(said)
-    return _said(said)
-
-
-def _find_our_write(explained: Explained) -> str:
-    """What mcsync wrote last of the subscription at Mailchimp, and why; "" if it is not known."""
+def _find_our_write(explained: Explained, side: Side) -> str:
+    """What mcsync wrote last of the subscription at a side, and why; "" if it is not known."""
     for change in reversed(explained.changes):
-        if change.side is Side.MAILCHIMP and change.field == SUBSCRIPTION:
-            at = f" on {show_time(change.at)}" if change.at else ""
+        if change.side is side and change.field == SUBSCRIPTION:
+            at = f" on {text_of_day(change.at)}" if change.at else ""
             what = "asked to confirm" if change.after == MemberStatus.PENDING else change.after
             return f"{what} by mcsync{at}, because {REASONS[change.reason]}"
     return ""
 
 
-def _said(said: Statement[bool] | None) -> str:
-    if said is None:
-        return "says nothing"
-    at, word = show_time(said.at), _text_of_word(said)
-    return f"{word}, since {at}" if at else f"{word}, for an unknown time"
+def _text_of_civicrm(explained: Explained) -> Iterator[str]:
+    person = explained.person
+    if person.contact is not None:
+        yield f"contact {person.contact.contact_id}: {_text_of_place(person.contact, explained)}"
+        if _have_news(person.contact.emails, explained):
+            yield f"addresses: {'; '.join(map(_text_of_email, person.contact.emails)) or 'none'}"
+    elif person.rivals:
+        yield f"contacts {', '.join(map(str, person.rivals))} have the same address"
+    else:
+        yield "no contact"
+
+
+def _text_of_place(contact: ContactView, explained: Explained) -> str:
+    group_id = explained.watched.policy.group_id
+    place, group = contact.place(group_id), explained.labels.group(group_id)
+    known = contact.contact
+    marks = [(known.is_deceased, "deceased"), (known.is_opt_out, "opted out of bulk mail")]
+    marks += [(known.do_not_email, "do not email")]
+    told = "".join(f", {words}" for is_set, words in marks if is_set)
+    if place.is_added:
+        is_said = place.said is not None and place.said.value
+        return f"in {group}{_since(place.said) if is_said else ''}{told}"
+    if place.said is None and not place.is_known:
+        return f"never in {group}{told}"
+    if place.said is None or place.said.value:
+        ours = _find_our_write(explained, Side.CIVICRM)
+        by = ours.removeprefix("Removed") if ours.startswith("Removed") else ""
+        return f"removed from {group}{by}{told}"
+    at = place.said.at
+    on = f" on {text_of_time(at)}" if at != LONG_AGO else ""
+    return f"removed from {group}{on}{told}"
+
+
+def _have_news(emails: Sequence[Email], explained: Explained) -> bool:
+    """Whether the addresses are more than the one that the member has, too."""
+    shown = {member.email.lower() for member in explained.person.voices}
+    return any(e.on_hold for e in emails) or {e.email.lower() for e in emails} != shown
+
+
+def _text_of_email(email: Email) -> str:
+    marks = [(email.is_primary, "primary"), (email.is_bulkmail, "bulk mail")]
+    marks += [(email.on_hold, "on hold")]
+    kinds = ", ".join(words for is_set, words in marks if is_set)
+    return f"{email.email or 'an empty one'}{kinds and f' ({kinds})'}"
+
+
+def _text_of_numbers(explained: Explained) -> str:
+    """Ids and codes, for other commands, SQL, and whoever is asked for help."""
+    rows = [f"row {r.row_id} ({_text_of_mark(r.sync_status, r.reason)})" for r in explained.rows]
+    return ", ".join((*(rows or ["no row"]), f"audience {explained.watched.list_id}"))
+
+
+def _text_of_mark(sync_status: str, reason: str | None) -> str:
+    return f"{sync_status}, {reason}" if reason else sync_status
+
+
+# --- what was said --------------------------------------------------------------------------------
+
+
+def _text_of_rule(heard: Heard) -> str:
+    word = "" if heard.right is None else f": {'in' if heard.right.value else 'not in'} the group"
+    return f"{RULES[heard.rule]}{word}"
+
+
+def _matters(heard: Heard) -> bool:
+    """Whether an interest is on, or somebody says so."""
+    said = (heard.right, heard.mailchimp, heard.civicrm)
+    return any(word is not None and word.value for word in said)
+
+
+def _text_of_interest(heard: Heard, explained: Explained) -> str:
+    name = explained.labels.interests.get(heard.thing, heard.thing)
+    if heard.rule is Rule.SAME:
+        return f"{name}: {_text_of_word(heard.right)} at both sides"
+    there, here = _text_of_word(heard.mailchimp), _text_of_word(heard.civicrm)
+    right = "on" if heard.right is not None and heard.right.value else "off"
+    return f"{name}: {right}; Mailchimp: {there}; CiviCRM: {here}; {RULES[heard.rule]}"
 
 
 def _text_of_word(said: Statement[bool] | None) -> str:
-    return "" if said is None else "in the group" if said.value else "not in the group"
+    return "never set" if said is None else f"{'on' if said.value else 'off'}{_since(said)}"
 
 
-def _text_of_steps(explained: Explained) -> Iterator[str]:
-    if explained.person.is_under_way:
-        yield "wait for the result of an update that is on its way to Mailchimp"
-        return
-    for step in explained.steps:
-        why = REASONS[step.reason]
-        yield f"{SIDES[step.side]}: {step.what}, because {why} ({step.reason})"
-    if explained.held and explained.steps:
-        yield f"but the audience is held: {explained.held}"
-    if explained.steps:
-        return
-    reasons = list(dict.fromkeys(verdict.reason for verdict in explained.decision.verdicts))
-    why = "; ".join(f"{reason.value}: {REASONS[reason]}" for reason in reasons)
-    yield f"nothing{f': {why}' if why else ''}"
-
-
-def _text_of_changes(explained: Explained) -> Iterator[str]:
-    for change in explained.changes:
-        yield (
-            f"{show_time(change.at)} {SIDES[change.side]}:"
-            f" {text_of_change(change.field, change.before, change.after)}"
-            f" ({change.reason.value}, run {change.run})"
-        )
-
-
-def _text_of_updates(explained: Explained) -> Iterator[str]:
-    for update in explained.updates:
-        yield (
-            f"{show_time(update.created_at)} {text_of_member_change(update.change)}"
-            f" ({update.cause.reason}): {text_of_outcome(update)[1]}"
-        )
+def _since(said: Statement[bool] | None) -> str:
+    return "" if said is None or said.at == LONG_AGO else f" since {text_of_time(said.at)}"

@@ -230,7 +230,7 @@ def _take_increment(
     for group_id in group_ids:
         group = state.groups.setdefault(group_id, GroupState())
         group.history_id = max(group.history_id, newest)
-        group.is_smart = site.groups[group_id].is_smart
+        _note_group(group, site.groups[group_id])
     with run.store.atomic():
         save_mirror_state(run.store, state)
     static = [group_id for group_id in group_ids if not site.groups[group_id].is_smart]
@@ -278,7 +278,7 @@ def _take_smart_groups(run: Run, site: SiteSnapshot) -> None:
         begin_compare(run.store)
         see_smart_group(run.store, group_id, contacts)
         finish_compare(run.store, [group_id], site.now, are_smart=True)
-        _note_compared(run, [group_id], 0, is_smart=True)
+        _note_compared(run, site, [group_id], 0)
 
 
 def _blame(run: Run, group_id: int, error: McsyncError) -> None:
@@ -290,15 +290,19 @@ def _blame(run: Run, group_id: int, error: McsyncError) -> None:
                 raise type(error)(message, hint=error.hint)
 
 
-def _note_compared(run: Run, group_ids: Iterable[int], newest: int, *, is_smart: bool) -> None:
+def _note_compared(run: Run, site: SiteSnapshot, group_ids: Iterable[int], newest: int) -> None:
     state = load_mirror_state(run.store)
     for group_id in group_ids:
         group = state.groups.setdefault(group_id, GroupState())
-        group.history_id = max(group.history_id, newest) if is_smart else newest
+        _note_group(group, site.groups[group_id])
+        group.history_id = max(group.history_id, newest) if group.is_smart else newest
         group.compared_at = to_text(run.clock())
-        group.is_smart = is_smart
     with run.store.atomic():
         save_mirror_state(run.store, state)
+
+
+def _note_group(known: GroupState, group: Group) -> None:
+    known.is_smart, known.title = group.is_smart, group.title
 
 
 def _compare(run: Run, site: SiteSnapshot, group_ids: list[int]) -> None:
@@ -323,7 +327,7 @@ def _compare(run: Run, site: SiteSnapshot, group_ids: list[int]) -> None:
         run.progress("CiviCRM", "group contacts fetched", count, in_groups)
     _compare_contacts(run, site)
     finish_compare(run.store, static, site.now)
-    _note_compared(run, static, newest, is_smart=False)
+    _note_compared(run, site, static, newest)
 
 
 def _compare_contacts(run: Run, site: SiteSnapshot) -> None:

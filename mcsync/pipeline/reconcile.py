@@ -124,9 +124,11 @@ def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
     known = task.mailchimp.fetch_interests(task.list_id)
     gone = sorted(set(policy.interests) - set(known))
     status = load_status(run.store, task.list_id)
-    if status.gone_interests != gone:
+    names = {key: known[key] for key in policy.interests if key in known}
+    names = status.interest_names | names
+    if (status.gone_interests, status.interest_names) != (gone, names):
         is_back = bool(set(status.gone_interests) - set(gone))
-        status.gone_interests = gone
+        status.gone_interests, status.interest_names = gone, names
         with run.store.atomic():
             save_status(run.store, task.list_id, status)
             if is_back:

@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 
 from mcsync.answers.advice import ADVICE
+from mcsync.answers.labels import Labels
 from mcsync.decision import Reason
 from mcsync.pipeline.fetch import fetch
 from mcsync.pipeline.reconcile import reconcile
 from mcsync.pipeline.submit import submit
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.telling import Teller
+
+NEWSLETTER = f'group {GROUP} "Main audience subscribers"'
 
 
 def one(tell: Teller, who: str) -> dict[str, Any]:
@@ -48,10 +51,15 @@ def test_who_is_right_is_told_with_both_words_their_times_and_the_rule(
     assert (update["what"], update["outcome"]) == ("unsubscribe wilma@example.org", "done")
     assert explained["would_be_done"] == []
     out = tell("explain", "wilma@example.org").out
-    assert "    Mailchimp: unsubscribed by mcsync on " in out
-    assert ", because they were removed from the group after the last change at Mailchimp\n" in out
-    assert f"    CiviCRM: not in the group, since {removed_at}\n" in out
-    assert "    Both sides say: not in the group\n" in out
+    why = "because they were removed from the group"
+    on = "on 22 November 2026"
+    assert out.splitlines()[:3] == [
+        f"Wilma Flintstone is not subscribed to Main audience, {why} {on}.",
+        f"  Mailchimp     wilma@example.org: unsubscribed by mcsync {on}, {why} after the last"
+        " change at Mailchimp",
+        f"  CiviCRM       contact {contact}: removed from {NEWSLETTER} {on}, 07:02 UTC",
+    ]
+    assert explained["answer"] == out.splitlines()[0].removesuffix(".")
 
 
 def test_what_a_sync_would_do_now_is_what_it_then_does(bedrock: Bedrock, tell: Teller):
@@ -65,10 +73,14 @@ def test_what_a_sync_would_do_now_is_what_it_then_does(bedrock: Bedrock, tell: T
     assert subscription(explained)["rule"] == "Mailchimp decides, because it was changed there last"
     (step,) = explained["would_be_done"]
     assert (step["side"], step["reason"]) == ("civicrm", "left-at-mailchimp")
-    assert step["what"] == f"remove contact {contact} from group {GROUP}"
+    assert step["what"] == f"remove contact {contact} from {NEWSLETTER}"
     out = tell("explain", "wilma@example.org").out
+    assert out.startswith(
+        "Wilma Flintstone is not subscribed to Main audience; the next sync will remove contact"
+        f" {contact} from {NEWSLETTER}, because they unsubscribed themselves"
+    )
     assert "Mailchimp decides, because it was changed there last: not in the group" in out
-    assert f"CiviCRM: remove contact {contact} from group {GROUP}, because" in out
+    assert f"CiviCRM: remove contact {contact} from {NEWSLETTER}, because" in out
     bedrock.sync()
     assert bedrock.group_status(contact) == "Removed"
     assert one(tell, "wilma@example.org")["would_be_done"] == []
@@ -105,10 +117,31 @@ def test_while_an_update_is_on_its_way_nothing_is_promised(bedrock: Bedrock, tel
     assert explained["is_waiting"] is True
     assert explained["updates"][0]["outcome"] == "sent"
     assert "on its way" in explained["to_get_subscribed"]
-    assert (
-        "wait for the result of an update that is on its way"
-        in tell("explain", "betty@example.org").out
+    assert tell("explain", "betty@example.org").out.startswith(
+        "Betty Flintstone is not subscribed to Main audience, and an update for them is on its way"
+        " to Mailchimp.\n"
     )
+
+
+def test_what_a_guard_holds_is_not_promised(bedrock: Bedrock, tell: Teller):
+    bedrock.safety = {}
+    contacts = [bedrock.add_both(f"miner{number}@example.org") for number in range(30)]
+    bedrock.sync()
+    for contact in contacts[:12]:
+        bedrock.town.civicrm.remove_from_group(contact, GROUP)
+    bedrock.pass_time(minutes=5)
+    store = bedrock.open_store()
+    run = bedrock.make_run(store)
+    fetch(run)
+    reconcile(run)
+    store.close()
+    assert one(tell, "miner0@example.org")["answer"] == (
+        "Miner0 Flintstone is subscribed to Main audience; the next sync will unsubscribe"
+        " miner0@example.org, because they were removed from the group after the last change at"
+        " Mailchimp, unless a guard still holds it"
+    )
+    held = "  held          would unsubscribe 12 of 30 subscribed members"
+    assert held in tell("explain", "miner0@example.org").out
 
 
 def test_an_interest_has_its_own_words(bedrock: Bedrock, tell: Teller):
@@ -118,7 +151,31 @@ def test_an_interest_has_its_own_words(bedrock: Bedrock, tell: Teller):
     explained = one(tell, "wilma@example.org")
     (said,) = [s for s in explained["statements"] if s["about"] == VOLUNTEERING]
     assert (said["civicrm"]["says"], said["agreed"]["says"]) == ("in", "in")
+    assert said["name"] == "Topics: Volunteering"
     assert bedrock.has_interest("wilma@example.org")
+    out = tell("explain", "wilma@example.org").out
+    assert "interest   Topics: Volunteering: " in out
+    assert 'Mailchimp: interest "Topics: Volunteering": no → yes' in out
+
+
+def test_only_what_matters_is_said(bedrock: Bedrock, tell: Teller):
+    contact = bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    assert tell("explain", "wilma@example.org").out.splitlines() == [
+        "Wilma Flintstone is in sync with Main audience: subscribed at Mailchimp, Added in the"
+        " group.",
+        "  Mailchimp  wilma@example.org: subscribed since 22 November 2026, 06:01 UTC",
+        f"  CiviCRM    contact {contact}: in {NEWSLETTER} since 22 November 2026, 06:01 UTC",
+        f"  known as   row 1 (ok, in-agreement), audience {LIST}",
+    ]
+
+
+def test_names_that_no_run_has_seen_are_ids():
+    labels = Labels({"cccccccccc": "Topics: Volunteering"}, {12: "Newsletter"})
+    assert labels.interest("cccccccccc") == 'interest "Topics: Volunteering"'
+    assert labels.interest("dddddddddd") == "interest dddddddddd"
+    assert (labels.group(12), labels.group(13)) == ('group 12 "Newsletter"', "group 13")
+    assert labels.field("first_name") == "first_name"
 
 
 def test_an_override_that_will_act_is_the_rule(bedrock: Bedrock, tell: Teller):
@@ -157,8 +214,10 @@ def test_somebody_muted_is_told_with_their_own_choice(bedrock: Bedrock, tell: Te
     bedrock.town.civicrm.update_contact(contact, is_opt_out=True)
     bedrock.sync()
     out = tell("explain", "wilma@example.org").out
-    assert ", by their own choice; but unsubscribed by mcsync on " in out
-    assert "because the contact has opted out of bulk mail in CiviCRM" in out
+    why = "because the contact has opted out of bulk mail in CiviCRM"
+    assert out.startswith(f"Wilma Flintstone is not subscribed to Main audience, {why}.\n")
+    assert "wilma@example.org: unsubscribed by mcsync on 22 November 2026, " + why in out
+    assert "; their own choice is to be subscribed since 22 November 2026" in out
 
 
 def test_the_advice_for_a_closed_gate_works(bedrock: Bedrock, tell: Teller):
@@ -226,7 +285,7 @@ def test_a_number_may_be_a_contact_and_a_row_and_both_are_told(bedrock: Bedrock,
     assert by_row["found_as"] == [f"row {number}"]
     (by_contact,) = tell.json("explain", f"contact:{number}")["people"]
     assert by_contact["rows"][0]["email"] == "wilma@example.org"
-    assert f"[found as row {number}]" in tell("explain", str(number)).out
+    assert f"slate@example.org (row {number}) is not subscribed" in tell("explain", str(number)).out
 
 
 def test_several_persons_for_one_address_are_told_apart(bedrock: Bedrock, tell: Teller):
@@ -264,7 +323,11 @@ def test_an_audience_that_never_had_to_do_with_them_is_left_out(bedrock: Bedrock
     bedrock.sync()
     assert one(tell, "wilma@example.org")["list_id"] == LIST
     told = tell("explain", "wilma@example.org", "--list", "Quarry").out
-    assert "mcsync has no row for them" in told
+    assert told.startswith(
+        "Wilma Flintstone is not subscribed to Quarry: not a member at Mailchimp, not in the"
+        " group.\n"
+    )
+    assert "no row, audience bbbbbbbbbb" in told
     assert "Neither side has ever said anything" in told
     assert "add the contact to group 333" in told
 
