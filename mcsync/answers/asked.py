@@ -4,10 +4,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcsync.cache.row_facts import find_contacts, find_row, find_rows_by_contact, find_rows_by_email
+from mcsync.cache.row_facts import (
+    Match,
+    find_contacts,
+    find_matches,
+    find_row,
+    find_rows_by_contact,
+    find_rows_by_email,
+)
 from mcsync.cache.store import Store
 from mcsync.errors import UsageError
 
+MOST_MATCHES = 20  # shown; whoever is looked for among more needs more of their name
+_WORDS = re.compile(r"[^:]*[^\W\d_][^:]*")
 _NUMBER = re.compile(r"(?:(row|contact):)?([0-9]{1,18})", re.IGNORECASE)
 
 
@@ -19,6 +28,15 @@ class Who:
     email: str | None = None
     contact_id: int | None = None
     row_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Several people who may be meant by a part of a name or an address: the newest of `count`."""
+
+    text: str
+    shown: tuple[Match, ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,28 @@ def read_who(text: str) -> Who:
         f'"{text}" is neither an address nor an id',
         hint="give an address, or a number: contact:12 or row:12",
     )
+
+
+def find_meant(store: Store | None, list_ids: Sequence[str], text: str) -> Who | Matches:
+    """Who is meant by an address, a number, or a part of an address or a name.
+
+    Raises: UsageError when nobody is known by such a name, or it cannot be one.
+    """
+    wanted = text.strip()
+    if not _WORDS.fullmatch(wanted):
+        return read_who(wanted)
+    who = Who(wanted, email=wanted if "@" in wanted else None)
+    if store is None:
+        raise unknown(who, list_ids)
+    if any(find_who(store, list_id, who) for list_id in list_ids):
+        return who
+    shown, count = find_matches(store, list_ids, wanted, MOST_MATCHES)
+    numbers = {match.number for match in shown}
+    if not numbers:
+        raise unknown(who, list_ids)
+    if len(numbers) == 1 and count == len(shown):
+        return read_who(numbers.pop())
+    return Matches(wanted, tuple(shown), count)
 
 
 def find_who(store: Store, list_id: str, who: Who) -> list[Found]:

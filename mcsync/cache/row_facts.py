@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple
 
 from mcsync.cache.outbox import StoredCause, decode_update
@@ -133,6 +134,74 @@ def find_contacts(store: Store, email: str | None, contact_id: int | None) -> li
         "  FROM civicrm_mailchimpsync_email e WHERE e.email_key = ?2)) ORDER BY 1",
         (contact_id, None if email is None else email_key(email)),
     )
+
+
+class Match(NamedTuple):
+    """Somebody whose name or address has what was looked for: a row, or a contact without one."""
+
+    contact_id: int | None
+    row_id: int | None
+    list_id: str | None
+    mailchimp_status: str | None
+    first_name: str
+    last_name: str
+    email: str
+
+    @property
+    def number(self) -> str:
+        """How to ask for just this person."""
+        return f"row:{self.row_id}" if self.contact_id is None else f"contact:{self.contact_id}"
+
+
+_LIKE_SIGNS = {ord(sign): f"^{sign}" for sign in "%_^"}  # escaped
+_HAS_WORD = """
+SELECT contact_id FROM civicrm_mailchimpsync_contact
+WHERE is_deleted = 0 AND (first_name || ' ' || last_name) {has}
+UNION SELECT contact_id FROM civicrm_mailchimpsync_email WHERE email {has}
+"""
+_ROW_HAS_WORD = f"""
+(civicrm_contact_id IN ({_HAS_WORD}) OR mailchimp_email {{has}}
+    OR (civicrm_contact_id IS NULL AND (json_extract(mailchimp_data, '$.first_name') {{has}}
+        OR json_extract(mailchimp_data, '$.last_name') {{has}})))
+"""
+_OURS = "mailchimp_list_id IN (SELECT value FROM json_each(:lists))"
+_MATCHES = f"""
+SELECT civicrm_contact_id, id FROM civicrm_mailchimpsync_cache WHERE {_OURS} AND {{rows}}
+UNION ALL
+SELECT c.contact_id, NULL FROM civicrm_mailchimpsync_contact c
+WHERE {{contacts}} AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_cache
+    WHERE civicrm_contact_id = c.contact_id AND {_OURS})
+ORDER BY 2 DESC NULLS LAST, 1 DESC
+"""
+_MATCH = """
+SELECT c.contact_id, r.id, r.mailchimp_list_id, r.mailchimp_status,
+    coalesce(c.first_name, json_extract(r.mailchimp_data, '$.first_name'), ''),
+    coalesce(c.last_name, json_extract(r.mailchimp_data, '$.last_name'), ''),
+    coalesce(r.mailchimp_email, (SELECT group_concat(e.email, ' ')
+        FROM civicrm_mailchimpsync_email e WHERE e.contact_id = c.contact_id), '')
+FROM (SELECT 1) LEFT JOIN civicrm_mailchimpsync_cache r ON r.id = ?2
+LEFT JOIN civicrm_mailchimpsync_contact c ON c.contact_id = ?1
+"""
+
+
+def find_matches(
+    store: Store, list_ids: Sequence[str], text: str, most: int
+) -> tuple[list[Match], int]:
+    """Whose name and addresses have every word of a text in them: the newest, and how many."""
+    where: dict[str, object] = {"lists": json_list(list_ids)}
+    wanted = []
+    for number, word in enumerate(text.casefold().split()):
+        # SQLite's LIKE knows both cases of ASCII letters only; where it does, it is much faster.
+        is_simple = word.isascii()
+        where[f"w{number}"] = f"%{word.translate(_LIKE_SIGNS)}%" if is_simple else word
+        wanted.append(f"LIKE :w{number} ESCAPE '^'" if is_simple else f"REGEXP :w{number}")
+    store.conn.create_function("regexp", 2, lambda word, whole: word in (whole or "").casefold())
+    rows = " AND ".join(_ROW_HAS_WORD.format(has=has) for has in wanted)
+    contacts = " AND ".join(f"c.contact_id IN ({_HAS_WORD.format(has=has)})" for has in wanted)
+    found = store.conn.execute(_MATCHES.format(rows=rows, contacts=contacts), where)
+    newest = list(islice(found, most))
+    count = len(newest) + sum(1 for _ in found)
+    return [Match(*store.conn.execute(_MATCH, ids).fetchone()) for ids in newest], count
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from mcsync.answers.asked import Matches
 from mcsync.answers.describe import describe
 from mcsync.answers.explain import RULES, Explained, text_of_member_change, text_of_outcome
 from mcsync.answers.in_short import answer_in_short
-from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line
+from mcsync.answers.status import Watched
+from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
 from mcsync.decision import REASONS, ContactView, MemberView, Statement
 from mcsync.model import LONG_AGO, SUBSCRIPTION, Email, MemberStatus, Side
 from mcsync.reconcile.agree import Heard, Rule
@@ -31,6 +33,33 @@ def answer_explained(state: "State", people: Sequence[Explained]) -> None:
             show_gap()
         show_heading(f"{answer_in_short(explained)}.")
         show_fields(_name_once(_text_of_everything(explained)))
+
+
+def answer_matches(state: "State", audiences: Sequence[Watched], matches: Matches) -> None:
+    """List who may be meant, and say how to ask for one of them."""
+    names = {watched.list_id: watched.name for watched in audiences}
+    state.answer = {
+        "people": [],
+        "matches": [{**m._asdict(), "who": m.number} for m in matches.shown],
+        "matches_count": matches.count,
+    }
+    if state.wants_json:
+        return
+    show_table(
+        ("Who", "Name", "Address", "Audience", "At Mailchimp"),
+        [
+            (
+                *(m.number, f"{m.first_name} {m.last_name}".strip(), m.email),
+                *(names.get(m.list_id or "", "none"), m.mailchimp_status or "not a member"),
+            )
+            for m in matches.shown
+        ],
+    )
+    more = matches.count - len(matches.shown)
+    if more:
+        show_line(f"and {more:,} more; these are the newest")
+    show_gap()
+    show_line(f"Show one of them with: mcsync explain {matches.shown[0].number}")
 
 
 def _name_once(fields: Iterator[Field]) -> Iterator[Field]:

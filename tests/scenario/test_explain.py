@@ -332,7 +332,59 @@ def test_an_audience_that_never_had_to_do_with_them_is_left_out(bedrock: Bedrock
     assert "add the contact to group 333" in told
 
 
-@pytest.mark.parametrize("who", ["nobody@example.org", "999999", "row:999999", "contact:999999"])
+def test_a_part_of_a_name_or_an_address_finds_the_one_who_has_it(bedrock: Bedrock, tell: Teller):
+    bedrock.add_both("wilma@example.org")
+    bedrock.add_member("Łukasz@example.org", status="unsubscribed")
+    bedrock.add_contact("barney@example.org", group=False)
+    bedrock.sync()
+    for words in ("wilma", "WILMA flint", "wilma@exam", "lma@", "flintstone"):
+        assert one(tell, words)["rows"][0]["email"] == "wilma@example.org", words
+    assert one(tell, "łukasz")["rows"][0]["email"] == "Łukasz@example.org"
+    assert tell("explain", "wilma barney").code == 2
+    assert tell("explain", "w%a").code == 2
+    bedrock.town.mailchimp.edit_profile(LIST, "Łukasz@example.org", "Pearl", "Slate")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    assert one(tell, "slate pea")["rows"][0]["email"] == "Łukasz@example.org"
+
+
+def test_several_who_match_are_listed_with_how_to_ask_for_one(bedrock: Bedrock, tell: Teller):
+    contacts = [bedrock.add_both(f"miner{number}@example.org") for number in range(23)]
+    bedrock.sync()
+    bedrock.add_member("miner@example.com", status="unsubscribed")
+    bedrock.sync()
+    found = tell.json("explain", "miner")
+    assert (found["people"], len(found["matches"]), found["matches_count"]) == ([], 20, 24)
+    newest, other = found["matches"][0], found["matches"][1]
+    assert (newest["who"], newest["email"]) == ("row:24", "miner@example.com")
+    assert other["contact_id"] in contacts
+    assert other["who"] == f"contact:{other['contact_id']}"
+    assert (other["list_id"], other["mailchimp_status"]) == (LIST, "subscribed")
+    assert one(tell, other["who"])["rows"][0]["email"] == other["email"]
+    told = tell("explain", "miner")
+    assert told.code == 0
+    lines = told.out.splitlines()
+    assert lines[1].split() == ["row:24", "miner@example.com", "Main", "audience", "unsubscribed"]
+    assert lines[-3:] == [
+        "and 4 more; these are the newest",
+        "",
+        "Show one of them with: mcsync explain row:24",
+    ]
+
+
+def test_of_two_who_share_a_name_one_is_in_no_audience(bedrock: Bedrock, tell: Teller):
+    bedrock.options["duplicates"] = "skip"
+    owners = [bedrock.add_contact("family@example.org", group=False) for _ in range(2)]
+    bedrock.add_member("family@example.org")
+    bedrock.sync()
+    matches = tell.json("explain", "family")["matches"]
+    assert [m["who"] for m in matches] == ["row:1", *(f"contact:{i}" for i in reversed(owners))]
+    assert [m["list_id"] for m in matches] == [LIST, None, None]
+
+
+@pytest.mark.parametrize(
+    "who", ["nobody@example.org", "999999", "row:999999", "contact:999999", "fred", "fred@"]
+)
 def test_nobody_known(bedrock: Bedrock, tell: Teller, who: str):
     bedrock.add_both("wilma@example.org")
     bedrock.sync()
@@ -342,7 +394,7 @@ def test_nobody_known(bedrock: Bedrock, tell: Teller, who: str):
     assert "mcsync fetch" in told.err
 
 
-@pytest.mark.parametrize("who", ["wilma", "row:", "row:x", "-1", "12.5", "group:12", ""])
+@pytest.mark.parametrize("who", ["row:", "row:x", "-1", "12.5", "group:12", ""])
 def test_neither_an_address_nor_an_id(bedrock: Bedrock, tell: Teller, who: str):
     told = tell("explain", "--", who)
     assert (told.code, told.out) == (2, "")
