@@ -99,15 +99,12 @@ def text_of_change(field: str, before: str | None, after: str | None) -> str:
     """A change as one phrase: "Added → Removed", "first_name: set to Fred", "contact created"."""
     if field == "contact":
         return "contact created"
-    move = text_of_move(field, before, after)
-    return move if field == "subscription" else f"{field}: {move}"
-
-
-def text_of_move(field: str, before: str | None, after: str | None) -> str:
-    """What a field was and is, without its name. What it was may not be known."""
+    is_subscription = field == "subscription"
     if before:
-        return f"{before} → {after or 'empty'}"
-    return f"new: {after}" if field == "subscription" else f"set to {after or 'empty'}"
+        move = f"{before} → {after or 'empty'}"
+    else:
+        move = f"new: {after}" if is_subscription else f"set to {after or 'empty'}"
+    return move if is_subscription else f"{field}: {move}"
 
 
 def text_of_day(at: datetime) -> str:

@@ -1,13 +1,25 @@
 """History: what was changed at either end, when, in which run, for whom and why."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mcsync.answers.asked import Who, find_who
+from mcsync.answers.labels import Labels, load_labels
 from mcsync.answers.status import Watched
 from mcsync.cache.row_facts import load_row_facts
 from mcsync.cache.store import Store
-from mcsync.cache.trail import Asked, Change, find_changes
+from mcsync.cache.trail import Asked, Change, count_changes, find_changes
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The changes asked for, oldest first; `count` is how many there are, the newest
+    of which are shown; None where all are.
+    """
+
+    changes: Iterator[Change]
+    count: int | None
+    labels: Labels
 
 
 def load_history(
@@ -15,10 +27,10 @@ def load_history(
     audiences: Sequence[Watched],
     who: Who | None,
     asked: Asked,
-) -> Iterator[Change]:
-    """The changes asked for in these audiences, of `who` if somebody is meant; oldest first."""
+) -> History:
+    """The changes asked for in these audiences, of `who` if somebody is meant."""
     if store is None:
-        return
+        return History(iter(()), None, Labels())
     rows, contacts, emails = _find_person(store, audiences, who) if who else ([], [], [])
     of_these = replace(
         asked,
@@ -28,7 +40,9 @@ def load_history(
         emails=emails,
         is_of_person=who is not None,
     )
-    yield from find_changes(store, of_these)
+    labels = load_labels(store, of_these.list_ids)
+    count = None if asked.most is None else count_changes(store, of_these)
+    return History(find_changes(store, of_these), count, labels)
 
 
 def _find_person(

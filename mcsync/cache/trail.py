@@ -104,8 +104,8 @@ class Asked:
     most: int | None = None
 
 
-_CHANGES = f"""
-SELECT {_COLUMNS} FROM civicrm_mailchimpsync_change
+_ASKED = """
+FROM civicrm_mailchimpsync_change
 WHERE list_id IN (SELECT value FROM json_each(:lists))
     AND (:run IS NULL OR run = :run)
     AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
@@ -113,14 +113,28 @@ WHERE list_id IN (SELECT value FROM json_each(:lists))
         OR cache_id IN (SELECT value FROM json_each(:rows))
         OR contact_id IN (SELECT value FROM json_each(:contacts))
         OR email_key(email) IN (SELECT value FROM json_each(:emails)))
-ORDER BY id {{order}}
 """
 
 
 def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
     """The changes asked for, oldest first."""
+    where = _where(store, asked)
+    columns = f"SELECT {_COLUMNS} {_ASKED}"
+    if asked.most is None:
+        yield from map(_read_change, store.conn.execute(f"{columns} ORDER BY id", where))
+        return
+    newest = store.conn.execute(f"{columns} ORDER BY id DESC LIMIT :most", where).fetchall()
+    yield from map(_read_change, reversed(newest))
+
+
+def count_changes(store: Store, asked: Asked) -> int:
+    """How many changes there are of those asked for, whatever `most` says."""
+    return int(store.conn.execute(f"SELECT count(*) {_ASKED}", _where(store, asked)).fetchone()[0])
+
+
+def _where(store: Store, asked: Asked) -> dict[str, object]:
     store.conn.create_function("email_key", 1, lambda text: text and email_key(text))
-    where = {
+    return {
         "lists": json_list(asked.list_ids),
         "rows": json_list(asked.row_ids),
         "contacts": json_list(asked.contact_ids),
@@ -131,9 +145,3 @@ def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
         "until": to_text_or_none(asked.until),
         "most": asked.most,
     }
-    if asked.most is None:
-        rows = store.conn.execute(_CHANGES.format(order="ASC"), where)
-        yield from map(_read_change, rows)
-        return
-    newest = store.conn.execute(_CHANGES.format(order="DESC LIMIT :most"), where).fetchall()
-    yield from map(_read_change, reversed(newest))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from mcsync.answers.labels import Labels, load_labels
 from mcsync.cli.state import ChangesAsked, State
 from mcsync.cli.tables import show_csv, show_gap, show_heading, show_line, show_table, write_lines
 from mcsync.model import SUBSCRIPTION, GroupStatus, MemberStatus
@@ -45,7 +46,7 @@ def show_changes(state: State, run: "Run", tells: ChangesAsked) -> bool:
     if tells.print_changes and state.wants_json:
         return state.keep("changes", (line._asdict() for line in find_done(run))) > 0
     if tells.print_changes:
-        return _show_lines(find_done(run)) > 0
+        return _show_lines(find_done(run), _load_labels(run)) > 0
     return tells.exit_code and any(True for _ in find_done(run))
 
 
@@ -61,11 +62,15 @@ def _show_dry_run(state: State, run: "Run", tells: ChangesAsked) -> bool:
         _show_plan(run, kinds, sizes)
         if tells.in_full and kinds:
             show_gap()
-            _show_lines(find_planned(run))
+            _show_lines(find_planned(run), _load_labels(run))
     return bool(kinds)
 
 
-def _show_lines(lines: Iterable[Line]) -> int:
+def _load_labels(run: "Run") -> Labels:
+    return load_labels(run.store, [task.list_id for task in run.tasks])
+
+
+def _show_lines(lines: Iterable[Line], labels: Labels) -> int:
     """One change a line; how many there were."""
     count = 0
 
@@ -73,7 +78,7 @@ def _show_lines(lines: Iterable[Line]) -> int:
         nonlocal count
         for line in lines:
             count += 1
-            what = text_of_change(line.field, line.before, line.after)
+            what = text_of_change(labels.field(line.field), line.before, line.after)
             yield one_line(f"{SIDES[line.side]}: {line.who}: {what} ({line.why})")
 
     write_lines(count_each())
@@ -85,6 +90,7 @@ def _show_lines(lines: Iterable[Line]) -> int:
 
 def _show_plan(run: "Run", kinds: Kinds, sizes: Iterable[Forecast]) -> None:
     """What would be done to how many, then kind by kind, then what would come of it."""
+    labels = _load_labels(run)
     judged = [report for report in run.reports.values() if report.error is None]
     for report in judged:
         show_line(f"{report.name}: {_text_in_short(report, _of(report, kinds))}")
@@ -93,7 +99,7 @@ def _show_plan(run: "Run", kinds: Kinds, sizes: Iterable[Forecast]) -> None:
         if mine and len(judged) > 1:
             show_gap()
             show_heading(report.name)
-        _show_kinds(mine)
+        _show_kinds(mine, labels)
     if judged:
         show_gap()
     for size in sizes:
@@ -128,11 +134,15 @@ def _text_in_short(report: "Report", kinds: Kinds) -> str:
     return f"{', '.join(parts)}; {guard}"
 
 
-def _show_kinds(kinds: Kinds) -> None:
+def _show_kinds(kinds: Kinds, labels: Labels) -> None:
     """A table for each side; people of one kind share a row."""
     for side, at in SIDES.items():
         rows = [
-            (_text_of_kind(kind), f"{found.count:,}", f"{kind.why}: {_text_of_first(found)}")
+            (
+                _text_of_kind(kind, labels),
+                f"{found.count:,}",
+                f"{kind.why}: {_text_of_first(found)}",
+            )
             for kind, found in kinds.items()
             if kind.side == side
         ]
@@ -141,10 +151,10 @@ def _show_kinds(kinds: Kinds) -> None:
             show_table((f"At {at}", "People", "Why, and who"), rows, numbers=[1])
 
 
-def _text_of_kind(kind: ChangeKind) -> str:
+def _text_of_kind(kind: ChangeKind, labels: Labels) -> str:
     if kind.field == "contact" or kind.after:
-        return text_of_change(kind.field, kind.before, kind.after)
-    return f"{kind.field}: changed"
+        return text_of_change(labels.field(kind.field), kind.before, kind.after)
+    return f"{labels.field(kind.field)}: changed"
 
 
 def _text_of_first(found: Affected) -> str:

@@ -1,7 +1,7 @@
 """How `mcsync history` looks: a table, lines of JSON, CSV, or the one document."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -16,62 +16,72 @@ from mcsync.cli.tables import (
     show_table,
     write_lines,
 )
-from mcsync.model import SUBSCRIPTION
-from mcsync.text import text_of_move
+from mcsync.decision import REASONS
+from mcsync.text import SIDES, count_of, text_of_change, text_of_time
 
 if TYPE_CHECKING:
+    from mcsync.answers.history import History
+    from mcsync.answers.labels import Labels
+    from mcsync.answers.status import Watched
     from mcsync.cache.trail import Change
     from mcsync.cli.state import State
 
+_COLUMNS = ("Who", "At", "What", "Why")
 COLUMNS = (  # of `describe_change`
     *("at", "run", "list_id", "email", "contact_id", "row_id"),
     *("side", "field", "before", "after", "reason", "sentence"),
 )
 
 
-def answer_history(state: "State", form: str | None, changes: "Iterable[Change]") -> None:
+def answer_history(
+    state: "State", form: str | None, history: "History", audiences: "Sequence[Watched]"
+) -> None:
     """Show the changes, oldest first."""
+    told = map(describe_change, history.changes)
     if state.wants_json:
-        state.answer = {"changes": [describe_change(change) for change in changes]}
+        state.answer = {"changes": list(told)}
     elif form == "jsonl":
-        write_lines(json.dumps(describe_change(change)) for change in changes)
+        write_lines(map(json.dumps, told))
     elif form == "csv":
-        show_csv(COLUMNS, (describe_change(change).values() for change in changes))
+        show_csv(COLUMNS, (change.values() for change in told))
     else:
-        _show(list(changes))
+        _show(history, {watched.list_id: watched.name for watched in audiences})
 
 
-def _show(changes: "list[Change]") -> None:
+def _show(history: "History", names: "Mapping[str, str]") -> None:
+    changes = list(history.changes)
     if not changes:
         show_line("No changes.")
         return
-    if not is_terminal():
-        columns = ("time", "run", "who", "side", "what", "change", "why")
-        show_table(columns, [_row(change) for change in changes])
-        return
+    if is_terminal():
+        _show_runs(changes, history.labels, names)
+    else:
+        rows = [(show_time(each.at), each.run, *_row(each, history.labels)) for each in changes]
+        show_table(("Time", "Run", *_COLUMNS), rows)
+    if history.count is not None and len(changes) < history.count:
+        show_gap()
+        show_line(
+            f"The newest {len(changes):,} of {count_of(history.count, 'change')};"
+            " --all shows every one."
+        )
+
+
+def _show_runs(changes: "list[Change]", labels: "Labels", names: "Mapping[str, str]") -> None:
+    """For a terminal: what the changes of a run have in common stands above them."""
     runs = groupby(changes, lambda change: (change.run, change.list_id))
     for number, ((run, list_id), group) in enumerate(runs):
         of_run = list(group)
         if number:
             show_gap()
-        show_heading(f"Run {run}, {show_time(of_run[0].at)}, audience {list_id}")
-        show_table(("who", "change", "why"), [_short_row(change) for change in of_run])
+        at = f"{text_of_time(of_run[0].at)}, " if of_run[0].at else ""
+        show_heading(f"{at}{names.get(list_id, list_id)}, run {run}")
+        show_table(_COLUMNS, [_row(change, labels) for change in of_run])
 
 
-def _row(change: "Change") -> tuple[object, ...]:
-    return (
-        *(show_time(change.at), change.run, _who(change), change.side, change.field),
-        *(text_of_move(change.field, change.before, change.after), change.reason),
+def _row(change: "Change", labels: "Labels") -> tuple[str, ...]:
+    """The same words as those of a dry run."""
+    who = change.email or (
+        f"contact {change.contact_id}" if change.contact_id else f"row {change.row_id}"
     )
-
-
-def _short_row(change: "Change") -> tuple[object, ...]:
-    """The same for a terminal, where the run stands above."""
-    field = "" if change.field == SUBSCRIPTION else f"{change.field} "
-    moved = text_of_move(change.field, change.before, change.after)
-    return _who(change), f"{change.side}: {field}{moved}", change.reason
-
-
-def _who(change: "Change") -> str:
-    someone = f"contact {change.contact_id}" if change.contact_id else f"row {change.row_id}"
-    return change.email or someone
+    what = text_of_change(labels.field(change.field), change.before, change.after)
+    return who, SIDES[change.side], what, REASONS[change.reason]

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 
 import pytest
 
 from mcsync.cache.trail import forget_history
-from tests.scenario.bedrock import GROUP, LIST, Bedrock
-from tests.scenario.telling import Teller
+from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
+from tests.scenario.telling import CommandLine, Teller
 
 
 @pytest.fixture
@@ -84,9 +85,42 @@ def test_lines_of_json_and_csv_tell_the_same(bedrock: Bedrock, tell: Teller, run
 def test_a_table_for_people(bedrock: Bedrock, tell: Teller, runs: list[str]):
     out = tell("history", "wilma@example.org").out
     head, line = out.splitlines()
-    assert head.split() == ["time", "run", "who", "side", "what", "change", "why"]
-    assert "subscribed → unsubscribed" in line
+    assert head.split() == ["Time", "Run", "Who", "At", "What", "Why"]
+    assert re.split(" {2,}", line) == [
+        *("2026-11-23T06:02:00Z", runs[1], "wilma@example.org", "Mailchimp"),
+        "subscribed → unsubscribed",
+        "they were removed from the group after the last change at Mailchimp",
+    ]
     assert tell("history", "nobody@example.org").out == "No changes.\n"
+
+
+def test_an_interest_is_called_by_its_name(bedrock: Bedrock, tell: Teller):
+    contact = bedrock.add_both("wilma@example.org")
+    bedrock.sync()
+    bedrock.pass_time(minutes=1)
+    bedrock.town.civicrm.add_to_group(contact, VOLUNTEERS)
+    planned = CommandLine(bedrock)("sync", "--dry-run").out
+    bedrock.sync()
+    words = 'interest "Topics: Volunteering": no → yes'
+    assert words in tell("history").out
+    assert tell.json("history")["changes"][-1]["field"] == VOLUNTEERING
+    assert words in planned
+
+
+def test_the_table_has_the_newest_hundred(bedrock: Bedrock, tell: Teller):
+    for number in range(102):
+        bedrock.add_contact(f"miner{number}@example.org")
+    bedrock.sync()
+    *lines, gap, last = tell("history").out.splitlines()
+    assert (len(lines), gap) == (101, "")
+    assert last == "The newest 100 of 102 changes; --all shows every one."
+    assert len(tell("history", "--all").out.splitlines()) == 103
+    assert tell("history", "--limit", "2").out.endswith(
+        "The newest 2 of 102 changes; --all shows every one.\n"
+    )
+    assert len(tell("history", "--csv").out.splitlines()) == 103
+    assert len(tell.json("history")["changes"]) == 102
+    assert tell("history", "--all", "--limit", "2").code == 2
 
 
 def test_a_name_that_is_a_formula_stays_text_in_a_spreadsheet(bedrock: Bedrock, tell: Teller):
