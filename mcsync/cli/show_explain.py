@@ -45,16 +45,16 @@ def answer_matches(state: "State", audiences: Sequence[Watched], matches: Matche
     }
     if state.wants_json:
         return
-    show_table(
-        ("Who", "Name", "Address", "Audience", "At Mailchimp"),
-        [
-            (
-                *(m.number, f"{m.first_name} {m.last_name}".strip(), m.email),
-                *(names.get(m.list_id or "", "none"), m.mailchimp_status or "not a member"),
-            )
-            for m in matches.shown
-        ],
-    )
+    columns = ("Who", "Name", "Address", "At Mailchimp", "Audience")
+    rows = [
+        (
+            *(m.number, f"{m.first_name} {m.last_name}".strip(), m.email),
+            *(m.mailchimp_status or "not a member", names.get(m.list_id or "", "none")),
+        )
+        for m in matches.shown
+    ]
+    width = len(columns) if len(names) > 1 else len(columns) - 1  # one audience needs no name
+    show_table(columns[:width], [row[:width] for row in rows])
     more = matches.count - len(matches.shown)
     if more:
         show_line(f"and {more:,} more; these are the newest")

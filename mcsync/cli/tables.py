@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from typing import Literal
 
 import click
 
@@ -15,6 +16,7 @@ from mcsync.logs import may_style
 from mcsync.text import one_line
 
 _LINES = 1000  # written at once
+_GAP = 3  # between two columns of a terminal's table
 _BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _IN_CELL = re.compile(r"""([;|]["'\s]*+)(?=[=+\-@＝＋－＠])""")
 
@@ -66,13 +68,20 @@ def _show_rich(
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    console = Console(file=sys.stdout, highlight=False)
+    cells = list(zip(columns, *texts, strict=True))
+    longest = [
+        max(len(word) for cell in column for word in (*cell.split(), "")) for column in cells
+    ]
+    has_room = sum(longest) + _GAP * len(columns) <= console.width
     for place, column in enumerate(columns):
-        table.add_column(
-            column, justify="right" if place in right else "left", overflow="fold", no_wrap=False
-        )
+        # Sentences give way to addresses, which nobody can read in two halves.
+        is_whole = has_room and not any(" " in cell for cell in cells[place])
+        justify: Literal["left", "right"] = "right" if place in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=is_whole)
     for row in texts:
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=sys.stdout, highlight=False).print(table)
+    console.print(table)
 
 
 def show_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
@@ -104,8 +113,9 @@ def _defuse(cell: object) -> object:
 
 
 def show_heading(text: str) -> None:
-    """A line above what belongs together."""
-    write_lines([click.style(one_line(text), bold=True) if _has_style() else one_line(text)])
+    """A line above what belongs together; on a terminal it is wrapped."""
+    lines = _wrap(one_line(text), "")
+    write_lines([click.style(line, bold=True) for line in lines] if _has_style() else lines)
 
 
 def show_gap() -> None:
@@ -115,14 +125,16 @@ def show_gap() -> None:
 
 def show_line(text: str, indent: int = 0, hanging: int = 2) -> None:
     """A sentence; on a terminal it is wrapped, and goes on `hanging` further in."""
-    line = " " * indent + one_line(text)
-    if is_terminal():
-        from rich.console import Console
+    write_lines(_wrap(" " * indent + one_line(text), " " * (indent + hanging)))
 
-        width = Console(file=sys.stdout).width
-        gap = " " * (indent + hanging)
-        line = textwrap.fill(line, width, subsequent_indent=gap, break_on_hyphens=False)
-    write_lines([line])
+
+def _wrap(line: str, gap: str) -> list[str]:
+    if not is_terminal():
+        return [line]
+    from rich.console import Console
+
+    width = Console(file=sys.stdout).width
+    return textwrap.wrap(line, width, subsequent_indent=gap, break_on_hyphens=False) or [line]
 
 
 def show_fields(fields: Iterable[tuple[str, str]], indent: int = 2) -> None:

@@ -364,7 +364,7 @@ def test_several_who_match_are_listed_with_how_to_ask_for_one(bedrock: Bedrock, 
     told = tell("explain", "miner")
     assert told.code == 0
     lines = told.out.splitlines()
-    assert lines[1].split() == ["row:24", "miner@example.com", "Main", "audience", "unsubscribed"]
+    assert lines[1].split() == ["row:24", "miner@example.com", "unsubscribed"]
     assert lines[-3:] == [
         "and 4 more; these are the newest",
         "",
