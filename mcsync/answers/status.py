@@ -16,6 +16,7 @@ from mcsync.cache.counts import (
     count_work,
     load_people_with_reason,
     load_waiting_batches,
+    split_group,
     sum_counts,
 )
 from mcsync.cache.outbox import count_queued
@@ -33,6 +34,14 @@ CANNOT_SUBSCRIBE = frozenset(
         *(Reason.COMPLIANCE, Reason.FORGOTTEN, Reason.CLEANED),
     }
 )
+IN_GROUP: Mapping[str, str] = {  # how somebody in the group may stand, in words
+    "subscribed": "subscribed",
+    "asked": "asked to confirm",
+    "cannot_be_mailed": "cannot be mailed",
+    "failed": "failed",
+    "waiting": "waiting",
+    "other": "not subscribed for other reasons",
+}
 _UNSETTLED = (SyncStatus.TODO, SyncStatus.LIVE, SyncStatus.REDO)
 # Nothing is wrong; the two sides differ on purpose.
 LEFT_ALONE = frozenset({Reason.OTHER_ADDRESS, Reason.SIGNED_UP_AFTER_GATE, Reason.CONTACT_DELETED})
@@ -205,6 +214,15 @@ def load_standing(store: Store | None, watched: Watched, now: datetime) -> Stand
         left_alone=_sum_reasons(c for c in counts if _is_left_alone(c)),
         unsettled=unsettled,
     )
+
+
+def split_in_group(store: Store | None, watched: Watched) -> dict[str, int]:
+    """How many of those in the group are what at Mailchimp, in the order to be told; none is 0."""
+    if store is None:
+        return {}
+    barring = [reason.value for reason in CANNOT_SUBSCRIBE]
+    found = split_group(store, watched.list_id, watched.policy.group_id, barring)
+    return {kind: found[kind] for kind in IN_GROUP if kind in found}
 
 
 def _age_s(at: str | None, now: datetime) -> float | None:

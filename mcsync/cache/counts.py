@@ -1,6 +1,6 @@
 """How an audience stands, as numbers, and who stands so: only reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,8 +8,8 @@ import msgspec
 
 from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.outbox import DIRECT
-from mcsync.cache.rows import SQL_IN
-from mcsync.cache.store import Store
+from mcsync.cache.rows import SQL_IN, TABLE
+from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS
 
@@ -43,6 +43,39 @@ def count_added(store: Store, group_id: int) -> int:
         " WHERE group_id = ? AND status = 'Added'",
         (group_id,),
     )
+
+
+_SPLIT_GROUP = f"""
+SELECT CASE WHEN is_subscribed THEN 'subscribed' WHEN is_pending THEN 'asked'
+    WHEN is_barred THEN 'cannot_be_mailed' WHEN is_failing THEN 'failed'
+    WHEN is_settled THEN 'other' ELSE 'waiting' END, count(*)
+FROM (
+    SELECT max(r.mailchimp_status = 'subscribed') AS is_subscribed,
+        max(r.mailchimp_status = 'pending') AS is_pending,
+        max(r.sync_status = 'fail' AND r.sync_reason IN (SELECT value FROM json_each(:barring)))
+            AS is_barred,
+        max(r.sync_status = 'fail') AS is_failing, min(r.sync_status = 'ok') AS is_settled
+    FROM {TABLE} r
+    CROSS JOIN civicrm_mailchimpsync_group_contact g
+        ON g.group_id = :group AND g.contact_id = r.civicrm_contact_id AND g.status = 'Added'
+    WHERE r.mailchimp_list_id = :list
+    GROUP BY r.civicrm_contact_id
+)
+GROUP BY 1
+"""
+
+
+def split_group(
+    store: Store, list_id: str, group_id: int, barring: Iterable[str]
+) -> dict[str, int]:
+    """How those Added to the group stand at Mailchimp, each counted once; a pass over them.
+
+    `barring` are the reasons for which somebody cannot be mailed.
+    """
+    where = {"list": list_id, "group": group_id, "barring": json_list(barring)}
+    found: dict[str, int] = dict(store.query(_SPLIT_GROUP, where).fetchall())
+    rowless = count_added(store, group_id) - sum(found.values())
+    return found | ({"waiting": found.get("waiting", 0) + rowless} if rowless else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """How `mcsync status` looks: a table of the audiences, then what is to be known of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from os import kill, name
 from typing import TYPE_CHECKING
 
-from mcsync.answers.status import ReasonCount, Standing, find_people
+from mcsync.answers.status import IN_GROUP, ReasonCount, Standing, find_people, split_in_group
 from mcsync.cache.audience_status import HELD
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
 from mcsync.decision import REASONS, Reason
@@ -25,7 +25,11 @@ def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -
     holder = find_holder(look)
     webhooks = count_webhooks(look.store) if look.store is not None else None
     waiting, given_up = webhooks or (None, None)
-    state.audiences = [standing.as_dict() for standing in standings]
+    parts = [split_in_group(look.store, standing.watched) for standing in standings]
+    state.audiences = [
+        {**standing.as_dict(), "in_group": split}
+        for standing, split in zip(standings, parts, strict=True)
+    ]
     state.answer = {
         "has_cache": look.store is not None,
         "lock_holder": holder,
@@ -33,7 +37,7 @@ def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -
         "webhooks_given_up": given_up,
     }
     if not state.wants_json:
-        _show(look, standings, webhooks, holder, with_each=state.verbose > 0)
+        _show(look, standings, parts, webhooks, holder, with_each=state.verbose > 0)
 
 
 def find_holder(look: "Look") -> dict[str, object] | None:
@@ -70,19 +74,26 @@ _COLUMNS = (
     *("cannot be mailed", "failed"),
 )
 _NUMBERS = range(3, len(_COLUMNS))
+_COLOURS = {  # beside the words, which say it all
+    "failing": "red",
+    "held": "red",
+    "in sync": "green",
+    **dict.fromkeys(("never fetched", "never synced", "not in sync"), "yellow"),
+}
 
 
 def _show(
     look: "Look",
     standings: Sequence[Standing],
+    parts: Sequence[Mapping[str, int]],
     webhooks: tuple[int, int] | None,
     holder: dict[str, object] | None,
     *,
     with_each: bool,
 ) -> None:
-    show_table(_COLUMNS, [_row(standing) for standing in standings], _NUMBERS)
-    for standing in standings:
-        fields = list(_text_of_audience(standing, with_each=with_each))
+    show_table(_COLUMNS, [_row(standing) for standing in standings], _NUMBERS, _COLOURS)
+    for standing, split in zip(standings, parts, strict=True):
+        fields = list(_text_of_audience(standing, split, with_each=with_each))
         if fields:
             show_gap()
             show_heading(f"{standing.watched.name} ({standing.watched.list_id})")
@@ -102,8 +113,10 @@ def _row(standing: Standing) -> tuple[str, ...]:
     return standing.watched.name, standing.state, ago, *(f"{number:,}" for number in numbers)
 
 
-def _text_of_audience(standing: Standing, with_each: bool) -> Iterator[tuple[str, str]]:
-    """What is worth a line, as (name, text); an audience in sync without trouble has none.
+def _text_of_audience(
+    standing: Standing, split: Mapping[str, int], with_each: bool
+) -> Iterator[tuple[str, str]]:
+    """What is worth a line, as (name, text), what needs a human first; none if all is well.
 
     `with_each`: each waiting batch, too, and not only how many there are.
     """
@@ -116,10 +129,13 @@ def _text_of_audience(standing: Standing, with_each: bool) -> Iterator[tuple[str
     yield from _text_of_troubles(standing)
     if standing.status.fetch_no and not standing.status.is_fetched:
         yield "fetch", "the last fetch did not finish; nothing is changed until one does"
+    yield from _text_of_reasons("failed", standing.failed)
+    if set(split) - {"subscribed"}:
+        told = " + ".join(f"{count:,} {IN_GROUP[kind]}" for kind, count in split.items())
+        yield "in group", f"{sum(split.values()):,} = {told}"
     yield from _text_of_work(standing)
     yield from _text_of_batches(standing, with_each)
     yield from _text_of_reasons("cannot be mailed", standing.cannot_subscribe)
-    yield from _text_of_reasons("failed", standing.failed)
     yield from _text_of_reasons("left alone", standing.left_alone)
     for words, trust in (
         ("applies in the next sync", standing.pending_trust),
@@ -180,7 +196,6 @@ def _text_of_work(standing: Standing) -> Iterator[tuple[str, str]]:
     yield from _text_of_numbers("to check", (standing.to_judge, "in the next sync"))
     yield from _text_of_numbers("unsent", (standing.queued, "queued for Mailchimp"))
     yield from _text_of_numbers("to confirm", (standing.to_confirm, "about to be asked by mail"))
-    yield from _text_of_numbers("pending", (standing.pending, "not confirmed yet"))
 
 
 def _text_of_numbers(name: str, *numbers: tuple[int, str]) -> Iterator[tuple[str, str]]:

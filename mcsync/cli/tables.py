@@ -5,7 +5,7 @@ import io
 import re
 import sys
 import textwrap
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Literal
 
@@ -15,6 +15,7 @@ from mcsync.cli.output import write_answer
 from mcsync.logs import may_style
 from mcsync.text import one_line
 
+NO_COLOURS: Mapping[str, str] = {}
 _LINES = 1000  # written at once
 _GAP = 3  # between two columns of a terminal's table
 _BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -30,13 +31,19 @@ def is_terminal() -> bool:
 
 
 def show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    numbers: Iterable[int] = (),
+    colours: Mapping[str, str] = NO_COLOURS,
 ) -> None:
-    """A table; `numbers` are the places of the columns that are aligned to the right."""
+    """A table; `numbers` are the places of the columns that are aligned to the right.
+
+    `colours` are those of cells with these words, on a terminal that has any.
+    """
     texts = [["" if cell is None else one_line(cell) for cell in row] for row in rows]
     right = set(numbers)
     if is_terminal():
-        _show_rich(columns, texts, right)
+        _show_rich(columns, texts, right, colours)
         return
     widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
     write_lines(_align(row, widths, right) for row in (columns, *texts))
@@ -60,7 +67,10 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def _show_rich(
-    columns: Sequence[str], texts: Sequence[Sequence[str]], right: Iterable[int]
+    columns: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    right: Container[int],
+    colours: Mapping[str, str],
 ) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -80,7 +90,7 @@ def _show_rich(
         justify: Literal["left", "right"] = "right" if place in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=is_whole)
     for row in texts:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell, colours.get(cell, "")) for cell in row))
     console.print(table)
 
 

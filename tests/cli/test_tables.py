@@ -31,6 +31,16 @@ def test_where_nothing_else_fits_an_address_is_folded(width: pytest.MonkeyPatch,
     assert max(map(len, lines)) <= 24
 
 
+def test_colours_only_where_they_are_wanted(width: pytest.MonkeyPatch, capsys):
+    width.setenv("FORCE_COLOR", "1")
+    width.setenv("TERM", "xterm")
+    show_table(("audience", "state"), [("Newsletter", "held")], colours={"held": "red"})
+    assert "\x1b[31m" not in capsys.readouterr().out
+    width.delenv("NO_COLOR")
+    show_table(("audience", "state"), [("Newsletter", "held")], colours={"held": "red"})
+    assert "\x1b[31mheld" in capsys.readouterr().out
+
+
 def test_a_long_heading_is_wrapped_between_words(width: pytest.MonkeyPatch, capsys):
     show_heading(SENTENCE)
     assert capsys.readouterr().out.splitlines() == [

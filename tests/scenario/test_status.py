@@ -60,6 +60,34 @@ def test_an_audience_in_sync(bedrock: Bedrock, tell: Teller):
     assert " ".join(line.split()) == "Main audience in sync 1 minute ago 2 2 0 0 0"
 
 
+def test_the_numbers_of_the_group_add_up(bedrock: Bedrock, tell: Teller):
+    for name in ("wilma", "fred"):
+        bedrock.add_both(f"{name}@example.org")
+    pebbles = bedrock.add_both("pebbles@example.org")
+    bedrock.sync()
+    assert "in group" not in tell("status").out.partition("\n\n")[2], "all are subscribed"
+    bedrock.town.mailchimp.leave(LIST, "pebbles@example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    bedrock.town.civicrm.add_to_group(pebbles, GROUP)
+    bedrock.add_contact("betty@example.org", is_opt_out=True)
+    for _ in range(2):
+        bedrock.add_contact("rubble@example.org")
+    bedrock.sync_until_quiet()
+    with closing(bedrock.open_store()) as store:
+        bedrock.add_contact("barney@example.org")
+        fetch(bedrock.make_run(store))
+    audience = tell("status", "--json").audience
+    split = {"subscribed": 3, "asked": 1, "cannot_be_mailed": 1, "waiting": 1, "other": 1}
+    assert audience["in_group"] == split
+    assert audience["added_in_civicrm"] == 7
+    told = " ".join(tell("status").out.split())
+    assert (
+        "in group 7 = 3 subscribed + 1 asked to confirm + 1 cannot be mailed + 1 waiting"
+        " + 1 not subscribed for other reasons" in told
+    )
+
+
 def test_what_is_decided_and_not_done_yet(bedrock: Bedrock, tell: Teller):
     gone = [bedrock.add_both(f"{name}@example.org") for name in ("wilma", "fred")]
     bedrock.sync()
