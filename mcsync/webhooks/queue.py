@@ -89,7 +89,6 @@ class QueueHandler:
         from mcsync.assemble import build_run
         from mcsync.pipeline.handle_webhooks import handle_webhooks
         from mcsync.pipeline.run import OutOfTime
-        from mcsync.text import count_of
 
         self.run = run = build_run(
             self.intake.config, self.intake.audiences, store, sleep=self._sleep
@@ -106,8 +105,6 @@ class QueueHandler:
             if not handled:
                 raise
             log.warning("%s", error.message)
-        if handled:
-            log.info("%s handled", count_of(handled, "webhook"))
         return handled
 
     def _sleep(self, seconds: float) -> None:
