@@ -283,6 +283,36 @@ def test_a_web_server_gets_an_answer_when_nothing_works(
     assert says in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("extra", "answer"),
+    [
+        ({"MCSYNC_CONFIG": "nowhere.json"}, b"Status: 503 "),
+        ({"REQUEST_METHOD": "PUT"}, b"Status: 405 "),
+        ({}, b"Status: 413 "),
+    ],
+    ids=["no config", "method", "too long"],
+)
+def test_a_script_reads_the_whole_body_before_it_answers(
+    shop: Office, extra: dict[str, str], answer: bytes
+):
+    """Else Apache, which sends all of it first, sees a broken pipe and drops the answer."""
+    body = b"a" * (MAX_BODY + 1)
+    known = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(body))}
+    with subprocess.Popen(  # noqa: S603
+        [SCRIPT, "webhook"],
+        env=shop.environ() | known | extra,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as script:
+        assert script.stdin is not None
+        assert script.stdout is not None
+        script.stdin.write(body)
+        script.stdin.flush()  # the pipe stays open, as RFC 3875 allows
+        assert script.stdout.read().startswith(answer)
+        script.wait(GIVE_UP_S)
+
+
 def test_a_web_server_that_wants_json_is_told_how(shop: Office):
     environ: dict[str, Any] = {"REQUEST_METHOD": "POST"}
     for args in (("--json",), ("--batch",), ("--file", "x")):
