@@ -118,6 +118,21 @@ def refuse_locked_out(*paths: Path, mode: int = os.R_OK | os.W_OK) -> None:
         )
 
 
+def advise_reading(path: Path) -> str:
+    """What to do about a file or folder that we may not read: whose user to be."""
+    if os.name == "nt":
+        return "let the user that runs mcsync read it"
+    me = os.geteuid()
+    for place in (path, path.parent):
+        try:
+            owner = os.stat(place).st_uid
+        except OSError:
+            continue  # the folder says whose it is
+        if owner not in (0, me):
+            return f"it belongs to {_name_of(owner)}: run mcsync as that user"
+    return f"let {_name_of(me)} read it"
+
+
 def refuse_shared_folder(folder: Path) -> None:
     """Refuse a cache in a folder that everybody may write. Raises: CacheError"""
     fault = find_folder_fault(folder)

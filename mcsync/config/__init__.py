@@ -33,7 +33,12 @@ from mcsync.config.values import (
     Secret,
 )
 from mcsync.errors import ConfigError, UsageError
-from mcsync.ownership import find_fault, find_folder_fault, is_dangling
+from mcsync.ownership import (
+    advise_reading,
+    find_fault,
+    find_folder_fault,
+    is_dangling,
+)
 from mcsync.text import count_of
 
 __all__ = [
@@ -75,14 +80,20 @@ def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) ->
     named = environ.get("MCSYNC_CONFIG")
     if explicit is not None or named:
         return cwd / (explicit or str(named))
-    folder = _user_folder(environ, sys.platform)
-    places = [cwd / "config.json", folder / "config.json", SYSTEM_CONFIG]
+    own = _user_folder(environ, sys.platform)
+    places = [cwd / "config.json", own / "config.json", SYSTEM_CONFIG]
     for place in places:
         # Unlike Path.is_file, False where we may not look. A link that leads nowhere is no reason
         # to take another config than the one meant.
         if os.path.isfile(place) or is_dangling(place):
             return place
     looked = ", ".join(_shown_path(place) for place in places)
+    folder = SYSTEM_CONFIG.parent
+    if os.path.isdir(folder) and not os.access(folder, os.X_OK):
+        raise ConfigError(
+            f"no config found; looked for {looked}, but may not look into {folder}",
+            hint=advise_reading(folder),
+        )
     hint = 'write one with "mcsync init", or name one with --config or $MCSYNC_CONFIG'
     raise ConfigError(f"no config found; looked for {looked}", hint=hint)
 
@@ -192,8 +203,9 @@ def _read(path: Path) -> tuple[str, int]:
         hint = f"name a file in it: --config {shown}/config.json"
         raise ConfigError(f"{shown} is a directory", hint=hint) from None
     except OSError as error:
-        hint = "let the user that runs mcsync read the file"
-        raise ConfigError(f"cannot read {shown}: {error.strerror}", hint=hint) from None
+        raise ConfigError(
+            f"cannot read {shown}: {error.strerror}", hint=advise_reading(path)
+        ) from None
     if len(content) > _MAX_BYTES:
         raise ConfigError(f"{shown} is too large for a config", hint="name the right file")
     try:

@@ -169,7 +169,11 @@ def test_a_config_that_nobody_can_read(office: Office):
     check_words(said, "cannot read /proc/self/mem")
 
 
-def test_no_config_at_all_names_the_places_that_were_tried(office: Office):
+def test_no_config_at_all_names_the_places_that_were_tried(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    # This machine may have a config there.
+    monkeypatch.setattr("mcsync.config.SYSTEM_CONFIG", office.folder / "etc/mcsync/config.json")
     said = office.run("sync", env={"MCSYNC_CONFIG": None})
     assert said.code == 78
     check_words(said, "no config found", "/etc/mcsync/config.json", "$MCSYNC_CONFIG")

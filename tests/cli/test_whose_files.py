@@ -1,5 +1,6 @@
 """Files that somebody else could write are refused, and nothing is left where others look."""
 
+import errno
 import os
 import signal
 import stat
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mcsync import config as config_module
 from mcsync.cache.copy_names import find_copies
 from mcsync.cache.store import ReadOnlyStore, Store, open_cache
-from mcsync.errors import CacheError, ExitCode
+from mcsync.config import find_config, load_config
+from mcsync.errors import CacheError, ConfigError, ExitCode
 from mcsync.lock import dry_copy_path, hold_lock, lock_path, read_holder
 from mcsync.ownership import find_fault, is_dangling
 from tests.cli.conftest import COMMANDS, Office
@@ -231,6 +234,49 @@ def test_what_a_stranger_says_about_the_holder_of_the_lock_is_not_read_d13(
     with hold_lock(cache):
         assert read_holder(cache) == {}
     assert not target.exists()
+
+
+# --- who may not even look ------------------------------------------------------------------------
+
+
+def close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a folder be somebody else's, into which nobody else may look."""
+    give_away(folder, monkeypatch)
+    asked = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder and asked(path, mode))
+
+
+def test_who_may_not_look_into_the_systems_folder_is_told_so_d9(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A monitor's user was told that there is no config."""
+    folder = tmp_path / "etc"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(config_module, "SYSTEM_CONFIG", folder / "config.json")
+    close(folder, monkeypatch)
+    with pytest.raises(ConfigError) as caught:
+        find_config(None, {"HOME": str(tmp_path)}, tmp_path)
+    assert caught.value.message.endswith(f"but may not look into {folder}")
+    if os.geteuid() == 0:
+        assert caught.value.hint == f"it belongs to user {STRANGER}: run mcsync as that user"
+
+
+def test_a_config_in_a_closed_folder_is_told_whose_it_is_d9(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    give_away(path, monkeypatch)
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(config_module, "open", refuse, raising=False)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+    assert caught.value.message == f"cannot read {path}: Permission denied"
+    if os.geteuid() == 0:
+        assert caught.value.hint == f"it belongs to user {STRANGER}: run mcsync as that user"
 
 
 # --- root made it, and cron cannot use it ---------------------------------------------------------
