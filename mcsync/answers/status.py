@@ -289,7 +289,8 @@ def check_age(standings: Sequence[Standing], max_age_s: float) -> None:
     told = "; ".join(f"{s.watched.name}: {_text_of_age(s.age_s)}" for s in stale)
     raise StaleSync(
         f"{told} (allowed: {show_length(max_age_s)})",
-        hint="see what the sync says: mcsync sync -v",
+        hint='"mcsync status" shows what is known to be wrong; if that is nothing, see whether cron'
+        ' runs, and what "mcsync sync -v" says',
     )
 
 

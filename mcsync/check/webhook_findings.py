@@ -145,8 +145,8 @@ def _judge_proofs(where: str, wanted: WantedHook, list_id: str) -> Iterator[Find
             "webhook-no-signature",
             where,
             "webhooks are not signed, so anybody who sees their URL in a log can send false ones",
-            f"run {FIX}, which creates a webhook and shows what to put into signingSecrets; first"
-            " delete the webhook that Mailchimp has already",
+            f"run {FIX}, which creates a webhook and shows what to put into signingSecrets; if"
+            " Mailchimp has the webhook already, delete it there first",
             list_id,
         )
 
