@@ -145,6 +145,11 @@ def is_dangling(path: Path) -> bool:
     return os.path.islink(path) and not os.path.exists(path)
 
 
+def name_ourselves() -> str:
+    """The user whom we run as; on Windows, where nothing asks, just that."""
+    return "your user" if os.name == "nt" else _name_of(os.geteuid())
+
+
 def _name_of(user_id: int) -> str:
     import pwd
 

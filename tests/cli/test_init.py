@@ -116,6 +116,8 @@ def test_the_closing_words_tell_of_backup_trust_and_cron(bedrock: Office, tmp_pa
     assert "--trust mailchimp or --trust civicrm" in words
     (line,) = [line for line in said.out.splitlines() if line.startswith("*/5 * * * *")]
     assert line.endswith(f" sync --config '{tmp_path}/50\\% off.json'")
+    assert f"in the crontab of {bedrock.folder.owner()} (crontab -e, or as root" in words
+    assert "\nMAILTO=" in said.out
     assert "Cron knows none of your shell's variables" in words
     assert 'Or use systemd: "mcsync help running"' in words
 

@@ -37,6 +37,7 @@ from mcsync.config import Config, find_config
 from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, set_up
+from mcsync.ownership import name_ourselves
 
 if TYPE_CHECKING:
     from mcsync.check.look import Report
@@ -267,10 +268,13 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
         show_line(f"Add{find} to each command, or set MCSYNC_CONFIG.", hanging=0)
     show_fields(steps)
     show_gap()
+    me = name_ourselves()
     show_line(
-        "Then let cron repeat it, with this line in the user's crontab (crontab -e):", hanging=0
+        f"Then let cron repeat it, with these lines in the crontab of {me} (crontab -e, or as root"
+        f" crontab -e -u {me}); MAILTO says who gets its mails:",
+        hanging=0,
     )
-    write_lines([_make_crontab_line(config.path)])
+    write_lines(["MAILTO=you@example.org", _make_crontab_line(config.path)])
     if find_variables(choices) and choices.environment_file is None:
         show_line(
             "Cron knows none of your shell's variables: put them into a file that the config names "

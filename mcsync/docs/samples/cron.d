@@ -4,7 +4,8 @@
 # The keys stand in the config, or as lines NAME='value' in a file that the config names with
 # "environmentFile": "keys.env"; both have mode 0600 and belong to the user mcsync. A crontab is no
 # place for them, because cron writes its lines to the system's log. A run prints nothing while all
-# is well, so every mail is worth reading.
+# is well, so every mail is worth reading. Name in MAILTO who reads them; cron drops its mails where
+# no mail program is installed (postfix, exim4, msmtp-mta).
 
 SHELL=/bin/sh
 MAILTO=root
