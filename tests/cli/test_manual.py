@@ -72,7 +72,13 @@ def test_completion_is_told():
 
 def test_cron_systemd_and_monitoring_are_told():
     page = read_topic("running")
-    for words in ("*/5 * * * *", "mcsync sample mcsync.service", "mcsync.timer", "journalctl"):
+    for words in (
+        "MAILTO=",
+        "*/5 * * * *",
+        "mcsync sample mcsync.service",
+        "mcsync.timer",
+        "journalctl",
+    ):
         assert words in page
     assert "mcsync status --max-age 1h" in page
 

@@ -22,7 +22,7 @@ def test_it_is_one_page():
 
 
 def test_cron_and_monitoring_are_told():
-    for words in ("*/5 * * * *", "mcsync status --max-age 1h", "mcsync sample"):
+    for words in ("MAILTO=", "*/5 * * * *", "mcsync status --max-age 1h", "mcsync sample"):
         assert words in README
 
 
