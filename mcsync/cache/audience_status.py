@@ -128,13 +128,6 @@ def save_status(store: Store, list_id: str, status: AudienceStatus) -> None:
     )
 
 
-def was_ever_synced(store: Store) -> bool:
-    """Whether a sync of any audience has ever come to its end."""
-    rows = store.query("SELECT data FROM civicrm_mailchimpsync_status")
-    statuses = (msgspec.json.decode(data, type=AudienceStatus) for (data,) in rows)
-    return any(status.ended_at or status.synced_at for status in statuses)
-
-
 def demand_full_scan(store: Store, but: Sequence[str]) -> None:
     """Have all audiences but these look at everybody in their group next time.
 

@@ -8,7 +8,6 @@ from mcsync.cache.audience_status import (
     count_unsettled,
     load_status,
     save_status,
-    was_ever_synced,
 )
 from mcsync.cache.copies import keep_copies
 from mcsync.cache.outbox import count_queued
@@ -73,7 +72,8 @@ def _keep_copies(run: Run) -> None:
     A first run has nothing to lose; and where the cache was refused, as that of another account,
     a copy of it must not push out those of the right one.
     """
-    if not run.is_dry_run and any(run.healthy_tasks()) and was_ever_synced(run.store):
+    statuses = (load_status(run.store, task.list_id) for task in run.healthy_tasks())
+    if not run.is_dry_run and any(each.ended_at or each.synced_at for each in statuses):
         keep_copies(run.store, run.clock(), run.backups)
 
 
