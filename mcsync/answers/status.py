@@ -185,13 +185,21 @@ def _describe(counts: Iterable[ReasonCount]) -> list[dict[str, object]]:
     ]
 
 
-def load_standing(store: Store | None, watched: Watched, now: datetime) -> Standing:
-    """How the audience stands; `store` is None when there is no cache yet."""
+def load_standings(
+    store: Store | None, audiences: Sequence[Watched], now: datetime
+) -> list[Standing]:
+    """How the audiences stand; `store` is None when there is no cache yet."""
     if store is None:
-        return Standing(watched)
+        return [Standing(watched) for watched in audiences]
+    counts = count_rows(store, [each.list_id for each in audiences], LEFT_ALONE)
+    return [_load_standing(store, each, counts[each.list_id], now) for each in audiences]
+
+
+def _load_standing(
+    store: Store, watched: Watched, counts: Sequence[RowCount], now: datetime
+) -> Standing:
     list_id, group_id = watched.list_id, watched.policy.group_id
     status = load_status(store, list_id)
-    counts = count_rows(store, list_id)
     by_status = sum_counts(counts)
     unsettled = sum(by_status.get(status, 0) for status in _UNSETTLED)
     failing = [each for each in counts if each.sync_status == SyncStatus.FAIL]

@@ -1,6 +1,6 @@
 """How an audience stands, as numbers, and who stands so: only reads."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,14 +26,47 @@ class RowCount:
     count: int
 
 
-def count_rows(store: Store, list_id: str) -> list[RowCount]:
-    """The audience's rows by how they stand; one pass over them."""
-    rows = store.query(
-        "SELECT sync_status, sync_reason, mailchimp_status, count(*)"
-        " FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ? GROUP BY 1, 2, 3",
-        (list_id,),
-    )
-    return [RowCount(*row) for row in rows]
+# Most rows stand like this; to sort them by their reason would take longer than to read them.
+_PLAIN = """
+mailchimp_status = 'subscribed' AND mark = 'ok' AND due = 0
+    AND sync_reason NOT IN (SELECT value FROM json_each(:telling))
+"""
+_ODD_ROWS = f"""
+SELECT mailchimp_list_id, sync_status, sync_reason, mailchimp_status, count(*)
+FROM civicrm_mailchimpsync_cache
+WHERE mailchimp_list_id IN (SELECT value FROM json_each(:lists)) AND ({_PLAIN}) IS NOT TRUE
+GROUP BY 1, 2, 3, 4
+"""
+_ALL_ROWS = """
+SELECT mailchimp_list_id, count(*) FROM civicrm_mailchimpsync_cache GROUP BY mailchimp_list_id
+"""
+_ROWS_OF_ONE = "SELECT count(*) FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?"
+
+
+def count_rows(
+    store: Store, list_ids: Sequence[str], telling: Collection[str] = ()
+) -> dict[str, list[RowCount]]:
+    """The rows of each audience by how they stand; one pass over them for all audiences.
+
+    Where people are subscribed and all is well, only the reasons `telling` something are told.
+    """
+    found: dict[str, list[RowCount]] = {list_id: [] for list_id in list_ids}
+    where = {"lists": json_list(list_ids), "telling": json_list(telling)}
+    for list_id, *row in store.query(_ODD_ROWS, where):
+        found[list_id].append(RowCount(*row))
+    totals = _count_all_rows(store, list_ids)
+    for list_id, counts in found.items():
+        plain = totals.get(list_id, 0) - sum(each.count for each in counts)
+        if plain:
+            counts.append(RowCount("ok", None, "subscribed", plain))
+    return found
+
+
+def _count_all_rows(store: Store, list_ids: Sequence[str]) -> Mapping[str, int]:
+    """How many rows each audience has; to sort them by audience is not needed for one."""
+    if len(list_ids) == 1:
+        return {list_ids[0]: store.number(_ROWS_OF_ONE, list_ids)}
+    return dict(store.query(_ALL_ROWS).fetchall())
 
 
 def count_added(store: Store, group_id: int) -> int:
@@ -173,10 +206,15 @@ def load_waiting_batches(store: Store, list_id: str) -> tuple[WaitingBatch, ...]
     return tuple(WaitingBatch(row[0], row[1], from_text(row[2]), row[3], row[4]) for row in rows)
 
 
+def has_table(store: Store, name: str) -> bool:
+    """Whether there is a table of that name: a cache that is only looked at may lack a new one."""
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return bool(store.number(sql, (name,)))
+
+
 def count_webhooks(store: Store) -> tuple[int, int] | None:
     """Webhooks that wait to be applied, and those given up; None where there is no such queue."""
-    is_there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    if not store.number(is_there, (WEBHOOK_TABLE,)):
+    if not has_table(store, WEBHOOK_TABLE):
         return None
     waiting, given_up = store.query(
         "SELECT count(*) FILTER (WHERE attempts < :most),"
@@ -220,7 +258,7 @@ def load_people_with_reason(store: Store, list_id: str, reason: str) -> Iterator
         yield Someone(row[0], row[1], row[2], tuple(sorted(owners)), row[4], row[5])
 
 
-def sum_counts(counts: list[RowCount]) -> Mapping[str, int]:
+def sum_counts(counts: Iterable[RowCount]) -> Mapping[str, int]:
     """How many rows have each sync status."""
     found: dict[str, int] = {}
     for each in counts:

@@ -34,11 +34,11 @@ def command(state: State, reason: str | None, max_age: float | None, prometheus:
         other = "--json" if state.wants_json else "--reason"
         raise UsageError(f"--prometheus and {other} cannot be combined", hint="give one of them")
     with open_look(state) as look:
-        from mcsync.answers.status import check_age, check_reason, load_standing
+        from mcsync.answers.status import check_age, check_reason, load_standings
         from mcsync.cli.show_status import answer_people, answer_status
 
         code = check_reason(reason) if reason is not None else None
-        standings = [load_standing(look.store, each, look.now) for each in look.audiences]
+        standings = load_standings(look.store, look.audiences, look.now)
         if prometheus:
             from mcsync.cli.show_metrics import answer_metrics
 

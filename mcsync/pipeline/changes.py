@@ -143,9 +143,10 @@ def sum_up(lines: Iterable[Line]) -> dict[ChangeKind, Affected]:
 def forecast(run: Run, kinds: Mapping[ChangeKind, Affected]) -> list[Forecast]:
     """The audiences' sizes now and after the plan."""
     sizes = []
+    rows = count_rows(run.store, [task.list_id for task in run.tasks])
     for task in run.tasks:
         now: Counter[str | None] = Counter()
-        for each in count_rows(run.store, task.list_id):
+        for each in rows[task.list_id]:
             now[each.member_status] += each.count
         then = now.copy()
         for kind, affected in kinds.items():
