@@ -24,6 +24,12 @@ class Limit:
             return True
         return count <= (of * self.number / 100 if self.is_percent else self.number)
 
+    def most(self, of: int) -> int | None:
+        """The most people, out of `of`, that it allows; None for any number."""
+        if self.number is None:
+            return None
+        return max(NEVER_BELOW - 1, int(of * self.number / 100 if self.is_percent else self.number))
+
     def __str__(self) -> str:
         number = "any number" if self.number is None else f"{self.number:g}"
         return f"{number}%" if self.is_percent else number

@@ -1,7 +1,7 @@
 """Standing: how far each audience is in sync, and what stands in the way. Only reads the cache."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -16,15 +16,16 @@ from mcsync.cache.counts import (
     count_work,
     load_people_with_reason,
     load_waiting_batches,
-    split_group,
     sum_counts,
 )
 from mcsync.cache.outbox import count_queued
+from mcsync.cache.report_counts import StandCount, Stands, count_placed_rows, count_stands
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text_or_none
 from mcsync.decision import REASONS, Policy, Reason, SyncStatus
 from mcsync.errors import StaleSync, UsageError
 from mcsync.model import MemberStatus, Side
+from mcsync.safety import USUAL_SAFETY, Safety
 from mcsync.text import show_length
 
 # Somebody wants them in and a rule, or Mailchimp, says no: only a human can change that.
@@ -54,6 +55,7 @@ class Watched:
     policy: Policy
     name: str
     trust_override: Mapping[str, Side] = field(default_factory=dict)
+    safety: Safety = USUAL_SAFETY
 
     @property
     def list_id(self) -> str:
@@ -75,7 +77,7 @@ class Standing:
     """How one audience stands. `age_s` is that of the last complete sync, in seconds.
 
     `unsettled` are the rows that are to be judged, or whose update is under way; `members` are
-    those at Mailchimp, by their status.
+    those at Mailchimp, by their status. `stands` tells of the group's contacts where it was asked.
     """
 
     watched: Watched
@@ -94,6 +96,15 @@ class Standing:
     failed: tuple[ReasonCount, ...] = ()
     left_alone: tuple[ReasonCount, ...] = ()
     unsettled: int = 0
+    stands: tuple[StandCount, ...] = ()
+
+    @property
+    def split(self) -> dict[str, int]:
+        """The contacts of the group by how they stand, as IN_GROUP has it; none is 0."""
+        sums = dict.fromkeys(IN_GROUP, 0)
+        for each in self.stands:
+            sums[name_stand(each)] += each.count
+        return {name: count for name, count in sums.items() if count}
 
     @property
     def state(self) -> str:
@@ -186,13 +197,35 @@ def _describe(counts: Iterable[ReasonCount]) -> list[dict[str, object]]:
 
 
 def load_standings(
-    store: Store | None, audiences: Sequence[Watched], now: datetime
+    store: Store | None,
+    audiences: Sequence[Watched],
+    now: datetime,
+    *,
+    with_stands: bool = False,
 ) -> list[Standing]:
-    """How the audiences stand; `store` is None when there is no cache yet."""
+    """How the audiences stand; `store` is None when there is no cache yet.
+
+    `with_stands`: also how everybody in their groups does, which takes twice as long.
+    """
     if store is None:
         return [Standing(watched) for watched in audiences]
-    counts = count_rows(store, [each.list_id for each in audiences], LEFT_ALONE)
-    return [_load_standing(store, each, counts[each.list_id], now) for each in audiences]
+    groups = {each.list_id: each.policy.group_id for each in audiences}
+    counts = (
+        count_placed_rows(store, groups, LEFT_ALONE)
+        if with_stands
+        else count_rows(store, list(groups), LEFT_ALONE)
+    )
+    standings = [_load_standing(store, each, counts[each.list_id], now) for each in audiences]
+    if not with_stands:
+        return standings
+    return [replace(each, stands=_load_stands(store, each, counts)) for each in standings]
+
+
+def _load_stands(
+    store: Store, standing: Standing, counts: Mapping[str, Sequence[RowCount]]
+) -> tuple[StandCount, ...]:
+    list_id, group_id = standing.watched.list_id, standing.watched.policy.group_id
+    return tuple(count_stands(store, list_id, group_id, standing.in_group, counts[list_id]))
 
 
 def _load_standing(
@@ -224,13 +257,13 @@ def _load_standing(
     )
 
 
-def split_in_group(store: Store | None, watched: Watched) -> dict[str, int]:
-    """How many of those in the group are what at Mailchimp, in the order to be told; none is 0."""
-    if store is None:
-        return {}
-    barring = [reason.value for reason in CANNOT_SUBSCRIBE]
-    found = split_group(store, watched.list_id, watched.policy.group_id, barring)
-    return {kind: found[kind] for kind in IN_GROUP if kind in found}
+def name_stand(each: StandCount) -> str:
+    """What somebody who stands so is called in IN_GROUP."""
+    if each.stands is not Stands.BARRED:
+        return each.stands.value
+    if each.reason in CANNOT_SUBSCRIBE:
+        return "cannot_be_mailed"
+    return "other" if each.reason in LEFT_ALONE else "failed"
 
 
 def _age_s(at: str | None, now: datetime) -> float | None:

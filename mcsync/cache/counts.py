@@ -8,7 +8,7 @@ import msgspec
 
 from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.outbox import DIRECT
-from mcsync.cache.rows import SQL_IN, TABLE
+from mcsync.cache.rows import SQL_IN
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS
@@ -18,23 +18,28 @@ WEBHOOK_TABLE = "civicrm_mailchimpsync_webhook"
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """How many rows have a sync status, a reason and a status at Mailchimp in common."""
+    """How many rows have a sync status, a reason and a status at Mailchimp in common.
+
+    `place`, where it is asked for, is that of `report_counts` for rows that tell where a contact
+    of the group stands.
+    """
 
     sync_status: str
     reason: str | None
     member_status: str | None
     count: int
+    place: int | None = None
 
 
 # Most rows stand like this; to sort them by their reason would take longer than to read them.
-_PLAIN = """
+PLAIN = """
 mailchimp_status = 'subscribed' AND mark = 'ok' AND due = 0
     AND sync_reason NOT IN (SELECT value FROM json_each(:telling))
 """
 _ODD_ROWS = f"""
 SELECT mailchimp_list_id, sync_status, sync_reason, mailchimp_status, count(*)
 FROM civicrm_mailchimpsync_cache
-WHERE mailchimp_list_id IN (SELECT value FROM json_each(:lists)) AND ({_PLAIN}) IS NOT TRUE
+WHERE mailchimp_list_id IN (SELECT value FROM json_each(:lists)) AND ({PLAIN}) IS NOT TRUE
 GROUP BY 1, 2, 3, 4
 """
 _ALL_ROWS = """
@@ -54,12 +59,17 @@ def count_rows(
     where = {"lists": json_list(list_ids), "telling": json_list(telling)}
     for list_id, *row in store.query(_ODD_ROWS, where):
         found[list_id].append(RowCount(*row))
-    totals = _count_all_rows(store, list_ids)
+    add_plain_rows(store, found)
+    return found
+
+
+def add_plain_rows(store: Store, found: Mapping[str, list[RowCount]]) -> None:
+    """Add, for each audience, the rows that stand as most do: those that are not among `found`."""
+    totals = _count_all_rows(store, list(found))
     for list_id, counts in found.items():
         plain = totals.get(list_id, 0) - sum(each.count for each in counts)
         if plain:
             counts.append(RowCount("ok", None, "subscribed", plain))
-    return found
 
 
 def _count_all_rows(store: Store, list_ids: Sequence[str]) -> Mapping[str, int]:
@@ -76,39 +86,6 @@ def count_added(store: Store, group_id: int) -> int:
         " WHERE group_id = ? AND status = 'Added'",
         (group_id,),
     )
-
-
-_SPLIT_GROUP = f"""
-SELECT CASE WHEN is_subscribed THEN 'subscribed' WHEN is_pending THEN 'asked'
-    WHEN is_barred THEN 'cannot_be_mailed' WHEN is_failing THEN 'failed'
-    WHEN is_settled THEN 'other' ELSE 'waiting' END, count(*)
-FROM (
-    SELECT max(r.mailchimp_status = 'subscribed') AS is_subscribed,
-        max(r.mailchimp_status = 'pending') AS is_pending,
-        max(r.sync_status = 'fail' AND r.sync_reason IN (SELECT value FROM json_each(:barring)))
-            AS is_barred,
-        max(r.sync_status = 'fail') AS is_failing, min(r.sync_status = 'ok') AS is_settled
-    FROM {TABLE} r
-    CROSS JOIN civicrm_mailchimpsync_group_contact g
-        ON g.group_id = :group AND g.contact_id = r.civicrm_contact_id AND g.status = 'Added'
-    WHERE r.mailchimp_list_id = :list
-    GROUP BY r.civicrm_contact_id
-)
-GROUP BY 1
-"""
-
-
-def split_group(
-    store: Store, list_id: str, group_id: int, barring: Iterable[str]
-) -> dict[str, int]:
-    """How those Added to the group stand at Mailchimp, each counted once; a pass over them.
-
-    `barring` are the reasons for which somebody cannot be mailed.
-    """
-    where = {"list": list_id, "group": group_id, "barring": json_list(barring)}
-    found: dict[str, int] = dict(store.query(_SPLIT_GROUP, where).fetchall())
-    rowless = count_added(store, group_id) - sum(found.values())
-    return found | ({"waiting": found.get("waiting", 0) + rowless} if rowless else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,6 +270,11 @@ def json_list(values: Iterable[object]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
+def json_object(values: Mapping[str, object]) -> str:
+    """Values by their names, likewise."""
+    return msgspec.json.encode(values).decode()
+
+
 def make_uid() -> str:
     """A short random id, for this cache or for one run."""
     return secrets.token_hex(4)

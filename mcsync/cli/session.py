@@ -198,7 +198,7 @@ def _watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
     from mcsync.answers.status import Watched
     from mcsync.assemble import build_policy
 
-    return tuple(Watched(build_policy(a), a.name, a.trust_override) for a in audiences)
+    return tuple(Watched(build_policy(a), a.name, a.trust_override, a.safety) for a in audiences)
 
 
 # --- progress -------------------------------------------------------------------------------------

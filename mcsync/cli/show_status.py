@@ -6,7 +6,7 @@ from datetime import datetime
 from os import kill, name
 from typing import TYPE_CHECKING
 
-from mcsync.answers.status import IN_GROUP, ReasonCount, Standing, find_people, split_in_group
+from mcsync.answers.status import IN_GROUP, ReasonCount, Standing, find_people
 from mcsync.cache.audience_status import HELD
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, show_table
 from mcsync.decision import REASONS, Reason
@@ -25,7 +25,7 @@ def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -
     holder = find_holder(look)
     webhooks = count_webhooks(look.store) if look.store is not None else None
     waiting, given_up = webhooks or (None, None)
-    parts = [split_in_group(look.store, standing.watched) for standing in standings]
+    parts = [standing.split for standing in standings]
     state.audiences = [
         {**standing.as_dict(), "in_group": split}
         for standing, split in zip(standings, parts, strict=True)

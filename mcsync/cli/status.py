@@ -38,7 +38,9 @@ def command(state: State, reason: str | None, max_age: float | None, prometheus:
         from mcsync.cli.show_status import answer_people, answer_status
 
         code = check_reason(reason) if reason is not None else None
-        standings = load_standings(look.store, look.audiences, look.now)
+        standings = load_standings(
+            look.store, look.audiences, look.now, with_stands=not prometheus and code is None
+        )
         if prometheus:
             from mcsync.cli.show_metrics import answer_metrics
 

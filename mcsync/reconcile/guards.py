@@ -137,13 +137,18 @@ _WORDS: Mapping[Kind, str] = {
 _OF_GROUP = frozenset((Kind.REMOVALS, Kind.JOINS, Kind.NEW_CONTACTS, Kind.UNSEEN))
 
 
+def find_base(kind: Kind, subscribed: int, in_group: int) -> int:
+    """How many people there are, of whom a plan may change so many of this kind."""
+    return in_group if kind in _OF_GROUP else subscribed
+
+
 def find_excesses(
     size: PlanSize, rulebook: Rulebook, subscribed: int, in_group: int
 ) -> dict[Kind, str]:
     """A phrase with numbers for every kind of which the plan has too much."""
     found: dict[Kind, str] = {}
     for kind in Kind:
-        count, of = size[kind], in_group if kind in _OF_GROUP else subscribed
+        count, of = size[kind], find_base(kind, subscribed, in_group)
         limit = rulebook.limit(kind)
         if kind is Kind.UNSEEN:
             if count:

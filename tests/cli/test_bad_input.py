@@ -498,7 +498,7 @@ def test_whose_key_is_refused_is_told(office: Office, service: str):
     check_words(office.run("sync"), f"{service} at 127.0.0.1:", "refused the API key")
 
 
-@pytest.mark.parametrize("command", ["status", "explain", "history"])
+@pytest.mark.parametrize("command", ["status", "report", "explain", "history"])
 def test_who_looks_at_a_cache_in_a_folder_that_is_not_there_is_told(office: Office, command: str):
     who = ("wilma@bedrock.example",) if command == "explain" else ()
     said = office.run(command, *who, "--cache", "/nodir/x.db")

@@ -47,6 +47,8 @@ COMMANDS = (
     ["history", "--csv"],
     ["history", "--json"],
     ["status", "-v"],
+    ["report", "--people"],
+    ["report", "--people", "--html", "-"],
     ["explain", "evil6@bedrock.example"],
 )
 

@@ -7,7 +7,10 @@ import pytest
 from tests.cli.conftest import API_KEY, LIST, Office, Said
 
 KEYS = {"MAILCHIMP_API_KEY": API_KEY}
-LOOKING = ("status", "explain wilma@bedrock.example", "history", "resync wilma@bedrock.example")
+LOOKING = (
+    *("status", "report", "explain wilma@bedrock.example", "history"),
+    "resync wilma@bedrock.example",
+)
 
 
 @pytest.fixture
