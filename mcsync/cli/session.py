@@ -178,7 +178,7 @@ def open_look(state: State) -> Iterator[Look]:
         if store is not None:
             stack.callback(store.close)
             stack.enter_context(store.explaining())
-        yield Look(cache, store, _watch(audiences), utc_now())
+        yield Look(cache, store, watch(audiences), utc_now())
 
 
 @contextmanager
@@ -190,10 +190,10 @@ def open_to_mark(state: State, lock_wait_s: float) -> "Iterator[tuple[Store, tup
         from mcsync.cache.store import Store
 
         with closing(Store(cache)) as store, store.explaining():
-            yield store, _watch(audiences)
+            yield store, watch(audiences)
 
 
-def _watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
+def watch(audiences: Sequence[AudienceConfig]) -> "tuple[Watched, ...]":
     """The audiences of the config, with their rules, to be looked at."""
     from mcsync.answers.status import Watched
     from mcsync.assemble import build_policy

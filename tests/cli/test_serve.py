@@ -430,7 +430,7 @@ def test_a_file_that_cannot_be_written_is_told_once(
         raise CacheError("cannot use the cache: disk I/O error")
 
     with open_inbox(cache, patience_s=0.4) as inbox:
-        monkeypatch.setattr("mcsync.webhooks.inbox.save_events", fail)
+        monkeypatch.setattr(inbox._file, "open", fail)  # of this one: another's thread may linger
         monkeypatch.setattr(logging.getLogger("mcsync"), "propagate", True)
         assert not inbox.store(EVENT)
         assert not inbox.store(EVENT)

@@ -27,7 +27,6 @@ from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.mailchimp.problems import PROBLEMS
 from mcsync.sandbox.mailchimp.state import Operation
 from mcsync.sandbox.town import API_KEY
-from tests.scenario.cron import Cron
 from tests.scenario.faults import DEATH, FAULTS
 from tests.scenario.ground import LISTS, PEARL, START, THINGS, Options
 from tests.scenario.postal import Post
@@ -394,7 +393,7 @@ class World(Watched):
 
     def make_run(self, store: Store, lists: Collection[str]) -> Run:
         """A run over some audiences."""
-        run = Cron(self.bedrock).make_run(store, *lists)
+        run = self.bedrock.make_run(store, *lists)
         for task in run.tasks:  # Mailchimp's time is not to depend on how long we take
             task.mailchimp._monotonic = float  # type: ignore[attr-defined]
         return run
