@@ -8,6 +8,7 @@ from mcsync.cli.output import write_answer
 from mcsync.cli.state import State
 from mcsync.errors import RemoteUnavailable, UsageError
 from mcsync.sandbox.acting import ACTS, CannotAct, Told, ask_to_act
+from mcsync.text import one_line
 
 _WORDS = ("ACTION", "PERSON", "NEW")
 
@@ -46,9 +47,9 @@ def _ask(port: int, name: str, who: str = "", more: str = "") -> Told:
 
 
 def _show(told: Told) -> None:
-    write_answer(f"{told.happened}. The next sync {told.expected}:")
+    write_answer(f"{one_line(told.happened)}. The next sync {one_line(told.expected)}:")
     for command in told.commands:
-        write_answer(f"  {command}")
+        write_answer(f"  {one_line(command)}")
 
 
 def _offer_menu(port: int) -> None:
@@ -65,5 +66,5 @@ def _offer_menu(port: int) -> None:
         try:
             _show(_ask(port, names[place], who, new))
         except UsageError as why:
-            write_answer(f"Nothing was done: {why.message}.")
+            write_answer(f"Nothing was done: {one_line(why.message)}.")
         click.echo()

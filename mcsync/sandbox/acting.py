@@ -4,6 +4,9 @@
 the API: it is no part of any service, and nothing but `mcsync sandbox act` asks there. The body is
 `{"act": NAME, "who": ADDRESS, "more": TEXT}`, the answer what happened and what a sync will do, or
 `{"problem": TEXT}`. Who acts at CiviCRM does so as at its own screens, with the history that makes.
+
+A page in a browser on this machine could ask there too. It cannot send JSON to another site without
+leave, nor name loopback as the host when its own name was made to lead here: both are asked for.
 """
 
 import json
@@ -12,12 +15,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
+import msgspec
+
 from mcsync.sandbox.cast import GROUP, LIST
 from mcsync.sandbox.server import Request, Response, Service
 from mcsync.sandbox.town import Town
 
 _PATH = "/sandbox/act"
 _TIMEOUT_S = 10
+_JSON = "application/json"
+_MOST_BYTES = 64 * 1024  # of an answer: who answers may be anybody
 _NEWCOMERS = ("hoppy.hopparoo", "arnold.newsboy", "stony.curtis", "perry.masonry", "ann.margrock")
 
 
@@ -268,10 +275,12 @@ class Door:
         """Answer one request."""
         if request.path != _PATH or request.method != "POST":
             return self._service.handle(request)
+        if not _is_from_us(request):
+            return _answer(403, {"problem": "only mcsync sandbox act may ask this"})
         try:
-            asked = json.loads(request.body)
-            told = self._actor.act(*(str(asked[name]) for name in ("act", "who", "more")))
-        except (ValueError, KeyError, TypeError):
+            asked = msgspec.json.decode(request.body, type=_Asked)
+            told = self._actor.act(asked.act, asked.who, asked.more)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _answer(400, {"problem": "not what mcsync sandbox act sends"})
         except CannotAct as why:
             return _answer(409, {"problem": str(why)})
@@ -282,8 +291,26 @@ class Door:
         return self._service.date_header()
 
 
+class _Asked(msgspec.Struct):
+    act: str
+    who: str
+    more: str
+
+
+class _Refused(msgspec.Struct):
+    problem: str
+
+
+def _is_from_us(request: Request) -> bool:
+    """Whether no page in a browser can have sent this: it says it is JSON, and for loopback."""
+    host, _, port = request.headers.get("host", "").lower().partition(":")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_loopback = host in ("127.0.0.1", "localhost") and (not port or port.isdecimal())
+    return is_loopback and kind == _JSON
+
+
 def _answer(status: int, document: dict[str, object]) -> Response:
-    return Response(status, json.dumps(document).encode(), {"Content-Type": "application/json"})
+    return Response(status, json.dumps(document).encode(), {"Content-Type": _JSON})
 
 
 def ask_to_act(port: int, act: str, who: str = "", more: str = "") -> Told:
@@ -292,13 +319,15 @@ def ask_to_act(port: int, act: str, who: str = "", more: str = "") -> Told:
     Raises: CannotAct when it does not; OSError when no sandbox answers.
     """
     connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+    body = json.dumps({"act": act, "who": who, "more": more})
     try:
-        connection.request("POST", _PATH, json.dumps({"act": act, "who": who, "more": more}))
-        found = json.loads(connection.getresponse().read())
-        if "problem" in found:
-            raise CannotAct(str(found["problem"]))
-        return Told(**found)
-    except (HTTPException, ValueError, TypeError) as error:
+        connection.request("POST", _PATH, body, {"Content-Type": _JSON})
+        response = connection.getresponse()
+        found = response.read(_MOST_BYTES)  # what is longer is cut, and then no document
+        if response.status == 200:
+            return msgspec.json.decode(found, type=Told)
+        raise CannotAct(msgspec.json.decode(found, type=_Refused).problem)
+    except (HTTPException, ValueError, RecursionError) as error:
         raise OSError("what answers there is no sandbox") from error
     finally:
         connection.close()

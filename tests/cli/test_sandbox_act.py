@@ -1,14 +1,16 @@
 """mcsync sandbox act: people and staff of a running sandbox do something, and a sync follows."""
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import pytest
 
 from mcsync.sandbox.acting import ACTS, Actor, Door
 from mcsync.sandbox.cast import settle
-from mcsync.sandbox.server import LoopbackServer
+from mcsync.sandbox.server import LoopbackServer, Request, Response
 from mcsync.sandbox.town import Town
 from tests.cli.conftest import SCRIPT, Office
 from tests.cli.test_check import Door as Silent
@@ -124,6 +126,94 @@ def test_without_a_sandbox_it_says_how_to_start_one(desk: Office):
             assert said.code == 69
             assert f"no sandbox answers at port {port}" in said.err
             assert "mcsync sandbox --write-config" in said.err
+
+
+# --- who may ask, and who answers -----------------------------------------------------------------
+
+JSON = "application/json"
+LEAVE = b'{"act": "leave", "who": "", "more": ""}'
+ASKED = {
+    "as we do": ("127.0.0.1:8001", JSON, LEAVE, 200),
+    "by name": ("localhost", "application/json; charset=utf-8", LEAVE, 200),
+    "a form of another site": ("127.0.0.1:8001", "text/plain", LEAVE, 403),
+    "a form without a type": ("127.0.0.1:8001", "", LEAVE, 403),
+    "a name that was made to lead here": ("evil.example.org:8001", JSON, LEAVE, 403),
+    "a name that begins like ours": ("localhost.example.org", JSON, LEAVE, 403),
+    "a host that is none": ("127.0.0.1:80@evil.example.org", JSON, LEAVE, 403),
+    "nothing": ("127.0.0.1", JSON, b"", 400),
+    "a number for a name": ("127.0.0.1", JSON, b'{"act": 1, "who": "", "more": ""}', 400),
+    "no UTF-8": ("127.0.0.1", JSON, b'{"act": "\xff", "who": "", "more": ""}', 400),
+    "a deep nest": ("127.0.0.1", JSON, b'{"act": ' + b"[" * 100_000, 400),
+    "a deep nest beside": ("127.0.0.1", JSON, b'{"x": ' + b"[" * 100_000, 400),
+}
+
+
+def subscribed(desk: Office) -> int:
+    members = desk.town.mailchimp.members("aaaaaaaaaa").values()
+    return sum(1 for member in members if member["status"] == "subscribed")
+
+
+@pytest.mark.parametrize(("host", "kind", "body", "status"), ASKED.values(), ids=ASKED)
+def test_no_page_in_a_browser_opens_the_door(
+    desk: Office, host: str, kind: str, body: bytes, status: int
+):
+    before = subscribed(desk)
+    connection = HTTPConnection("127.0.0.1", desk.town.mailchimp_server.port, timeout=10)
+    headers = {"Host": host, **({"Content-Type": kind} if kind else {})}
+    connection.request("POST", "/sandbox/act", body, headers)
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert ("problem" in json.loads(answer.read())) == (status != 200)
+    connection.close()
+    assert before - subscribed(desk) == (1 if status == 200 else 0)
+
+
+class Mimic:
+    """Says whatever it was given."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.answer = Response(status, body)
+
+    def handle(self, _request: Request) -> Response:
+        return self.answer
+
+    def date_header(self) -> str:
+        return "Fri, 12 Jun 2026 06:00:00 GMT"
+
+
+TOLD = {"happened": "x", "who": "y", "expected": "z", "commands": ["a"]}
+MIMICRY = {
+    "a wrong type": json.dumps({**TOLD, "happened": 3}),
+    "no commands": json.dumps({**TOLD, "commands": "mcsync sync"}),
+    "a list": "[1]",
+    "a deep nest": '{"x": ' + "[" * 30_000,
+    "more than we read": json.dumps({**TOLD, "who": "y" * 100_000}),
+}
+
+
+@pytest.mark.parametrize("status", [200, 409])
+@pytest.mark.parametrize("body", MIMICRY.values(), ids=MIMICRY)
+def test_whoever_else_answers_is_no_sandbox(desk: Office, body: str, status: int):
+    with LoopbackServer(Mimic(status, body.encode())) as other:
+        said = desk.run("sandbox", "act", "leave", "--mailchimp-port", str(other.port))
+    assert (said.code, said.out) == (69, "")
+    assert f"no sandbox answers at port {other.port}" in said.err
+
+
+def test_what_is_said_cannot_steer_the_terminal(desk: Office):
+    loud = dict.fromkeys(("happened", "who", "expected"), "\x1b[31m\nmcsync")
+    body = json.dumps({**loud, "commands": ["\x1b]0;x\x07\nrm"]}).encode()
+    with LoopbackServer(Mimic(200, body)) as other:
+        said = desk.run("sandbox", "act", "leave", "--mailchimp-port", str(other.port))
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 2
+    assert said.out.replace("\n", "").isprintable()
+    problem = json.dumps({"problem": "no\x1b[31m\nmcsync: all is well"}).encode()
+    with LoopbackServer(Mimic(409, problem)) as other:
+        said = desk.run("sandbox", "act", "leave", "--mailchimp-port", str(other.port))
+    assert said.code == 2
+    assert said.err.replace("\n", "").isprintable()
+    assert not [line for line in said.err.splitlines() if line.startswith("mcsync: all")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
