@@ -6,9 +6,11 @@ Neither raises: what is wrong is returned, in words that hold no secret.
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import IO
 from urllib.parse import urlsplit
 
 from mcsync.errors import McsyncError
@@ -18,17 +20,21 @@ from mcsync.logs import scrub
 COMMAND_S = 30.0
 _PING_S = 10.0
 _MOST_SAID = 2000  # bytes of what a program says when it fails
+_PIECE = 1 << 16
+_LAST_WORDS_S = 1.0  # until what it said before its end has been read
 
 
 def tell_program(command: Sequence[str], document: bytes, secrets: Sequence[str] = ()) -> str:
     """Run a program, without a shell, with a document on stdin; what is wrong, "" if nothing.
 
-    What it prints goes nowhere. It, and whatever it has started, is killed after COMMAND_S.
+    What it prints goes nowhere. It is killed after COMMAND_S, with whatever it has started; what it
+    leaves running when it ends in time is not waited for.
     """
     name = f"notify.command {command[0]}"
     try:
         process = subprocess.Popen(  # noqa: S603  # the config is ours, and there is no shell
             list(command),
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -37,28 +43,54 @@ def tell_program(command: Sequence[str], document: bytes, secrets: Sequence[str]
     except (OSError, ValueError) as error:
         return f"{name} cannot be run: {getattr(error, 'strerror', None) or 'not a command'}"
     try:
-        _, said = process.communicate(document, timeout=COMMAND_S)
+        said = _talk(process, document)
     except subprocess.TimeoutExpired:
         return f"{name} did not end within {COMMAND_S:.0f} s, and was killed"
     finally:
         _end(process)
     if process.returncode == 0:
         return ""
-    words = scrub(said[:_MOST_SAID].decode(errors="replace").strip().partition("\n")[0], secrets)
+    words = scrub(said.decode(errors="replace").strip().partition("\n")[0], secrets)
     return f"{name} failed with exit code {process.returncode}" + (f": {words}" if words else "")
 
 
+def _talk(process: "subprocess.Popen[bytes]", document: bytes) -> bytes:
+    """Give it the document, and wait for its end; what it says first on stderr.
+
+    Both pipes have a thread, which alone closes its own: what the program leaves running may hold
+    them open for as long as it likes. Raises: subprocess.TimeoutExpired
+    """
+    said = bytearray()
+
+    def write(pipe: IO[bytes]) -> None:
+        with suppress(OSError), pipe:  # it need not read what it is told
+            rest = memoryview(document)
+            while rest:
+                rest = rest[pipe.write(rest) :]
+
+    def read(pipe: IO[bytes]) -> None:
+        with suppress(OSError), pipe:
+            while piece := pipe.read(_PIECE):
+                said.extend(piece[: _MOST_SAID - len(said)])
+
+    ends = [
+        threading.Thread(target=talk, args=(pipe,), daemon=True)
+        for talk, pipe in ((write, process.stdin), (read, process.stderr))
+    ]
+    for thread in ends:
+        thread.start()
+    process.wait(COMMAND_S)
+    ends[1].join(_LAST_WORDS_S)
+    return bytes(said)
+
+
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End what still runs, with its children: they may hold the pipes open."""
+    """End what still runs, with its children."""
     if process.returncode is None:
         with suppress(OSError, AttributeError):
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
-    for pipe in (process.stdin, process.stderr):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
 
 
 def ping(url: str, ending: str, body: bytes) -> str:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +193,33 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(
 
 def test_a_program_need_not_read_what_it_is_told():
     assert notify.tell_program(["/bin/sh", "-c", "exec true"], b"x" * 10_000_000) == ""
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, ""), (3, ": no mail today")])
+def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path, code: int, left: str):
+    number = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {number}; echo no mail today >&2; exit {code}"
+    begun = time.monotonic()
+    try:
+        said = notify.tell_program(["/bin/sh", "-c", script], b"x" * 1_000_000)
+        assert time.monotonic() - begun < 15
+        assert said == (
+            f"notify.command /bin/sh failed with exit code {code}{left}" if code else ""
+        )
+        os.kill(int(number.read_text()), 0)  # raises if it was killed
+    finally:
+        os.kill(int(number.read_text()), signal.SIGKILL)
+
+
+def test_a_loud_program_takes_no_memory():
+    script = "echo no mail today >&2; head -c 50000000 /dev/zero >&2; exit 3"
+    tracemalloc.start()
+    try:
+        said = notify.tell_program(["/bin/sh", "-c", script], b"{}")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert said == "notify.command /bin/sh failed with exit code 3: no mail today"
 
 
 # --- check --notify -------------------------------------------------------------------------------
