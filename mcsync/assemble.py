@@ -104,14 +104,14 @@ def build_run(
     return run
 
 
-def knock(url: str, service: str) -> None:
-    """Make sure that somebody is there, whatever they say; given up after 10 s.
+def knock(url: str, service: str, ends_at: float) -> None:
+    """Make sure that somebody is there, whatever they say; given up at a time of `time.monotonic`.
 
     Raises: RemoteUnavailable; ProtocolError when what answers is no HTTP.
     """
     from mcsync.mailchimp.account_setup import probe_url
 
-    probe_url(url, service=service)
+    probe_url(url, service=service, ends_at=ends_at)
 
 
 def build_mailchimp_setup(
@@ -119,14 +119,16 @@ def build_mailchimp_setup(
     api_url: str,
     *,
     ends_at: float | None = None,
+    least_s: float | None = None,
 ) -> "MailchimpSetup":
     """A Mailchimp account to be looked at and set up; `api_url` includes the path.
 
-    After `ends_at`, a time of `time.monotonic`, nothing is tried again.
+    After `ends_at`, a time of `time.monotonic`, nothing is tried again; each call may take
+    `least_s` in any case.
     """
     from mcsync.mailchimp.account_setup import MailchimpSetup
 
-    return MailchimpSetup(api_key, api_url, ends_at=ends_at)
+    return MailchimpSetup(api_key, api_url, ends_at=ends_at, least_s=least_s)
 
 
 def build_civicrm_setup(
@@ -135,14 +137,16 @@ def build_civicrm_setup(
     site_key: str | None = None,
     *,
     ends_at: float | None = None,
+    least_s: float | None = None,
 ) -> "CivicrmSetup":
     """A CiviCRM site to be looked at; `url` is its base address or its APIv4 endpoint.
 
-    After `ends_at`, a time of `time.monotonic`, nothing is tried again.
+    After `ends_at`, a time of `time.monotonic`, nothing is tried again; each call may take
+    `least_s` in any case.
     """
     from mcsync.civicrm.site_setup import CivicrmSetup
 
-    return CivicrmSetup(url, api_key, site_key, ends_at=ends_at)
+    return CivicrmSetup(url, api_key, site_key, ends_at=ends_at, least_s=least_s)
 
 
 def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path) -> "Check":

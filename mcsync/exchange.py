@@ -43,7 +43,14 @@ class TooMuch(OutOfBounds):
 
 
 class TooSlow(Exception):
-    """The time for this exchange is over, however much of the answer is there."""
+    """The time for this exchange is over, however much of the answer is there.
+
+    `is_silent`: there is nothing of it.
+    """
+
+    def __init__(self, *, is_silent: bool) -> None:
+        super().__init__()
+        self.is_silent = is_silent
 
 
 class Watch:
@@ -62,8 +69,17 @@ class Watch:
         """
         left = self._ends_at - self._clock()
         if left <= 0:
-            raise TooSlow
+            raise self.too_slow()
         sock.settimeout(left if timeout_s is None else min(left, timeout_s))
+
+    def too_slow(self) -> TooSlow:
+        """What is raised when the time is over."""
+        return TooSlow(is_silent=self._left == self._max_bytes + _ROOM_FOR_HEADERS)
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the time; never quite nothing, so that it can be waited for."""
+        return max(self._ends_at - self._clock(), 0.1)
 
     def is_over(self) -> bool:
         """Whether the time is over."""
@@ -150,7 +166,7 @@ class _Watched(io.RawIOBase):
             size: int | None = self._raw.readinto(buffer)
         except TimeoutError:
             if self._watch.is_over():
-                raise TooSlow from None
+                raise self._watch.too_slow() from None
             raise
         self._watch.count(size or 0)
         return size
@@ -173,7 +189,7 @@ def _send(connection: Any, data: Any) -> None:
             type(connection).send(connection, data[start : start + _SENT_AT_ONCE])
         except TimeoutError:
             if watch.is_over():
-                raise TooSlow from None
+                raise watch.too_slow() from None
             raise
 
 

@@ -166,7 +166,8 @@ class HttpClient:
     `hides_path` the log has no paths, where these are secrets.
 
     An answer may take as long as its first byte may, and TRANSFER_S; `ends_at`, a time of `clock`
-    or None, is when the run's own time is over: a call that may be repeated is broken off then.
+    or None, is when the run's own time is over: a call that may be repeated is broken off then, but
+    `least_s` (None: LEAST_S) after it began at the earliest.
     """
 
     def __init__(
@@ -178,10 +179,12 @@ class HttpClient:
         service: str = "",
         address_key: str = "",
         ends_at: float | None = None,
+        least_s: float | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         hides_path: bool = False,
     ) -> None:
         self._ends_at = ends_at
+        self._least_s = least_s
         self._hides_path = hides_path
         self._max_answer_bytes = max_answer_bytes
         self._service = service
@@ -228,7 +231,8 @@ class HttpClient:
         """
         request = requests.Request(method, url, headers=headers, params=params, data=data)
         most = min(max_bytes, self._max_answer_bytes)
-        bounds = _Bounds(timeout_s, timeout_s + TRANSFER_S, most, is_repeatable)
+        may_be_cut = is_repeatable or method == "GET"  # it changes nothing
+        bounds = _Bounds(timeout_s, timeout_s + TRANSFER_S, most, may_be_cut)
         attempt = partial(self._attempt, request, bounds, expects_json, None)
 
         def is_worth_repeating(error: BaseException) -> bool:
@@ -309,8 +313,8 @@ class HttpClient:
                 reply = self._exchange(request, bounds, into)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise _no_answer(host, error, bounds.timeout_s, self._address_key) from None
-            except TooSlow:
-                raise _too_slow(host, self._clock() - begun) from None
+            except TooSlow as error:
+                raise _too_slow(host, self._clock() - begun, error.is_silent) from None
             except TooMuch as error:
                 raise AnswerTooLarge(f"{host} sends {error}") from None
             except OutOfBounds as error:
@@ -329,9 +333,10 @@ class HttpClient:
         settings = self._session.merge_environment_settings(
             prepared.url, {}, stream=True, verify=True, cert=None
         )
-        timeouts = (CONNECT_TIMEOUT_S, bounds.timeout_s)
+        watch = self._begin_watch(bounds)
+        timeouts = (min(CONNECT_TIMEOUT_S, watch.left_s), bounds.timeout_s)
         with (
-            watching(self._begin_watch(bounds)),
+            watching(watch),
             self._session.send(
                 prepared, timeout=timeouts, allow_redirects=False, **settings
             ) as response,
@@ -349,7 +354,8 @@ class HttpClient:
         now = self._clock()
         ends_at = now + bounds.whole_s
         if self._ends_at is not None and bounds.may_be_cut:
-            ends_at = min(ends_at, max(self._ends_at, now + LEAST_S))
+            least_s = LEAST_S if self._least_s is None else self._least_s
+            ends_at = min(ends_at, max(self._ends_at, now + least_s))
         return Watch(ends_at, bounds.max_bytes, self._clock)
 
     @contextmanager
@@ -434,11 +440,10 @@ def _no_answer(host: str, error: Exception, timeout_s: float, address_key: str) 
     return NoAnswer(f"{host} closed the connection before answering")
 
 
-def _too_slow(host: str, took_s: float) -> NoAnswer:
-    """For an answer that comes, and comes, and is not whole when its time is over."""
-    return NoAnswer(
-        f"{host} had not finished its answer after {took_s:.0f} s", is_timeout=True, is_final=True
-    )
+def _too_slow(host: str, took_s: float, is_silent: bool) -> NoAnswer:
+    """For an answer that comes, and comes, and is not whole when its time is over; or for none."""
+    what = "did not answer within" if is_silent else "had not finished its answer after"
+    return NoAnswer(f"{host} {what} {took_s:.0f} s", is_timeout=True, is_final=True)
 
 
 def _is_before_the_proxy(error: Exception) -> bool:

@@ -96,13 +96,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def ping(url: str, ending: str, body: bytes) -> str:
     """POST to an address with an ending to its path; what is wrong, "" if nothing.
 
-    Tried once; the address itself, which is a secret, is not told.
+    Tried once, for _PING_S at most; the address itself, which is a secret, is not told.
     """
     parts = urlsplit(url)
     place = parts._replace(path=parts.path.rstrip("/") + ending).geturl()
     ends_at = time.monotonic() + _PING_S
     client = HttpClient(
-        max_connections=1, service="notify.pingUrl", ends_at=ends_at, hides_path=True
+        max_connections=1, service="notify.pingUrl", ends_at=ends_at, least_s=0, hides_path=True
     )
     try:
         reply = client.send(

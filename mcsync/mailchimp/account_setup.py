@@ -3,6 +3,7 @@
 URLs of webhooks carry a secret, which never comes into a message.
 """
 
+import time
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -153,13 +154,27 @@ class MailchimpSetup(MailchimpClient):
             self._checked(reply)
 
 
-def probe_url(url: str, http: HttpClient | None = None, *, service: str = "") -> int:
+def probe_url(
+    url: str,
+    http: HttpClient | None = None,
+    *,
+    service: str = "",
+    ends_at: float | None = None,
+) -> int:
     """GET an address, such as a webhook of ours, as Mailchimp does, and return the HTTP status.
 
     Without credentials, and not patiently: one that has to be asked twice is not there.
+    It is given up at `ends_at`, a time of `time.monotonic`, after PROBE_TIMEOUT_S if that is None.
     Raises: RemoteUnavailable when nobody answers; `service` is what it calls who should have.
     """
-    http = http or HttpClient(max_connections=1, sleep=_do_not_wait, service=service)
+    if http is None:
+        http = HttpClient(
+            max_connections=1,
+            sleep=_do_not_wait,
+            service=service,
+            ends_at=time.monotonic() + PROBE_TIMEOUT_S if ends_at is None else ends_at,
+            least_s=0,
+        )
     try:
         reply = http.send(
             "GET",

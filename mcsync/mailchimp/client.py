@@ -52,8 +52,8 @@ class MailchimpClient:
     """One account, that is one API key; `api_url` includes the path, such as `/3.0`.
 
     Safe to use from several threads. `sleep` is how retries wait; `ends_at`, a time of
-    `time.monotonic`, is when the run's time is over; `http` and `monotonic` (seconds) are for
-    tests.
+    `time.monotonic`, is when the run's time is over, and `least_s` what each call has in any case;
+    `http` and `monotonic` (seconds) are for tests.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class MailchimpClient:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         ends_at: float | None = None,
+        least_s: float | None = None,
     ) -> None:
         self._base = api_url.rstrip("/")
         self._place = place_of(self._base) or self._base
@@ -78,6 +79,7 @@ class MailchimpClient:
             service="Mailchimp",
             address_key="apiUrl, or the data centre at the end of the API key,",
             ends_at=ends_at,
+            least_s=least_s,
         )
 
         self._monotonic = monotonic

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from mcsync.cli.init import services
 from mcsync.cli.init.file import keeping_keys, rewrite_config, write_config
 from mcsync.config import load_config
 from mcsync.config.environment_file import parse_environment
-from mcsync.errors import ConfigError
-from mcsync.mailchimp import account_setup
+from mcsync.errors import ConfigError, RemoteUnavailable
 from mcsync.sandbox.mailchimp.state import Webhook
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 from mcsync.sandbox.town import API_KEY, Town
@@ -33,7 +33,7 @@ from tests.cli.conftest import (
     Office,
     Said,
 )
-from tests.door import Door
+from tests.door import Door, dripping
 
 if os.name != "nt":
     import pexpect
@@ -869,8 +869,8 @@ def test_an_address_that_does_not_answer_is_given_up_and_not_tried_again(
     bedrock: Office, monkeypatch: pytest.MonkeyPatch
 ):
     """Whoever accepts a connection and says nothing gets 10 s; here one."""
-    assert account_setup.PROBE_TIMEOUT_S == 10
-    monkeypatch.setattr(account_setup, "PROBE_TIMEOUT_S", 1)
+    assert services.PATIENCE_S == 10
+    monkeypatch.setattr(services, "PATIENCE_S", 1.0)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
@@ -882,6 +882,24 @@ def test_an_address_that_does_not_answer_is_given_up_and_not_tried_again(
     assert said.code == 69
     assert "did not answer within 1 s" in said.err
     assert "nothing was written; check the address" in said.err
+
+
+def test_an_address_that_never_finishes_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(services, "PATIENCE_S", 1.0)
+    begun = time.monotonic()
+    with dripping() as url:
+        with pytest.raises(RemoteUnavailable, match="had not finished its answer after 1 s"):
+            services.find_site(url)
+        with pytest.raises(RemoteUnavailable, match="had not finished its answer after 1 s"):
+            services.open_account(API_KEY, url)
+    assert time.monotonic() - begun < 8
+
+
+def test_what_is_asked_later_has_time_of_its_own(bedrock: Office, monkeypatch: pytest.MonkeyPatch):
+    account = services.open_account(API_KEY, bedrock.town.api_url)
+    http = vars(account.mailchimp)["_http"]
+    monkeypatch.setattr(http, "_ends_at", time.monotonic() - 60)  # somebody had to think
+    assert list(account.fetch_interests(LIST)) == [INTEREST]
 
 
 @needs_terminals

@@ -18,6 +18,7 @@ from mcsync.docs import read_sample
 from mcsync.lock import hold_lock
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 from tests.cli.conftest import CALAMITIES, GROUP, Office, Said
+from tests.door import dripping
 
 SAY = "import sys; sys.stdin.read(); print('out'); sys.exit({code})"
 
@@ -123,6 +124,14 @@ def test_nobody_at_the_address_is_no_service_that_is_down(office: Office, no_pau
     assert said.document["audiences"][0]["troubles"] == []
     assert "notify.pingUrl at 127.0.0.1:9" in said.err
     assert no_pauses == []
+
+
+def test_an_answer_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(notify, "_PING_S", 0.5)
+    begun = time.monotonic()
+    with dripping() as url:
+        assert "had not finished its answer" in notify.ping(url, "", b"")
+    assert time.monotonic() - begun < 5
 
 
 # --- the program ----------------------------------------------------------------------------------

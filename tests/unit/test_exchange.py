@@ -16,6 +16,7 @@ import pytest
 from mcsync.errors import ProtocolError
 from mcsync.exchange import MAX_ANSWER_BYTES, BoundedAdapter
 from mcsync.http import LEAST_S, MAX_VALUES, HttpClient, NoAnswer, decode_json
+from tests.door import dripping
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 OPEN = HEAD + b"Connection: close\r\n\r\n"  # the body goes on until the connection is closed
@@ -271,7 +272,7 @@ def test_whoever_does_not_read_is_not_written_to_for_ever_d4() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         http = ticking(1.0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(NoAnswer, match="had not finished"):
+        with pytest.raises(NoAnswer, match="did not answer within"):
             http.send("POST", url, is_repeatable=False, data=b"x" * 20 * MIB, timeout_s=0.2)
 
 
@@ -304,6 +305,24 @@ def test_the_end_of_the_run_breaks_an_answer_off_d4(monkeypatch: pytest.MonkeyPa
     with serving(silence()) as url, pytest.raises(NoAnswer, match="had not finished"):
         get(url, make_client(ends_at=begun + 0.1))
     assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_nothing_need_be_left_after_the_end_d4(is_repeatable: bool) -> None:
+    begun = time.monotonic()
+    http = make_client(ends_at=begun + 0.5, least_s=0)
+    with dripping() as url, pytest.raises(NoAnswer, match="had not finished"):
+        http.send("GET", url, is_repeatable=is_repeatable)
+    assert time.monotonic() - begun < 5
+
+
+def test_silence_is_told_as_such_d4() -> None:
+    http = make_client(ends_at=time.monotonic() + 0.3, least_s=0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        pytest.raises(NoAnswer, match="did not answer within 0 s"),
+    ):
+        http.send("GET", f"http://127.0.0.1:{mute.getsockname()[1]}/", is_repeatable=True)
 
 
 def test_what_may_not_be_repeated_is_not_broken_off_by_the_end_of_the_run_d4() -> None:

@@ -47,27 +47,31 @@ class OpenAccount:
         return self.mailchimp.fetch_interests(list_id)
 
 
-def find_anybody(url: str, service: str) -> None:
-    """Make sure that somebody answers, however; RemoteUnavailable after PATIENCE_S."""
+def find_anybody(url: str, service: str, ends_at: float | None = None) -> None:
+    """Make sure that somebody answers, however.
+
+    Raises: RemoteUnavailable at `ends_at`, a time of `time.monotonic`, or after PATIENCE_S.
+    """
     from mcsync.assemble import knock
 
     try:
-        knock(url, service)
+        knock(url, service, _soon() if ends_at is None else ends_at)
     except RemoteUnavailable as error:
         error.hint = _UNREACHABLE
         raise
 
 
 def find_site(url: str) -> None:
-    """Make sure that CiviCRM is there, before anybody types a key.
+    """Make sure, within PATIENCE_S, that CiviCRM is there, before anybody types a key.
 
     Raises: ProtocolError when something else is, RemoteUnavailable when nothing is.
     """
     from mcsync.assemble import build_civicrm_setup
 
-    find_anybody(url, "CiviCRM")
+    ends_at = _soon()
+    find_anybody(url, "CiviCRM", ends_at)
     try:
-        build_civicrm_setup(url, _NO_KEY, ends_at=_soon()).fetch_groups()
+        build_civicrm_setup(url, _NO_KEY, ends_at=ends_at, least_s=0).fetch_groups()
     except RemoteRefused:
         return
     except RemoteUnavailable as error:
@@ -79,7 +83,7 @@ def find_site(url: str) -> None:
 
 
 def open_site(url: str, api_key: str, site_key: str | None) -> Site:
-    """Log in to CiviCRM and see its groups.
+    """Log in to CiviCRM and see its groups; each call may take PATIENCE_S.
 
     Raises: RemoteRefused for a wrong key or a missing permission; RemoteUnavailable,
     ProtocolError.
@@ -94,7 +98,7 @@ def open_site(url: str, api_key: str, site_key: str | None) -> Site:
         )
     if site_key is not None:
         _refuse_odd(site_key, "CiviCRM")
-    civicrm = build_civicrm_setup(url, api_key, site_key, ends_at=_soon())
+    civicrm = build_civicrm_setup(url, api_key, site_key, ends_at=_soon(), least_s=PATIENCE_S)
     missing: tuple[Permission, ...] = ()
     try:
         _, missing = civicrm.fetch_sight()
@@ -117,7 +121,7 @@ def text_of_missing(missing: Sequence[Permission]) -> str | None:
 
 
 def open_account(api_key: str, api_url: str | None) -> OpenAccount:
-    """Log in to Mailchimp and see the account's audiences.
+    """Log in to Mailchimp and see the account's audiences, within PATIENCE_S.
 
     Raises: RemoteRefused for a wrong key, or one without data centre where `api_url` is None;
     RemoteUnavailable, ProtocolError; ConfigError when there is no audience.
@@ -131,8 +135,9 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
             "this key does not end in a data centre, such as -us11",
             hint="copy the whole key; for a proxy, give its address with --mailchimp-url",
         )
-    mailchimp = build_mailchimp_setup(api_key, address, ends_at=_soon())
-    find_anybody(address, "Mailchimp")
+    ends_at = _soon()
+    mailchimp = build_mailchimp_setup(api_key, address, ends_at=ends_at, least_s=0)
+    find_anybody(address, "Mailchimp", ends_at)
     try:
         account = mailchimp.fetch_account()
         audiences = mailchimp.fetch_audiences()
@@ -148,7 +153,9 @@ def open_account(api_key: str, api_url: str | None) -> OpenAccount:
             f'the Mailchimp account "{account.name}" has no audience',
             hint="create one at Mailchimp (Audience), then start again",
         )
-    return OpenAccount(account, audiences, mailchimp)
+    # What is asked of it later has time of its own.
+    later = build_mailchimp_setup(api_key, address, ends_at=ends_at, least_s=PATIENCE_S)
+    return OpenAccount(account, audiences, later)
 
 
 def _soon() -> float:
