@@ -9,6 +9,7 @@ cannot.
 import os
 import shlex
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,30 @@ def find_folder_fault(folder: Path) -> Fault | None:
         "check that nobody has changed anything in it, then run"
         f' "chmod o-w {shlex.quote(os.fspath(folder))}"',
     )
+
+
+def find_faults(path: Path, found: os.stat_result) -> Iterator[tuple[str, Fault]]:
+    """What is wrong with a file that we believe, a link to it, and the folders of both.
+
+    `found` is the open file's. With each fault comes the name of the folder that has it, "" for
+    the file and the link.
+    """
+    for of_which in [found, *([_of_link(path)] if path.is_symlink() else [])]:
+        fault = find_fault(path, of_which)
+        if fault is not None:
+            yield "", fault
+    for place in (os.path.abspath(path), os.path.realpath(path)):
+        folder = Path(place).parent
+        fault = find_folder_fault(folder)
+        if fault is not None:
+            yield f"{folder}, the folder of {path.name},", fault
+
+
+def _of_link(path: Path) -> os.stat_result:
+    """What is known of a link itself; its mode means nothing."""
+    found = list(os.lstat(path))
+    found[0] = stat.S_IFLNK
+    return os.stat_result(found)
 
 
 def beside(path: Path) -> tuple[Path, ...]:

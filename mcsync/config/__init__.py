@@ -33,12 +33,7 @@ from mcsync.config.values import (
     Secret,
 )
 from mcsync.errors import ConfigError, UsageError
-from mcsync.ownership import (
-    advise_reading,
-    find_fault,
-    find_folder_fault,
-    is_dangling,
-)
+from mcsync.ownership import advise_reading, find_faults, is_dangling
 from mcsync.text import count_of
 
 __all__ = [
@@ -219,25 +214,10 @@ def _read(path: Path) -> tuple[str, int]:
 
 def _refuse_strangers(path: Path, found: os.stat_result) -> None:
     """Refuse a config that somebody else can write: they would say where the keys are sent."""
-    faults = [find_fault(path, found)]
-    if path.is_symlink():
-        faults.append(find_fault(path, _of_link(path)))
-    for fault in faults:
-        if fault is not None and stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{_shown_path(path)} {fault.what}", hint=fault.mend)
-    for place in (os.path.abspath(path), os.path.realpath(path)):  # where a link is, and the file
-        folder = Path(place).parent
-        shared = find_folder_fault(folder)
-        if shared is not None and stat.S_ISREG(found.st_mode):
-            message = f"{folder}, the folder of {path.name}, {shared.what}"
-            raise ConfigError(message, hint=shared.mend)
-
-
-def _of_link(path: Path) -> os.stat_result:
-    """What is known of a link itself; its mode means nothing."""
-    found = list(os.lstat(path))
-    found[0] = stat.S_IFLNK
-    return os.stat_result(found)
+    if not stat.S_ISREG(found.st_mode):
+        return
+    for folder, fault in find_faults(path, found):
+        raise ConfigError(f"{folder or _shown_path(path)} {fault.what}", hint=fault.mend)
 
 
 def _parse(path: Path, text: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcsync.ownership import find_fault, find_folder_fault
+from mcsync.ownership import find_faults
 
 SOURCE = re.compile(
     r"\$\{(?:(file|credential|command):\s*([^{}\s][^{}]*)|([A-Za-z_][A-Za-z0-9_]*))\}"
@@ -76,17 +76,19 @@ def _read_line(path: Path, shown: str) -> str:
 
 
 def read_trusted(path: Path, shown: str) -> tuple[bytes, int]:
-    """What a file begins with that nobody else may write, and its mode. Raises: NotThere"""
+    """What is in a file that nobody else may write, and its mode. Raises: NotThere"""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | _NOT_WAITING), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise NotThere(f"{shown} is not a file")
-            fault = find_fault(path, found) or find_folder_fault(path.parent)
-            if fault is not None:
-                where = shown if shown == str(path) else f"{shown}: {path}"
-                raise NotThere(f"{where} {fault.what}; {fault.mend}")
-            return file.read(_MOST_BYTES), found.st_mode
+            for folder, fault in find_faults(path, found):
+                where = "" if shown == str(path) else f"{shown}: "
+                raise NotThere(f"{where}{folder or path} {fault.what}; {fault.mend}")
+            content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise NotThere(f"{shown} is too large: it has more than {_MOST_BYTES >> 10} KiB")
+            return content, found.st_mode
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a file name"
         raise NotThere(f"{shown} cannot be read: {why}") from None

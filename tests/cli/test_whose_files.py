@@ -286,7 +286,7 @@ def lock_out(monkeypatch: pytest.MonkeyPatch, *closed: Path) -> None:
     """Be a user who may use none of these files, which root made, or we ourselves as another."""
     asked = os.access
     if os.geteuid():
-        for module in ("ownership", "lock", "config", "cache.store", "cache.copy_names"):
+        for module in ("ownership", "lock", "cache.store", "cache.copy_names"):
             monkeypatch.setattr(f"mcsync.{module}.find_fault", lambda *_args: None)
     monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
     monkeypatch.setattr(os, "access", lambda path, mode: path not in closed and asked(path, mode))

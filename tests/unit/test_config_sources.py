@@ -101,6 +101,26 @@ def test_a_key_file_that_others_may_write_is_refused_d9(tmp_path: Path):
     assert "yabba" not in told
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no modes of POSIX")
+def test_a_key_file_in_a_folder_that_everybody_may_write_is_refused_d9(tmp_path: Path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    write(shared / "real.key", "yabbadabbadoo")
+    (tmp_path / "civi.key").symlink_to(shared / "real.key")
+    for name in ("civi.key", "shared/real.key"):
+        told = problem_of(tmp_path, f"${{file:{name}}}")
+        assert f"${{file:{name}}}: {shared}, the folder of {name[-8:]}, can be" in told
+        assert "yabba" not in told
+
+
+def test_a_key_file_that_is_too_large_is_refused(tmp_path: Path):
+    write(tmp_path / "civi.key", "y" * (64 * 1024 + 1))
+    assert problem_of(tmp_path, "${file:civi.key}") == (
+        "${file:civi.key} is too large: it has more than 64 KiB"
+    )
+
+
 def test_a_key_from_a_file_is_never_shown(tmp_path: Path):
     write(tmp_path / "civi.key", "yabba dabba doo")
     assert "dabba" not in problem_of(tmp_path, "${file:civi.key}")

@@ -36,6 +36,7 @@ READ = {
     "quotes inside": ('A=it\'s "so"', {"A": 'it\'s "so"'}),
     "quoted and plain": ("A='b' \"c\"d", {"A": "bcd"}),
     "a backslash": (r"A=b\ c\\ \ ", {"A": "b c\\  "}),
+    "a comment that ends in a backslash": ("A=b\n# c\\", {"A": "b"}),
     "as for a shell": ("export A='b'\n export  B=c", {"A": "b", "B": "c"}),
 }
 
@@ -174,6 +175,46 @@ def test_one_that_others_can_write_is_refused_d9(tmp_path: Path) -> None:
     assert f"chmod go-w {tmp_path / 'keys.env'}" in told
     path = place(tmp_path, "STATE=/tmp", 0o666, cache="${STATE}/mcsync.db")
     assert list(problems(path, ConfigUse.LOOK)) == ["environmentFile", "cache"]
+
+
+def test_one_that_is_too_large_is_refused_not_cut(tmp_path: Path) -> None:
+    filled = "#" * (64 * 1024 - len(PLAIN) - 1) + "\n" + PLAIN
+    assert keys(load_config(place(tmp_path, filled), {})) == ["civi-secret", KEY]
+    told = problems(place(tmp_path, "#" + filled))["environmentFile"]
+    assert told == f"{tmp_path / 'keys.env'} is too large: it has more than 64 KiB"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no modes of POSIX")
+def test_a_link_into_a_folder_that_everybody_may_write_is_refused_d9(tmp_path: Path) -> None:
+    path, there = place(tmp_path), tmp_path / "keys.env"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    there.rename(shared / "real.env")
+    there.symlink_to(shared / "real.env")
+    assert keys(load_config(path, {})) == ["civi-secret", KEY]
+    shared.chmod(0o777)
+    told = problems(path)["environmentFile"]
+    assert f"{shared}, the folder of keys.env, can be written by everybody (mode 0777)" in told
+    assert f'run "chmod o-w {shared}"' in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no modes of POSIX")
+def test_a_link_of_a_stranger_is_refused_d9(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, there = place(tmp_path), tmp_path / "keys.env"
+    there.rename(tmp_path / "real.env")
+    there.symlink_to(tmp_path / "real.env")
+    lstat = os.lstat
+
+    def lstat_of_stranger(name: str | os.PathLike[str]) -> os.stat_result:
+        found = list(lstat(name))
+        if os.fspath(name) == str(there):
+            found[4] = 4321
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "lstat", lstat_of_stranger)
+    assert "keys.env belongs to user 4321, not to" in problems(path)["environmentFile"]
 
 
 def test_what_it_says_is_never_shown(tmp_path: Path) -> None:
