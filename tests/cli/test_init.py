@@ -5,16 +5,19 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcsync.cli.init import services
-from mcsync.cli.init.file import keeping_keys, rewrite_config, write_config
+from mcsync.cli.init.file import is_written, keeping_keys, rewrite_config, write_config
+from mcsync.cli.signals import Stopped
 from mcsync.config import load_config
 from mcsync.config.environment_file import parse_environment
 from mcsync.errors import ConfigError, RemoteUnavailable
@@ -180,17 +183,45 @@ def test_an_existing_file_of_keys_is_left_as_it_is(bedrock: Office):
     assert not bedrock.config.exists()
 
 
+def test_an_existing_file_of_keys_is_told_before_anything_is_asked(bedrock: Office):
+    (bedrock.config.parent / "keys.env").symlink_to("nowhere")
+    said = bedrock.run("init", "--keys", "keys.env", "--no-input")
+    assert said.code == 78
+    assert "keys.env exists already; it is left as it is" in said.err
+    assert "choose another place for the keys with --keys" in said.err
+    assert bedrock.town.requests == 0
+
+
 def test_a_file_of_keys_is_read_as_it_was_meant(tmp_path: Path):
     variables = {"A": "it's", "B": 'a "b" $c \\ #', "C": API_KEY}
-    with keeping_keys(tmp_path / "keys.env", variables):
+    with keeping_keys(tmp_path / "keys.env", variables, lambda: False):
         assert parse_environment((tmp_path / "keys.env").read_text()) == variables
 
 
 def test_without_a_config_no_file_of_keys_is_left(tmp_path: Path):
     keys = tmp_path / "new" / "keys.env"
-    with pytest.raises(ConfigError), keeping_keys(keys, {"A": "it's"}):
-        write_config(tmp_path / "new" / "config.json", {}, {})
+    config = tmp_path / "new" / "config.json"
+    is_needed = partial(is_written, config, {})
+    with pytest.raises(ConfigError), keeping_keys(keys, {"A": "it's"}, is_needed):
+        write_config(config, {}, {})
     assert list((tmp_path / "new").iterdir()) == []
+    config.write_text("of somebody else")
+    with pytest.raises(ConfigError), keeping_keys(keys, {"A": "it's"}, is_needed):
+        write_config(config, {}, {})
+    assert list((tmp_path / "new").iterdir()) == [config]
+
+
+def test_with_a_config_the_file_of_its_keys_stays(bedrock: Office, monkeypatch: pytest.MonkeyPatch):
+    """Whatever comes after it has its name: without the keys it would be of no use."""
+
+    def stop(*_args: object) -> None:
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("mcsync.cli.init.file.load_config", stop)
+    monkeypatch.setattr("mcsync.cli.init.file._try_out", lambda *_args: None)
+    assert by_options(bedrock, *MAIN, "--keys", "keys.env").code == 128 + signal.SIGTERM
+    assert bedrock.config.exists()
+    assert API_KEY in (bedrock.config.parent / "keys.env").read_text()
 
 
 def test_keys_may_stand_in_any_variables(bedrock: Office):
@@ -626,6 +657,23 @@ def test_what_cannot_be_added_is_refused(bedrock: Office, args: tuple[str, ...],
     assert says in said.err
 
 
+NOT_TO_ADD = {
+    "--keys": "keys.env",
+    "--webhook-url": "",
+    "--civicrm-url": "https://crm.example.org",
+    "--mailchimp-key-env": "OTHER_KEY",
+}
+
+
+@pytest.mark.parametrize("option", NOT_TO_ADD)
+def test_what_an_addition_does_not_heed_is_refused(bedrock: Office, option: str):
+    added = ("init", "--add", "--audience", f"{OTHER_LIST}={OTHER_GROUP}")
+    said = bedrock.run(*added, option, NOT_TO_ADD[option])
+    assert said.code == 2
+    assert f"init --add does not take {option}" in said.err
+    assert "as the config says" in said.err
+
+
 # --- on a terminal --------------------------------------------------------------------------------
 
 
@@ -856,6 +904,28 @@ def test_a_key_in_the_wrong_place_is_not_shown_again(bedrock: Office, terminals:
     assert f"{API_KEY}\r\n\x1b[1A\x1b[J" in terminal.shown
     sent = [each.request for each in bedrock.town.civicrm_server.requests]
     assert all(API_KEY not in str(request.headers) for request in sent)
+
+
+@needs_terminals
+def test_a_name_that_looks_like_a_key_can_be_typed(bedrock: Office, terminals: list[Terminal]):
+    town = bedrock.town
+    for name in ("Friends-of-the-Library-2026", "Friends-of-the-Library-2025"):
+        town.civicrm.add_group(name)
+    terminal = Terminal(
+        bedrock, "--mailchimp-url", town.api_url, "--civicrm-url", town.civicrm_server.url
+    )
+    terminals.append(terminal)
+    terminal.answers(KEY, town.civicrm.api_key)
+    terminal.answers(KEY, API_KEY)
+    terminal.answers("Enter: all", "Main_audience_since_2019")
+    terminal.sees("looked like a key")
+    terminal.answers("Enter: all", "1")
+    terminal.answers("Enter: refresh", API_KEY)
+    terminal.sees("looked like a key")
+    terminal.answers("Enter: refresh", "friends-of-the-library-2026")
+    terminal.sees("Friends-of-the-Library-2026 (group")
+    terminal.asks("Enter: none")
+    assert terminal.shown.count("looked like a key") == 2
 
 
 def test_a_key_given_as_an_option_is_not_repeated(bedrock: Office):

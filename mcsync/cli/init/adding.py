@@ -49,6 +49,7 @@ def add_audience(state: State, options: Options) -> None:
     Raises: UsageError, ConfigError; what both services raise.
     """
     set_up_words(state)
+    _refuse_unheeded(options)
     path = find_config(state.config, os.environ, Path.cwd())
     config = state.settings = load_config(path, os.environ)
     state.stop_hint = "nothing was written"
@@ -74,6 +75,26 @@ def add_audience(state: State, options: Options) -> None:
     if clash is not None:
         raise UsageError(clash, hint="give each its own group")
     _show_addition(state, path, _find_place(config, account_key, chosen))
+
+
+def _refuse_unheeded(options: Options) -> None:
+    """Refuse options that say what the config that is there says already. Raises: UsageError"""
+    unheeded = {
+        "--civicrm-url": options.civicrm_url,
+        "--civicrm-key-env": options.civicrm_key_env,
+        "--site-key-env": options.site_key_env,
+        "--mailchimp-key-env": options.mailchimp_key_env,
+        "--mailchimp-url": options.mailchimp_url,
+        "--read-keys": options.read_keys or None,
+        "--webhook-url": options.webhook_url,
+        "--keys": options.keys,
+    }
+    given = [name for name, value in unheeded.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"init --add does not take {', '.join(given)}",
+            hint="addresses, keys and webhooks stay as the config says; to change these, edit it",
+        )
 
 
 def _choose_account(config: Config, wanted: Sequence[str]) -> tuple[str, OpenAccount]:

@@ -98,6 +98,6 @@ def command(state: State, is_added: bool, **options: Any) -> None:
 
         add_audience(state, Options(**options))
         return
-    path = choose_place(state, Path.cwd())
+    path = choose_place(state, Path.cwd(), options["keys"])
     choices = gather_choices(state, Options(**options), path)
     show_result(state, choices, write_choices(state, choices, path))

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,6 +31,17 @@ def refuse_existing(path: Path) -> None:
         raise ConfigError(f"cannot write {path}: {folder} is not a folder", hint=_HINT)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"cannot write {path}: {folder} is not writable", hint=_HINT)
+
+
+def refuse_existing_keys(path: Path) -> None:
+    """Raise ConfigError when there is a file of keys already."""
+    if os.path.lexists(path):
+        raise _have_keys(path)
+
+
+def _have_keys(path: Path) -> ConfigError:
+    hint = "move it away, or choose another place for the keys with --keys"
+    return ConfigError(f"{path} exists already; it is left as it is", hint=hint)
 
 
 _HINT = "choose another place with --config"
@@ -65,10 +76,12 @@ def write_config(path: Path, blob: Mapping[str, object], environ: Mapping[str, s
 
 
 @contextmanager
-def keeping_keys(path: Path, variables: Mapping[str, str]) -> Iterator[None]:
+def keeping_keys(
+    path: Path, variables: Mapping[str, str], is_needed: Callable[[], bool]
+) -> Iterator[None]:
     """Write a new file of variables, as shells and systemd read it, for its owner only.
 
-    When what follows fails, it is taken away again.
+    When what follows fails, it is taken away again, unless it is needed by then.
     Raises: ConfigError when a file is there, or the disk has trouble.
     """
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
@@ -76,8 +89,7 @@ def keeping_keys(path: Path, variables: Mapping[str, str]) -> Iterator[None]:
         _make_folders(path.parent)
         number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
-        hint = "move it away, or choose another place for the keys with --keys"
-        raise ConfigError(f"{path} exists already; it is left as it is", hint=hint) from None
+        raise _have_keys(path) from None
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_HINT) from None
     try:
@@ -87,8 +99,17 @@ def keeping_keys(path: Path, variables: Mapping[str, str]) -> Iterator[None]:
             raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_HINT) from None
         yield
     except BaseException:
-        os.unlink(path)
+        if not is_needed():
+            os.unlink(path)
         raise
+
+
+def is_written(path: Path, blob: Mapping[str, object]) -> bool:
+    """Whether this very config is there."""
+    try:
+        return path.read_text(encoding="utf-8") == _text_of(blob)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def rewrite_config(
@@ -100,7 +121,7 @@ def rewrite_config(
     the disk has trouble. The old one is there then, as it was.
     """
     try:
-        if path.read_text(encoding="utf-8") != _text_of(old):
+        if not is_written(path, old):
             return None
         number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
         try:
@@ -110,7 +131,7 @@ def rewrite_config(
         finally:
             with suppress(OSError):
                 os.unlink(name)
-    except (OSError, UnicodeDecodeError, ConfigError):
+    except (OSError, ConfigError):
         return None
     return load_config(path, environ)
 

@@ -51,15 +51,16 @@ def show_step(title: str, *lines: str) -> None:
         show_line(line, hanging=0)
 
 
-def ask(question: str, default: str = "") -> str:
+def ask(question: str, default: str = "", names: Sequence[str] = ()) -> str:
     """A line of text, stripped; only Enter gives the default, which is told elsewhere.
 
-    What looks like a key is taken off the screen, and asked for again: it belongs elsewhere.
+    What looks like a key is taken off the screen, and asked for again: it belongs elsewhere. Not so
+    a part of one of the `names` that may be typed.
     """
     while True:
         prompt = one_line(question)
         answer = str(click.prompt(prompt, default=default, show_default=False)).strip()
-        if not is_like_key(answer):
+        if not is_like_key(answer) or any(_is_in(answer, name) for name in names):
             return answer
         _wipe(f"{prompt}: {answer}")
         show_line(
@@ -111,7 +112,7 @@ def choose_one(question: str, labels: Sequence[str], names: Sequence[str] = ()) 
         _show_numbered(labels, shown)
         found: list[int] = []
         while not found:
-            answer = ask(question)
+            answer = ask(question, names=names or labels)
             if not answer:
                 return None
             place = _read_number(answer, min(len(shown), _SHOWN))
@@ -132,7 +133,7 @@ def choose_several(question: str, labels: Sequence[str], default: Sequence[int])
     """Let several be chosen by their numbers; their places, in order."""
     _show_numbered(labels, range(len(labels)), most=len(labels))
     while True:
-        answer = ask(question)
+        answer = ask(question, names=labels)
         if not answer:
             return list(default)
         words = [word for word in re.split(r"[\s,;]+", answer) if word]

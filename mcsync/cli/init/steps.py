@@ -6,6 +6,7 @@ import shlex
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,14 @@ from mcsync.cli.init.draft import (
     find_variables,
     read_hook_address,
 )
-from mcsync.cli.init.file import keeping_keys, refuse_existing, rewrite_config, write_config
+from mcsync.cli.init.file import (
+    is_written,
+    keeping_keys,
+    refuse_existing,
+    refuse_existing_keys,
+    rewrite_config,
+    write_config,
+)
 from mcsync.cli.init.given import (
     Wishes,
     check_address,
@@ -86,12 +94,17 @@ class Options:
     no_input: bool
 
 
-def choose_place(state: State, cwd: Path) -> Path:
-    """Where the config goes; ConfigError when something is there, before anything is asked."""
+def choose_place(state: State, cwd: Path, keys: str | None) -> Path:
+    """Where the config goes; ConfigError when something is there, before anything is asked.
+
+    `keys` is what --keys says: where they go into a file, that is not to be there either.
+    """
     set_up_words(state)
     named = state.config or os.environ.get("MCSYNC_CONFIG") or "config.json"
     path = Path(os.path.abspath(cwd / named))
     refuse_existing(path)
+    if keys == KeysIn.KEYS_ENV:
+        refuse_existing_keys(path.parent / keys)
     state.stop_hint = "nothing was written"
     return path
 
@@ -158,9 +171,10 @@ def _make_wishes(state: State, options: Options) -> Wishes:
 def write_choices(state: State, choices: Choices, path: Path) -> Config:
     """Write the config, and return it as it loads with the variables that it names set."""
     name = choices.environment_file
-    keys = keeping_keys(path.parent / name, find_variables(choices)) if name else nullcontext()
-    with keys:
-        config = write_config(path, _draft(choices, path), _environ(choices))
+    blob, variables = _draft(choices, path), find_variables(choices)
+    is_needed = partial(is_written, path, blob)
+    with keeping_keys(path.parent / name, variables, is_needed) if name else nullcontext():
+        config = write_config(path, blob, _environ(choices))
     state.stop_hint = f"{path} has been written"
     state.settings = config
     return config
