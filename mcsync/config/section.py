@@ -35,7 +35,10 @@ BROKEN: Final = object()
 HIDDEN = "***"
 
 _SECRET_NAME = re.compile(r"key|secret|password|pingUrl", re.IGNORECASE)
-_FOR_RUNS = re.compile(r"(civicrm|accounts|data|notify|plugins|lists\.[^.]+\.apiKey)([.\[]|\Z)")
+_FOR_RUNS = re.compile(
+    r"(civicrm|accounts|data|notify|plugins|lists\.[^.]+\.apiKey"
+    r"|(defaults|lists\.[^.]+)\.contactSource)([.\[]|\Z)"
+)
 _PLAIN_SEGMENT = re.compile(r"[\w$-]+")
 MAX_NUMBER = 10**9
 _MAX_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED

@@ -51,6 +51,18 @@ def test_others_say_what_they_miss_b14(keyless: Office, command: str) -> None:
     assert "${command:cat} ended with exit code 1" in problems
 
 
+def test_who_looks_asks_no_program_for_the_source_of_contacts(office: Office) -> None:
+    assert office.run("sync", "--wait").code == 0
+    marker = office.folder / "was-run"
+    source = f"${{command:touch {marker}}}"
+    lists = {LIST: {**office.town.lists[LIST], "contactSource": source}}
+    for changes in ({"defaults": {"contactSource": source}}, {"lists": lists}):
+        office.write_config(**changes)
+        for command in LOOKING:
+            assert office.run(*command.split()).code == 0, command
+        assert not marker.exists()
+
+
 def test_completing_a_list_runs_nothing_b14(office: Office) -> None:
     marker = office.folder / "was-run"
     office.write_config(
