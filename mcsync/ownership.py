@@ -68,10 +68,12 @@ def find_faults(path: Path, found: os.stat_result) -> Iterator[tuple[str, Fault]
     `found` is the open file's. With each fault comes the name of the folder that has it, "" for
     the file and the link.
     """
-    for of_which in [found, *([_of_link(path)] if path.is_symlink() else [])]:
-        fault = find_fault(path, of_which)
-        if fault is not None:
-            yield "", fault
+    fault = find_fault(path, found)
+    if fault is not None:
+        yield "", fault
+    fault = find_fault(path, _of_link(path)) if path.is_symlink() else None
+    if fault is not None:  # a plain chown would follow the link
+        yield "", fault._replace(mend=fault.mend.replace('"chown ', '"chown -h '))
     for place in (os.path.abspath(path), os.path.realpath(path)):
         folder = Path(place).parent
         fault = find_folder_fault(folder)

@@ -214,7 +214,10 @@ def test_a_link_of_a_stranger_is_refused_d9(
         return os.stat_result(found)
 
     monkeypatch.setattr(os, "lstat", lstat_of_stranger)
-    assert "keys.env belongs to user 4321, not to" in problems(path)["environmentFile"]
+    told = problems(path)["environmentFile"]
+    assert "keys.env belongs to user 4321, not to" in told
+    assert f'{there}"' in told
+    assert 'run "chown -h ' in told, "else the file would be given away, not the link"
 
 
 def test_what_it_says_is_never_shown(tmp_path: Path) -> None:
