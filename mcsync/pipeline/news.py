@@ -18,8 +18,9 @@ from mcsync.pipeline.run import is_over
 from mcsync.reconcile.guards import has_grown
 
 _A_DAY = timedelta(days=1)
-# Counts differ from run to run, and the trouble is the same; a group's id says which it is about.
-_COUNTS = re.compile(r"(?<!group )\b[0-9][0-9.,:]*")
+# Counts, times and the ids that services give to their errors differ from run to run, and the
+# trouble is the same; a group's id says which it is about. CiviCRM's ids may have no digit.
+_VARIES = re.compile(r"\bError ID: [\w-]+|(?<!group )\b(?=[\w.,:-]*[0-9])[\w.,:-]+")
 _SERVICE = re.compile(r"(Mailchimp|CiviCRM) at ")
 
 
@@ -61,7 +62,7 @@ def as_met(error: McsyncError) -> Met:
     """An audience's error; what makes it the same error in another run is its key."""
     is_outage = isinstance(error, RemoteUnavailable)
     service = _SERVICE.search(error.message)
-    words = (service[1] if service else "") if is_outage else _COUNTS.sub("#", error.message)
+    words = (service[1] if service else "") if is_outage else _VARIES.sub("#", error.message)
     key = f"{error.kind}: {words}"
     return Met(key, error.kind, error.message, error.hint or "", is_outage=is_outage)
 
