@@ -39,7 +39,9 @@ class KnownTrouble(msgspec.Struct, rename="camel"):
     """Something that is wrong with an audience, since when, and when that was last told.
 
     `key` is what makes it the same trouble, however it is worded; `told_at` is "" until somebody
-    was told. `command` met it. `stops`: nothing is synced until it is over.
+    was told. `command` met it. `stops`: nothing is synced until it is over. Of a held plan `sizes`
+    are how many people of each kind were told. Of what comes and goes: when it was `over_at` last,
+    when that was told, and when it was `back_at`; "" for never.
     """
 
     key: str
@@ -50,6 +52,10 @@ class KnownTrouble(msgspec.Struct, rename="camel"):
     told_at: str = ""
     command: str = "sync"
     stops: bool = True
+    sizes: dict[str, int] = {}
+    over_at: str = ""
+    end_told_at: str = ""
+    back_at: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """The trouble as `--json` has it."""
@@ -81,8 +87,9 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     because their groups are not believed. `interest_names` tells how Mailchimp calls those that
     are mapped. `spent_trust` is the override in the config that a
     complete sync has used up. `left_out`: what was told of values that do not fit,
-    and of members that are not understood, by its words. `troubles` are those of the last runs;
-    `ended_at`: when a sync last came to its end, whatever it held.
+    and of members that are not understood, by its words. `troubles` are those of the last runs,
+    `past_troubles` those that were over within a day; `ended_at`: when a sync last came to its
+    end, whatever it held.
     """
 
     since: str | None = None
@@ -108,6 +115,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     held_plan: HeldPlan | None = None
     left_out: dict[str, LeftOut] = {}
     troubles: list[KnownTrouble] = []
+    past_troubles: list[KnownTrouble] = []
     ended_at: str | None = None
 
 

@@ -2,7 +2,8 @@
 
 What is new or has changed is told at once, what stays as it is once a day, and its end once. What
 stops no more than an interest is not told again. A service that is down is told only when the
-audience was not synced for a while.
+audience was not synced for a while. What comes and goes is told once a day, and so is its end;
+where its end was told and it is back, it is told again only once it has stayed for a while.
 """
 
 import re
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from mcsync.cache.audience_status import AudienceStatus, KnownTrouble
 from mcsync.cache.times import to_text
@@ -52,9 +55,10 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """The troubles to keep in mind, and what is told now, as (turn, trouble)."""
+    """The troubles that are there, those over within a day, and what is told now of which."""
 
     troubles: list[KnownTrouble]
+    past: list[KnownTrouble]
     news: list[tuple[Turn, KnownTrouble]]
 
 
@@ -82,44 +86,79 @@ def weigh(
     time; a stored time in the future counts as due.
     """
     known = {each.key: each for each in status.troubles}
+    past = {e.key: replace(e) for e in status.past_troubles if not is_over(e.over_at, _A_DAY, now)}
     last_end = max(filter(None, (status.ended_at, status.synced_at)), default=None)
     may_wait = not is_over(last_end, quiet, now)
-    troubles, news = [], []
+    found = Weighed([], [], [])
     for each in met:
-        before = known.pop(each.key, None)
-        trouble = KnownTrouble(
-            each.key,
-            each.kind,
-            each.message,
-            each.hint,
-            since=before.since if before else to_text(now),
-            told_at=before.told_at if before else "",
-            command=before.command if before else command,
-            stops=each.stops,
-        )
-        if _is_due(trouble, each, status, now, may_wait=may_wait):
-            news.append((Turn.AGAIN if trouble.told_at else Turn.NEW, trouble))
-            trouble.told_at = to_text(now)
-        troubles.append(trouble)
+        before = known.pop(each.key, None) or _come_back(past.pop(each.key, None), now)
+        trouble = _meet(each, before, command, now)
+        if _is_due(trouble, each, status, now, quiet, may_wait=may_wait):
+            found.news.append((Turn.AGAIN if trouble.told_at else Turn.NEW, trouble))
+            trouble.told_at, trouble.sizes = to_text(now), dict(each.sizes or {})
+        found.troubles.append(trouble)
     for trouble in known.values():
         if not _is_gone(trouble, met, command, is_whole=is_whole):
-            troubles.append(trouble)
-        elif is_whole and trouble.told_at:
-            news.append((Turn.OVER, trouble))
-    return Weighed(troubles, news)
+            found.troubles.append(trouble)
+        elif trouble.told_at:
+            past[trouble.key] = replace(trouble, over_at=to_text(now))
+            if is_whole:
+                _tell_end(past[trouble.key], found, now)
+    for trouble in past.values():
+        if is_whole and trouble.end_told_at:  # back and over within a day: that is told late
+            _tell_end(trouble, found, now)
+    found.past.extend(past.values())
+    return found
+
+
+def _meet(met: Met, before: KnownTrouble | None, command: str, now: datetime) -> KnownTrouble:
+    """The trouble as it is now; a clock that was ahead may have noted when it began."""
+    if before is None:
+        before = KnownTrouble(met.key, met.kind, "", "", since=to_text(now), command=command)
+    return replace(
+        before,
+        kind=met.kind,
+        message=met.message,
+        hint=met.hint,
+        stops=met.stops,
+        since=min(before.since, to_text(now)),
+    )
+
+
+def _come_back(before: KnownTrouble | None, now: datetime) -> KnownTrouble | None:
+    return replace(before, over_at="", back_at=to_text(now)) if before else None
+
+
+def _was_told_over(trouble: KnownTrouble) -> bool:
+    """Whether the last that was told of it is that it is over."""
+    return bool(trouble.end_told_at) and trouble.end_told_at >= trouble.told_at
+
+
+def _tell_end(trouble: KnownTrouble, found: Weighed, now: datetime) -> None:
+    """Tell that it is over, at most once a day, and only whoever was told that it is there."""
+    if not _was_told_over(trouble) and is_over(trouble.end_told_at, _A_DAY, now):
+        trouble.end_told_at = to_text(now)
+        found.news.append((Turn.OVER, trouble))
 
 
 def _is_due(
-    trouble: KnownTrouble, met: Met, status: AudienceStatus, now: datetime, *, may_wait: bool
+    trouble: KnownTrouble,
+    met: Met,
+    status: AudienceStatus,
+    now: datetime,
+    quiet: timedelta,
+    *,
+    may_wait: bool,
 ) -> bool:
     if not trouble.told_at:
         return not (met.is_outage and may_wait)
-    if met.sizes is not None and status.held_plan is not None:
-        if has_grown(met.sizes, status.held_plan.told):
-            return True
-    elif not met.stops:
-        return False
-    return is_over(trouble.told_at, _A_DAY, now)
+    held = status.held_plan if met.sizes is not None else None
+    if held and has_grown(met.sizes or {}, trouble.sizes or held.told):
+        return True
+    is_old = is_over(trouble.told_at, _A_DAY, now)
+    if _was_told_over(trouble):
+        return is_old or is_over(trouble.back_at, quiet, now)
+    return is_old and (met.stops or held is not None)
 
 
 def _is_gone(trouble: KnownTrouble, met: Sequence[Met], command: str, *, is_whole: bool) -> bool:

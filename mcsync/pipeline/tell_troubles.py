@@ -87,6 +87,7 @@ def _weigh_audience(
         quiet=timedelta(minutes=run.quiet_minutes),
     )
     report.known = status.troubles = weighed.troubles
+    status.past_troubles = weighed.past
     told = {trouble.key for turn, trouble in weighed.news if turn is not Turn.OVER}
     if status.held_plan is not None and HELD in told:
         status.held_plan.told = status.held_plan.sizes

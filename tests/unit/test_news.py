@@ -31,7 +31,7 @@ class Audience:
         """One run, which came to its end unless something stopped it; five minutes pass."""
         is_whole = not any(each.stops for each in met) if whole is None else whole
         weighed = weigh(self.status, met, self.now, command=command, is_whole=is_whole)
-        self.status.troubles = weighed.troubles
+        self.status.troubles, self.status.past_troubles = weighed.troubles, weighed.past
         for turn, trouble in weighed.news:
             if trouble.key == HELD and turn is not Turn.OVER and self.status.held_plan:
                 self.status.held_plan.told = self.status.held_plan.sizes
@@ -73,6 +73,67 @@ def test_a_trouble_is_told_at_once_then_once_a_day_and_its_end_once(audience: Au
     assert audience.run() == ["over guard-tripped"]
     assert audience.run() == []
     assert audience.status.troubles == []
+
+
+def flap(audience: Audience, hours: int, *turns: Sequence[Met]) -> list[str]:
+    """Runs that meet now this, now that; what all of them tell."""
+    runs = hours * 12
+    return [told for n in range(runs) for told in audience.run(*turns[n % len(turns)])]
+
+
+def test_a_trouble_that_comes_and_goes_is_told_once_a_day_and_so_is_its_end(audience: Audience):
+    start = ["new guard-tripped", "over guard-tripped"]
+    again = ["again guard-tripped", "over guard-tripped"]
+    assert flap(audience, 24, (DISABLED,), ()) == start
+    assert flap(audience, 24, (DISABLED,), ()) == again
+    assert audience.status.troubles == []
+
+
+def test_two_troubles_that_take_turns_are_told_once_a_day(audience: Audience):
+    refused = as_met(ConfigError("Choir: no field X"))
+    first = ["new guard-tripped", "new config-error"]
+    assert flap(audience, 24, (DISABLED,), (refused,)) == first
+    again = ["again guard-tripped", "again config-error"]
+    assert flap(audience, 24, (DISABLED,), (refused,)) == again
+    assert audience.keys == [refused.key], "what is over is not among what is there"
+    assert audience.run() == ["over config-error"]
+
+
+def test_a_held_plan_that_comes_and_goes_is_told_once_a_day(audience: Audience):
+    told = []
+    for n in range(24 * 12):
+        audience.status.held_plan = HeldPlan("why", "s", {"unsubscribes": 30}) if n % 2 else None
+        told += audience.run(*([held(30)] if n % 2 else []))
+    assert told == ["new guard-tripped", "over guard-tripped"]
+
+
+def test_what_is_back_for_good_is_told_after_the_quiet_time(audience: Audience):
+    assert audience.run(DISABLED) == ["new guard-tripped"]
+    assert audience.run() == ["over guard-tripped"]
+    assert audience.run_for(timedelta(hours=2), DISABLED) == {"1:00:00": ["again guard-tripped"]}
+    (trouble,) = audience.status.troubles
+    assert trouble.since == to_text(NOON)
+    told = audience.run_for(timedelta(hours=26))
+    assert told == {"21:55:00": ["over guard-tripped"]}, "its end is told in time, too"
+    assert audience.status.past_troubles == []
+
+
+def test_a_day_after_its_end_a_trouble_is_a_new_one(audience: Audience):
+    audience.run(DISABLED)
+    audience.run()
+    audience.run_for(timedelta(hours=24))
+    assert audience.run(DISABLED) == ["new guard-tripped"]
+    assert audience.status.troubles[0].since == to_text(NOON + timedelta(hours=24, minutes=10))
+
+
+def test_a_trouble_since_tomorrow_by_a_clock_that_was_ahead_is_there_since_now(
+    audience: Audience,
+):
+    audience.run(DISABLED)
+    audience.status.troubles[0].since = to_text(NOON + timedelta(days=400))
+    at = audience.now
+    audience.run(DISABLED)
+    assert audience.status.troubles[0].since == to_text(at)
 
 
 def test_another_trouble_in_its_place_is_news_and_the_first_is_forgotten(audience: Audience):
