@@ -158,6 +158,12 @@ def finish(state: State, trouble: Trouble | None, code: int) -> int:
     return int(code)
 
 
+def tell_beside(state: State, error: McsyncError) -> None:
+    """Tell an error on stderr where the command ends by another; the document has it anyway."""
+    if not state.wants_json:
+        _report(*explain(state, error))
+
+
 def _report(trouble: Trouble | None, code: int) -> None:
     if trouble is not None and code == ExitCode.LOCKED:
         # A young run is no news: cron would mail it each time.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcsync.cli.output import tell_beside
 from mcsync.cli.state import ChangesAsked, State
 from mcsync.clock import utc_now
 from mcsync.config import (
@@ -23,7 +24,7 @@ from mcsync.config import (
     load_config,
     select_audiences,
 )
-from mcsync.errors import ExitCode, McsyncError
+from mcsync.errors import AnswerLost, ExitCode, McsyncError
 from mcsync.lock import check_place, hold_lock, resolve_cache
 from mcsync.logs import choose_level, is_terminal, set_up
 from mcsync.text import one_line
@@ -131,14 +132,35 @@ def open_run(
                     notice.news = note_troubles(run, state.command, is_whole=not run.is_cut)
                     state.audiences = [report.as_dict() for report in run.reports.values()]
             asked = ChangesAsked(is_dry_run, as_csv, in_full, print_changes, exit_code)
-            is_different = show_changes(state, run, asked)
-            if is_watched(state) and not is_dry_run and state.command not in _TELL_ALL:
-                from mcsync.cli.show_end import show_end
+            with _raising_troubles(state, run), store.explaining():
+                is_different = show_changes(state, run, asked)
+                if is_watched(state) and not is_dry_run and state.command not in _TELL_ALL:
+                    from mcsync.cli.show_end import show_end
 
-                show_end(run)
-            run.raise_troubles()
+                    show_end(run)
             if exit_code and is_different:
                 click.get_current_context().exit(ExitCode.DIFFERENT)
+
+
+@contextmanager
+def _raising_troubles(state: State, run: "Run") -> Iterator[None]:
+    """Raise a run's troubles after its answer; they are told, too, if that cannot be given.
+
+    They count as told already, and the next run would say nothing. A failure stays what it was
+    though its answer is lost.
+    """
+    try:
+        yield
+    except BaseException as error:
+        try:
+            run.raise_troubles()
+        except McsyncError as trouble:
+            if isinstance(error, AnswerLost):
+                tell_beside(state, error)
+                raise
+            tell_beside(state, trouble)
+        raise
+    run.raise_troubles()
 
 
 def open_intake(state: State) -> "Intake":

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -379,6 +380,33 @@ def test_a_code_is_kept_unless_the_answer_is_lost(office: Office, redirect: str)
     office.config.unlink()
     assert code("fetch") == 78
     assert code("fetch --json") == 78
+
+
+def test_a_trouble_is_told_though_the_answer_is_lost(office: Office):
+    """The next run would not tell it again."""
+    office.close_gates(12, of=30)
+    office.town.civicrm.add_to_group(office.add_contact("fresh@quarry.example"), GROUP)
+    with open("/dev/full", "w") as full:
+        said = office.run_process("sync", "--wait", "--print-changes", stdout=full)
+    assert said.code == 4, "a failure stays what it was"
+    assert "cannot write the answer to stdout" in said.err
+    assert "would unsubscribe 12 of" in said.err
+
+
+def test_damage_met_by_the_answer_is_the_caches_and_what_the_run_met_is_told(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    def stumble(_store: object, _asked: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    office.close_gates(12, of=30)
+    monkeypatch.setattr("mcsync.pipeline.changes.find_changes", stumble)
+    said = office.run("sync", "--print-changes")
+    assert said.code == 74
+    assert "cache" in said.err
+    assert "would unsubscribe 12 of" in said.err
+    error = office.run("sync", "--print-changes", "--json").document["error"]
+    assert error["kind"] == "cache-error"
 
 
 def test_the_document_of_an_end_that_nobody_foresaw_has_a_kind(office: Office, calamity: Calamity):
