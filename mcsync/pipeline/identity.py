@@ -69,7 +69,7 @@ def _load_accounts(store: Store) -> dict[str, str]:
 def not_fetched(task: Task) -> PartialFailure:
     """What to raise where an audience must have been fetched completely, and was not."""
     return PartialFailure(
-        f"{task.name} has not been fetched completely", hint='run "mcsync fetch" first'
+        f"{task.name}: it has not been fetched completely", hint='run "mcsync fetch" first'
     )
 
 

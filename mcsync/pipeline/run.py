@@ -240,7 +240,7 @@ class Run:
         except CacheError:
             raise
         except McsyncError as error:
-            log.info("%s is skipped: %s", task.name, error.message)
+            log.info("%s is skipped: %s", task.name, error.message.removeprefix(f"{task.name}: "))
             self.report(task).error = error
 
     def blame(self, error: McsyncError) -> None:
@@ -291,26 +291,29 @@ def _find_kind(errors: Sequence[McsyncError]) -> type[McsyncError]:
 
 
 def _tell_apart(reports: Sequence[Report]) -> tuple[Part, ...]:
-    """Each trouble once; which audiences it befell is said, unless it befell all."""
-    found: dict[str, tuple[list[Report], list[McsyncError]]] = {}
+    """Each trouble once; which audiences it befell is said, unless it befell all.
+
+    Two audiences may have one name: then what is to be done tells their troubles apart.
+    """
+    found: dict[tuple[str, str | None], tuple[list[Report], list[McsyncError]]] = {}
     for report in reports:
         for error in report.troubles:
-            befallen, errors = found.setdefault(error.message, ([], []))
+            befallen, errors = found.setdefault((error.message, error.hint), ([], []))
             befallen.append(report)
             errors.append(error)
     return tuple(
         Part(
             with_names(message, [r.name for r in befallen], len(reports)),
-            errors[0].hint,
+            hint,
             any(error.is_news for error in errors),
         )
-        for message, (befallen, errors) in found.items()
+        for (message, hint), (befallen, errors) in found.items()
     )
 
 
 def with_names(message: str, names: Sequence[str], of: int) -> str:
     """A message that says which of so many audiences it is about; not if it is about all."""
-    is_named = message.startswith((f"{names[0]}:", f"{names[0]} "))
+    is_named = message.startswith(f"{names[0]}:")  # who is called Mailchimp begins many a message
     return message if is_named or len(names) == of else f"{list_names(names)}: {message}"
 
 

@@ -61,10 +61,10 @@ def note_troubles(run: Run, command: str = "sync", *, is_whole: bool = True) -> 
     found: list[tuple[Task, Turn, KnownTrouble]] = []
     for task in run.tasks:
         found += [(task, *each) for each in _weigh_audience(run, task, command, is_whole)]
-    told = {trouble.message for _, turn, trouble in found if turn is not Turn.OVER}
+    told = {(each.message, each.hint) for _, turn, each in found if turn is not Turn.OVER}
     for report in run.reports.values():
         for error in report.troubles:
-            error.is_news = error.message in told
+            error.is_news = (error.message, error.hint or "") in told
     news = [*_sum_up(run, found), *_tell_given_up(run)]
     for each in news:
         if not each.is_raised and each.turn is not Turn.GIVEN_UP:  # these are told one by one
@@ -128,17 +128,17 @@ def _find_troubles(run: Run, task: Task, status: AudienceStatus) -> Iterator[Met
 
 def _sum_up(run: Run, found: Sequence[tuple[Task, Turn, KnownTrouble]]) -> Iterator[News]:
     """What befell several audiences alike is told once."""
-    alike: dict[tuple[Turn, str], list[tuple[Task, KnownTrouble]]] = {}
+    alike: dict[tuple[Turn, str, str], list[tuple[Task, KnownTrouble]]] = {}
     for task, turn, trouble in found:
-        alike.setdefault((turn, trouble.message), []).append((task, trouble))
-    for (turn, message), befallen in alike.items():
+        alike.setdefault((turn, trouble.message, trouble.hint), []).append((task, trouble))
+    for (turn, message, hint), befallen in alike.items():
         names, trouble = tuple(task.name for task, _ in befallen), befallen[0][1]
         since = min(each.since for _, each in befallen)
         if turn is Turn.OVER:
             is_well = not any(run.report(task).known for task, _ in befallen)
             message, hint = _tell_end(trouble, names, since, is_well=is_well), ""
         else:
-            message, hint = with_names(message, names, len(run.tasks)), trouble.hint
+            message = with_names(message, names, len(run.tasks))
         yield News(turn, trouble.kind, message, hint, since, names)
 
 

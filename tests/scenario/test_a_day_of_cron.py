@@ -205,6 +205,37 @@ def test_a_second_audience_in_trouble_is_told_though_the_first_was_told_before(o
     assert "Trustees" not in told.err
 
 
+def test_two_audiences_of_one_name_are_told_each_with_its_own_step(office: Office):
+    town = office.bedrock.town
+    town.mailchimp.audiences[CHOIR].name = "Trustees"
+    remove_half(office.bedrock)
+    for number in range(15):
+        [contact] = town.civicrm.contacts_by_email(f"singer{number}@example.org")
+        town.civicrm.remove_from_group(contact.id, CHOIR_GROUP)
+    told = office.sync()
+    assert told.err.count("error: Trustees: would unsubscribe 15 of 30") == 2
+    for list_id in (LIST, CHOIR):
+        assert f"--list {list_id} --force" in told.err
+    (document,) = office.documents
+    assert len(document["news"]) == 2  # type: ignore[arg-type]
+    assert office.sync() == Told(4, "", "")
+
+
+def test_an_audience_called_as_a_service_is_named_in_what_befell_it(office: Office):
+    town = office.bedrock.town
+    town.mailchimp.audiences[CHOIR].name = "Mailchimp"
+    path = rf"^/3.0/lists/{CHOIR}/members"
+    office.bedrock.town.mailchimp_server.faults.append(Fault(path=path, drop="before", times=None))
+    told = office.mcsync("sync", "-v")
+    assert "error: Mailchimp: Mailchimp at 127.0.0.1" in told.err
+
+
+def test_whom_a_run_skips_is_named_once(office: Office):
+    office.bedrock.town.civicrm.disable_group(CHOIR_GROUP)
+    told = office.mcsync("sync", "-v")
+    assert "Choir is skipped: group 333" in told.err
+
+
 def test_everything_is_told_to_who_asks_for_it(office: Office):
     """With -v, and in the document, in every run."""
     remove_half(office.bedrock)
