@@ -29,7 +29,11 @@ _NUMBERS: tuple[tuple[str, str, Callable[[Standing], float]], ...] = (
         "When the last complete sync ended, as Unix time; 0 for never.",
         lambda s: 0 if s.status.synced_at is None else from_text(s.status.synced_at).timestamp(),
     ),
-    ("held", "1 while a plan is held until somebody decides.", lambda s: s.state == "held"),
+    (
+        "held",
+        "1 while a plan is held until somebody decides.",
+        lambda s: s.status.held_plan is not None,
+    ),
     ("group_contacts", "Contacts that are Added to the audience's group.", lambda s: s.in_group),
     (
         "people_failed",

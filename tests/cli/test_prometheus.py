@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mcsync import __version__
 from mcsync.docs import read_topic
 from mcsync.errors import ExitCode
-from tests.cli.conftest import LIST, OTHER_LIST, Office, Said
+from tests.cli.conftest import GROUP, LIST, OTHER_LIST, Office, Said
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 MAIN = {"list_id": LIST, "audience": "Main audience"}
@@ -100,6 +100,9 @@ def test_what_is_held_is_a_trouble(office: Office):
     assert office.run("sync").code == ExitCode.GUARDED
     found = measure(office)
     assert of_main(found, "mcsync_held") == of_main(found, "mcsync_trouble") == 1
+    office.town.civicrm.disable_group(GROUP)
+    assert office.run("sync").code == ExitCode.GUARDED
+    assert of_main(measure(office), "mcsync_held") == 1, "it is held as before"
 
 
 def test_only_the_audiences_asked_for(office: Office):
