@@ -122,7 +122,7 @@ def _is_unforeseen(error: BaseException | None) -> bool:
 
 def _tell_unforeseen(error: Exception) -> News:
     if isinstance(error, McsyncError):
-        return News(Turn.NEW, error.kind, error.message, error.hint or "")
+        return News(Turn.NEW, error.kind, one_line(error.message), one_line(error.hint or ""))
     message = f"unexpected failure: {type(error).__name__}"
     return News(Turn.NEW, "bug", message, "please report it with the lines on stderr")
 

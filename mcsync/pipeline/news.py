@@ -19,6 +19,7 @@ from mcsync.cache.times import to_text
 from mcsync.errors import McsyncError, RemoteUnavailable
 from mcsync.pipeline.run import is_over
 from mcsync.reconcile.guards import has_grown
+from mcsync.text import one_line
 
 _A_DAY = timedelta(days=1)
 # Counts, times and the ids that services give to their errors differ from run to run, and the
@@ -118,8 +119,8 @@ def _meet(met: Met, before: KnownTrouble | None, command: str, now: datetime) ->
     return replace(
         before,
         kind=met.kind,
-        message=met.message,
-        hint=met.hint,
+        message=one_line(met.message),
+        hint=one_line(met.hint),
         stops=met.stops,
         since=min(before.since, to_text(now)),
     )

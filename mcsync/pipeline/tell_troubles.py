@@ -17,7 +17,7 @@ from mcsync.errors import RemoteUnavailable
 from mcsync.pipeline.news import Met, Turn, as_met, weigh
 from mcsync.pipeline.reconcile import HELD_WORDS
 from mcsync.pipeline.run import Run, Task, list_names, with_names
-from mcsync.text import count_of
+from mcsync.text import count_of, one_line
 
 log = logging.getLogger("mcsync")
 
@@ -64,7 +64,7 @@ def note_troubles(run: Run, command: str = "sync", *, is_whole: bool = True) -> 
     told = {(each.message, each.hint) for _, turn, each in found if turn is not Turn.OVER}
     for report in run.reports.values():
         for error in report.troubles:
-            error.is_news = (error.message, error.hint or "") in told
+            error.is_news = (one_line(error.message), one_line(error.hint or "")) in told
     news = [*_sum_up(run, found), *_tell_given_up(run)]
     for each in news:
         if not each.is_raised and each.turn is not Turn.GIVEN_UP:  # these are told one by one
@@ -132,7 +132,7 @@ def _sum_up(run: Run, found: Sequence[tuple[Task, Turn, KnownTrouble]]) -> Itera
     for task, turn, trouble in found:
         alike.setdefault((turn, trouble.message, trouble.hint), []).append((task, trouble))
     for (turn, message, hint), befallen in alike.items():
-        names, trouble = tuple(task.name for task, _ in befallen), befallen[0][1]
+        names, trouble = tuple(one_line(task.name) for task, _ in befallen), befallen[0][1]
         since = min(each.since for _, each in befallen)
         if turn is Turn.OVER:
             is_well = not any(run.report(task).known for task, _ in befallen)
@@ -158,9 +158,10 @@ def _tell_given_up(run: Run) -> Iterator[News]:
         count = run.report(task).given_up
         if count:
             what = count_of(count, "change of a person", "people's changes")
-            message = f"{task.name}: {what} {'was' if count == 1 else 'were'} given up"
+            name = one_line(task.name)
+            message = f"{name}: {what} {'was' if count == 1 else 'were'} given up"
             hint = f"mcsync status --list {task.list_id}"
-            yield News(Turn.GIVEN_UP, "given-up", message, hint, audiences=(task.name,))
+            yield News(Turn.GIVEN_UP, "given-up", message, hint, audiences=(name,))
     if run.webhooks_given_up:
         count = run.webhooks_given_up
         message = f"{count_of(count, 'webhook was', 'webhooks were')} given up"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from mcsync import notify
 from mcsync.docs import read_sample
 from mcsync.lock import hold_lock
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
-from tests.cli.conftest import CALAMITIES, GROUP, Office, Said
+from tests.cli.conftest import CALAMITIES, GROUP, LIST, Office, Said
 from tests.door import dripping
 
 SAY = "import sys; sys.stdin.read(); print('out'); sys.exit({code})"
@@ -166,6 +167,24 @@ def test_no_secret_and_no_address_reach_the_program(
     assert "refused the API key" in told
     assert "@" not in told
     assert not [secret for secret in office.secrets() if secret in told]
+
+
+def test_what_others_wrote_steers_no_terminal_of_who_is_told(office: Office, tmp_path: Path):
+    keep(office, tmp_path / "told")
+    town = office.town
+    town.mailchimp.audiences[LIST].name = "Odd\x1b[31m\n"
+    town.civicrm.store.tables["Group"].rows[GROUP]["title"] = "Group\x07\r\n"
+    town.civicrm.disable_group(GROUP)
+    assert office.run("sync").code == 4
+    document = json.loads((tmp_path / "told").read_text())
+    (news,) = document["news"]
+    message, hint = document["text"].split("\n  ")
+    assert (message, hint) == (news["message"], news["hint"])
+    assert (message + hint).isprintable()
+    with sqlite3.connect(office.cache) as db:
+        ((words,),) = db.execute("SELECT troubles FROM audiences").fetchall()
+    assert words.isprintable()
+    assert office.run("sync").err == "", "told once, and known again"
 
 
 @pytest.mark.parametrize(

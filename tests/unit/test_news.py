@@ -295,6 +295,13 @@ def test_nothing_that_was_known_is_changed_in_place():
     assert known.message == "m"
 
 
+def test_what_a_service_writes_steers_no_terminal(audience: Audience):
+    words = "CiviCRM says:\n\x1b[31mred\x07"
+    audience.run(as_met(ProtocolError(words, hint=words)))
+    (trouble,) = audience.status.troubles
+    assert trouble.message == trouble.hint == "CiviCRM says:  [31mred "
+
+
 def test_every_error_of_a_service_has_a_key():
     errors: Sequence[McsyncError] = [ProtocolError("a"), RemoteUnavailable("b"), ConfigError("c")]
     assert len({as_met(error).key for error in errors}) == 3
