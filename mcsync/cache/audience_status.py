@@ -39,9 +39,10 @@ class KnownTrouble(msgspec.Struct, rename="camel"):
     """Something that is wrong with an audience, since when, and when that was last told.
 
     `key` is what makes it the same trouble, however it is worded; `told_at` is "" until somebody
-    was told. `command` met it. `stops`: nothing is synced until it is over. Of a held plan `sizes`
-    are how many people of each kind were told. Of what comes and goes: when it was `over_at` last,
-    when that was told, and when it was `back_at`; "" for never.
+    was told. `command` met it; those that `passed` came to their end and have not met it since.
+    `stops`: nothing is synced until it is over. Of a held plan `sizes` are how many people of each
+    kind were told. Of what comes and goes: when it was `over_at` last, when that was told, and
+    when it was `back_at`; "" for never.
     """
 
     key: str
@@ -52,6 +53,7 @@ class KnownTrouble(msgspec.Struct, rename="camel"):
     told_at: str = ""
     command: str = "sync"
     stops: bool = True
+    passed: list[str] = []
     sizes: dict[str, int] = {}
     over_at: str = ""
     end_told_at: str = ""

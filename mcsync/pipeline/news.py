@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from mcsync.cache.audience_status import AudienceStatus, KnownTrouble
+from mcsync.cache.audience_status import HELD, AudienceStatus, KnownTrouble
 from mcsync.cache.times import to_text
 from mcsync.errors import McsyncError, RemoteUnavailable
 from mcsync.pipeline.run import is_over
@@ -25,6 +25,7 @@ _A_DAY = timedelta(days=1)
 # Counts, times and the ids that services give to their errors differ from run to run, and the
 # trouble is the same; a group's id says which it is about. CiviCRM's ids may have no digit.
 _VARIES = re.compile(r"\bError ID: [\w-]+|(?<!group )\b(?=[\w.,:-]*[0-9])[\w.,:-]+")
+_STAGES = frozenset(("fetch", "reconcile", "submit", "process-batches"))
 _SERVICE = re.compile(r"(Mailchimp|CiviCRM) at ")
 
 
@@ -98,12 +99,13 @@ def weigh(
             found.news.append((Turn.AGAIN if trouble.told_at else Turn.NEW, trouble))
             trouble.told_at, trouble.sizes = to_text(now), dict(each.sizes or {})
         found.troubles.append(trouble)
-    for trouble in known.values():
-        if not _is_gone(trouble, met, command, is_whole=is_whole):
+    for before in known.values():
+        trouble = replace(before, passed=_pass(before, command)) if is_whole else before
+        if not _is_gone(trouble, status, met, command, is_whole=is_whole):
             found.troubles.append(trouble)
         elif trouble.told_at:
             past[trouble.key] = replace(trouble, over_at=to_text(now))
-            if is_whole:
+            if is_whole or trouble.key == HELD:
                 _tell_end(past[trouble.key], found, now)
     for trouble in past.values():
         if is_whole and trouble.end_told_at:  # back and over within a day: that is told late
@@ -122,6 +124,7 @@ def _meet(met: Met, before: KnownTrouble | None, command: str, now: datetime) ->
         message=one_line(met.message),
         hint=one_line(met.hint),
         stops=met.stops,
+        passed=[],
         since=min(before.since, to_text(now)),
     )
 
@@ -162,11 +165,25 @@ def _is_due(
     return is_old and (met.stops or held is not None)
 
 
-def _is_gone(trouble: KnownTrouble, met: Sequence[Met], command: str, *, is_whole: bool) -> bool:
-    """Whether a trouble that was not met is over: its command went to the end, or further.
+def _pass(trouble: KnownTrouble, command: str) -> list[str]:
+    return sorted({*trouble.passed, command})
+
+
+def _is_gone(
+    trouble: KnownTrouble,
+    status: AudienceStatus,
+    met: Sequence[Met],
+    command: str,
+    *,
+    is_whole: bool,
+) -> bool:
+    """Whether a trouble that was not met is over: its command went to the end, or all have.
 
     Where a service is down nobody knows; another trouble that stops the audience takes its place.
+    Of a held plan the status knows, whoever let it go.
     """
+    if trouble.key == HELD:
+        return status.held_plan is None
     if is_whole:
-        return command in ("sync", trouble.command)
+        return command in ("sync", trouble.command) or _STAGES.issubset(trouble.passed)
     return trouble.stops and any(each.stops and not each.is_outage for each in met)

@@ -230,6 +230,7 @@ def test_a_held_plan_is_told_again_when_it_has_grown_by_a_tenth(audience: Audien
 def test_what_is_held_stays_so_while_a_service_is_down_or_something_else_stops_it(
     audience: Audience,
 ):
+    audience.status.held_plan = HeldPlan("why", "since", {"unsubscribes": 30})
     audience.run(held(30))
     for met in (DOWN, DISABLED):
         audience.run(met)
@@ -252,6 +253,7 @@ def test_an_interest_left_alone_is_told_once_and_its_end_once(audience: Audience
 
 
 def test_several_troubles_are_told_each(audience: Audience):
+    audience.status.held_plan = HeldPlan("why", "since", {"unsubscribes": 30})
     told = audience.run(held(30), DISABLED, INTEREST)
     assert told == ["new guard-tripped", "new guard-tripped", "new interest-gone"]
 
@@ -272,6 +274,29 @@ def test_a_trouble_is_over_when_the_same_command_or_a_sync_gets_through(
     audience.run(DISABLED, command=met_by)
     assert bool(audience.run(command=then)) is is_over
     assert bool(audience.keys) is not is_over
+
+
+STAGES = ("fetch", "reconcile", "submit", "process-batches")
+
+
+def test_a_trouble_that_a_sync_met_is_over_when_all_stages_have_come_to_their_end(
+    audience: Audience,
+):
+    audience.run(DISABLED)
+    audience.run(command="reconcile")
+    audience.run(DISABLED, command="fetch")
+    told = [audience.run(command=stage) for stage in (*STAGES[1:], "submit", "fetch")]
+    assert told == [[], [], [], [], ["over guard-tripped"]]
+    assert audience.keys == []
+
+
+def test_a_held_plan_is_over_when_nothing_is_held_whatever_ran(audience: Audience):
+    audience.status.held_plan = HeldPlan("why", "since", {"unsubscribes": 30})
+    audience.run(held(30))
+    assert [audience.run(command=stage) for stage in STAGES] == [[], [], [], []]
+    assert audience.keys == [HELD]
+    audience.status.held_plan = None
+    assert audience.run(command="reconcile") == ["over guard-tripped"]
 
 
 def test_a_run_that_was_cut_short_ends_no_trouble(audience: Audience):
