@@ -6,7 +6,7 @@ What is told is what cron would mail. Neither has a say in how the run ends, or 
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +27,7 @@ from mcsync.pipeline.tell_troubles import News
 from mcsync.text import one_line
 
 if TYPE_CHECKING:
+    from mcsync.cache.store import Store
     from mcsync.pipeline.run import Run
 
 log = logging.getLogger("mcsync.notify")
@@ -61,33 +62,53 @@ class Notice:
         code = _find_code(error)
         if not self.news and _is_unforeseen(error):
             self.news = (_tell_unforeseen(cast(Exception, error)),)
-        if self.news and self._config.command:
-            document = make_document(self._state, to_text(run.clock()), code, self.news)
-            trouble = tell_program(self._config.command, document, known_secrets(self._state))
-            if trouble:
-                log.warning("%s", trouble)
+        self._tell(to_text(run.clock()), code)
         numbers = sum_up(run, code)
         self._ping("" if code in (ExitCode.OK, ExitCode.DIFFERENT) else "/fail", numbers)
 
+    def end_unopened(self, error: McsyncError) -> None:
+        """There is no run, as the cache cannot be opened; so nobody knows what was told before."""
+        if self._state.is_dry_run or self._state.command not in KEEPING_TROUBLES:
+            return
+        self.news = (_tell_unforeseen(error),)
+        self._tell(to_text(utc_now()), error.exit_code)
+        self._ping("/fail", json.dumps({"exit_code": int(error.exit_code)}).encode())
+
+    def _tell(self, at: str, code: int) -> None:
+        if not self.news or not self._config.command:
+            return
+        document = make_document(self._state, at, code, self.news)
+        trouble = tell_program(self._config.command, document, known_secrets(self._state))
+        if trouble:
+            log.warning("%s", trouble)
+
     def _ping(self, ending: str, body: bytes) -> None:
-        run, url = self._run, self._config.ping_url
-        if run is None or url is None or self._state.command not in _PINGING:
+        url = self._config.ping_url
+        if url is None or self._state.command not in _PINGING:
             return
         trouble = ping(url.reveal(), ending, body)
-        if trouble and _is_news(run):
+        if trouble and (self._run is None or _is_news(self._run)):
             log.warning("%s", trouble)
 
 
 @contextmanager
-def notifying(state: State, config: NotifyConfig) -> Iterator[Notice]:
-    """Tell of the run in here, however it ends."""
+def notifying(
+    state: State, config: NotifyConfig, opening: AbstractContextManager["Store"]
+) -> Iterator[tuple["Store", Notice]]:
+    """Open the cache, and tell of the run in here, however it ends."""
     notice = Notice(state, config)
-    try:
-        yield notice
-    except BaseException as error:
-        notice.end(error)
-        raise
-    notice.end(None)
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(opening)
+        except McsyncError as error:
+            notice.end_unopened(error)
+            raise
+        try:
+            yield store, notice
+        except BaseException as error:
+            notice.end(error)
+            raise
+        notice.end(None)
 
 
 def _is_news(run: "Run") -> bool:

@@ -99,10 +99,8 @@ def open_run(
         from mcsync.pipeline.run import OutOfTime
         from mcsync.pipeline.tell_troubles import note_troubles
 
-        with (
-            open_cache(cache, is_dry_run=is_dry_run) as store,
-            notifying(state, config.notify) as notice,
-        ):
+        opening = open_cache(cache, is_dry_run=is_dry_run)
+        with notifying(state, config.notify, opening) as (store, notice):
             with store.explaining(), show_progress(state) as progress:
                 run = build_run(
                     config,

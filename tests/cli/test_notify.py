@@ -154,6 +154,27 @@ def test_the_program_is_told_of_a_bug_as_cron_is(
     assert document["news"][0]["message"] == "unexpected failure: ZeroDivisionError"
 
 
+def test_who_is_told_hears_of_a_cache_that_cannot_be_opened(
+    office: Office, tmp_path: Path, monitor: Monitor
+):
+    """In every run: where it would be kept what was told is what is broken."""
+    notify = json.loads(office.config.read_text())["notify"]
+    keep(office, tmp_path / "told")
+    command = json.loads(office.config.read_text())["notify"]["command"]
+    office.write_config(notify={**notify, "command": command})
+    office.cache.write_bytes(b"no cache at all" * 1000)
+    assert office.run("sync", "--dry-run").code == 74
+    assert office.run("status").code == 74
+    assert not (tmp_path / "told").exists()
+    for _ in range(2):
+        assert office.run("sync").code == 74
+    first, second = (json.loads(line) for line in (tmp_path / "told").read_text().splitlines())
+    assert first["news"] == second["news"]
+    assert (first["exit_code"], first["news"][0]["kind"]) == (74, "cache-error")
+    assert monitor.paths == ["/ping/0123-abcd/fail"] * 2
+    assert json.loads(monitor.requests[0].body) == {"exit_code": 74}
+
+
 def test_no_secret_and_no_address_reach_the_program(
     office: Office, tmp_path: Path, no_pauses: list[float]
 ):
