@@ -54,12 +54,14 @@ def build_run(
     is_dry_run: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     deadline: float | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> "Run":
     """One run over these audiences; audiences of one account share its connections.
 
     `with_data` None is what the config says, True is now, whenever it was done last. In a dry
     run both services are read and never written. `sleep` is how retries wait; `deadline`, a time
-    of `time.monotonic`, is when the run's time is over.
+    of `time.monotonic`, is when the run's time is over; `warn` is told what is odd about the
+    services, the log if None.
     """
     from mcsync.civicrm.site import CivicrmClient
     from mcsync.mailchimp.client import MailchimpClient
@@ -80,6 +82,7 @@ def build_run(
         site_key.reveal() if site_key else None,
         sleep=sleep,
         ends_at=deadline,
+        warn=warn,
     )
     wants_data = config.data.sync if with_data is None else with_data
     run = Run(

@@ -17,7 +17,8 @@ class CivicrmClient(DataReader, Writer, AddressWriter):
 
     `url` is the site's base address or its full APIv4 endpoint. Safe to use from several
     threads. `sleep` is how retries wait; `ends_at`, a time of `time.monotonic`, is when the run's
-    time is over, and `least_s` what each call has in any case; `http` is for tests.
+    time is over, and `least_s` what each call has in any case; `warn` is told that the address is
+    odd, the log if None; `http` is for tests.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class CivicrmClient(DataReader, Writer, AddressWriter):
         sleep: Callable[[float], None] = time.sleep,
         ends_at: float | None = None,
         least_s: float | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         http = http or HttpClient(
             max_connections=MAX_CONNECTIONS,
@@ -39,4 +41,4 @@ class CivicrmClient(DataReader, Writer, AddressWriter):
             ends_at=ends_at,
             least_s=least_s,
         )
-        super().__init__(Transport(url, api_key, site_key, http))
+        super().__init__(Transport(url, api_key, site_key, http, warn))

@@ -6,7 +6,7 @@ So every answer goes through this module, which believes only JSON with `values`
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -96,7 +96,15 @@ class Transport:
     Safe to use from several threads.
     """
 
-    def __init__(self, url: str, api_key: str, site_key: str | None, http: HttpClient) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        site_key: str | None,
+        http: HttpClient,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        self._warn = warn or log.warning
         self._templates = url_templates(url)
         self._place = place_of(url) or url
         self.host = f"CiviCRM at {self._place}"
@@ -184,9 +192,9 @@ class Transport:
 
     def _remember(self, template: str) -> None:
         if self._template is None and template != self._templates[0]:
-            log.warning(
-                "CiviCRM does not answer at clean URLs; set civicrm.url in the config to %s",
-                endpoint(template),
+            self._warn(
+                "CiviCRM does not answer at clean URLs; set civicrm.url in the config to"
+                f" {endpoint(template)}"
             )
         self._template = template
 

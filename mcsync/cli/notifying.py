@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -19,7 +19,7 @@ from mcsync.cli.state import State
 from mcsync.clock import utc_now
 from mcsync.config import NotifyConfig
 from mcsync.errors import ExitCode, McsyncError, UsageError
-from mcsync.logs import scrub
+from mcsync.logs import is_terminal, scrub
 from mcsync.notify import ping, tell_program
 from mcsync.pipeline.news import Turn
 from mcsync.pipeline.run import is_over
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mcsync.notify")
 
-_TOLD_PING = "told-ping"
+_TOLD = "told-{}"  # when, and what, if that matters
 KEEPING_TROUBLES = ("sync", "fetch", "reconcile", "submit", "process-batches")
 # A stage by itself, when it ends well, does not mean that all is well: nobody is to be told so.
 _PINGING = ("sync", "process-batches")
@@ -87,7 +87,8 @@ class Notice:
         if url is None or self._state.command not in _PINGING:
             return
         trouble = ping(url.reveal(), ending, body)
-        if trouble and (self._run is None or _is_news(self._run)):
+        run = self._run
+        if trouble and (run is None or _is_news(run.store, "ping", run.clock())):
             log.warning("%s", trouble)
 
 
@@ -111,14 +112,30 @@ def notifying(
         notice.end(None)
 
 
-def _is_news(run: "Run") -> bool:
-    """Whether a failed ping is to be told: once a day. Then it counts as told."""
+def warn_once_a_day(store: "Store", about: str, warnings: Sequence[str], now: datetime) -> None:
+    """Tell what a run is warned of when it is new, and once a day; else only with `-v`.
+
+    On a terminal it is a warning in every run.
+    """
+    if not warnings:
+        return
+    is_told = is_terminal() or _is_news(store, about, now, "\n".join(warnings))
+    level = logging.WARNING if is_told else logging.INFO
+    for warning in warnings:
+        log.log(level, "%s", warning)
+
+
+def _is_news(store: "Store", about: str, now: datetime, words: str = "") -> bool:
+    """Whether these words, about this, were not told for a day. Then they count as told."""
+    key = _TOLD.format(about)
     try:
-        if not is_over(run.store.get_state(_TOLD_PING), timedelta(days=1), run.clock()):
-            return False
-        with run.store.atomic():
-            run.store.set_state(_TOLD_PING, to_text(run.clock()))
-    except McsyncError:  # which is what the run has ended by, and is told itself
+        with store.explaining():
+            at, _, told = (store.get_state(key) or "").partition("\n")
+            if told == words and not is_over(at, timedelta(days=1), now):
+                return False
+            with store.atomic():
+                store.set_state(key, f"{to_text(now)}\n{words}".strip())
+    except McsyncError:  # which is what the run has ended by, or will, and is told itself
         return False
     return True
 

@@ -49,8 +49,13 @@ _RARELY = (50_000, 20, 100)
 _TELL_ALL = ("fetch", "abort")  # in the lines of their log
 
 
-def load(state: State, use: ConfigUse = ConfigUse.RUN) -> tuple[Config, tuple[AudienceConfig, ...]]:
-    """The config, and the audiences asked for; log lines go where they should from here on."""
+def load(
+    state: State, use: ConfigUse = ConfigUse.RUN, *, warns: bool = True
+) -> tuple[Config, tuple[AudienceConfig, ...]]:
+    """The config, and the audiences asked for; log lines go where they should from here on.
+
+    `warns`: of what is odd in the config, in every run.
+    """
     set_up(choose_level(state.quiet, state.verbose, is_terminal()), os.environ)
     path = find_config(state.config, os.environ, Path.cwd())
     if state.config is None and not os.environ.get("MCSYNC_CONFIG") and path.parent == Path.cwd():
@@ -58,7 +63,7 @@ def load(state: State, use: ConfigUse = ConfigUse.RUN) -> tuple[Config, tuple[Au
     config = load_config(path, os.environ, use)
     state.settings = config
     audiences = select_audiences(config, state.lists)
-    for warning in config.warnings:
+    for warning in config.warnings if warns else ():
         log.warning("%s", warning)
     return config, audiences
 
@@ -86,21 +91,23 @@ def open_run(
     state.is_dry_run = is_dry_run
     gc.set_threshold(*_RARELY)
     deadline = None if max_time_s is None else time.monotonic() + max_time_s
-    config, audiences = load(state)
+    config, audiences = load(state, warns=False)
     if trust:
         state.trust = parse_trust(trust, {a.list_id: list(a.interests) for a in audiences})
     cache = resolve_cache(state.cache or config.cache)
     with hold_lock(cache, lock_wait_s):
         from mcsync.assemble import build_run
         from mcsync.cache.store import open_cache
-        from mcsync.cli.notifying import KEEPING_TROUBLES, notifying
+        from mcsync.cli.notifying import KEEPING_TROUBLES, notifying, warn_once_a_day
         from mcsync.cli.show_changes import show_changes
         from mcsync.pipeline.reconcile import refuse_blunt_force
         from mcsync.pipeline.run import OutOfTime
         from mcsync.pipeline.tell_troubles import note_troubles
 
+        warnings: list[str] = []  # of the services
         opening = open_cache(cache, is_dry_run=is_dry_run)
         with notifying(state, config.notify, opening) as (store, notice):
+            warn_once_a_day(store, "config", config.warnings, utc_now())
             with store.explaining(), show_progress(state) as progress:
                 run = build_run(
                     config,
@@ -111,6 +118,7 @@ def open_run(
                     with_data=with_data,
                     is_dry_run=is_dry_run,
                     deadline=deadline,
+                    warn=warnings.append,
                 )
                 if is_forced and not state.lists:
                     refuse_blunt_force(run)
@@ -126,6 +134,7 @@ def open_run(
                     run.blame(error)
                 finally:
                     state.audiences = [report.as_dict() for report in run.reports.values()]
+                warn_once_a_day(store, "service", warnings, run.clock())
                 if state.command in KEEPING_TROUBLES:
                     notice.news = note_troubles(run, state.command, is_whole=not run.is_cut)
                     state.audiences = [report.as_dict() for report in run.reports.values()]

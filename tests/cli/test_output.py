@@ -5,10 +5,13 @@ import os
 import signal
 import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 
 from mcsync import __version__
+from mcsync.cache.store import Store
+from mcsync.sandbox.server import Fault, Response
 from tests.cli.conftest import (
     COMMANDS,
     GROUP,
@@ -96,6 +99,30 @@ def test_q_says_only_errors(office: Office):
 
 def test_q_wins_over_v_and_the_options_may_be_divided(office: Office):
     assert office.run("-v", "sync", "-q") == SILENCE
+
+
+def test_what_is_odd_is_warned_of_once_a_day_and_always_in_check(office: Office):
+    """Not in every mail of cron's; whoever asks with -v is told each time."""
+    office.config.chmod(0o644)
+    no = Response(404, b"<html>no</html>", {"Content-Type": "text/html"})
+    office.town.civicrm_server.faults.append(Fault(path=r"^/civicrm/", answer=no, times=None))
+
+    def told(*args: str) -> list[bool]:
+        err = office.run(*args).err
+        return [words in err for words in ("others can read it", "does not answer at clean URLs")]
+
+    assert told("sync", "--wait") == [True, True]
+    assert told("sync") == [False, False]
+    assert told("sync", "-v") == [True, True]
+    found = office.run("check").out
+    assert "others can read it" in found
+    assert "does not answer at clean URLs" in found
+    with closing(Store(office.cache)) as store, store.atomic():
+        for about in ("config", "service"):
+            at, words = (store.get_state(f"told-{about}") or "").split("\n")
+            store.set_state(f"told-{about}", f"2026-01-01T00:00:00Z\n{words}")
+            assert at > "2026-01-01"
+    assert told("sync") == [True, True]
 
 
 def test_a_config_that_others_can_read_earns_one_line(office: Office):
