@@ -87,7 +87,8 @@ def _weigh_audience(
         quiet=timedelta(minutes=run.quiet_minutes),
     )
     report.known = status.troubles = weighed.troubles
-    status.past_troubles = weighed.past
+    # What somebody has decided does not come back: what is held next is another plan.
+    status.past_troubles = [e for e in weighed.past if not (run.is_forced and e.key == HELD)]
     told = {trouble.key for turn, trouble in weighed.news if turn is not Turn.OVER}
     if status.held_plan is not None and HELD in told:
         status.held_plan.told = status.held_plan.sizes

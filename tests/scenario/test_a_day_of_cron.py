@@ -205,6 +205,17 @@ def test_a_second_audience_in_trouble_is_told_though_the_first_was_told_before(o
     assert "Trustees" not in told.err
 
 
+def test_what_is_held_after_somebody_has_decided_is_told_at_once(office: Office):
+    """It is another slip, though it may be a smaller one."""
+    remove_half(office.bedrock)
+    office.sync()
+    assert "no longer held" in office.mcsync("sync", "--list", LIST, "--force", "--wait").err
+    for number in range(15, 27):
+        [contact] = office.bedrock.town.civicrm.contacts_by_email(f"trustee{number}@example.org")
+        office.bedrock.town.civicrm.remove_from_group(contact.id, GROUP)
+    assert "Trustees: would unsubscribe 12 of 15" in office.sync().err
+
+
 def test_two_audiences_of_one_name_are_told_each_with_its_own_step(office: Office):
     town = office.bedrock.town
     town.mailchimp.audiences[CHOIR].name = "Trustees"
