@@ -316,7 +316,7 @@ PERMISSIONS = {
 
 
 @pytest.mark.parametrize("permission", PERMISSIONS)
-def test_a_missing_permission_is_named(set_up: Desk, permission: str) -> None:
+def test_a_missing_permission_is_named_e4(set_up: Desk, permission: str) -> None:
     set_up.town.civicrm.revoke(permission)
     if permission == "view all contacts":
         set_up.town.civicrm.revoke("edit all contacts")

@@ -1020,7 +1020,7 @@ def test_a_site_key_is_asked_for_where_it_is_wanted(bedrock: Office, terminals: 
 
 
 @needs_terminals
-def test_permissions_that_are_missing_are_named_together(
+def test_permissions_that_are_missing_are_named_together_e5(
     bedrock: Office, terminals: list[Terminal]
 ):
     civicrm = bedrock.town.civicrm

@@ -195,7 +195,7 @@ def test_both_of_two_audiences_are_told_in_one_run_each_with_its_own_step(office
     assert office.sync() == Told(4, "", ""), "told once"
 
 
-def test_a_second_audience_in_trouble_is_told_though_the_first_was_told_before(office: Office):
+def test_a_second_audience_in_trouble_is_told_though_the_first_was_told_before_b11(office: Office):
     remove_half(office.bedrock)
     office.sync()
     office.bedrock.town.civicrm.delete_group(CHOIR_GROUP)
