@@ -35,7 +35,7 @@ def give(data: Bedrock, contact: int, **fields: object) -> None:
 
 def check_findings(data: Bedrock) -> list[str]:
     config = data.load_config()
-    check = build_check(config, config.audiences, config.cache, clock=data.town.clock)
+    check = build_check(config, config.audiences, config.cache)
     return [f.message for f in look(check).findings if f.code == "values-left-out"]
 
 
