@@ -85,6 +85,26 @@ def safe_lines(text: str) -> list[str]:
     return [lines[0], *(line if line.startswith("  ") else f"  {line}" for line in lines[1:])]
 
 
+# --- cells of spreadsheets ------------------------------------------------------------------------
+
+BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_IN_CELL = re.compile(r"""([;|]["'\s]*+)(?=[=+\-@＝＋－＠])""")
+
+
+def make_harmless(cell: object) -> object:
+    """A cell that steers no terminal, and is no formula: nor when what steers terminals is gone
+    from it, nor where ";" separates cells, as in much of Europe.
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = one_line(cell)
+    # Spreadsheets pass over blanks, and take the wide forms of some signs for the sign.
+    is_formula = text.lstrip()[:1] in BEGIN_FORMULAS or cell[:1] in ("\t", "\r", "\n")
+    if ";" in text or "|" in text:
+        text = _IN_CELL.sub(r"\1'", text)
+    return f"'{text}" if is_formula and cell else text
+
+
 # --- numbers in words -----------------------------------------------------------------------------
 
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))

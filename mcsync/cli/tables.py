@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import sys
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -13,13 +12,11 @@ import click
 
 from mcsync.cli.output import write_answer
 from mcsync.logs import may_style
-from mcsync.text import one_line
+from mcsync.text import make_harmless, one_line
 
 NO_COLOURS: Mapping[str, str] = {}
 _LINES = 1000  # written at once
 _GAP = 3  # between two columns of a terminal's table
-_BEGIN_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-_IN_CELL = re.compile(r"""([;|]["'\s]*+)(?=[=+\-@＝＋－＠])""")
 
 
 def is_terminal() -> bool:
@@ -103,23 +100,10 @@ def _csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="")
     for row in rows:
-        writer.writerow([_defuse(cell) for cell in row])
+        writer.writerow(map(make_harmless, row))
         yield file.getvalue()
         file.seek(0)
         file.truncate()
-
-
-def _defuse(cell: object) -> object:
-    """A cell that is no formula: nor when what steers terminals is gone from it, nor where ";"
-    separates cells, as in much of Europe.
-    """
-    if not isinstance(cell, str):
-        return cell
-    text = one_line(cell)
-    # Spreadsheets pass over blanks, and take the wide forms of some signs for the sign.
-    is_formula = text.lstrip()[:1] in _BEGIN_FORMULAS or cell[:1] in ("\t", "\r", "\n")
-    text = _IN_CELL.sub(r"\1'", text)
-    return f"'{text}" if is_formula and cell else text
 
 
 def show_heading(text: str) -> None:
