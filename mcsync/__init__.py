@@ -7,7 +7,7 @@ a batch, `process_batches` takes the results in, again by `cache/looks`.
     cli          one thin file a command; options, session, output, tables; init is the wizard
     assemble     from the config to adapters, rules, a run, a check
     pipeline     the stages that write, in the documents' steps; ports are what they ask of adapters
-    answers      status, report, explain, history: from the cache, read-only, no network
+    answers      status, report, explain, history, snapshots: from the cache, read-only
     check        the config against both services: look, and judge what was seen
     webhooks     from Mailchimp's request to the queue and the thread that empties it
     reconcile    pure: what was heard, which rule decided, what is to be done

@@ -122,6 +122,13 @@ class AnswerLost(McsyncError):
     exit_code = ExitCode.CACHE  # EX_IOERR: a disk wants to be looked at
 
 
+class SnapshotError(McsyncError):
+    """A snapshot cannot be written: trouble with one audience, unlike that with the cache."""
+
+    kind = "snapshot-failed"
+    exit_code = ExitCode.CACHE
+
+
 class LockHeld(McsyncError):
     """Another run is at work on the same cache."""
 

@@ -20,7 +20,7 @@ from mcsync.errors import UsageError
 GROUPS = {
     "Set up": ("init", "check"),
     "Sync": ("sync", "fetch", "reconcile", "submit", "process-batches", "sync-contact"),
-    "Look": ("status", "report", "explain", "history"),
+    "Look": ("status", "report", "explain", "history", "snapshot"),
     "Mend": ("resync", "abort"),
     "Webhooks": ("serve", "webhook"),
     "Try it": ("demo", "sandbox"),

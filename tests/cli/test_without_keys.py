@@ -9,7 +9,7 @@ from tests.cli.conftest import API_KEY, LIST, Office, Said
 KEYS = {"MAILCHIMP_API_KEY": API_KEY}
 LOOKING = (
     *("status", "report", "explain wilma@bedrock.example", "history"),
-    "resync wilma@bedrock.example",
+    *("resync wilma@bedrock.example", "snapshot"),
 )
 
 
@@ -31,7 +31,8 @@ def keyless(office: Office) -> Office:
 @pytest.mark.parametrize("command", LOOKING)
 def test_they_answer_b14(keyless: Office, command: str) -> None:
     asked = keyless.town.requests
-    said = keyless.run_process(*command.split(), "--json")
+    folder = [str(keyless.folder / "kept")] if command == "snapshot" else []
+    said = keyless.run_process(*command.split(), *folder, "--json")
     assert (said.code, said.err) == (0, "")
     assert said.document["error"] is None
     assert keyless.town.requests == asked
