@@ -91,7 +91,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     complete sync has used up. `left_out`: what was told of values that do not fit,
     and of members that are not understood, by its words. `troubles` are those of the last runs,
     `past_troubles` those that were over within a day; `ended_at`: when a sync last came to its
-    end, whatever it held.
+    end, whatever it held. `snapshot_at`: when both sides were kept, before the first change.
     """
 
     since: str | None = None
@@ -119,6 +119,7 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     troubles: list[KnownTrouble] = []
     past_troubles: list[KnownTrouble] = []
     ended_at: str | None = None
+    snapshot_at: str | None = None
 
 
 def load_status(store: Store, list_id: str) -> AudienceStatus:

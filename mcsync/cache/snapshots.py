@@ -1,6 +1,7 @@
 """Snapshots: both sides of an audience as CSV files, to restore from by hand or by an import.
 
-`Newsletter-aaaaaaaaaa-mailchimp-2026-11-26T0600Z.csv`, and the same for `civicrm`.
+Beside the cache, in `mcsync.db.snapshots`, lie those that a run made before its first change of an
+audience: `Newsletter-aaaaaaaaaa-mailchimp-2026-11-26T0600Z.csv`, and the same for `civicrm`.
 
 A cell that a spreadsheet would take for a formula is written as in every CSV of ours, with an
 apostrophe; what steers terminals is gone from it. Whoever restores needs it as it was: where a
@@ -48,6 +49,11 @@ class Snapshot(NamedTuple):
     people: int
 
 
+def snapshot_folder(cache: Path) -> Path:
+    """Where the snapshots lie that runs make by themselves."""
+    return cache.with_name(f"{cache.name}.snapshots")
+
+
 def list_snapshots(folder: Path) -> list[Path]:
     """All files in a folder that mcsync made as snapshots, half ones of a killed run included.
 
@@ -79,12 +85,26 @@ def write_snapshot(
         for snapshot in written:
             os.replace(_part_of(snapshot.path), snapshot.path)
     except OSError as error:
-        raise _explain(folder, name, error) from error
+        raise _explain(folder, error) from error
     finally:
         for snapshot in written:
             with suppress(OSError):
                 _part_of(snapshot.path).unlink(missing_ok=True)
     return written
+
+
+def forget_snapshots(cache: Path, before: datetime) -> int:
+    """Delete the snapshots that runs made before a time; how many that were. Raises: OSError"""
+    limit = f"{before.astimezone(UTC):{_STAMP}}"
+    old = [path for path in list_snapshots(snapshot_folder(cache)) if _stamp_of(path) < limit]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
+
+
+def _stamp_of(path: Path) -> str:
+    match = _SHAPE.fullmatch(path.name)
+    return match[1] if match else ""
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -127,7 +147,7 @@ def _write(part: Path, table: Table) -> int:
     return count
 
 
-def _explain(folder: Path, name: str, error: OSError) -> SnapshotError:
+def _explain(folder: Path, error: OSError) -> SnapshotError:
     todo = "check the disk"
     if error.errno in _NO_ROOM:
         todo = f"free some space in {folder}"
@@ -136,7 +156,7 @@ def _explain(folder: Path, name: str, error: OSError) -> SnapshotError:
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         todo = f"let the user that runs mcsync write to {folder.parent}"
     words = error.strerror or str(error)
-    return SnapshotError(f"{name}: cannot write a snapshot to {folder}: {words}", hint=todo)
+    return SnapshotError(f"cannot write a snapshot to {folder}: {words}", hint=todo)
 
 
 # --- cells ----------------------------------------------------------------------------------------

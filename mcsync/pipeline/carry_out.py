@@ -43,6 +43,7 @@ from mcsync.decision import (
 from mcsync.model import SUBSCRIPTION, Contact, GroupStatus, NewContact, Side, email_key
 from mcsync.pipeline.fetch import take_looks
 from mcsync.pipeline.fetch_civicrm import take_contacts, take_in_owners
+from mcsync.pipeline.first_snapshot import keep_first_snapshot
 from mcsync.pipeline.judge import close_overtaken
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.guards import Kind
@@ -68,6 +69,8 @@ def carry_out(
     for chunk in load_plan(run.store, task.list_id, after, frozenset(map(str, held))):
         waiting = _find_waiting(run, chunk)
         decisions = [decision for plan_id, decision in chunk if plan_id not in waiting]
+        if not all(decision.is_empty for decision in decisions):
+            keep_first_snapshot(run, task)
         created, others, failed = _create_contacts(run, task, decisions)
         owned += others
         writes = [write for decision in decisions for write in decision.group_writes]
@@ -252,6 +255,8 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
     contacts = [
         Contact(w.contact_id, w.first_name or "", w.last_name or "") for w in writes.values()
     ]
+    if contacts:
+        keep_first_snapshot(run, task)
     refused: Refusals = {}
     for result in run.civicrm.save_names(contacts) if contacts else ():
         done = [writes[contact_id] for contact_id in result.done]

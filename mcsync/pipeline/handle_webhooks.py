@@ -36,6 +36,7 @@ from mcsync.pipeline.carry_out import civicrm_change, write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_news
+from mcsync.pipeline.first_snapshot import keep_first_snapshot
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.run import OutOfTime, Run, Task
 from mcsync.reconcile.enforce import decide
@@ -292,6 +293,7 @@ def _was_held(run: Run, email: Email, event: WebhookEvent) -> bool:
 
 
 def _hold(run: Run, task: Task, emails: Mapping[int, Email]) -> None:
+    keep_first_snapshot(run, task)
     for result in run.civicrm.hold_emails(sorted(emails)):
         changes = [
             civicrm_change(

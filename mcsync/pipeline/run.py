@@ -23,6 +23,7 @@ from mcsync.errors import (
     ProtocolError,
     RemoteRefused,
     RemoteUnavailable,
+    SnapshotError,
     UsageError,
 )
 from mcsync.model import MemberChange, MemberStatus, Side
@@ -281,7 +282,10 @@ class Run:
 
 
 _MOST_NAMES = 5
-_KINDS = (GuardTripped, ConfigError, RemoteRefused, ProtocolError, RemoteUnavailable)
+_KINDS = (
+    *(GuardTripped, ConfigError, RemoteRefused, ProtocolError, RemoteUnavailable),
+    SnapshotError,
+)
 
 
 def _find_kind(errors: Sequence[McsyncError]) -> type[McsyncError]:

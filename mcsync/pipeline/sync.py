@@ -17,6 +17,7 @@ from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.batches import process_batches, wait_for_batches
 from mcsync.pipeline.fetch import Window, fetch
+from mcsync.pipeline.first_snapshot import forget_old_snapshots
 from mcsync.pipeline.handle_webhooks import handle_leftovers
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.reconcile import reconcile
@@ -64,6 +65,7 @@ def _sync(
         if run.report(task).held is None:
             _note_synced(run, task)
     forget_history(run.store, run.earliest_now() - timedelta(days=run.history_days))
+    forget_old_snapshots(run)
 
 
 def _keep_copies(run: Run) -> None:

@@ -52,7 +52,7 @@ def test_the_real_script_under_cron_hears_nothing_either(office: Office):
     assert office.statuses()["betty@bedrock.example"] == "subscribed"
     assert sorted(os.listdir(office.home)) == []
     files = {name for name in os.listdir(office.folder) if not name.endswith(".copy")}
-    assert files <= {"config.json", "mcsync.db", "mcsync.db.lock"}
+    assert files <= {"config.json", "mcsync.db", "mcsync.db.lock", "mcsync.db.snapshots"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

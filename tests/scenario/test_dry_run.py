@@ -50,7 +50,7 @@ def as_set(changes: list[dict[str, str]]) -> set[tuple[str, ...]]:
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_plan_is_what_the_run_then_does(demo_town: Town, config: Path):

@@ -1,21 +1,30 @@
-"""Both sides as CSV, by `mcsync snapshot`."""
+"""Both sides as CSV: by `mcsync snapshot`, and by itself before the first change of an audience."""
 
 import csv
 import json
+import logging
 import os
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mcsync.cache import snapshots
-from mcsync.cache.snapshots import list_snapshots
+from mcsync.cache.snapshots import forget_snapshots, list_snapshots, snapshot_folder
+from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
-from tests.scenario.telling import Teller
+from tests.scenario.postal import Post
+from tests.scenario.telling import CommandLine, Teller
 from tests.scenario.test_data_sync import give_tag
 
 WILMA = "wilma@example.org"
 Rows = list[dict[str, str]]
+
+
+def beside(bedrock: Bedrock) -> list[Path]:
+    """The snapshots that runs made."""
+    return list_snapshots(snapshot_folder(bedrock.folder / "mcsync.db"))
 
 
 def read(path: Path) -> Rows:
@@ -185,3 +194,118 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(snapshots.os, "fsync", sync_to_disk)
+
+
+# --- before the first change ----------------------------------------------------------------------
+
+
+def test_before_its_first_change_an_audience_is_kept_as_it_was(
+    bedrock: Bedrock, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    bedrock.add_both(WILMA)
+    bedrock.sync()
+    assert beside(bedrock) == [], "nothing was changed"
+    fred = bedrock.add_both("fred@example.org")
+    bedrock.sync()
+    bedrock.pass_time(minutes=1)
+    bedrock.town.civicrm.remove_from_group(fred, GROUP)
+    bedrock.add_member("barney@example.org")
+    bedrock.sync()
+    civicrm, mailchimp = read_both(snapshot_folder(bedrock.folder / "mcsync.db"))
+    assert {row["Email Address"]: row["Status"] for row in mailchimp} == {
+        WILMA: "subscribed",
+        "fred@example.org": "subscribed",
+        "barney@example.org": "subscribed",
+    }
+    assert len(civicrm) == 2, "Barney is no contact yet"
+    told = [r for r in caplog.records if "kept both sides" in r.message]
+    assert [record.levelno for record in told] == [logging.INFO]
+    for path in beside(bedrock):
+        assert str(path) in told[0].message
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(beside(bedrock)[0].parent.stat().st_mode) == 0o700
+
+
+def test_it_is_made_once(bedrock: Bedrock):
+    bedrock.add_member(WILMA)
+    bedrock.sync()
+    first = beside(bedrock)
+    assert len(first) == 2
+    bedrock.add_member("fred@example.org")
+    bedrock.sync()
+    assert beside(bedrock) == first
+
+
+def test_a_dry_run_keeps_nothing(bedrock: Bedrock, mcsync: CommandLine):
+    bedrock.add_member(WILMA)
+    mcsync("sync", "--dry-run")
+    assert list(bedrock.folder.rglob("*.csv*")) == []
+
+
+def test_without_it_the_audience_is_left_alone(
+    bedrock: Bedrock, mcsync: CommandLine, monkeypatch: pytest.MonkeyPatch
+):
+    bedrock.add_member(WILMA)
+    contact = bedrock.add_contact("fred@example.org")
+    writes = bedrock.town.writes
+    with monkeypatch.context() as patch:
+        fill_disk(patch)
+        told = mcsync("sync")
+    assert told.code == 74
+    assert "nothing is changed before there is one" in told.err
+    assert "free some space in" in told.err
+    assert bedrock.town.writes == writes
+    assert beside(bedrock) == []
+    assert mcsync("sync").code == 0
+    assert len(beside(bedrock)) == 2
+    assert bedrock.town.writes > writes
+    assert bedrock.group_status(contact) == "Added"
+
+
+def test_whoever_changes_something_first_keeps_it(bedrock: Bedrock):
+    wilma = bedrock.add_both(WILMA)
+    bedrock.sync()
+    bedrock.pass_time(minutes=1)
+    bedrock.town.civicrm.remove_from_group(wilma, GROUP)
+    store = bedrock.open_store()
+    try:
+        sync_contact(bedrock.make_run(store), contact_id=wilma)
+    finally:
+        store.close()
+    assert bedrock.member_status(WILMA) == "unsubscribed"
+    _, mailchimp = read_both(snapshot_folder(bedrock.folder / "mcsync.db"))
+    assert mailchimp[0]["Status"] == "subscribed"
+
+
+def test_so_does_a_webhook(bedrock: Bedrock):
+    bedrock.add_both(WILMA)
+    bedrock.sync()
+    post = Post(bedrock)
+    bedrock.town.mailchimp.bounce(LIST, WILMA)
+    post.bring()
+    assert len(beside(bedrock)) == 2
+
+
+def test_they_go_with_the_history(bedrock: Bedrock):
+    bedrock.add_member(WILMA)
+    bedrock.sync()
+    kept = beside(bedrock)
+    other = kept[0].parent / "notes.csv"
+    other.write_text("mine")
+    cache = bedrock.folder / "mcsync.db"
+    assert forget_snapshots(cache, bedrock.town.clock() - timedelta(days=1)) == 0
+    bedrock.pass_time(days=366)
+    bedrock.sync()
+    assert beside(bedrock) == []
+    assert other.exists()
+
+
+def test_what_a_killed_run_left_is_known_and_replaced(bedrock: Bedrock):
+    bedrock.add_member(WILMA)
+    bedrock.sync()
+    folder = snapshot_folder(bedrock.folder / "mcsync.db")
+    part = folder / f"x-{LIST}-civicrm-2026-11-26T0600Z.csv.part"
+    part.write_text("half")
+    assert part in list_snapshots(folder)
+    assert list_snapshots(folder / "none") == []
