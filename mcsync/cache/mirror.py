@@ -651,6 +651,16 @@ def load_names(store: Store, contact_ids: Sequence[int]) -> dict[int, dict[str, 
     return {row[0]: {"first_name": row[1], "last_name": row[2]} for row in rows}
 
 
+def load_bulk_addresses(store: Store, contact_ids: Sequence[int]) -> dict[int, str]:
+    """The addresses of these contacts that are marked for bulk mail, as the mirror has them."""
+    rows = store.query(
+        "SELECT contact_id, email FROM civicrm_mailchimpsync_email"
+        " WHERE is_bulkmail AND contact_id IN (SELECT value FROM json_each(?))",
+        (json_list(contact_ids),),
+    )
+    return dict(rows.fetchall())
+
+
 def note_names(store: Store, writes: Iterable[NameWrite]) -> None:
     """Remember names that we wrote ourselves, with the time of the human who caused them."""
     store.run_many(

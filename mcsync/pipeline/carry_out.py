@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.looks import find_row
-from mcsync.cache.mirror import load_names, load_places, note_names, note_places, note_words
+from mcsync.cache.mirror import (
+    load_bulk_addresses,
+    load_names,
+    load_places,
+    note_names,
+    note_places,
+    note_words,
+)
 from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import count_plan, drop_from_plan, load_plan
 from mcsync.cache.row_facts import find_not_failing, load_unseen_members
@@ -40,7 +47,15 @@ from mcsync.decision import (
     RowVerdict,
     SyncStatus,
 )
-from mcsync.model import SUBSCRIPTION, Contact, GroupStatus, NewContact, Side, email_key
+from mcsync.model import (
+    SUBSCRIPTION,
+    Contact,
+    EmailWrite,
+    GroupStatus,
+    NewContact,
+    Side,
+    email_key,
+)
 from mcsync.pipeline.fetch import take_looks
 from mcsync.pipeline.fetch_civicrm import take_contacts, take_in_owners
 from mcsync.pipeline.first_snapshot import keep_first_snapshot
@@ -291,22 +306,25 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusa
     writes = {w.contact_id: w for decision in decisions for w in decision.email_writes}
     refused: Refusals = {}
     for result in run.civicrm.add_emails(list(writes.values())) if writes else ():
+        bulk = load_bulk_addresses(run.store, list(result.done))
         _read_back(run, list(result.done))
-        changes = [
-            civicrm_change(
-                task,
-                "email",
-                writes[contact_id].email,
-                Reason.ADDRESS,
-                contact_id,
-                before=writes[contact_id].old_email,
-            )
-            for contact_id in result.done
-        ]
+        done = [writes[contact_id] for contact_id in result.done]
+        changes = [c for w in done for c in _describe_email(task, w, bulk.get(w.contact_id))]
         with run.store.atomic():
             note_changes(run.store, changes, run.run_id, run.clock())
         refused |= result.failed
     return refused
+
+
+def _describe_email(task: Task, write: EmailWrite, bulk: str | None) -> list[Change]:
+    """An address that was added; the one that was for bulk mail before, if any, is so no more."""
+    moves = {"email": write.old_email}
+    if bulk is not None and email_key(bulk) != email_key(write.email):
+        moves["bulk_email"] = bulk
+    return [
+        civicrm_change(task, field, write.email, Reason.ADDRESS, write.contact_id, before=before)
+        for field, before in moves.items()
+    ]
 
 
 # --- the outbox, and the end of a chunk -----------------------------------------------------------
