@@ -29,7 +29,8 @@ class StoredCause(msgspec.Struct, omit_defaults=True):
 
     `for_others` are fields written for a contact who shares the member. `metadata` is what
     plugins of the data step keep when it has succeeded, by their names. `before` is what the cache
-    knew of the fields when it was queued: once it was sent, a fetch may see what it wrote.
+    knew of the fields when it was queued: once it was sent, a fetch may see what it wrote. `run`
+    queued it; another one may send it, and a third learn that it was done.
     """
 
     reason: str
@@ -38,6 +39,7 @@ class StoredCause(msgspec.Struct, omit_defaults=True):
     for_others: list[str] = []
     metadata: dict[str, dict[str, object]] = {}
     before: dict[str, str | bool | None] = {}
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,9 @@ def read_operation_id(cache_uid: str, operation_id: str) -> int | None:
 _encode = msgspec.json.encode
 
 
-def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetime) -> int:
+def queue_update(
+    store: Store, row_id: int, planned: PlannedChange, now: datetime, run: str = ""
+) -> int:
     """Queue one planned change, after `close_queued` for its row.
 
     Its tags are an update of their own, sent when the change has succeeded. Returns how many
@@ -113,6 +117,7 @@ def queue_update(store: Store, row_id: int, planned: PlannedChange, now: datetim
             is_gate=planned.is_gate,
             for_others=list(planned.for_others),
             before=_find_before(store, row_id, each),
+            run=run,
         )
         if each is asked[-1]:
             cause.metadata = {name: dict(kept) for name, kept in planned.metadata.items()}

@@ -14,7 +14,11 @@ from mcsync.model import Side, email_key
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change made at one side; `field` is "subscription", an interest id, or a name."""
+    """One change made at one side; `field` is "subscription", an interest id, or a name.
+
+    `run` is the one that decided on it, which may have ended before the change was made; `at` is
+    when it was known to be made.
+    """
 
     list_id: str
     side: Side
@@ -29,7 +33,8 @@ class Change:
     run: str = ""
 
 
-# In the order of the fields; the last two are the same for all that is kept together.
+# In the order of the fields; `at` is the same for all that is kept together, and so is `run` but
+# for changes that an earlier one decided on.
 _COLUMNS = "list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
 _values_of = attrgetter(*[field.name for field in fields(Change)][:-2])
 
@@ -49,7 +54,7 @@ def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetim
         "   (SELECT email FROM civicrm_mailchimpsync_email WHERE contact_id = ?8"
         "    ORDER BY is_primary DESC, email_id LIMIT 1)),"
         "  ?10, ?11",
-        [(*_values_of(change), at, run) for change in changes],
+        [(*_values_of(change), at, change.run or run) for change in changes],
     )
 
 
@@ -62,12 +67,15 @@ def forget_history(store: Store, before: datetime) -> int:
     return cursor.rowcount
 
 
-def load_changes(store: Store, run: str | None = None) -> list[Change]:
-    """The trail, oldest first; of one run when given."""
+def find_newest_change(store: Store) -> int:
+    """The id of the newest change, 0 where there is none."""
+    return store.number("SELECT max(id) FROM civicrm_mailchimpsync_change")
+
+
+def load_changes(store: Store, after: int = 0) -> list[Change]:
+    """The trail, oldest first, or what came into it `after` an id."""
     rows = store.query(
-        f"SELECT {_COLUMNS} FROM civicrm_mailchimpsync_change"
-        " WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
-        (run,),
+        f"SELECT {_COLUMNS} FROM civicrm_mailchimpsync_change WHERE id > ? ORDER BY id", (after,)
     )
     return [_read_change(row) for row in rows]
 
@@ -88,7 +96,8 @@ def _read_change(row: tuple[Any, ...]) -> Change:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which changes are wanted; what is None or empty does not count. `most`: the newest ones.
+    """Which changes are wanted; what is None or empty does not count. `most`: the newest ones;
+    `after`: those that came after one with this id.
 
     Of a person: those of any of the rows, of any of the contacts, or with any of the addresses.
     """
@@ -102,12 +111,13 @@ class Asked:
     since: datetime | None = None
     until: datetime | None = None
     most: int | None = None
+    after: int = 0
 
 
 _ASKED = """
 FROM civicrm_mailchimpsync_change
 WHERE list_id IN (SELECT value FROM json_each(:lists))
-    AND (:run IS NULL OR run = :run)
+    AND id > :after AND (:run IS NULL OR run = :run)
     AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
     AND (NOT :is_of_person
         OR cache_id IN (SELECT value FROM json_each(:rows))
@@ -144,4 +154,5 @@ def _where(store: Store, asked: Asked) -> dict[str, object]:
         "since": to_text_or_none(asked.since),
         "until": to_text_or_none(asked.until),
         "most": asked.most,
+        "after": asked.after,
     }

@@ -77,7 +77,7 @@ def _make_sync(town: "Town", folder: Path, stack: ExitStack) -> "Sync":
         run.raise_troubles()
         return [
             Deed(c.side.value, c.field, c.before, c.after, c.email or "", REASONS[c.reason])
-            for c in load_changes(store, run.run_id)
+            for c in load_changes(store, run.newest_change)
         ]
 
     return run_once

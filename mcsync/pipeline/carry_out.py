@@ -425,4 +425,4 @@ def _queue(run: Run, task: Task, planned: PlannedChange) -> int:
         if taken_by is not None:  # judged again, together with what this one wishes
             mark_due(run.store, [taken_by])
         return 0
-    return queue_update(run.store, row_id, planned, run.clock())
+    return queue_update(run.store, row_id, planned, run.clock(), run.run_id)

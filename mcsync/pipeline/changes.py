@@ -97,7 +97,7 @@ def find_planned(run: Run) -> Iterator[Line]:
 
 
 def _find_written(run: Run) -> Iterator[Change]:
-    asked = Asked(list_ids=[task.list_id for task in run.tasks], run=run.run_id)
+    asked = Asked(list_ids=[task.list_id for task in run.tasks], after=run.newest_change)
     return find_changes(run.store, asked)
 
 

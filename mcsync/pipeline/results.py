@@ -141,6 +141,7 @@ def describe_changes(
             row_id=row.row_id,
             contact_id=row.contact_id,
             email=update.change.email,
+            run=update.cause.run,
         )
         for name, value in values.items()
     ]

@@ -12,6 +12,7 @@ from typing import Protocol
 from mcsync.cache.audience_status import KnownTrouble
 from mcsync.cache.store import Store, make_uid
 from mcsync.cache.times import from_text
+from mcsync.cache.trail import find_newest_change
 from mcsync.decision import Policy
 from mcsync.errors import (
     CacheError,
@@ -160,7 +161,8 @@ class Run:
     are those asked in it. `clock` is our own time, good for schedules only; `site_now` was
     CiviCRM's when the run began. `doubted_groups` are not believed in this run;
     `stopped_interests`, by list id, are left alone, each with the reason.
-    `newest_update` is the newest one there was when the audience at hand began to be judged;
+    `newest_update` is the newest one there was when the audience at hand began to be judged,
+    `newest_change` the newest in the trail when the run began;
     `trying` are the webhooks, by id in the queue, that are being handled; `refused_data`: by list
     id, of how many people Mailchimp did not take which merge field.
     `has_read_everybody`: every contact of the site that concerns us is in the mirror.
@@ -187,6 +189,7 @@ class Run:
     site_now: datetime | None = None
     knows_accounts: bool = False
     newest_update: int | None = None
+    newest_change: int = 0
     refused_data: dict[str, Counter[str]] = field(default_factory=dict)
     trying: list[int] = field(default_factory=list)
     doubted_groups: set[int] = field(default_factory=set)
@@ -198,6 +201,7 @@ class Run:
     reports: dict[str, Report] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.newest_change = find_newest_change(self.store)
         for task in self.tasks:
             self.reports[task.list_id] = Report(task.list_id, task.name, task.policy.group_id)
 

@@ -143,7 +143,7 @@ def sync_once(town: Town, config_path: Path) -> tuple[Run, Changes]:
     with closing(Store(config.cache)) as store:
         run = build_run(config, config.audiences, store, clock=town.clock, sleep=lambda _: None)
         sync(run, wait_s=0)
-        changes = load_changes(store, run.run_id)
+        changes = load_changes(store, run.newest_change)
     town.clock.advance(minutes=1)
     return run, {(str(c.email).partition("@")[0], c.field, c.after) for c in changes}
 

@@ -139,7 +139,7 @@ class Bedrock:
         try:
             run = self.make_run(store, is_forced=is_forced)
             sync(run, window, {LIST: trust} if trust else None, wait_s=0 if waits else None)
-            self.changes = load_changes(store, run.run_id)
+            self.changes = load_changes(store, run.newest_change)
             note_troubles(run)
             if raises:
                 run.raise_troubles()

@@ -166,7 +166,7 @@ class Cron:
                 run.raise_troubles()
             except McsyncError as caught:
                 error = caught
-            changes = load_changes(store, run.run_id)
+            changes = load_changes(store, run.newest_change)
         self.bedrock.pass_time(minutes=minutes)
         sent = sum(report.operations_submitted for report in run.reports.values())
         code = 0 if error is None else int(error.exit_code)

@@ -269,3 +269,19 @@ def find_lacking(found: set[Move], told: set[Move]) -> set[Move]:
         if not (is_given or is_members or is_contacts):
             lacking.add((side, field, was, now))
     return lacking
+
+
+def test_the_run_is_that_which_decided_not_that_which_heard_of_it(bedrock: Bedrock):
+    bedrock.town.mailchimp.settings.batch_delay_polls = 1
+    contact = bedrock.add_both(WILMA)
+    bedrock.sync()
+    bedrock.town.civicrm.remove_from_group(contact, GROUP)
+    bedrock.sync(waits=False)
+    assert bedrock.last_run is not None
+    decided, told = bedrock.last_run.run_id, len(bedrock.changes)
+    while not bedrock.changes:
+        bedrock.sync(waits=False)
+    assert told == 0
+    assert bedrock.last_run.run_id != decided
+    (change,) = bedrock.changes
+    assert (change.run, change.after) == (decided, "unsubscribed")
