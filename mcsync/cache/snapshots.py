@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from unicodedata import normalize
 from mcsync.cache.both_sides import ADDRESS, Table
 from mcsync.errors import SnapshotError
 from mcsync.model import Side
-from mcsync.ownership import find_folder_fault
+from mcsync.ownership import find_fault, find_folder_fault
 from mcsync.text import BEGIN_FORMULAS, make_harmless
 
 _STAMP = "%Y-%m-%dT%H%MZ"
@@ -52,6 +53,28 @@ class Snapshot(NamedTuple):
 def snapshot_folder(cache: Path) -> Path:
     """Where the snapshots lie that runs make by themselves."""
     return cache.with_name(f"{cache.name}.snapshots")
+
+
+def make_own_folder(cache: Path) -> Path:
+    """That folder, made if need be; one that somebody else made, or may write, is refused.
+
+    Raises: SnapshotError
+    """
+    folder = snapshot_folder(cache)
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError as error:
+        raise _explain(folder, error) from error
+    if stat.S_ISLNK(found.st_mode):
+        raise SnapshotError(
+            f"{folder} is a link, but mcsync never creates links", hint=f'run "rm {folder}"'
+        )
+    fault = find_fault(folder, found)
+    if fault is not None:
+        raise SnapshotError(f"the folder {folder} {fault.what}", hint=fault.mend)
+    return folder
 
 
 def list_snapshots(folder: Path) -> list[Path]:

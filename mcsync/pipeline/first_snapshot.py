@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from mcsync.cache.audience_status import load_status, save_status
 from mcsync.cache.both_sides import read_both_sides
-from mcsync.cache.snapshots import forget_snapshots, snapshot_folder, write_snapshot
+from mcsync.cache.snapshots import forget_snapshots, make_own_folder, write_snapshot
 from mcsync.cache.times import to_text
 from mcsync.errors import SnapshotError
 from mcsync.pipeline.run import Run, Task
@@ -29,8 +29,8 @@ def keep_first_snapshot(run: Run, task: Task) -> None:
     # All that the config maps: the rules at hand may leave some out for this run.
     policy = next(each.policy for each in run.tasks if each.list_id == task.list_id)
     tables = read_both_sides(run.store, policy, status.interest_names)
-    folder = snapshot_folder(run.store.path)
     try:
+        folder = make_own_folder(run.store.path)
         written = write_snapshot(folder, task.list_id, task.name, tables, run.clock())
     except SnapshotError as error:
         raise SnapshotError(

@@ -84,7 +84,8 @@ class Site:
     def forget(self) -> None:
         """Delete the cache: the next sync is a first one."""
         for path in self.folder.glob("mcsync.db*"):
-            path.unlink()
+            if path.is_file():
+                path.unlink()
 
     def sync(self, *options: str, latency_ms: int = 0) -> Measure:
         """One `mcsync sync`; the run must not fail."""

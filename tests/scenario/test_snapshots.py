@@ -263,6 +263,24 @@ def test_without_it_the_audience_is_left_alone(
     assert bedrock.group_status(contact) == "Added"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes and links are POSIX's")
+@pytest.mark.parametrize("is_link", [False, True], ids=["open to others", "a link"])
+def test_a_folder_that_is_not_ours_is_refused(bedrock: Bedrock, mcsync: CommandLine, is_link: bool):
+    bedrock.add_member(WILMA)
+    elsewhere = bedrock.folder / "elsewhere"
+    elsewhere.mkdir()
+    folder = snapshot_folder(bedrock.folder / "mcsync.db")
+    if is_link:
+        folder.symlink_to(elsewhere)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    told = mcsync("sync")
+    assert told.code == 74
+    assert ("is a link" if is_link else "can be written by others") in told.err
+    assert [*elsewhere.iterdir(), *folder.iterdir()] == []
+
+
 def test_whoever_changes_something_first_keeps_it(bedrock: Bedrock):
     wilma = bedrock.add_both(WILMA)
     bedrock.sync()
