@@ -228,6 +228,25 @@ class MailchimpClient:
             return refused
         return Outcome(operation.operation_id, True, 200, member=member) if is_done else refused
 
+    def delete_permanently(self, list_id: str, member_id: str) -> bool:
+        """Erase a member for good; False when there is no such member (mailchimp: Writing).
+
+        Only the id is documented here, no address. A second try finds nobody, which is no harm.
+        Raises: RemoteRefused with Mailchimp's words.
+        """
+        path = f"/lists/{list_id}/members/{quote(member_id, safe='')}/actions/delete-permanent"
+        reply = self._send("POST", path, is_repeatable=True)
+        if reply.status == 404:
+            return False
+        if reply.status in (400, 405):
+            words = self._text_of_reply(reply)
+            raise RemoteRefused(
+                f"{self._host} did not delete a member for good: {words}",
+                hint="delete them at Mailchimp by hand",
+            )
+        self._checked(reply)
+        return True
+
     # --- batches ------------------------------------------------------------------------------
 
     def submit_batch(self, operations: Sequence[Operation]) -> Batch:

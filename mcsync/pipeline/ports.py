@@ -130,6 +130,13 @@ class MailchimpPort(Protocol):
         """
         ...
 
+    def delete_permanently(self, list_id: str, member_id: str) -> bool:
+        """Erase a member for good, by the id that Mailchimp gave; False when there is none.
+
+        RemoteRefused with Mailchimp's words when it does not.
+        """
+        ...
+
 
 class MailchimpSetupPort(Protocol):
     """How an account and its audiences are set up, and its webhooks put right."""

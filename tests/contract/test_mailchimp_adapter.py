@@ -464,6 +464,33 @@ def test_somebody_deleted_for_good_is_forgotten(town: Town) -> None:
 @pytest.mark.fact(
     "mailchimp: Errors", "400 looks fake or invalid", "400 signed up to a lot of lists"
 )
+def test_a_member_is_deleted_for_good_by_id(town: Town) -> None:
+    town.sim.import_member(LIST, WILMA)
+    member = town.member(WILMA)
+    assert town.port.delete_permanently(LIST, member.member_id) is True
+    assert town.port.fetch_member(LIST, WILMA) is None
+    assert town.change(WILMA, status=MemberStatus.SUBSCRIBED).refusal is Refusal.FORGOTTEN
+    assert town.port.delete_permanently(LIST, member.member_id) is False
+
+
+def test_a_member_is_deleted_for_good_although_the_answer_was_lost(town: Town) -> None:
+    town.sim.import_member(LIST, WILMA)
+    member = town.member(WILMA)
+    town.server.faults.append(Fault(path="delete-permanent", drop="after"))
+    town.port.delete_permanently(LIST, member.member_id)
+    assert town.port.fetch_member(LIST, WILMA) is None
+
+
+def test_a_refusal_to_delete_for_good_is_told_in_mailchimps_words(town: Town) -> None:
+    town.sim.import_member(LIST, WILMA)
+    words = b'{"status": 400, "title": "Bad Request", "detail": "Not wilma@example.org"}'
+    problem = Response(400, words, {"Content-Type": "application/problem+json"})
+    town.server.faults.append(Fault(path="delete-permanent", answer=problem))
+    with pytest.raises(RemoteRefused, match="Bad Request") as found:
+        town.port.delete_permanently(LIST, town.member(WILMA).member_id)
+    assert WILMA not in found.value.message
+
+
 def test_a_fake_and_a_busy_address(town: Town) -> None:
     town.sim.settings.fake_addresses.add(FRED)
     town.sim.settings.busy_addresses.add(WILMA)
