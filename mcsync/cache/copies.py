@@ -53,6 +53,35 @@ def keep_copies(store: Store, now: datetime, most: int) -> None:
     _delete_oldest(store, today, most)
 
 
+def replace_copies(store: Store, now: datetime, most: int) -> int:
+    """Have no copy but one of the cache as it is now, where there were any; how many there were.
+
+    For what must not be in them any more: they go even where a new one cannot be made, which is a
+    warning. `most` 0 makes none.
+    Raises: CacheError for one that cannot be deleted.
+    """
+    old = [copy for _, copy in list_copies(store.path)]
+    today = now.astimezone(UTC).date()
+    fresh = place_of(store.path, today)
+    try:
+        _remove_leftovers(store.path)
+        if most > 0 and old:
+            _check_room(store)
+            _make(store.path, fresh)
+            old.append(fresh)
+    except (OSError, sqlite3.Error, CacheError, _Damaged) as error:
+        _warn(store, today, _text_of_trouble(store.path, error))
+        fresh = store.path
+    for copy in {*old} - {fresh}:
+        try:
+            _delete(copy)
+        except OSError as error:
+            raise CacheError(
+                f"cannot delete the copy {copy}: {error.strerror}", hint="delete it yourself"
+            ) from error
+    return len({*old} - {fresh})
+
+
 # --- making and deleting --------------------------------------------------------------------------
 
 

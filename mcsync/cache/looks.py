@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from mcsync.cache import rows
+from mcsync.cache.forgotten import leave_out_members
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
@@ -89,13 +90,14 @@ def take_page(
     Rows are found by the address and, for somebody who moved, by Mailchimp's contact id. Members
     are marked as seen by the fetch `fetch_no`. `empty_at` is when a fetch began that found no
     member of the audience in the cache: whoever was not touched since then is new, and nobody is
-    looked up. Of odd members it is only noted that they are there.
+    looked up. Of odd members it is only noted that they are there; nothing of forgotten ones.
     """
-    odd = [member for member in members if member.oddity]
-    usual = [member for member in members if not member.oddity] if odd else members
-    by_key = {email_key(member.email): member for member in _keep_newest(usual)}
     added = 0
     with store.atomic():
+        members = leave_out_members(store, members)
+        odd = [member for member in members if member.oddity]
+        usual = [member for member in members if not member.oddity] if odd else members
+        by_key = {email_key(member.email): member for member in _keep_newest(usual)}
         if odd:
             whom = [(email_key(m.email), m.unique_contact) for m in odd]
             rows.note_still_there(store, list_id, whom, fetch_no)

@@ -456,6 +456,30 @@ def m008_troubles(db: "Database") -> None:
     _execute(db, _M008)
 
 
+_M009 = """
+CREATE TABLE civicrm_mailchimpsync_forgotten (
+    hash TEXT PRIMARY KEY,
+    person TEXT NOT NULL,
+    at TEXT NOT NULL,
+    batch_id INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE civicrm_mailchimpsync_forgetting (
+    id INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    run TEXT NOT NULL,
+    people INTEGER NOT NULL,
+    is_at_mailchimp INTEGER NOT NULL
+) STRICT;
+"""
+
+
+@migrations()
+def m009_forgotten_people(db: "Database") -> None:
+    """Keyed hashes of people who are not to be made again, and when people were forgotten."""
+    _execute(db, _M009)
+
+
 def _give_each_group_a_cursor(db: "Database") -> None:
     """One cursor and one time of comparing served for all groups."""
     table = "civicrm_mailchimpsync_state"

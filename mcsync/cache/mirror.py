@@ -10,13 +10,12 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.forgotten import leave_out_contacts, text_of_created
 from mcsync.cache.rows import lose_strangers, mark_addresses
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import LONG_AGO_TEXT, to_text
 from mcsync.decision import GroupWrite, NameWrite
 from mcsync.model import (
-    LONG_AGO,
-    Contact,
     ContactPage,
     Email,
     GroupContact,
@@ -180,10 +179,12 @@ def save_contacts(
     """Take in contacts with all their addresses, in one transaction.
 
     With `only_known`, contacts that are neither in the mirror nor own an address of a cache row
-    are left out: a site has more contacts than audiences have members. Returns the ids that mean
-    other people now; what we knew of them is gone. `now` is CiviCRM's time.
+    are left out: a site has more contacts than audiences have members. So are those who were
+    forgotten. Returns the ids that mean other people now; what we knew of them is gone. `now` is
+    CiviCRM's time.
     """
     with store.atomic():
+        page = leave_out_contacts(store, page)
         for sql in (_NEW_CONTACT, _NEW_EMAIL, _NEW_DIRTY):
             store.query(sql)
         for table in ("new_contact", "new_email", "new_dirty"):
@@ -201,7 +202,7 @@ def save_contacts(
                     contact.do_not_email,
                     contact.is_person,
                     to_text(contact.modified_at),
-                    _created(contact),
+                    text_of_created(contact),
                 )
                 for contact in page.contacts
             ),
@@ -226,10 +227,6 @@ def save_contacts(
         store.query(_NOTE_SEEN)
         store.query(_NOTE_CREATED)
     return strangers
-
-
-def _created(contact: Contact) -> str:
-    return "" if contact.created_at == LONG_AGO else to_text(contact.created_at)
 
 
 def _forget_contacts(store: Store, contact_ids: Sequence[int], now: datetime) -> None:

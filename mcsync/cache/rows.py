@@ -20,6 +20,7 @@ documents' `sync_status` shows both: `todo` while the row is due, else the mark.
     a result: refused                     + 1                      fail
     queued updates are given up by hand   stays; + 1 in the next   fail
                                             fetch
+    who shared the address is erased      + 1                      stays
 
 Only `mark_judged` and `mark_plain` ever take a row out of the queue. No row without an open update
 is `live` or `redo`.
@@ -332,6 +333,28 @@ def note_range_looked_up(store: Store, list_id: str, after: int, last: int) -> N
         f"UPDATE {TABLE} SET is_looked_up = 1 WHERE mailchimp_list_id = ? AND due > 0"
         " AND id > ? AND id <= ? AND is_looked_up = 0 AND email_key IS NOT NULL",
         (list_id, after, last),
+    )
+
+
+# --- people who are erased ------------------------------------------------------------------------
+
+
+def erase_rows(store: Store, row_ids: Iterable[int]) -> None:
+    """These rows are no more."""
+    store.query(f"DELETE FROM {TABLE} WHERE {_THESE}", (json_list(row_ids),))
+
+
+def leave_rows_to_others(store: Store, row_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
+    """Rows of members whose address others own too lose these contacts; so do all other rows."""
+    store.query(
+        f"UPDATE {TABLE} SET civicrm_contact_id = NULL, lost_contact_id = NULL, lost_at = NULL,"
+        " civicrm_groups = NULL, civicrm_data = NULL, is_looked_up = 0, due = due + 1"
+        f" WHERE {_THESE}",
+        (json_list(row_ids),),
+    )
+    store.query(
+        f"UPDATE {TABLE} SET owned_by = NULL WHERE owned_by IN (SELECT value FROM json_each(?))",
+        (json_list(contact_ids),),
     )
 
 
