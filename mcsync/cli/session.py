@@ -46,7 +46,7 @@ log = logging.getLogger("mcsync")
 # of them, as Python does by itself, takes a fifth of a first fetch's time.
 _RARELY = (50_000, 20, 100)
 
-_TELL_ALL = ("fetch", "abort")  # in the lines of their log
+_TELL_ALL = ("fetch", "abort", "forget")  # in lines of their own
 
 
 def load(

@@ -5,11 +5,13 @@ knows of them is what they are found by when it is tried again. Whoever wants th
 the same leaves Mailchimp out. CiviCRM is never told.
 """
 
+import csv
 import logging
 from collections.abc import Sequence
 from datetime import datetime
 
 from mcsync.cache.copies import replace_copies
+from mcsync.cache.csv_files import erase_from_csv, find_csv_files
 from mcsync.cache.forgotten import ToHash, is_forgotten, keep_hashes, note_forgetting
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
@@ -155,10 +157,13 @@ def forget(
     *,
     with_mailchimp: bool,
 ) -> None:
-    """Erase people from the cache and its copies; hashes stay, so that nobody makes them again.
+    """Erase people from the cache, its copies and the snapshots beside it; hashes stay.
 
-    For who holds the lock. Raises: CacheError, where bytes of what is erased may be left.
+    By these nobody makes them again. For who holds the lock. Snapshots go first: what is to be
+    found there is known from the cache.
+    Raises: CacheError, where bytes of what is erased may be left.
     """
+    _erase_from_snapshots(store, people)
     with store.atomic():
         for person in people:
             at = max(to_text(now), person.changed_at)
@@ -175,3 +180,19 @@ def forget(
         ) from error
     if replaced:
         log.info("replaced %s of the cache", count_of(replaced, "copy", "copies"))
+
+
+def _erase_from_snapshots(store: Store, people: Sequence[Traces]) -> None:
+    """Raises: CacheError for one that cannot be written anew; nothing else is erased then."""
+    path = store.path
+    try:
+        for path in find_csv_files(store.path):
+            count = erase_from_csv(path, people)
+            if count:
+                log.info("took %s out of %s", count_of(count, "row"), path)
+    except (OSError, ValueError, csv.Error) as error:
+        words = (error.strerror if isinstance(error, OSError) else None) or "it is not ours"
+        raise CacheError(
+            f"cannot take anybody out of {path}: {words}; nothing was erased from the cache",
+            hint="delete or move that file, and run the same command again",
+        ) from error

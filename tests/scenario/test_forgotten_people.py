@@ -1,5 +1,6 @@
 """People who are forgotten: nothing is left of them, and nobody brings them back but they do."""
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +91,55 @@ def test_no_file_has_anything_of_whom_was_forgotten(
     assert f"CiviCRM still has contact {contact}" in told.out
     assert "Mailchimp still has a member in Main audience" in told.out
     assert WILMA.lower() not in (told.out + told.err).lower()
+
+
+AS_IT_WAS = json.dumps({"Email Address": f"=cmd {WILMA}, {WILMA}"}).replace("@", "\\u0040")
+SNAPSHOTS = {
+    "mailchimp": [
+        ("Email Address", "First Name", "Member ID", "Contact ID in CiviCRM", "As It Was"),
+        (WILMA, FIRST, subscriber_hash(WILMA.lower()), "901", ""),
+        ("betty@example.org", "Betty, née McBricker", "b", "902", ""),
+        ("", FIRST, "", "", AS_IT_WAS),
+    ],
+    "civicrm": [
+        ("Contact ID", "First Name", "Primary Address", "Other Addresses", "As It Was"),
+        ("902", "Betty", "betty@example.org", "", ""),
+        ("903", FIRST, "slate@example.org", f"home@example.org, {WILMA}", ""),
+    ],
+}
+
+
+def test_snapshots_beside_the_cache_lose_their_rows(crowd: Bedrock, mcsync: CommandLine):
+    contact = settle_wilma(crowd, mcsync)
+    folder = crowd.folder / "mcsync.db.snapshots"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for side, rows in SNAPSHOTS.items():
+        with (folder / f"Main-{side}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([*rows, ("", "", "", str(contact), "")])
+            if side == "civicrm":
+                csv.writer(file).writerow((str(contact), FIRST, "", "", ""))
+    (folder / "half.csv.part").write_text(WILMA)
+    assert mcsync("forget", WILMA, "--yes").code == 0
+    assert find_in_files(crowd.folder, needles()) == {}
+    for side, rows in SNAPSHOTS.items():
+        path = folder / f"Main-{side}.csv"
+        with path.open(encoding="utf-8", newline="") as file:
+            left = [tuple(row) for row in csv.reader(file) if any(row)]
+        assert left[0] == rows[0]
+        assert "Betty" in left[1][1]
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert len(left) == 3, "a place in another column than a contact's is no contact"
+
+
+def test_a_snapshot_that_cannot_be_cleaned_stops_it(crowd: Bedrock, mcsync: CommandLine):
+    settle_wilma(crowd, mcsync)
+    folder = crowd.folder / "mcsync.db.snapshots"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "linked.csv").symlink_to(crowd.folder / "config.json")
+    told = mcsync("forget", WILMA, "--yes")
+    assert told.code == ExitCode.CACHE
+    assert "nothing was erased from the cache" in told.err
+    assert rows_of(crowd) == 1
 
 
 def test_the_others_are_as_they_were(crowd: Bedrock, mcsync: CommandLine):

@@ -1,0 +1,99 @@
+"""People taken out of CSV files that mcsync wrote of both sides of an audience.
+
+Their columns tell what a cell is: addresses, of which there may be several in one, ids of contacts
+and of members. The last may have cells as they were, in JSON, where they had to be altered.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from mcsync.cache.traces import Traces
+from mcsync.model import email_key
+
+_CONTACT_COLUMNS = ("Contact ID", "Contact ID in CiviCRM")
+_MEMBER_COLUMN = "Member ID"
+_EXACT_COLUMN = "As It Was"
+_NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def find_csv_files(cache: Path) -> list[Path]:
+    """The files that runs keep beside a cache, half ones of killed runs too. Raises: OSError"""
+    folder = cache.with_name(f"{cache.name}.snapshots")
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names) if name.endswith((".csv", ".csv.part"))]
+
+
+def erase_from_csv(path: Path, people: Iterable[Traces]) -> int:
+    """Take the rows of these people out of a file; how many that were. Raises: OSError
+
+    The file is written anew only when there are any. A half one, of a run that was killed, goes.
+    """
+    if path.suffix == ".part":
+        path.unlink(missing_ok=True)
+        return 0
+    sought = _Sought(people)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        number = os.open(path, os.O_RDONLY | _NOT_A_LINK)
+        with os.fdopen(number, encoding="utf-8", newline="") as source:
+            part.unlink(missing_ok=True)
+            number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOT_A_LINK, 0o600)
+            with os.fdopen(number, "w", encoding="utf-8", newline="") as target:
+                count = _copy_rest(source, target, sought)
+                target.flush()
+                os.fsync(target.fileno())
+        if count:
+            os.replace(part, path)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return count
+
+
+def _copy_rest(source: TextIO, target: TextIO, sought: "_Sought") -> int:
+    """Copy all rows but those sought; how many these were."""
+    rows = csv.reader(source)
+    writer = csv.writer(target, lineterminator="\n")
+    columns = next(rows, [])
+    writer.writerow(columns)
+    count = 0
+    for row in rows:
+        if sought.is_in(columns, row):
+            count += 1
+        else:
+            writer.writerow(row)
+    return count
+
+
+class _Sought:
+    """Whom the rows of a file are compared with."""
+
+    def __init__(self, people: Iterable[Traces]) -> None:
+        everybody = list(people)
+        self.emails = {email for person in everybody for email in person.emails}
+        self.contacts = {str(contact) for person in everybody for contact in person.contacts}
+        self.members = {member[1] for person in everybody for member in person.members} - {""}
+
+    def is_in(self, columns: Sequence[str], row: Sequence[str]) -> bool:
+        """Whether a row is about any of them."""
+        return any(map(self._is_theirs, columns, row))
+
+    def _is_theirs(self, column: str, cell: str) -> bool:
+        if column in _CONTACT_COLUMNS:
+            return cell in self.contacts
+        if column == _MEMBER_COLUMN:
+            return cell in self.members
+        if column == _EXACT_COLUMN and cell:
+            return any(self._has_email(str(exact)) for exact in json.loads(cell).values())
+        return "@" in cell and self._has_email(cell)
+
+    def _has_email(self, cell: str) -> bool:
+        return any(email_key(each) in self.emails for each in (cell, *cell.split(",")))
