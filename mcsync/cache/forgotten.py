@@ -19,6 +19,7 @@ from mcsync.cache.times import to_text
 from mcsync.model import LONG_AGO, Contact, ContactPage, Member, email_key
 
 _KEY = "forgotten_key"
+_UNCLEAN = "forgotten_unclean"  # set until no file has bytes of what was erased
 _HEX_DIGITS = 32  # of a hash: 128 bits
 
 
@@ -218,6 +219,16 @@ def is_forgotten(store: Store, what: ToHash) -> bool:
     """Whether any of it was forgotten before."""
     key = _load_key(store)
     return key is not None and bool(_load(store, what.hashes(key)))
+
+
+def mark_unclean(store: Store, is_unclean: bool) -> None:
+    """Keep whether files may still have bytes of what was erased; call inside a transaction."""
+    store.set_state(_UNCLEAN, "yes" if is_unclean else "")
+
+
+def is_unclean(store: Store) -> bool:
+    """Whether an earlier forgetting did not come to its end."""
+    return bool(store.get_state(_UNCLEAN))
 
 
 def note_forgetting(

@@ -12,7 +12,14 @@ from datetime import datetime
 
 from mcsync.cache.copies import replace_copies
 from mcsync.cache.csv_files import erase_from_csv, find_csv_files
-from mcsync.cache.forgotten import ToHash, is_forgotten, keep_hashes, note_forgetting
+from mcsync.cache.forgotten import (
+    ToHash,
+    is_forgotten,
+    is_unclean,
+    keep_hashes,
+    mark_unclean,
+    note_forgetting,
+)
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.traces import (
@@ -39,6 +46,7 @@ log = logging.getLogger("mcsync")
 def find_people(store: Store, wanted: Sequence[AskedFor]) -> list[Traces]:
     """What the cache has of these people, each once, however often somebody is named.
 
+    Who was erased by a command that did not come to its end may be named again.
     Raises: UsageError for nobody, and for an address that is several people's.
     """
     named = {asked.contact_id for asked in wanted if asked.contact_id is not None}
@@ -50,7 +58,7 @@ def find_people(store: Store, wanted: Sequence[AskedFor]) -> list[Traces]:
         if len(owners) > 1:
             raise _several(sorted(owners))
         traces = find_traces(store, asked, named)
-        if traces.is_empty and not _is_known(store, asked):
+        if traces.is_empty and not (_is_known(store, asked) or is_unclean(store)):
             raise nobody(asked)
         same = next((each for each in found if each.meets(traces)), None)
         if same is None:
@@ -170,9 +178,12 @@ def forget(
             keep_hashes(store, person.to_hash, at, find_open_batch(store, person.rows))
             erase(store, person)
         note_forgetting(store, run_id, now, len(people), is_at_mailchimp=with_mailchimp)
+        mark_unclean(store, True)
     try:
         store.clean()
         replaced = replace_copies(store, now, backups)
+        with store.atomic():
+            mark_unclean(store, False)
     except CacheError as error:
         raise CacheError(
             f"they are erased, but files may still have what was deleted: {error.message}",

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mcsync.cache.store import Store
 from mcsync.cache.trail import load_changes
 from mcsync.cli import forget as command
 from mcsync.cli import show_forget
 from mcsync.cli.main import app
-from mcsync.errors import ExitCode
+from mcsync.errors import CacheError, ExitCode
 from mcsync.pipeline.fetch import Window
 from mcsync.sandbox.mailchimp.state import subscriber_hash
 from mcsync.sandbox.server import Fault, Response
@@ -148,6 +149,40 @@ def test_the_others_are_as_they_were(crowd: Bedrock, mcsync: CommandLine):
     assert mcsync("forget", WILMA, "--yes").code == 0
     assert load_rows(crowd) == before
     assert_at_peace(crowd)
+
+
+def test_what_the_data_step_knew_of_them_goes_too(nicknames: Bedrock, mcsync: CommandLine):
+    contact = settle_wilma(nicknames, mcsync)
+    nicknames.town.civicrm.update_contact(contact, nick_name="Yabbadabba")
+    nicknames.town.civicrm.tag(contact, nicknames.town.civicrm.add_tag("Rock concert"))
+    nicknames.pass_time(minutes=1)
+    nicknames.sync_until_quiet()
+    assert find_in_files(nicknames.folder, [b"yabbadabba"])
+    assert mcsync("forget", f"contact:{contact}", "--yes").code == 0
+    assert find_in_files(nicknames.folder, [*needles(), b"yabbadabba"]) == {}
+    nicknames.sync_until_quiet()
+    assert find_in_files(nicknames.folder, [*needles(), b"yabbadabba"]) == {}
+
+
+def test_when_the_file_cannot_be_written_anew_it_is_told_and_made_up_for(
+    crowd: Bedrock, mcsync: CommandLine, monkeypatch: pytest.MonkeyPatch
+):
+    contact = settle_wilma(crowd, mcsync)
+
+    def fail(_: Store) -> None:
+        raise CacheError("the disk is full", hint="free some space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "clean", fail)
+        told = mcsync("forget", f"contact:{contact}", "--yes")
+    assert told.code == ExitCode.CACHE
+    assert "they are erased, but" in told.err
+    assert "free some space, then run the same command again" in told.err
+    assert rows_of(crowd) == 0
+    told = mcsync("forget", f"contact:{contact}", "--yes")
+    assert told.code == 0, told
+    assert find_in_files(crowd.folder, needles()) == {}
+    assert mcsync("forget", f"contact:{contact}", "--yes").code == ExitCode.USAGE
 
 
 def test_it_is_noted_without_who(crowd: Bedrock, mcsync: CommandLine):
