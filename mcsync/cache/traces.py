@@ -153,6 +153,8 @@ UNION SELECT id FROM {TABLE} r WHERE moved_from IN (SELECT value FROM json_each(
         WHERE o.email_key = r.moved_from AND o.mailchimp_list_id = r.mailchimp_list_id)
 UNION SELECT r.id FROM {TABLE} r, json_each(r.refusals) f WHERE r.refusals IS NOT NULL
     AND f.value ->> 'email' IN (SELECT value FROM json_each(:emails))
+    AND NOT EXISTS (SELECT 1 FROM {TABLE} o
+        WHERE o.email_key = f.value ->> 'email' AND o.mailchimp_list_id = r.mailchimp_list_id)
 """
 
 
@@ -194,19 +196,25 @@ def _find_contacts(
 
 
 def _find_emails(store: Store, rows: Iterable[int], contacts: Iterable[int]) -> set[str]:
+    """Addresses of contacts and rows; one that a row had before only where nobody has it now."""
     found: set[str] = set(
         store.column(
             f"SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id {_IN}",
             (json_list(contacts),),
         )
     )
-    for *addresses, refusals in store.query(
+    before: set[str] = set()
+    for key, *addresses, refusals in store.query(
         f"SELECT email_key, mailchimp_email, moved_from, refusals FROM {TABLE} WHERE id {_IN}",
         (json_list(rows),),
     ):
-        found |= {email_key(address) for address in addresses if address}
-        found |= {refusal.email for refusal in decode_refusals(refusals)} if refusals else set()
-    return found - {""}
+        found |= {key} if key else set()
+        before |= {email_key(address) for address in addresses if address}
+        before |= {refusal.email for refusal in decode_refusals(refusals)} if refusals else set()
+    taken = store.column(
+        f"SELECT email_key FROM {TABLE} WHERE email_key {_IN}", (json_list(before),)
+    )
+    return (found | before - set(taken)) - {""}
 
 
 def _fill_in(store: Store, found: Traces) -> None:

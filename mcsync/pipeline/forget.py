@@ -7,7 +7,7 @@ the same leaves Mailchimp out. CiviCRM is never told.
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mcsync.cache.copies import replace_copies
@@ -136,6 +136,8 @@ def _delete_person(run: Run, task: Task, person: Traces) -> None:
         # A list that is not to be seen answers just as one that has no such member.
         task.mailchimp.fetch_audience(task.list_id)
     found = {member.member_id: member for member in answers.values() if member is not None}
+    for member_id in _find_strangers(own, found):
+        person.emails.discard(email_key(found.pop(member_id).email))
     for member in found.values():
         _take_in(run.store, person, task, member)
         task.mailchimp.delete_permanently(task.list_id, member.member_id)
@@ -143,6 +145,18 @@ def _delete_person(run: Run, task: Task, person: Traces) -> None:
     person.living_in.discard(task.list_id)
     if found:
         log.info("%s: %s deleted at Mailchimp", task.name, count_of(len(found), "member"))
+
+
+def _find_strangers(own: Sequence[tuple[str, str, str]], found: Mapping[str, Member]) -> list[str]:
+    """Members who came to an address that the person has left: by their ids at Mailchimp."""
+    there = {member.unique_contact for member in found.values()}
+    return [
+        member_id
+        for _, member_id, unique_contact in own
+        if unique_contact in there - {""}
+        and member_id in found
+        and found[member_id].unique_contact not in ("", unique_contact)
+    ]
 
 
 def _take_in(store: Store, person: Traces, task: Task, member: Member) -> None:

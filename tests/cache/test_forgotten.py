@@ -242,6 +242,22 @@ def test_who_had_an_address_before_is_somebody_else(store: Store):
     assert find_owners(store, "betty@example.org") == [2]
 
 
+@pytest.mark.parametrize("column", ["moved_from", "mailchimp_email", "refusals"])
+def test_an_address_they_had_before_is_theirs_unless_somebody_came_to_it(store: Store, column: str):
+    moved = add_member_row(store, "slate@example.org", None)
+    kept = f'[{{"email": "{WILMA}", "reason": "x"}}]' if column == "refusals" else WILMA
+    with store.atomic():
+        sql = f"UPDATE civicrm_mailchimpsync_cache SET {column} = ? WHERE id = ?"  # noqa: S608
+        store.query(sql, (kept, moved))
+    asked = AskedFor("slate@example.org", email="slate@example.org")
+    assert find_traces(store, asked).emails == {WILMA, "slate@example.org"}
+    pebbles = add_member_row(store, WILMA, None)
+    found = find_traces(store, asked)
+    assert (found.emails, found.rows) == ({"slate@example.org"}, {moved})
+    found = find_traces(store, AskedFor(WILMA, email=WILMA))
+    assert (found.emails, found.rows) == ({WILMA}, {pebbles})
+
+
 def test_decisions_about_them_are_dropped_from_a_held_plan(store: Store):
     mirror(store, 1, WILMA)
     mirror(store, 2, "betty@example.org")

@@ -335,6 +335,21 @@ def test_at_mailchimp_they_are_found_where_they_are_by_now(crowd: Bedrock, mcsyn
     assert find_in_files(crowd.folder, needles("slate@example.org")) == {}
 
 
+def test_who_came_to_the_address_they_left_is_not_deleted(crowd: Bedrock, mcsync: CommandLine):
+    contact = settle_wilma(crowd, mcsync)
+    crowd.town.mailchimp.change_address(LIST, WILMA, "slate@example.org")
+    crowd.town.mailchimp.sign_up(LIST, WILMA, "Pebbles", "Rubble")
+    crowd.pass_time(minutes=1)
+    told = mcsync("forget", f"contact:{contact}", "--yes", "--at-mailchimp")
+    assert told.code == 0, told
+    assert crowd.member_status("slate@example.org") is None
+    assert crowd.member_status(WILMA) == "subscribed"
+    crowd.town.civicrm.purge(contact)
+    crowd.pass_time(minutes=1)
+    crowd.sync_until_quiet()
+    assert rows_of(crowd) == 1
+
+
 def test_when_mailchimp_refuses_nothing_is_erased(crowd: Bedrock, mcsync: CommandLine):
     settle_wilma(crowd, mcsync)
     before = load_rows(crowd)
