@@ -15,6 +15,9 @@ from mcsync.decision import Policy
 from mcsync.model import Side
 
 ADDRESS = "Email Address"
+MEMBER_ID = "Member ID"
+CONTACT_ID = "Contact ID"
+CONTACT_OF_MEMBER = "Contact ID in CiviCRM"
 
 
 class Table(NamedTuple):
@@ -64,7 +67,7 @@ WHERE mailchimp_list_id = ? AND mailchimp_status IS NOT NULL ORDER BY id
 
 def _read_mailchimp(store: Store, policy: Policy, topics: Mapping[str, str]) -> Table:
     begin = (ADDRESS, "First Name", "Last Name")
-    end = ("Tags", "Status", "Last Changed", "Member ID", "Contact ID in CiviCRM")
+    end = ("Tags", "Status", "Last Changed", MEMBER_ID, CONTACT_OF_MEMBER)
     columns = (*begin, *(f"Interest {topic}" for topic in topics.values()), *end)
     return Table(Side.MAILCHIMP, columns, _list_members(store, policy))
 
@@ -121,7 +124,7 @@ def _read_civicrm(store: Store, policy: Policy, topics: Mapping[str, str]) -> Ta
         for group_id, topic in groups.items()
         for what in ("Status", "Since")
     ]
-    columns = ("Contact ID", "First Name", "Last Name", *_ADDRESSES, *_FLAGS, *places)
+    columns = (CONTACT_ID, "First Name", "Last Name", *_ADDRESSES, *_FLAGS, *places)
     return Table(Side.CIVICRM, columns, _list_contacts(store, policy.list_id, list(groups)))
 
 

@@ -35,7 +35,7 @@ _SHAPE = re.compile(
 )
 _LONGEST = 60  # characters of a name; most file systems take 255 bytes for all of it
 _NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
-_EXACT = "As It Was"
+EXACT = "As It Was"  # the last column: cells as they were before they were altered, in JSON
 # None of these in the cells of many rows, joined by commas: all of them are harmless.
 _SUSPECT = (*(f",{sign}" for sign in BEGIN_FORMULAS), ", ", ";", "|")
 _AT_ONCE = 100  # rows
@@ -161,7 +161,7 @@ def _write(part: Path, table: Table) -> int:
     count = 0
     with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*map(make_harmless, table.columns), _EXACT])
+        writer.writerow([*map(make_harmless, table.columns), EXACT])
         for rows in _make_rows(table):
             writer.writerows(rows)
             count += len(rows)

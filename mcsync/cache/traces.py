@@ -249,7 +249,7 @@ def _find_changes(store: Store, emails: frozenset[str]) -> list[int]:
     _teach(store, emails)
     return store.column(
         "SELECT id FROM civicrm_mailchimpsync_change WHERE is_theirs(email)"
-        " OR (field = 'email' AND (is_theirs(before) OR is_theirs(after)))"
+        " OR (field IN ('email', 'bulk_email') AND (is_theirs(before) OR is_theirs(after)))"
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mcsync.cache.copies import replace_copies
-from mcsync.cache.csv_files import erase_from_csv, find_csv_files
+from mcsync.cache.erase_snapshots import erase_from_snapshot
 from mcsync.cache.forgotten import (
     ToHash,
     is_forgotten,
@@ -20,6 +20,7 @@ from mcsync.cache.forgotten import (
     mark_unclean,
     note_forgetting,
 )
+from mcsync.cache.snapshots import list_snapshots, snapshot_folder
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.traces import (
@@ -211,8 +212,8 @@ def _erase_from_snapshots(store: Store, people: Sequence[Traces]) -> None:
     """Raises: CacheError for one that cannot be written anew; nothing else is erased then."""
     path = store.path
     try:
-        for path in find_csv_files(store.path):
-            count = erase_from_csv(path, people)
+        for path in list_snapshots(snapshot_folder(store.path)):
+            count = erase_from_snapshot(path, people)
             if count:
                 log.info("took %s out of %s", count_of(count, "row"), path)
     except (OSError, ValueError, csv.Error) as error:

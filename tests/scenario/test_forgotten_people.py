@@ -110,20 +110,25 @@ SNAPSHOTS = {
 }
 
 
+def snapshot_name(side: str) -> str:
+    """A name as snapshots have it, of a time when there was none."""
+    return f"Main-aaaaaaaaaa-{side}-2020-02-02T0202Z.csv"
+
+
 def test_snapshots_beside_the_cache_lose_their_rows(crowd: Bedrock, mcsync: CommandLine):
     contact = settle_wilma(crowd, mcsync)
     folder = crowd.folder / "mcsync.db.snapshots"
     folder.mkdir(mode=0o700, exist_ok=True)
     for side, rows in SNAPSHOTS.items():
-        with (folder / f"Main-{side}.csv").open("w", encoding="utf-8", newline="") as file:
+        with (folder / snapshot_name(side)).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([*rows, ("", "", "", str(contact), "")])
             if side == "civicrm":
                 csv.writer(file).writerow((str(contact), FIRST, "", "", ""))
-    (folder / "half.csv.part").write_text(WILMA)
+    (folder / f"{snapshot_name('civicrm')}.part").write_text(WILMA)
     assert mcsync("forget", WILMA, "--yes").code == 0
     assert find_in_files(crowd.folder, needles()) == {}
     for side, rows in SNAPSHOTS.items():
-        path = folder / f"Main-{side}.csv"
+        path = folder / snapshot_name(side)
         with path.open(encoding="utf-8", newline="") as file:
             left = [tuple(row) for row in csv.reader(file) if any(row)]
         assert left[0] == rows[0]
@@ -136,7 +141,7 @@ def test_a_snapshot_that_cannot_be_cleaned_stops_it(crowd: Bedrock, mcsync: Comm
     settle_wilma(crowd, mcsync)
     folder = crowd.folder / "mcsync.db.snapshots"
     folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / "linked.csv").symlink_to(crowd.folder / "config.json")
+    (folder / snapshot_name("civicrm")).symlink_to(crowd.folder / "config.json")
     told = mcsync("forget", WILMA, "--yes")
     assert told.code == ExitCode.CACHE
     assert "nothing was erased from the cache" in told.err

@@ -1,7 +1,7 @@
-"""People taken out of CSV files that mcsync wrote of both sides of an audience.
+"""People taken out of snapshots.
 
 Their columns tell what a cell is: addresses, of which there may be several in one, ids of contacts
-and of members. The last may have cells as they were, in JSON, where they had to be altered.
+and of members, and cells as they were, in JSON, where they had to be altered.
 """
 
 import csv
@@ -12,26 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from mcsync.cache.both_sides import CONTACT_ID, CONTACT_OF_MEMBER, MEMBER_ID
+from mcsync.cache.snapshots import EXACT
 from mcsync.cache.traces import Traces
 from mcsync.model import email_key
 
-_CONTACT_COLUMNS = ("Contact ID", "Contact ID in CiviCRM")
-_MEMBER_COLUMN = "Member ID"
-_EXACT_COLUMN = "As It Was"
 _NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def find_csv_files(cache: Path) -> list[Path]:
-    """The files that runs keep beside a cache, half ones of killed runs too. Raises: OSError"""
-    folder = cache.with_name(f"{cache.name}.snapshots")
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    return [folder / name for name in sorted(names) if name.endswith((".csv", ".csv.part"))]
-
-
-def erase_from_csv(path: Path, people: Iterable[Traces]) -> int:
+def erase_from_snapshot(path: Path, people: Iterable[Traces]) -> int:
     """Take the rows of these people out of a file; how many that were. Raises: OSError
 
     The file is written anew only when there are any. A half one, of a run that was killed, goes.
@@ -87,11 +76,11 @@ class _Sought:
         return any(map(self._is_theirs, columns, row))
 
     def _is_theirs(self, column: str, cell: str) -> bool:
-        if column in _CONTACT_COLUMNS:
+        if column in (CONTACT_ID, CONTACT_OF_MEMBER):
             return cell in self.contacts
-        if column == _MEMBER_COLUMN:
+        if column == MEMBER_ID:
             return cell in self.members
-        if column == _EXACT_COLUMN and cell:
+        if column == EXACT and cell:
             return any(self._has_email(str(exact)) for exact in json.loads(cell).values())
         return "@" in cell and self._has_email(cell)
 
