@@ -316,7 +316,6 @@ class ContactPage:
 class GroupContact:
     """One contact's place in one group; `status` is empty where CiviCRM has none."""
 
-    group_contact_id: int
     group_id: int
     contact_id: int
     status: str

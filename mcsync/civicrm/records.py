@@ -171,7 +171,7 @@ def read_group(row: WireGroup) -> Group:
 
 def read_group_contact(row: WireGroupContact) -> GroupContact:
     """One contact's place in one group."""
-    return GroupContact(row.id, row.group_id, row.contact_id, row.status or "")
+    return GroupContact(row.group_id, row.contact_id, row.status or "")
 
 
 def read_history(row: WireHistory, offset: timedelta) -> HistoryRow:

@@ -161,7 +161,7 @@ def compare(store: Store, cases: list[Case], now: datetime) -> None:
     for start in range(0, len(rows), 700):
         see_history(store, rows[start : start + 700])
     places = [
-        GroupContact(case.contact_id, GROUP, case.contact_id, case.status)
+        GroupContact(GROUP, case.contact_id, case.status)
         for case in cases
         if case.status is not None
     ]

@@ -74,9 +74,7 @@ def compare(
     begin_compare(store)
     for row in history:
         see_history(store, [row])
-    see_group_contacts(
-        store, [GroupContact(n, GROUP, who, status) for n, (who, status) in enumerate(places)]
-    )
+    see_group_contacts(store, [GroupContact(GROUP, who, status) for who, status in places])
     finish_compare(store, groups, at(hour))
 
 
@@ -356,7 +354,7 @@ def test_who_is_not_shown_themselves_has_not_been_taken_out(store: Store, how: s
 
 def test_a_compare_that_was_interrupted_leaves_nothing_for_the_next_one(store: Store):
     begin_compare(store)
-    see_group_contacts(store, [GroupContact(1, GROUP, BARNEY, "Added")])
+    see_group_contacts(store, [GroupContact(GROUP, BARNEY, "Added")])
     compare(store, [wrote(1, "Added", 8)], [(FRED, "Added")])
     assert place(store, BARNEY) is None
 

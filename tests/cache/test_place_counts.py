@@ -65,8 +65,8 @@ class Chance:
         see_group_contacts(
             self.store,
             [
-                GroupContact(n, 111, contact, self.luck.choice(("Added", "Removed", "Odd")))
-                for n, contact in enumerate(self.contacts())
+                GroupContact(111, contact, self.luck.choice(("Added", "Removed", "Odd")))
+                for contact in self.contacts()
             ],
         )
         finish_compare(self.store, [111], NOW)
