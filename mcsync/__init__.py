@@ -18,12 +18,13 @@ a batch, `process_batches` takes the results in, again by `cache/looks`.
     plugins      what the data step asks: tags, fields, groups, and anybody's own
     sandbox      both services simulated over loopback
     docs         the manual and the ready files
-    model, decision, safety, errors, text, clock, logs, lock, ownership, notify, http, exchange
+    model, name_tags, decision, safety, errors, text, clock, logs, lock, ownership, notify, http,
+    exchange
 
 Arrows: cli may use any room, and nobody uses cli; assemble, answers, check and pipeline know cache
-and reconcile; reconcile knows model, decision and safety only. Adapters have the shape of the ports
-and do not import them; only assemble builds them. Nothing points back up, and no two files import
-each other.
+and reconcile; reconcile knows model, name_tags, decision and safety only. Adapters have the shape
+of the ports and do not import them; only assemble builds them. Nothing points back up, and no two
+files import each other.
 
 Where to begin:
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from mcsync.clock import utc_now
 from mcsync.config import (
-    NAME_FIELDS,
     AccountConfig,
     AudienceConfig,
     Config,
@@ -25,6 +24,7 @@ from mcsync.config import (
 from mcsync.decision import InterestPolicy, Policy
 from mcsync.errors import CacheError, McsyncError
 from mcsync.lock import check_writable, resolve_cache
+from mcsync.name_tags import NAME_FIELDS
 
 if TYPE_CHECKING:
     from mcsync.cache.audience_status import KnownTrouble

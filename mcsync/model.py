@@ -98,19 +98,6 @@ def email_key(email: str) -> str:
     return email.strip().lower()
 
 
-def read_names(merge_fields: Mapping[str, str]) -> tuple[str, str]:
-    """(first name, last name) of a member.
-
-    Audiences with a single NAME field have it split on spaces, first word and rest, but only
-    where FNAME and LNAME are absent or both empty.
-    """
-    first, last = merge_fields.get("FNAME", ""), merge_fields.get("LNAME", "")
-    if first or last or "NAME" not in merge_fields:
-        return first, last
-    head, _, rest = merge_fields["NAME"].strip().partition(" ")
-    return head, rest.strip()
-
-
 # --- Mailchimp --------------------------------------------------------------------------------
 
 

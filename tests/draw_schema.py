@@ -11,9 +11,9 @@ from typing import Any
 
 from mcsync.config import DeletedContacts, Duplicates, Reconfirm, Removal
 from mcsync.config.builder import _OPTION_KEYS
-from mcsync.config.values import NAME_FIELDS
 from mcsync.docs import read_topic
 from mcsync.model import Side
+from mcsync.name_tags import NAME_FIELDS
 
 Schema = dict[str, Any]
 

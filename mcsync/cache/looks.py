@@ -18,7 +18,8 @@ from mcsync.cache.forgotten import leave_out_members
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
-from mcsync.model import Member, MemberChange, MemberStatus, MergeValue, email_key, read_names
+from mcsync.model import Member, MemberChange, MemberStatus, MergeValue, email_key
+from mcsync.name_tags import NAME_TAGS, TAG_OF_NAME, WHOLE_NAME_TAG, read_names
 from mcsync.reconcile.observe import Data, Look, Value, Written, observe, observe_first
 
 Reader = Callable[[Member], Mapping[str, Value]]
@@ -452,16 +453,13 @@ def load_under_way(store: Store, row_ids: Sequence[int]) -> dict[int, list[Writt
     return found
 
 
-_MERGE_NAMES = {"FNAME": "first_name", "LNAME": "last_name"}
-
-
 def _written_names(values: Mapping[str, MergeValue]) -> Data:
     """The names that an update writes, as a look at the member will show them."""
     merge_fields = {tag: value for tag, value in values.items() if isinstance(value, str)}
-    if "NAME" in merge_fields and not merge_fields.keys() & _MERGE_NAMES.keys():
+    if merge_fields.keys() & NAME_TAGS == {WHOLE_NAME_TAG}:
         first, last = read_names(merge_fields)
         return {"first_name": first, "last_name": last}
-    return {_MERGE_NAMES[tag]: v for tag, v in merge_fields.items() if tag in _MERGE_NAMES}
+    return {name: merge_fields[tag] for name, tag in TAG_OF_NAME.items() if tag in merge_fields}
 
 
 def read_written(change: MemberChange, cause: StoredCause) -> Written:

@@ -16,7 +16,7 @@ from mcsync.cache.store import Store, json_list, make_uid
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.decision import PlannedChange
 from mcsync.model import Batch, MemberChange, MemberStatus
-from mcsync.reconcile.names import NAME_TAGS
+from mcsync.name_tags import NAME_TAGS
 
 CLAIMED = "claimed"  # our own word for a batch whose id we do not know yet
 DIRECT = "direct"  # and for updates that are sent one by one, outside any batch

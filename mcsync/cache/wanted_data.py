@@ -13,10 +13,15 @@ from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.rows import SQL_IN, save_data
 from mcsync.cache.store import Store, json_list
 from mcsync.model import DataRow, MemberChange, MemberStatus, MergeValue
+from mcsync.name_tags import FIRST_NAME_TAG, LAST_NAME_TAG, NAME_TAGS, WHOLE_NAME_TAG
 
 CHUNK = 1000  # rows that a plugin is asked about at once
 
-_NAMES = ("FNAME", "LNAME", "NAME")  # they are in `mailchimp_data`
+_NAME_TO_SEND = {
+    FIRST_NAME_TAG: "k.first_name",
+    LAST_NAME_TAG: "k.last_name",
+    WHOLE_NAME_TAG: "trim(k.first_name || ' ' || k.last_name)",
+}
 
 FIELDS = "fields"  # the built-in plugin that `data.fields` is for
 OWN = "mcsync"  # our own key beside the plugins'; no plugin may be called so
@@ -113,14 +118,12 @@ def load_concerned(store: Store, list_id: str, plugin: str) -> Iterator[DataRow]
 
 def count_long_names(store: Store, list_id: str, most_bytes: int) -> dict[str, int]:
     """Of how many contacts to do the names are longer than that, as each field has them."""
+    sums = ", ".join(f"sum(length(CAST({n} AS BLOB)) > :most)" for n in _NAME_TO_SEND.values())
     row = store.query(
-        "SELECT sum(length(CAST(k.first_name AS BLOB)) > :most) AS FNAME,"
-        " sum(length(CAST(k.last_name AS BLOB)) > :most) AS LNAME,"
-        " sum(length(CAST(trim(k.first_name || ' ' || k.last_name) AS BLOB)) > :most) AS NAME"
-        f" {_CONCERNED} AND c.due > 0",
+        f"SELECT {sums} {_CONCERNED} AND c.due > 0",
         {"list_id": list_id, "most": most_bytes},
     ).fetchone()
-    return {tag: count for tag, count in zip(_NAMES, row, strict=True) if count}
+    return {tag: count for tag, count in zip(_NAME_TO_SEND, row, strict=True) if count}
 
 
 class _Names(msgspec.Struct):
@@ -136,7 +139,7 @@ _decode_names = msgspec.json.Decoder(_Names).decode
 def _read_row(row: Sequence[object], plugin: str) -> DataRow:
     names = _decode_names(str(row[6])) if row[6] else _Names()
     data = _decode_data(str(row[7])) if row[7] else {}
-    known = {"FNAME": names.first_name or "", "LNAME": names.last_name or ""}
+    known = {FIRST_NAME_TAG: names.first_name or "", LAST_NAME_TAG: names.last_name or ""}
     return DataRow(
         row_id=int(str(row[0])),
         contact_id=int(str(row[1])),
@@ -206,7 +209,8 @@ def note_sent(store: Store, row_id: int, change: MemberChange, metadata: Metadat
         return
     data = _load_data(store, [row_id]).get(row_id, {})
     sent = _read_sent(data)
-    sent.merge_fields |= {k: v for k, v in change.merge_fields.items() if k not in _NAMES}
+    # Names are in `mailchimp_data`.
+    sent.merge_fields |= {k: v for k, v in change.merge_fields.items() if k not in NAME_TAGS}
     sent.tags |= change.tags
     data = {**data, OWN: msgspec.to_builtins(sent)}
     save_data(store, {row_id: _with_metadata(data, metadata)})

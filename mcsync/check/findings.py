@@ -8,6 +8,7 @@ from enum import StrEnum
 from mcsync.cache.audience_status import HELD, KnownTrouble
 from mcsync.cache.times import from_text
 from mcsync.model import Account, Audience, Group, MergeField, Permission
+from mcsync.name_tags import NAME_FIELDS, NAME_TAGS
 from mcsync.text import count_of
 
 MAX_SKEW_S = 60  # a clock that is further off is told of
@@ -16,8 +17,6 @@ LOW_ROLES = frozenset(("viewer", "author"))
 
 # Without these CiviCRM refuses to answer, or shows emptiness for all there is.
 BLINDING = frozenset((Permission.ACCESS, Permission.VIEW))
-
-_NAME_TAGS = ("FNAME", "LNAME", "NAME")
 
 FindProblem = Callable[[str, str, Mapping[str, MergeField]], str | None]
 
@@ -116,9 +115,7 @@ class AudienceToCheck:
     group_id: int
     interests: Mapping[str, int]
     push_only: frozenset[str] = frozenset()
-    name_fields: Mapping[str, str] = field(
-        default_factory=lambda: dict(zip(("first", "last", "whole"), _NAME_TAGS, strict=True))
-    )
+    name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
@@ -187,7 +184,7 @@ def judge_merge_fields(
             "add the merge fields FNAME and LNAME to the audience, or set nameFields to its own",
             task.list_id,
         )
-    for tag in sorted(set(names) - tags - set(_NAME_TAGS)) if tags & set(names) else ():
+    for tag in sorted(set(names) - tags - NAME_TAGS) if tags & set(names) else ():
         yield Finding(
             "names-missing",
             task.name,

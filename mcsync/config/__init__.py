@@ -19,7 +19,6 @@ from mcsync.config.environment_file import note_trouble, take_environment_file
 from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, parse_json
 from mcsync.config.section import ConfigUse, Notes, did_you_mean, is_header_safe
 from mcsync.config.values import (
-    NAME_FIELDS,
     AccountConfig,
     AudienceConfig,
     CivicrmConfig,
@@ -38,7 +37,6 @@ from mcsync.text import count_of
 
 __all__ = [
     "KEY_SHAPE",
-    "NAME_FIELDS",
     "AccountConfig",
     "AudienceConfig",
     "CivicrmConfig",

@@ -19,7 +19,6 @@ from mcsync.config.section import (
     parse_id,
 )
 from mcsync.config.values import (
-    NAME_FIELDS,
     AccountConfig,
     AudienceConfig,
     CivicrmConfig,
@@ -32,6 +31,7 @@ from mcsync.config.values import (
     Removal,
     Secret,
 )
+from mcsync.name_tags import FIRST_NAME_TAG, NAME_FIELDS, NAME_TAGS
 from mcsync.safety import NO_LIMIT, Limit, Safety
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _MERGE_TAG = re.compile(r"[A-Z0-9_]+")
 _CIVICRM_FIELD = re.compile(r"[A-Za-z_]\w*([.:]\w+)*", re.ASCII)
 # The data step keeps names by rules of its own; nothing but a person changes an address.
-_OWN_MERGE_TAGS = ("EMAIL", "FNAME", "LNAME", "NAME")
+_OWN_MERGE_TAGS = NAME_TAGS | {"EMAIL"}
 
 
 class Builder:
@@ -361,7 +361,7 @@ def _name_fields(section: Section, base: Mapping[str, str]) -> Mapping[str, str]
     for key in NAME_FIELDS.keys() & section.values.keys():
         tag = (section.text(key) or "").upper()
         if tag == "EMAIL" or (tag and not _MERGE_TAG.fullmatch(tag)):
-            section.expected(key, 'a merge tag, such as "FNAME"')
+            section.expected(key, f'a merge tag, such as "{FIRST_NAME_TAG}"')
         else:
             found[key] = tag
     used = [tag for tag in found.values() if tag]

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from mcsync.config.section import HIDDEN
+from mcsync.name_tags import NAME_FIELDS
 from mcsync.safety import USUAL_SAFETY, Safety
 
 if TYPE_CHECKING:
@@ -128,11 +128,6 @@ class NotifyConfig:
     command: tuple[str, ...]
     ping_url: Secret | None
     quiet_minutes: float
-
-
-NAME_FIELDS: Mapping[str, str] = MappingProxyType(
-    {"first": "FNAME", "last": "LNAME", "whole": "NAME"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from mcsync.cache.webhooks import (
 from mcsync.decision import Decision, NameWrite, Person, Reason
 from mcsync.errors import McsyncError
 from mcsync.model import IN, Email, EventKind, MemberStatus, WebhookEvent, email_key
+from mcsync.name_tags import NAME_TAGS
 from mcsync.pipeline.batches import settle_direct, take_in_batch
 from mcsync.pipeline.carry_out import civicrm_change, write_names
 from mcsync.pipeline.direct import is_known, settle, take_in_members
@@ -41,7 +42,7 @@ from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.run import OutOfTime, Run, Task
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import may_be_done_alone
-from mcsync.reconcile.names import NAME_TAGS, add_names
+from mcsync.reconcile.names import add_names
 from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.webhooks")
@@ -333,7 +334,7 @@ def _take_names(run: Run, task: Task, events: Events) -> None:
     if not persons:
         return
     tags = {field.tag for field in task.mailchimp.fetch_merge_fields(task.list_id)}
-    policy = replace(task.policy, name_tags=frozenset(tags & set(NAME_TAGS)))
+    policy = replace(task.policy, name_tags=NAME_TAGS & tags)
     edited = {email_key(e.email) for e in told if e.kind is EventKind.PROFILE}
     writes: list[NameWrite] = []
     for person in persons:

@@ -25,6 +25,7 @@ from mcsync.cache.times import from_text, to_text
 from mcsync.decision import Policy
 from mcsync.errors import GuardTripped, UsageError
 from mcsync.model import LONG_AGO, MergeField, Side
+from mcsync.name_tags import NAME_TAGS
 from mcsync.pipeline.batches import read_overdue
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.data_step import (
@@ -36,7 +37,6 @@ from mcsync.pipeline.identity import not_fetched
 from mcsync.pipeline.judge import make_plan, only_push_smart_groups, plan_people
 from mcsync.pipeline.run import Run, Task, with_trust
 from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has_grown
-from mcsync.reconcile.names import NAME_TAGS
 
 log = logging.getLogger("mcsync.reconcile")
 
@@ -109,7 +109,7 @@ def _adapt_rules(run: Run, task: Task, merge_fields: Sequence[MergeField] | None
     policy = only_push_smart_groups(run, policy)
     if merge_fields is not None:
         tags = frozenset(field.tag for field in merge_fields)
-        policy = replace(policy, syncs_names=True, name_tags=tags & frozenset(NAME_TAGS))
+        policy = replace(policy, syncs_names=True, name_tags=NAME_TAGS & tags)
     return replace(task, policy=policy)
 
 

@@ -42,8 +42,8 @@ from mcsync.model import (
     email_key,
     show_value,
 )
+from mcsync.name_tags import NAME_TAGS
 from mcsync.pipeline.run import Run, Task
-from mcsync.reconcile.names import NAME_TAGS
 from mcsync.reconcile.observe import Data, Written
 from mcsync.reconcile.refused_before import PAUSES, find_prints, find_times
 from mcsync.text import count_of, without_addresses
@@ -158,7 +158,7 @@ def _find_before(
     now = row.data or {}
     seen = {name for name, value in written.values.items() if now.get(name) == value}
     before = {**now, **{k: v for k, v in update.cause.before.items() if k in seen}}
-    if update.change.tags or update.change.merge_fields.keys() - set(NAME_TAGS):
+    if update.change.tags or update.change.merge_fields.keys() - NAME_TAGS:
         sent = load_sent(run.store, [row.row_id]).get(row.row_id, Sent())
         before |= {tag: show_value(value) for tag, value in sent.merge_fields.items()}
         before |= {f"tag {name}": is_on for name, is_on in sent.tags.items()}

@@ -25,6 +25,7 @@ from mcsync.model import (
     MergeValue,
     PluginInfo,
 )
+from mcsync.name_tags import NAME_TAGS
 from mcsync.plugins.fields import Fields
 from mcsync.plugins.fitting import fit
 from mcsync.plugins.groups import GroupTags
@@ -38,7 +39,6 @@ T = TypeVar("T")
 SLOW_CALL_S = 60.0
 # A status and an address are decided by the rules; names are synced both ways by rules of theirs.
 _PROTECTED = frozenset(("STATUS", "STATUS_IF_NEW", "EMAIL_ADDRESS", "EMAIL"))
-_NAMES = frozenset(("FNAME", "LNAME", "NAME"))
 
 
 class RefusedUpdate(Exception):
@@ -207,7 +207,7 @@ def _read_tag(tag: object) -> str:
         raise RefusedUpdate("a merge field without a tag")
     if tag.upper() in _PROTECTED:
         raise RefusedUpdate(f"{tag}, which plugins may not set")
-    if tag.upper() in _NAMES:
+    if tag.upper() in NAME_TAGS:
         raise RefusedUpdate(f"{tag}, but names have their own rules")
     return tag.upper()
 

@@ -23,12 +23,9 @@ from mcsync.decision import (
     Statement,
 )
 from mcsync.model import MemberChange, fits_merge_text
-
-_TAGS = {"first_name": "FNAME", "last_name": "LNAME"}
+from mcsync.name_tags import FIRST_NAME_TAG, TAG_OF_NAME, WHOLE_NAME_TAG
 
 _CIVICRM_WIDTH = 64  # characters of first_name and last_name
-
-NAME_TAGS = (*_TAGS.values(), "NAME")
 
 Said = Statement[str]
 
@@ -87,7 +84,7 @@ def stays_in(row: RowView, change: PlannedChange | None) -> bool:
 
 
 def _has_single_name(policy: Policy) -> bool:
-    return "NAME" in policy.name_tags and not policy.name_tags & set(_TAGS.values())
+    return policy.name_tags == {WHOLE_NAME_TAG}
 
 
 def _agree_names(
@@ -185,9 +182,9 @@ def _differing(
     joined = join_names(first.value if first else "", last.value if last else "")
     is_same = joined == join_names(now["first_name"], now["last_name"])
     fields: dict[str, str] = {}
-    if "NAME" in policy.name_tags and joined and not is_same:
-        fields["NAME"] = joined
-    for name, tag in _TAGS.items():
+    if WHOLE_NAME_TAG in policy.name_tags and joined and not is_same:
+        fields[WHOLE_NAME_TAG] = joined
+    for name, tag in TAG_OF_NAME.items():
         statement = said[name]
         if tag in policy.name_tags and statement and statement.value != now[name]:
             fields[tag] = statement.value
@@ -204,12 +201,12 @@ def _add_display_name(
     somebody there has given later, or as their own.
     """
     name, at = contact.contact.first_name, contact.first_name_at
-    tag = "NAME" if "NAME" in policy.name_tags else "FNAME"
+    tag = WHOLE_NAME_TAG if WHOLE_NAME_TAG in policy.name_tags else FIRST_NAME_TAG
     if not name or tag not in policy.name_tags or not fits_merge_text(name):
         return decision
     for row in rows:
         if row.member is None or _takes_display_name(row.member, name, at, policy):
-            caused_at = dict.fromkeys(_TAGS if tag == "NAME" else ("first_name",), at)
+            caused_at = dict.fromkeys(TAG_OF_NAME if tag == WHOLE_NAME_TAG else ("first_name",), at)
             decision = _with_fields(decision, row, contact, {tag: name}, caused_at)
     return decision
 
@@ -219,7 +216,7 @@ def _takes_display_name(member: MemberView, name: str, at: datetime, policy: Pol
     if not now or now == name:
         return not now
     is_later = max(member.first_name_at, member.last_name_at) > at
-    has_own = bool(member.last_name) or "NAME" in policy.name_tags
+    has_own = bool(member.last_name) or WHOLE_NAME_TAG in policy.name_tags
     return not is_later and (_has_single_name(policy) or not has_own)
 
 

@@ -37,8 +37,8 @@ from mcsync.model import (
     MemberStatus,
     Side,
     email_key,
-    read_names,
 )
+from mcsync.name_tags import read_names
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.people import split
 from mcsync.reconcile.refused_before import SUBSCRIBE

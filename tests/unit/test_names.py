@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.decision import ContactView, Policy, Reason, RowView, SyncStatus
-from mcsync.model import read_names
+from mcsync.name_tags import read_names
 from mcsync.reconcile.names import cut_as_civicrm
 from tests.unit.folk import (
     PLAIN,
