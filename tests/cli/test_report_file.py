@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cli import report_file
 from tests.cli.conftest import LIST, Office, Said
 
 NOTHING = Said(0, "", "")
@@ -80,7 +79,7 @@ def test_a_disk_that_is_full_leaves_the_old_one(synced: Office, monkeypatch: pyt
     def fill_up(_number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report_file.os, "fsync", fill_up)
+    monkeypatch.setattr(os, "fsync", fill_up)
     said = synced.run("report", "--html", str(page))
     assert said.code == 74
     assert f"error: cannot write {page}: No space left on device" in said.err

@@ -135,7 +135,7 @@ class Client:
 
         result = validator(self.app)(environ, start_response)
         self.text = b"".join(result)
-        result.close()
+        result.close()  # type: ignore[attr-defined]
         ((status, headers),) = answers
         self.headers = dict(headers)
         return int(status.split()[0])
@@ -947,7 +947,6 @@ def test_a_cache_that_cannot_be_used_is_told_at_the_start(shop: Office):
 def test_an_account_without_secrets_is_warned_of(
     shop: Office, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    from mcsync.cli.serve import open_desk
     from mcsync.cli.session import open_intake
     from mcsync.cli.state import State
 

@@ -10,6 +10,7 @@ import pytest
 
 from mcsync.civicrm import reading
 from mcsync.civicrm.data_reading import WireEntityTag, WireTag
+from mcsync.civicrm.records import WireId
 from mcsync.civicrm.site import CivicrmClient
 from mcsync.errors import RemoteUnavailable
 from mcsync.http import HttpClient
@@ -130,10 +131,10 @@ def test_an_entity_that_civicrm_does_not_have_is_no_empty_list(port: CivicrmPort
 @pytest.mark.parametrize(
     ("name", "shape"), [("tag-get", WireTag), ("entitytag-get", WireEntityTag)]
 )
-def test_the_recorded_answers_have_the_shapes_we_read(name: str, shape: type):
+def test_the_recorded_answers_have_the_shapes_we_read(name: str, shape: type[WireId]):
     path = Path(__file__).parents[1] / "cassettes" / "civicrm" / f"{name}.json"
     recorded = json.loads(path.read_text(encoding="utf-8"))["response"]["body"]
     body = recorded if isinstance(recorded, dict) else json.loads(recorded)
-    rows = msgspec.convert(body["values"], list[shape])  # type: ignore[valid-type]
+    rows: list[WireId] = msgspec.convert(body["values"], list[shape])  # type: ignore[valid-type]
     assert rows
     assert all(isinstance(row.id, int) for row in rows)

@@ -40,7 +40,7 @@ def asked(request: Request, name: str) -> int:
 
 def refuse_connections(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """The next connections, that many, do not come about."""
-    connect, refused = urllib3.connection.connection.create_connection, []
+    connect, refused = urllib3.util.connection.create_connection, []
 
     def create(address: tuple[str, int], *more: object, **how: object) -> socket.socket:
         if len(refused) < times:
@@ -48,7 +48,7 @@ def refuse_connections(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
             raise ConnectionRefusedError(111, "Connection refused")
         return connect(address, *more, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(urllib3.connection.connection, "create_connection", create)
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", create)
 
 
 # --- submitting -----------------------------------------------------------------------------------

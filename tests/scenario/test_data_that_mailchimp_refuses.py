@@ -2,7 +2,8 @@
 
 import pytest
 
-from mcsync.sandbox.mailchimp.problems import PROBLEMS, Problem, invalid_merge_fields
+from mcsync.sandbox.mailchimp.problems import PROBLEMS, invalid_merge_fields
+from mcsync.sandbox.mailchimp.wire import Problem
 from tests.scenario.aftermath import assert_at_peace, fields_of, row_status
 from tests.scenario.bedrock import LIST, VOLUNTEERS, Bedrock
 from tests.scenario.telling import CommandLine

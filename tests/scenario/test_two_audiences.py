@@ -199,9 +199,9 @@ def test_force_asks_which_of_two_held_audiences_is_meant_b10(twin: Bedrock, mcsy
         twin.town.mailchimp.import_member(OTHER, email)
     twin.sync_until_quiet()
     for email in singers[:15]:
-        [contact] = twin.town.civicrm.contacts_by_email(email)
+        [singer] = twin.town.civicrm.contacts_by_email(email)
         for group in (GROUP, OTHER_GROUP):
-            twin.town.civicrm.remove_from_group(contact.id, group)
+            twin.town.civicrm.remove_from_group(singer.id, group)
     twin.pass_time(minutes=1)
     held = mcsync("sync", "--wait")
     assert held.code == 4

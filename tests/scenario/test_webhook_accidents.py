@@ -9,6 +9,7 @@ import pytest
 
 from mcsync.assemble import build_run
 from mcsync.cache.counts import count_webhooks
+from mcsync.cache.looks import take_page
 from mcsync.cache.webhooks import (
     count_news_of_given_up,
     note_attempts,
@@ -249,8 +250,6 @@ def test_an_audience_in_trouble_does_not_keep_the_others_waiting(post: Post, bed
 def test_an_event_that_fails_each_time_takes_no_other_with_it(
     post: Post, bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
 ):
-    take_page = direct.take_page
-
     def fail(store: object, list_id: str, members: list[Member], *more: object) -> object:
         if any(member.email == FRED for member in members):
             raise AssertionError("a bug with Fred")

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from mcsync.sandbox.mailchimp import PROBLEMS, subscriber_hash
+from mcsync.sandbox.mailchimp.holds import HeldBatch
 from mcsync.sandbox.server import Fault
 from mcsync.sandbox.town import API_KEY
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS
@@ -156,7 +157,7 @@ def test_an_interest_taken_back_while_a_subscription_is_refused_a1(cron: Cron):
 # --- removed again before the refusal arrives -----------------------------------------------------
 
 
-def rita_is_being_subscribed(cron: Cron) -> tuple[int, object]:
+def rita_is_being_subscribed(cron: Cron) -> tuple[int, HeldBatch]:
     """Rita had left by herself; staff have added her, and the batch hangs."""
     rita = cron.add("rita", "unsubscribed", "Removed", left=True)
     cron.add_some("pam", "quinn")

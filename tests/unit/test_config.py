@@ -1009,7 +1009,9 @@ def test_no_kind_of_change_is_without_a_limit_unless_null_says_so(here: Path) ->
     of_list = {"maxAddressChanges": 3}
     content = {**basic(safety=of_list), "safety": dict.fromkeys((*kinds, "maxAddressChanges"))}
     config = load(here, content)
-    assert config.audiences[0].safety == Safety(*[NO_LIMIT] * 4, Limit(3, False))
+    assert config.audiences[0].safety == Safety(
+        NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT, Limit(3, False)
+    )
 
 
 def test_data_and_plugins(here: Path) -> None:

@@ -10,17 +10,15 @@ from mcsync.decision import ContactView, Decision, GroupWrite, Person, PlannedCh
 from mcsync.model import Contact, EmailWrite, GroupStatus, MemberChange, MemberStatus, NewContact
 from mcsync.reconcile.guards import (
     Kind,
-    Limit,
     PlanSize,
     Rulebook,
-    Safety,
     find_excesses,
     has_grown,
     may_be_done_alone,
     measure,
     sum_up,
 )
-from mcsync.safety import NEVER_BELOW
+from mcsync.safety import NEVER_BELOW, Limit, Safety
 
 TEN_PERCENT = Limit(10, is_percent=True)
 HALF = Limit(50, is_percent=True)
