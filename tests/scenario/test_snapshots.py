@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mcsync.cache import snapshots
 from mcsync.cache.snapshots import forget_snapshots, list_snapshots, snapshot_folder
 from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
@@ -193,7 +192,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         if len(synced) == 2:
             raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(snapshots.os, "fsync", sync_to_disk)
+    monkeypatch.setattr(os, "fsync", sync_to_disk)
 
 
 # --- before the first change ----------------------------------------------------------------------
