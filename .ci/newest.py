@@ -1,8 +1,8 @@
 """Run the quick part of the tests on the newest Python that the machine has beside this one.
 
 What a new Python takes away or deprecates would else be found by whoever upgrades first.
-Usage: .venv/bin/python .ci/newest.py FOLDER; in FOLDER a virtual environment is made, or used
-again.
+Usage: .venv/bin/python .ci/newest.py [--make] FOLDER [TESTS…]; in FOLDER a virtual environment is
+made, or used again as it is. With --make that is all.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from floors import ROOT, TESTS, TOOLS
+from floors import TESTS, make, read_arguments, run
 
 # Half a minute on two cores: what leans most on Python's own library.
 MORE = (
@@ -56,19 +56,18 @@ def works(path: str, minor: int) -> bool:
 
 def main() -> None:
     """Make the environment, and run the tests in it."""
+    asked = read_arguments()
     newest = find_newest()
     if newest is None:
         here = f"3.{sys.version_info.minor}"
         sys.stdout.write(f"there is no Python newer than {here} on this machine: none is tried\n")
         return
+    make(newest, asked.folder)
+    if asked.make:
+        return
     sys.stdout.write(f"with {newest}\n")
     sys.stdout.flush()
-    python = Path(sys.argv[1]) / "bin" / "python"
-    if not python.exists():
-        subprocess.run([newest, "-m", "venv", sys.argv[1]], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "-e", ROOT, *TOOLS], check=True)
-    tests = [python, "-m", "pytest", "-n", "auto", *TESTS, *MORE]
-    raise SystemExit(subprocess.run(tests, cwd=ROOT, check=False).returncode)
+    raise SystemExit(run(asked.folder, asked.tests or (*TESTS, *MORE)))
 
 
 if __name__ == "__main__":
