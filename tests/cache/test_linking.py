@@ -23,6 +23,7 @@ from mcsync.cache.store import Store
 from mcsync.model import Contact, ContactPage, Email
 from tests.cache.filling import place
 from tests.hours import at
+from tests.new_cache import open_anew
 
 LIST, OTHER_LIST = "aaaaaaaaaa", "bbbbbbbbbb"
 GROUP, OTHER_GROUP = 111, 222
@@ -600,7 +601,7 @@ def test_the_size_of_a_chunk_does_not_matter(tmp_path, monkeypatch, seed, everyb
     found = []
     for size in (5000, 1, 2, 3):
         monkeypatch.setattr(linking, "CHUNK", size)
-        store = Store(tmp_path / f"{size}.db")
+        store = open_anew(tmp_path / f"{size}.db")
         make_bedrock(store, seed)
         counts = link(store, everybody=everybody)
         linking.finish(store)

@@ -19,6 +19,7 @@ from mcsync.cache.store import Store
 from mcsync.decision import Agreed, Agreement, Reason, RowVerdict
 from mcsync.decision import SyncStatus as Status
 from mcsync.model import MemberChange, MemberStatus
+from tests.new_cache import open_anew
 
 LIST, OTHER_LIST, GROUP = "aaaaaaaaaa", "bbbbbbbbbb", 111
 CONTACT, WINNER = 7, 8
@@ -29,7 +30,7 @@ ADDRESS = "wilma@example.org"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "mcsync.db")
+    opened = open_anew(tmp_path / "mcsync.db")
     with opened.atomic():
         for contact in (CONTACT, WINNER):
             opened.query(

@@ -1,6 +1,7 @@
 """Bedrock: one audience, its CiviCRM group, and the people of both; runs as cron would do them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class Bedrock:
     settings: dict[str, object] = field(default_factory=dict)  # more of the config's top level
     last_run: Run | None = None
     naps: list[float] = field(default_factory=list)  # how long retries would have waited
+    open_cache: Callable[[Path], Store] = Store
 
     def __post_init__(self) -> None:
         self.town.add_audience(
@@ -104,7 +106,7 @@ class Bedrock:
 
     def open_store(self) -> Store:
         """The cache."""
-        return Store(self.folder / "mcsync.db")
+        return self.open_cache(self.folder / "mcsync.db")
 
     def make_run(self, store: Store, *lists: str, is_forced: bool = False) -> Run:
         """A run over all audiences, or those named, that may be given to any stage."""

@@ -9,6 +9,7 @@ import pytest
 from mcsync import assemble
 from mcsync.cli import session
 from mcsync.sandbox.town import Town
+from tests.new_cache import open_anew
 from tests.scenario.aftermath import settle
 from tests.scenario.bedrock import LIST, Bedrock
 from tests.scenario.cron import Cron
@@ -20,7 +21,7 @@ from tests.scenario.telling import CommandLine, Teller
 @pytest.fixture
 def bedrock(town: Town, tmp_path: Path) -> Bedrock:
     """One audience, empty of people."""
-    return Bedrock(town, tmp_path)
+    return Bedrock(town, tmp_path, open_cache=open_anew)
 
 
 @pytest.fixture
