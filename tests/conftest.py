@@ -19,6 +19,10 @@ START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 settings.register_profile("mcsync", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mcsync")
 
+# Tests talk to loopback only, and for a host named here nobody looks for a proxy at each request:
+# that takes as long as a tenth of it.
+os.environ["no_proxy"] = "127.0.0.1,localhost"
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background that way, and mcsync leaves it so: the commands
     # that tests start would not hear Ctrl-C.

@@ -6,9 +6,11 @@ test meets the same sockets, status lines and dropped connections as in the fiel
 """
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -110,11 +112,7 @@ class LoopbackServer:
         self.after_request: Callable[[Request, Response], None] | None = None
         self._lock = threading.Lock()
         self._httpd = _Httpd(("127.0.0.1", port), _handler_for(self))
-        self._thread = threading.Thread(
-            target=self._httpd.serve_forever,
-            kwargs={"poll_interval": 0.02},  # so that `stop` is quick
-            daemon=True,
-        )
+        self._thread = threading.Thread(target=self._httpd.serve_until_over, daemon=True)
 
     @property
     def port(self) -> int:
@@ -133,7 +131,11 @@ class LoopbackServer:
 
     def stop(self) -> None:
         """Stop serving and free the port."""
-        self._httpd.shutdown()
+        self._httpd.is_over.set()
+        while self._thread.is_alive():
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            self._thread.join(timeout=1)
         self._httpd.server_close()
 
     def __enter__(self) -> "LoopbackServer":
@@ -178,8 +180,24 @@ class LoopbackServer:
 
 
 class _Httpd(ThreadingHTTPServer):
+    """Waits for connections without looking up: whoever ends it makes one, which is not answered.
+
+    A server that looks every so often whether it is to end takes as long to do so.
+    """
+
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.is_over = threading.Event()
+
+    def serve_until_over(self) -> None:
+        while not self.is_over.is_set():
+            self.handle_request()
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        return not self.is_over.is_set()
 
 
 def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
