@@ -39,6 +39,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+_logger = logging.getLogger("mcsync")
+_LOGGING = (list(_logger.handlers), _logger.level, _logger.propagate)
+
+
 @pytest.fixture
 def town() -> Iterator[Town]:
     """Both simulated services on loopback, with a clock that stands still until advanced."""
@@ -49,10 +53,13 @@ def town() -> Iterator[Town]:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """A command sets up log lines for its process; no test shall hear of another's."""
-    logger = logging.getLogger("mcsync")
-    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    """A command sets up log lines for its process; no test shall hear of another's.
+
+    Nor of those of a fixture that serves several tests, and began before this one.
+    """
     yield
+    logger = logging.getLogger("mcsync")
+    handlers, level, propagate = _LOGGING
     logger.handlers[:] = handlers
     logger.setLevel(level)
     logger.propagate = propagate
