@@ -29,9 +29,10 @@ measured as NOW() against the `Date` header. The text of an unchanged date chang
 the clocks.
 
 Groups: `GroupContact` has the static rows, all statuses; a smart group is resolved by `groups
-IN`, after `Group.refresh`. Each write adds a row of history, also when nothing changed; `method`
-has at most 8 characters, or the row is lost. A merge moves history with its old ids; a deletion
-for good leaves no trace.
+IN`, after `Group.refresh`. That also finds who is in a group inside the one asked for, at any
+depth; a group's `children` are their ids as texts, or null. Each write adds a row of history, also
+when nothing changed; `method` has at most 8 characters, or the row is lost. A merge moves history
+with its old ids; a deletion for good leaves no trace.
 
 Writing: `save` is not atomic and stops at the first bad record. 200 memberships or 50 contacts
 stay within a slow host's 30 s; addresses go at 200 to 220 a second. Two connections write 358

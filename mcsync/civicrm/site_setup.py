@@ -1,10 +1,10 @@
 """How a CiviCRM site is set up: what `pipeline.ports.CivicrmSetupPort` asks for, over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from mcsync.civicrm import records, sight
+from mcsync.civicrm import reading, records, sight
 from mcsync.civicrm.site import CivicrmClient
 from mcsync.civicrm.transport import Call, CallFailed, get
 from mcsync.errors import RemoteRefused
@@ -20,6 +20,19 @@ class WireGroupChoice(records.WireGroup):
     """A group; hidden ones belong to mailings and are nobody's choice."""
 
     is_hidden: bool | None = None
+
+
+class WireNesting(records.WireId):
+    """Which groups are inside a group: null, or their ids as texts."""
+
+    saved_search_id: int | None = None
+    children: object = None
+
+
+class WireNumber(msgspec.Struct):
+    """How many rows there are."""
+
+    n: int
 
 
 class CivicrmSetup(CivicrmClient):
@@ -83,6 +96,37 @@ class CivicrmSetup(CivicrmClient):
             raise RemoteRefused(message, hint=Permission.VIEW.hint)
         groups = (records.read_group(row) for row in rows if not row.is_hidden)
         return tuple(sorted(groups, key=lambda each: (each.title.casefold(), each.group_id)))
+
+    def fetch_nested(self, group_ids: Sequence[int]) -> Mapping[int, int]:
+        """How many contacts are in groups inside each of these, and not in the group itself.
+
+        Only groups that have others inside them are told, and no smart ones: whoever is resolved
+        has them counted. One request, and another where there are such groups.
+        """
+        self._known_offset()
+        where = [["id", "IN", list(group_ids)]]
+        rows = self._transport.call(get("Group", WireNesting, where=where))
+        outer = [row.id for row in rows if row.children and row.saved_search_id is None]
+        if not outer:
+            return {}
+        direct = reading.group_counts(
+            outer, ["status", "=", "Added"], ["contact_id.is_deleted", "=", False]
+        )
+        whole = [_count_resolved(group_id) for group_id in outer]
+        answers, _ = self._transport.call_all([direct, *whole])
+        read = self._transport.read
+        own = {row.group_id: row.n for row in read(answers[0], direct)}
+        counts = (read(answer, call) for answer, call in zip(answers[1:], whole, strict=True))
+        return {
+            group_id: max(0, sum(row.n for row in found) - own.get(group_id, 0))
+            for group_id, found in zip(outer, counts, strict=True)
+        }
+
+
+def _count_resolved(group_id: int) -> Call[WireNumber]:
+    """How many contacts CiviCRM finds in a group, and in the groups inside it."""
+    params = {"select": ["COUNT(id) AS n"], "where": [["groups", "IN", [group_id]]]}
+    return Call("Contact", "get", params, WireNumber)
 
 
 def _is_row(answer: object) -> bool:

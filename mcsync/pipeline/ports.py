@@ -201,6 +201,13 @@ class CivicrmSetupPort(Protocol):
         """All groups by title; RemoteRefused when we may not look, or not see everybody."""
         ...
 
+    def fetch_nested(self, group_ids: Sequence[int]) -> Mapping[int, int]:
+        """How many contacts are in groups inside each of these, and not in the group itself.
+
+        Only ordinary groups that have others inside them are told.
+        """
+        ...
+
 
 class CivicrmPort(Protocol):
     """One CiviCRM site."""

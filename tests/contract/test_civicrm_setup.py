@@ -49,6 +49,46 @@ def test_without_permission_there_is_a_refusal_and_no_empty_list(site: Site) -> 
     assert "access CiviCRM" in (caught.value.hint or "")
 
 
+@pytest.mark.fact("civicrm: Groups", "groups IN finds those in groups inside it, too")
+def test_people_who_are_only_in_groups_inside_a_group_are_counted(site: Site) -> None:
+    inner, innermost, apart = (site.sim.add_group(name) for name in ("Board", "Chairs", "Choir"))
+    site.sim.nest_group(inner, site.group)
+    site.sim.nest_group(innermost, inner)
+    fred, wilma, betty, barney = (
+        site.add(name, f"{name}@example.org") for name in ("fred", "wilma", "betty", "barney")
+    )
+    gone = site.add("gone", "gone@example.org")
+    for who, group in (
+        (fred, site.group),
+        (fred, inner),
+        (wilma, inner),
+        (betty, innermost),
+        (barney, apart),
+        (gone, inner),
+    ):
+        site.sim.add_to_group(who, group)
+    site.sim.trash(gone)
+    port: CivicrmSetupPort = setup_of(site)
+    assert port.fetch_nested([site.group, inner, apart]) == {site.group: 2, inner: 1}
+    pages = site.port.fetch_group_contacts([site.group])
+    assert {row.contact_id for page in pages for row in page} == {fred}
+    site.sim.delete_group(inner)
+    assert port.fetch_nested([site.group]) == {}
+
+
+def test_where_no_group_is_inside_another_nothing_is_counted(site: Site) -> None:
+    """Nor for a smart group: it is resolved, and then they are in."""
+    smart = site.sim.add_group("Smart", smart_where=[["last_name", "=", "Flintstone"]])
+    inner = site.sim.add_group("Board")
+    site.sim.nest_group(inner, smart)
+    barney = site.add("barney", "barney@example.org")
+    site.sim.add_to_group(barney, inner)
+    setup = setup_of(site)
+    assert setup.fetch_nested([site.group, smart]) == {}
+    assert len(site.calls("Group/get")) == 1
+    assert list(setup.fetch_smart_group(smart)) == [(barney,)]
+
+
 @pytest.mark.fact("civicrm: Permissions", "groups are empty without view all contacts")
 def test_a_list_of_some_groups_or_none_is_a_missing_permission(site: Site) -> None:
     """(civicrm: Permissions) CiviCRM says 200, with no groups or those of an ACL."""

@@ -171,6 +171,11 @@ class People:
         with self.lock:
             self.store.remove_group(group_id)
 
+    def nest_group(self, child_id: int, parent_id: int) -> None:
+        """Put a group into another, as its child."""
+        with self.lock:
+            self.store.nest_group(child_id, parent_id)
+
     def break_group(self, group_id: int, what: Literal["refresh", "resolve"] = "refresh") -> None:
         """Let a group fail alone: its `Group.refresh`, or to ask by API who is in it."""
         with self.lock:

@@ -407,12 +407,13 @@ def _tagged(store: Store, tag_ids: Iterable[int]) -> frozenset[int]:
 
 
 def group_members(store: Store, group_ids: Iterable[int]) -> frozenset[int]:
-    """Contacts in any of these groups: Added ones, and the cached members of smart groups."""
+    """Contacts in any of these groups, or in groups inside them.
+
+    Added ones, and the cached members of smart groups.
+    """
     found: set[int] = set()
-    for group_id in group_ids:
-        group = store.groups.rows.get(group_id)
-        if group is None:
-            continue
+    for group_id in store.descendants(group_ids):
+        group = store.groups.rows[group_id]
         if group.get("saved_search_id") is None:
             found |= _with_status(store, group_id, "Added")
         else:

@@ -282,8 +282,28 @@ class Store:
         """Delete a group with its memberships and their history."""
         self._remove_all(self.members, "group_id", group_id)
         self._remove_all(self.history, "group_id", group_id)
+        for other in self.groups.rows.values():
+            for name in ("parents", "children"):
+                if str(group_id) in (linked := other.get(name) or []):
+                    other[name] = [each for each in linked if each != str(group_id)] or None
         self.groups.remove(group_id)
         self.smart_cache.pop(group_id, None)
+
+    def nest_group(self, child_id: int, parent_id: int) -> None:
+        """Have a group be part of another; each of the two rows names the other, as text."""
+        child, parent = self.groups.rows[child_id], self.groups.rows[parent_id]
+        child["parents"] = [*(child.get("parents") or ()), str(parent_id)]
+        parent["children"] = [*(parent.get("children") or ()), str(child_id)]
+
+    def descendants(self, group_ids: Iterable[int]) -> set[int]:
+        """These groups, their children, and so on."""
+        found, ahead = set(), list(group_ids)
+        while ahead:
+            group_id = ahead.pop()
+            if group_id not in found and group_id in self.groups.rows:
+                found.add(group_id)
+                ahead += map(int, self.groups.rows[group_id].get("children") or ())
+        return found
 
     def membership(self, contact_id: int, group_id: int) -> Row | None:
         """The row of a contact in a group, whatever its status."""
