@@ -27,10 +27,9 @@ from mcsync.lock import check_writable, resolve_cache
 from mcsync.name_tags import NAME_FIELDS
 
 if TYPE_CHECKING:
-    from mcsync.cache.audience_status import KnownTrouble
     from mcsync.cache.store import Store
     from mcsync.check.findings import Trouble
-    from mcsync.check.look import AccountToCheck, Check, CivicrmSide
+    from mcsync.check.look import AccountToCheck, Check, CivicrmSide, Known
     from mcsync.check.webhook_findings import WantedHook
     from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.account_setup import MailchimpSetup
@@ -180,7 +179,8 @@ def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path
         left_out=dict(plugins.left_out),
         warnings=config.warnings,
         cache_trouble=_find_cache_trouble(cache),
-        troubles=_load_troubles(cache, audiences),
+        known=_load_known(cache, audiences),
+        syncs_data=config.data.sync,
         probe=probe_url,
     )
 
@@ -199,11 +199,8 @@ def _find_cache_trouble(cache: Path) -> "Trouble | None":
     return None
 
 
-def _load_troubles(
-    cache: Path, audiences: Iterable[AudienceConfig]
-) -> "Mapping[str, Sequence[KnownTrouble]]":
-    """What the cache knows of the last sync of each audience; what cannot be read is told apart."""
-    from mcsync.cache.audience_status import load_status
+def _load_known(cache: Path, audiences: Iterable[AudienceConfig]) -> "Mapping[str, Known]":
+    """What the cache knows of each audience; what cannot be read is told apart."""
     from mcsync.cache.store import open_to_look
 
     try:
@@ -211,9 +208,22 @@ def _load_troubles(
         if store is None:
             return {}
         with closing(store), store.explaining():
-            return {a.list_id: load_status(store, a.list_id).troubles for a in audiences}
+            return {a.list_id: _know(store, a) for a in audiences}
     except McsyncError:
         return {}
+
+
+def _know(store: "Store", audience: AudienceConfig) -> "Known":
+    from mcsync.cache.audience_status import load_status
+    from mcsync.cache.counts import count_first_sync
+    from mcsync.check.look import Known
+
+    status = load_status(store, audience.list_id)
+    is_first = status.is_fetched and not (status.synced_at or status.ended_at)
+    return Known(
+        troubles=tuple(status.troubles),
+        first=count_first_sync(store, audience.list_id, audience.group_id) if is_first else None,
+    )
 
 
 def _count_misfits(
@@ -337,7 +347,14 @@ def _gather_account(
         mailchimp=build_mailchimp_setup(account.key.reveal(), account.api_url),
         audiences=tuple(
             AudienceToCheck(
-                a.list_id, a.name, a.group_id, a.interests, a.push_only_interests, a.name_fields
+                list_id=a.list_id,
+                name=a.name,
+                group_id=a.group_id,
+                interests=a.interests,
+                push_only=a.push_only_interests,
+                name_fields=a.name_fields,
+                limits_additions=a.safety.additions.number is not None,
+                asks_first=a.confirm_new,
             )
             for a in own
         ),

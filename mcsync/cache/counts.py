@@ -147,6 +147,65 @@ def count_work(store: Store, list_id: str, group_id: int) -> Work:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstSync:
+    """What the first sync finds, in people, before any rule has looked at them.
+
+    `to_add` have a contact that was never in the group; `differing` are in at one side and out at
+    the other; `may_not_be_mailed` are subscribed.
+    """
+
+    to_create: int = 0
+    to_add: int = 0
+    to_subscribe: int = 0
+    differing: int = 0
+    may_not_be_mailed: int = 0
+
+
+_UNOWNED = f"""
+SELECT count(*) FROM civicrm_mailchimpsync_cache r
+WHERE r.mailchimp_list_id = :list AND r.mailchimp_status IN {SQL_IN}
+    AND r.civicrm_contact_id IS NULL AND NOT EXISTS (
+        SELECT 1 FROM civicrm_mailchimpsync_email e
+        JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
+        WHERE e.email_key = r.email_key)
+"""
+_IS_A_MEMBERS = """
+EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e JOIN civicrm_mailchimpsync_cache m
+    ON m.email_key = e.email_key AND m.mailchimp_list_id = :list
+    WHERE e.contact_id = p.contact_id AND m.mailchimp_status IS NOT NULL)
+"""
+_OWNED = f"""
+WITH p AS (
+    SELECT civicrm_contact_id AS contact_id, count(mailchimp_status) AS members,
+        count(*) FILTER (WHERE mailchimp_status IN {SQL_IN}) > 0 AS is_in
+    FROM civicrm_mailchimpsync_cache
+    WHERE mailchimp_list_id = :list AND civicrm_contact_id IS NOT NULL GROUP BY 1)
+SELECT count(*) FILTER (WHERE p.is_in AND g.status IS NOT 'Added' AND g.says_in IS NOT 0),
+    count(*) FILTER (WHERE p.members = 0 AND g.status = 'Added' AND c.gate_closed_at IS NULL
+        AND NOT {_IS_A_MEMBERS}),
+    count(*) FILTER (WHERE iif(p.is_in, g.status IS NOT 'Added' AND g.says_in IS 0,
+        p.members AND g.status = 'Added' AND c.gate_closed_at IS NULL)),
+    count(*) FILTER (WHERE p.is_in AND c.gate_closed_at IS NOT NULL)
+FROM p JOIN civicrm_mailchimpsync_contact c ON c.contact_id = p.contact_id AND c.is_deleted = 0
+LEFT JOIN civicrm_mailchimpsync_group_contact g
+    ON g.contact_id = p.contact_id AND g.group_id = :group
+"""
+_HAS_UPDATE = """
+SELECT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
+    JOIN civicrm_mailchimpsync_cache r ON r.id = u.mailchimpsync_cache_id
+    WHERE r.mailchimp_list_id = :list)
+"""
+
+
+def count_first_sync(store: Store, list_id: str, group_id: int) -> FirstSync | None:
+    """What the first sync would do, by what was fetched; None where something is done already."""
+    where = {"list": list_id, "group": group_id}
+    if store.number(_HAS_UPDATE, where):
+        return None
+    return FirstSync(store.number(_UNOWNED, where), *store.query(_OWNED, where).fetchone())
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingBatch:
     """One batch whose results are not all applied; `batch_id` is Mailchimp's, None if unknown."""
 

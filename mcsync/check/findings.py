@@ -6,9 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from mcsync.cache.audience_status import HELD, KnownTrouble
+from mcsync.cache.counts import FirstSync
 from mcsync.cache.times import from_text
 from mcsync.model import Account, Audience, Group, MergeField, Permission
 from mcsync.name_tags import NAME_FIELDS, NAME_TAGS
+from mcsync.safety import NEVER_BELOW
 from mcsync.text import count_of
 
 MAX_SKEW_S = 60  # a clock that is further off is told of
@@ -51,11 +53,12 @@ _WARNINGS = (
     ),
     *("webhook-secret-short", "webhook-no-signature"),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
-    *("values-left-out", "tag-group-gone"),
+    *("values-left-out", "tag-group-gone", "group-nested", "additions-unlimited"),
     *("config-warning", "sync-trouble"),
 )
 _NOTES = (
     *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),
+    *("names-not-synced", "first-sync"),
     *("batch-webhook-unset", "webhook-foreign", "batch-webhook-foreign"),
 )
 # Every code there is. One never changes its meaning: scripts know them.
@@ -108,7 +111,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class AudienceToCheck:
-    """An audience as the config has it; `name_fields` are the merge tags of names, "" for none."""
+    """An audience as the config has it; `name_fields` are the merge tags of names, "" for none.
+
+    `limits_additions` is whether a guard holds back too many new subscribers; `asks_first` whether
+    whom CiviCRM adds is asked to confirm.
+    """
 
     list_id: str
     name: str
@@ -116,6 +123,8 @@ class AudienceToCheck:
     interests: Mapping[str, int]
     push_only: frozenset[str] = frozenset()
     name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
+    limits_additions: bool = True
+    asks_first: bool = False
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
@@ -159,13 +168,13 @@ def judge_audience(task: AudienceToCheck, found: Mapping[str, Audience]) -> Iter
             "check the list id, and that the key opens its account; then correct the config",
             task.list_id,
         )
-    elif audience.is_double_optin:
+    elif audience.is_double_optin and not task.asks_first:
         yield Finding(
             "double-opt-in",
             task.name,
             "people who sign up at Mailchimp confirm by mail (double opt-in);"
-            " people added in CiviCRM are subscribed at once",
-            "nothing to do, if people in the group have agreed to get mail",
+            " people added in CiviCRM are subscribed at once, as the API does not ask them",
+            "nothing to do, if people in the group have agreed to get mail; else set confirmNew",
             task.list_id,
         )
 
@@ -197,8 +206,8 @@ def judge_merge_fields(
             yield Finding(
                 "required-field",
                 task.name,
-                f"the merge field {each.tag} is required, but mcsync does not fill it, so"
-                " Mailchimp would refuse to add anybody",
+                f"the merge field {each.tag} is required, but mcsync does not fill it: Mailchimp"
+                " refuses whoever is added, and they are sent again one by one, without it",
                 "make it optional, or fill it with data.sync and data.fields",
                 task.list_id,
             )
@@ -337,6 +346,47 @@ def _text_of_group(group: Group) -> str:
     return f'group {group.group_id}, "{group.title}",'
 
 
+def judge_nested(
+    task: AudienceToCheck,
+    groups: Mapping[int, Group],
+    nested: Mapping[int, int],
+    names: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Are people left out who are only in groups inside a mapped one? `nested`: how many, by id."""
+    of_interests = {
+        group_id: f"{task.name}, {names.get(interest_id, f'interest {interest_id}')}"
+        for interest_id, group_id in task.interests.items()
+    }
+    for group_id, where in ({task.group_id: task.name} | of_interests).items():
+        group, count = groups.get(group_id), nested.get(group_id, 0)
+        if group is not None and count:
+            yield Finding(
+                "group-nested",
+                where,
+                f"{count_of(count, 'person is', 'people are')} only in groups inside"
+                f" {_text_of_group(group)} and mcsync counts only who is in the group itself",
+                "nothing to do, if they are not meant; else add them to the group itself",
+                task.list_id,
+            )
+
+
+def judge_additions(
+    task: AudienceToCheck, group: Group | None, in_group: int, subscribed: int | None
+) -> Iterator[Finding]:
+    """Would a whole group be subscribed without a limit? `subscribed` is None if unknown."""
+    is_full = group is not None and in_group >= NEVER_BELOW
+    if group is not None and is_full and subscribed == 0 and not task.limits_additions:
+        yield Finding(
+            "additions-unlimited",
+            task.name,
+            f"the audience has 0 subscribed members and {_text_of_group(group)} has"
+            f" {count_of(in_group, 'contact')}; as maxAdditions is null, nothing holds a sync back"
+            " from subscribing all of them",
+            "make sure that it is the right audience; mcsync sync --dry-run shows whom",
+            task.list_id,
+        )
+
+
 def judge_tag_groups(
     group_tags: Mapping[int, str], groups: Mapping[int, Group]
 ) -> Iterator[Finding]:
@@ -411,6 +461,39 @@ def _may_be_custom(name: str) -> bool:
 
 
 # --- ourselves ------------------------------------------------------------------------------------
+
+
+def judge_first_sync(task: AudienceToCheck, first: FirstSync | None) -> Iterator[Finding]:
+    """What would the first sync do? `first` is None where it has been, or nothing was fetched."""
+    if first is None:
+        return
+    yield Finding(
+        "first-sync",
+        task.name,
+        "from what was fetched, the first sync would create"
+        f" {count_of(first.to_create, 'contact')},"
+        f" add {count_of(first.to_add, 'existing contact')} to the group and subscribe"
+        f" {count_of(first.to_subscribe, 'person', 'people')}; the two sides disagree about"
+        f" {count_of(first.differing, 'person', 'people')}, and"
+        f" {count_of(first.may_not_be_mailed, 'subscribed member')} may not be mailed according to"
+        " CiviCRM",
+        "mcsync sync --dry-run shows whom, and why",
+        task.list_id,
+    )
+
+
+def judge_data(is_synced: bool, unused: Sequence[str]) -> Iterator[Finding]:
+    """Do names go to Mailchimp at all? `unused` are the keys that have a use only then."""
+    if not is_synced:
+        rest = f"; nor is anything done with {' and '.join(unused)}" if unused else ""
+        yield Finding(
+            "names-not-synced",
+            "data.sync",
+            "names are not synced: a new contact gets the member's name, but members get none"
+            f" from CiviCRM{rest}",
+            "nothing to do, if that is meant, or cron runs --with-data; else set data.sync to true"
+            " (mcsync help data)",
+        )
 
 
 def judge_plugins(left_out: Mapping[str, str]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mcsync.cache.audience_status import KnownTrouble
+from mcsync.cache.counts import FirstSync
 from mcsync.check.findings import (
     BLINDING,
     AudienceToCheck,
@@ -17,13 +18,17 @@ from mcsync.check.findings import (
     Severity,
     Trouble,
     judge_account,
+    judge_additions,
     judge_audience,
     judge_config,
     judge_contact_fields,
+    judge_data,
     judge_data_fields,
+    judge_first_sync,
     judge_groups,
     judge_interests,
     judge_merge_fields,
+    judge_nested,
     judge_plugins,
     judge_sight,
     judge_site,
@@ -44,7 +49,14 @@ from mcsync.check.webhook_findings import (
 )
 from mcsync.clock import utc_now
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
-from mcsync.model import Group, MergeField, Permission, PluginInfo
+from mcsync.model import (
+    Group,
+    GroupStatus,
+    MergeField,
+    Permission,
+    PluginInfo,
+    SiteSnapshot,
+)
 from mcsync.pipeline.ports import (
     CivicrmPort,
     CivicrmSetupPort,
@@ -94,16 +106,24 @@ class AccountToCheck:
     batch_hook: WantedHook | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the cache knows of an audience: troubles of the last sync; what the first would do."""
+
+    troubles: Sequence[KnownTrouble] = ()
+    first: FirstSync | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What there is to check.
 
     `sources` are the fields of CiviCRM's contact that each merge tag of `fields` is filled from;
     `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
-    `count_misfits` tells of an audience's people, as far as the cache knows them, how many values
-    its merge fields would not take, by merge tag and reason. `probe` asks an address as Mailchimp
-    does, and returns the HTTP status. `cache_trouble` is why the cache cannot be used;
-    `troubles` are what it knows of the last sync, by list id.
+    `syncs_data` is `data.sync`. `count_misfits` tells of an audience's people, as far as the cache
+    knows them, how many values its merge fields would not take, by merge tag and reason. `probe`
+    asks an address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why the cache
+    cannot be used; `known` is what it knows of audiences, by list id.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -119,7 +139,8 @@ class Check:
     left_out: Mapping[str, str]
     warnings: tuple[str, ...]
     cache_trouble: Trouble | None
-    troubles: Mapping[str, Sequence[KnownTrouble]]
+    known: Mapping[str, Known]
+    syncs_data: bool
     probe: Callable[[str], int]
 
 
@@ -128,7 +149,7 @@ class Report:
     """What was found, in the order in which it was looked at, and what would put it right.
 
     `accounts` and `site` are what there is, for the reader; `site` is empty when nothing was
-    seen of it.
+    seen of it. `subscribed`: how many members audiences have, by list id.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -136,6 +157,7 @@ class Report:
     accounts: list[dict[str, object]] = field(default_factory=list)
     site: dict[str, object] = field(default_factory=dict)
     interest_names: dict[str, str] = field(default_factory=dict)
+    subscribed: dict[str, int] = field(default_factory=dict)
 
     def count(self, severity: Severity, list_id: str | None = None) -> int:
         """How many findings are so severe, of one audience or of all."""
@@ -173,12 +195,16 @@ def look(check: Check) -> Report:
         report.findings.append(check.cache_trouble.as_finding("cache", "cache"))
     report.findings += judge_plugins(check.left_out)
     for task in (task for account in check.accounts for task in account.audiences):
-        report.findings += judge_troubles(task, check.troubles.get(task.list_id, ()))
+        known = check.known.get(task.list_id, Known())
+        report.findings += judge_troubles(task, known.troubles)
+        report.findings += judge_first_sync(task, known.first)
     asked: set[str] = set()
     for account in check.accounts:
         where = _look_at_account(check, account, report)
         report.findings += _look_at_addresses(check, account, where, asked)
     _look_at_site(check, report)
+    used = {"data.fields": check.fields, "data.groupTags": check.group_tags}
+    report.findings += judge_data(check.syncs_data, [key for key, value in used.items() if value])
     return report
 
 
@@ -203,6 +229,7 @@ def _look_at_account(check: Check, account: AccountToCheck, report: Report) -> s
         report.findings.append(audiences.as_finding("mailchimp", where))
         return where
     there = {audience.list_id: audience for audience in audiences}
+    report.subscribed |= {each.list_id: each.member_count for each in audiences}
     seen["audiences"] = len(there)
     for task in account.audiences:
         report.findings += judge_audience(task, there)
@@ -293,24 +320,47 @@ def _look_at_site(check: Check, report: Report) -> None:
         return
     report.site = {"place": check.place, "contact_id": own_id}
     tasks = [task for account in check.accounts for task in account.audiences]
-    group_ids = {task.group_id for task in tasks}.union(*(t.interests.values() for t in tasks))
-    group_ids |= check.group_tags.keys()
+    group_ids = check.group_tags.keys() | _name_groups(tasks)
     seen = attempt(lambda: site.fetch_snapshot(sorted(group_ids), NO_HISTORY))
     if isinstance(seen, Trouble):
         report.findings += _look_at_rights(site, seen)
         return
     report.site["utc_offset_s"] = seen.utc_offset_s
     report.findings += judge_site(utc_now(), seen.now, site.found_url)
-    report.findings += _judge_all_groups(tasks, seen.groups, report.interest_names)
+    report.findings += _judge_all_groups(tasks, seen, report)
+    report.findings += _look_inside(site, tasks, seen.groups, report.interest_names)
     report.findings += judge_tag_groups(check.group_tags, seen.groups)
     report.findings += _look_closer(check)
 
 
+def _name_groups(tasks: Sequence[AudienceToCheck]) -> set[int]:
+    """The groups that are mapped to something."""
+    return {group_id for task in tasks for group_id in (task.group_id, *task.interests.values())}
+
+
 def _judge_all_groups(
-    tasks: Sequence[AudienceToCheck], groups: Mapping[int, Group], names: Mapping[str, str]
+    tasks: Sequence[AudienceToCheck], seen: SiteSnapshot, report: Report
 ) -> Iterator[Finding]:
     for task in tasks:
-        yield from judge_groups(task, groups, names)
+        yield from judge_groups(task, seen.groups, report.interest_names)
+        in_group = seen.counts.get((task.group_id, GroupStatus.ADDED), 0)
+        group, subscribed = seen.groups.get(task.group_id), report.subscribed.get(task.list_id)
+        yield from judge_additions(task, group, in_group, subscribed)
+
+
+def _look_inside(
+    site: CivicrmSide,
+    tasks: Sequence[AudienceToCheck],
+    groups: Mapping[int, Group],
+    names: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Who is only in groups inside the mapped ones."""
+    nested = attempt(lambda: site.fetch_nested(sorted(_name_groups(tasks))))
+    if isinstance(nested, Trouble):
+        yield nested.as_finding("civicrm", "CiviCRM")
+        return
+    for task in tasks:
+        yield from judge_nested(task, groups, nested, names)
 
 
 def _look_at_rights(site: CivicrmSide, refusal: Trouble | None = None) -> list[Finding]:

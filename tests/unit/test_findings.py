@@ -1,11 +1,13 @@
 """Every finding of `mcsync check` by its code: from facts, without any service."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mcsync.cache.audience_status import HELD, KnownTrouble
+from mcsync.cache.counts import FirstSync
 from mcsync.check.findings import (
     SEVERITIES,
     AudienceToCheck,
@@ -13,13 +15,17 @@ from mcsync.check.findings import (
     Severity,
     Trouble,
     judge_account,
+    judge_additions,
     judge_audience,
     judge_config,
     judge_contact_fields,
+    judge_data,
     judge_data_fields,
+    judge_first_sync,
     judge_groups,
     judge_interests,
     judge_merge_fields,
+    judge_nested,
     judge_plugins,
     judge_sight,
     judge_site,
@@ -109,6 +115,17 @@ def known_trouble(key: str) -> KnownTrouble:
     return KnownTrouble(key, "x", "Main audience: it is so", "do this", "2026-11-22T10:00:00Z")
 
 
+def nested(*counts: tuple[int, int]) -> list[str]:
+    return codes(judge_nested(TASK, {111: group(111), 222: group(222)}, dict(counts), {}))
+
+
+def additions(
+    in_group: int = 10, subscribed: int | None = 0, *, limited: bool = False, there: bool = True
+) -> list[str]:
+    task = replace(TASK, limits_additions=limited)
+    return codes(judge_additions(task, group(111) if there else None, in_group, subscribed))
+
+
 BOTH = (group(111), group(222))
 FOUND = {
     "mailchimp-key-refused": trouble("mailchimp", "key-refused"),
@@ -136,6 +153,10 @@ FOUND = {
     "group-smart": groups(group(111, smart=True), group(222)),
     "group-not-mailing": groups(group(111, mailing=False), group(222)),
     "group-access-control": groups(group(111), group(222, access=True)),
+    "group-nested": nested((111, 2)),
+    "additions-unlimited": additions(),
+    "first-sync": codes(judge_first_sync(TASK, FirstSync())),
+    "names-not-synced": codes(judge_data(False, ())),
     "cache-unusable": trouble("cache", "unusable"),
     "interest-group-gone": groups(group(111)),
     "interest-group-disabled": groups(group(111), group(222, active=False)),
@@ -187,6 +208,7 @@ def test_every_code_there_is_is_found_here() -> None:
 
 def test_what_needs_no_hand_is_no_problem() -> None:
     notes = {code for code, severity in SEVERITIES.items() if severity is Severity.NOTE}
+    assert {"names-not-synced", "first-sync"} <= notes
     assert {"double-opt-in", "webhook-unset", "webhook-foreign", "trash-unseen"} <= notes
     assert SEVERITIES["webhook-loop"] is SEVERITIES["group-smart"] is Severity.PROBLEM
     assert SEVERITIES["group-not-mailing"] is SEVERITIES["clock-civicrm"] is Severity.WARNING
@@ -202,6 +224,15 @@ ALL_WELL: dict[str, Sequence[str]] = {
     "interests": codes(judge_interests(TASK, {"cccccccccc": "Topics: Events"})),
     "data fields": codes(judge_data_fields(TASK, [FNAME], {"fname": "nick_name"}, find_problem)),
     "groups": groups(*BOTH),
+    "groups inside, whose people are in it too": nested((111, 0), (333, 5)),
+    "additions are limited": additions(limited=True),
+    "few to add": additions(9),
+    "somebody is subscribed": additions(subscribed=1),
+    "nobody knows who is subscribed": additions(subscribed=None),
+    "no group to add from": additions(there=False),
+    "not the first sync": codes(judge_first_sync(TASK, None)),
+    "data are synced": codes(judge_data(True, ["data.fields"])),
+    "all are asked": codes(judge_audience(replace(TASK, asks_first=True), audience(double=True))),
     "an interest's group mails nobody": groups(group(111), group(222, mailing=False)),
     "site": codes(judge_site(NOW, NOW + timedelta(seconds=60), None)),
     "sight": codes(judge_sight(True, ())),
