@@ -627,3 +627,13 @@ class WebhookEvent:
     reason: str = ""
     batch_id: str = ""
     fired_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsTold:
+    """Contacts of which CiviCRM told that they changed, each once; which, and nothing else."""
+
+    contact_ids: tuple[int, ...]
+
+
+Delivery = WebhookEvent | ContactsTold

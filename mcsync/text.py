@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}  # as people write them
 MOST_WORDS = 2000  # characters of a service's words; Mailchimp's longest have some hundred
@@ -75,6 +75,27 @@ def secret_in(url: str) -> str:
         return parse_qs(urlsplit(url).query).get("secret", [""])[0]
     except ValueError:
         return ""
+
+
+HOOK_ENDING = "/civicrm-hook"  # of the address to which CiviCRM tells whom it changed
+_ENDINGS = ("/batch-webhook", "/webhook")
+
+
+def find_hook_url(webhook_url: str) -> str | None:
+    """The address for CiviCRM beside that of a webhook, without a secret.
+
+    None where the webhook's path is not one of ours: then nobody knows what leads to mcsync.
+    """
+    try:
+        parts = urlsplit(webhook_url)
+    except ValueError:
+        return None
+    path = parts.path.rstrip("/")
+    for ending in _ENDINGS:
+        if path.endswith(ending):
+            before = path.removesuffix(ending)
+            return urlunsplit((parts.scheme, parts.netloc, before + HOOK_ENDING, "", ""))
+    return None
 
 
 def safe_lines(text: str) -> list[str]:

@@ -480,6 +480,23 @@ def m009_forgotten_people(db: "Database") -> None:
     _execute(db, _M009)
 
 
+# Contacts of which CiviCRM told that they changed, until somebody has looked; `times` tells whether
+# that was before or after the last time it told so.
+_M010 = """
+CREATE TABLE civicrm_mailchimpsync_told_contact (
+    contact_id INTEGER PRIMARY KEY,
+    received_at TEXT NOT NULL,
+    times INTEGER NOT NULL
+) STRICT;
+"""
+
+
+@migrations()
+def m010_told_contacts(db: "Database") -> None:
+    """A queue of the contacts that CiviCRM tells of."""
+    _execute(db, _M010)
+
+
 def _give_each_group_a_cursor(db: "Database") -> None:
     """One cursor and one time of comparing served for all groups."""
     table = "civicrm_mailchimpsync_state"

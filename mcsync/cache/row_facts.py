@@ -12,26 +12,29 @@ from mcsync.cache.times import from_text, from_text_or_none
 from mcsync.model import MemberChange, email_key
 
 
-def find_addresses(store: Store, list_id: str, contact_id: int) -> list[str]:
-    """Addresses under which a contact may be a member: their own, and those of linked rows."""
+def find_addresses(store: Store, list_id: str, contact_ids: Iterable[int]) -> list[str]:
+    """Addresses under which contacts may be members: their own, and those of linked rows."""
     return store.column(
-        "SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id = ?1 AND email <> ''"
+        "SELECT email_key FROM civicrm_mailchimpsync_email"
+        "  WHERE contact_id IN (SELECT value FROM json_each(?1)) AND email <> ''"
         " UNION SELECT email_key FROM civicrm_mailchimpsync_cache"
-        "  WHERE civicrm_contact_id = ?1 AND mailchimp_list_id = ?2 AND email_key IS NOT NULL",
-        (contact_id, list_id),
+        "  WHERE civicrm_contact_id IN (SELECT value FROM json_each(?1))"
+        "  AND mailchimp_list_id = ?2 AND email_key IS NOT NULL",
+        (json_list(contact_ids), list_id),
     )
 
 
 def find_rows(
-    store: Store, list_id: str, addresses: Sequence[str], contact_id: int | None
+    store: Store, list_id: str, addresses: Sequence[str], contact_ids: Iterable[int] = ()
 ) -> list[int]:
-    """Rows of an audience with one of these addresses, or linked to this contact."""
+    """Rows of an audience with one of these addresses, or linked to one of these contacts."""
     return store.column(
         "SELECT id FROM civicrm_mailchimpsync_cache WHERE mailchimp_list_id = ?1"
         " AND email_key IN (SELECT value FROM json_each(?2))"
         " UNION SELECT id FROM civicrm_mailchimpsync_cache"
-        "  WHERE civicrm_contact_id = ?3 AND mailchimp_list_id = ?1",
-        (list_id, json_list(map(email_key, addresses)), contact_id),
+        "  WHERE civicrm_contact_id IN (SELECT value FROM json_each(?3))"
+        "  AND mailchimp_list_id = ?1",
+        (list_id, json_list(map(email_key, addresses)), json_list(contact_ids)),
     )
 
 

@@ -15,13 +15,15 @@ from mcsync.cli.state import State
 from mcsync.clock import utc_now
 from mcsync.errors import LockHeld, McsyncError, UsageError
 from mcsync.lock import check_place
-from mcsync.model import WebhookEvent
+from mcsync.model import ContactsTold, Delivery, WebhookEvent
 from mcsync.webhooks.app import is_for_us
-from mcsync.webhooks.cgi import answer_web_server, put_event, refuse_web_server
-from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
+from mcsync.webhooks.cgi import answer_web_server, put_delivery, refuse_web_server
+from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_delivery
 from mcsync.webhooks.queue import Intake, QueueHandler
 
 log = logging.getLogger("mcsync")
+
+_OF_CIVICRM = "contacts"  # the kind of what CiviCRM tells; Mailchimp's have its own names
 
 
 @click.command(name="webhook")
@@ -34,9 +36,10 @@ log = logging.getLogger("mcsync")
 def command(state: State, file: Path | None, is_batch: bool, retry: bool) -> None:
     """Store one webhook from stdin and handle it.
 
-    Reads the body of Mailchimp's POST, and handles it at once if no run is at work. Checks no
-    secret: whoever may run this command may do so. Started by a web server as a CGI script (when
-    $REQUEST_METHOD is set), it checks secret and signature and answers as "mcsync serve" does.
+    Reads the body of a POST from Mailchimp or CiviCRM, and handles it at once if no run is at work.
+    Checks no secret: whoever may run this command may do so. Started by a web server as a CGI
+    script (when $REQUEST_METHOD is set), it checks secret and signature and answers as "mcsync
+    serve" does.
 
     \b
     Examples:
@@ -59,11 +62,11 @@ def command(state: State, file: Path | None, is_batch: bool, retry: bool) -> Non
     if retry:
         _retry(state, intake)
         return
-    event = _store(state, intake, _read(file), is_batch)
-    if event is not None:
+    delivery = _store(state, intake, _read(file), is_batch)
+    if delivery is not None:
         handled, why = _handle(intake)
         state.answer["handled"] = handled
-        state.answer["why"] = None if handled else why or _find_why(intake, event)
+        state.answer["why"] = None if handled else why or _find_why(intake, delivery)
     _show(state)
 
 
@@ -114,26 +117,30 @@ def _read(file: Path | None) -> bytes:
     return body
 
 
-def _store(state: State, intake: Intake, body: bytes, is_batch: bool) -> WebhookEvent | None:
+def _store(state: State, intake: Intake, body: bytes, is_batch: bool) -> Delivery | None:
     """Store the payload if there is something for us in it; the answer so far is in `state`."""
     try:
-        payload = parse_payload(body)
+        payload = parse_delivery(body)
     except NotAPayload:
         raise UsageError(
             "this is not a webhook's payload: it has no type",
             hint='a payload looks like "type=subscribe&fired_at=…&data%5Bemail%5D=…"',
         ) from None
-    if is_batch and not payload.is_batch:
+    if is_batch and (isinstance(payload, ContactsTold) or not payload.is_batch):
         raise UsageError("this is not a batch webhook's payload", hint="leave out --batch")
-    state.answer = {"stored": False, "kind": payload.type or None, "handled": 0, "why": None}
-    event = payload.event
-    if not is_for_us(event, intake.list_ids):
-        if event is not None:
-            state.answer["why"] = f"audience {event.list_id} is not in the config"
+    state.answer = {"stored": False, "kind": None, "handled": 0, "why": None}
+    delivery: Delivery | None
+    if isinstance(payload, ContactsTold):
+        state.answer["kind"], delivery = _OF_CIVICRM, payload
+    else:
+        state.answer["kind"], delivery = payload.type or None, payload.event
+    if not is_for_us(delivery, intake.list_ids):
+        if isinstance(delivery, WebhookEvent):
+            state.answer["why"] = f"audience {delivery.list_id} is not in the config"
         return None
-    put_event(intake, event)
+    put_delivery(intake, delivery)
     state.answer["stored"] = True
-    return event
+    return delivery
 
 
 def _handle(intake: Intake) -> tuple[int, str | None]:
@@ -147,15 +154,15 @@ def _handle(intake: Intake) -> tuple[int, str | None]:
         return 0, "nothing can be handled right now; the next sync handles it"
 
 
-def _find_why(intake: Intake, event: WebhookEvent) -> str:
+def _find_why(intake: Intake, delivery: Delivery) -> str:
     """Why nothing was handled, though nothing went wrong."""
     from mcsync.cache.audience_status import load_status
     from mcsync.cache.store import open_to_look
 
     store = open_to_look(intake.cache)
-    if store is not None and event.list_id:
+    if store is not None and isinstance(delivery, WebhookEvent) and delivery.list_id:
         with closing(store):
-            if load_status(store, event.list_id).fetched_at is None:
+            if load_status(store, delivery.list_id).fetched_at is None:
                 return "the audience has never been fetched: run mcsync fetch"
     return "the next sync handles it"
 

@@ -61,6 +61,7 @@ CIVICRM_VARIABLES = {
     "apiKey": "MCSYNC_CIVICRM_API_KEY",
     "siteKey": "MCSYNC_CIVICRM_SITE_KEY",
 }
+_CIVICRM_KEYS = (*CIVICRM_VARIABLES, "hookSecret")
 # The documents' config is config.json. Of all other names only this one would share its cache.
 _CACHE, _TWINS = "mcsync.db", {"config.json": "mcsync.json", "mcsync.json": "config.json"}
 _MAX_TAG = 100  # Mailchimp's limit
@@ -194,12 +195,13 @@ def _civicrm(top: Section) -> CivicrmConfig:
         is_wanted = top.notes.needs_keys and not section.is_wrong
         if is_wanted and section.is_missing(key):
             section.note(key, f"missing; set it here or as ${CIVICRM_VARIABLES[key]}")
-    section.refuse_unknown(tuple(CIVICRM_VARIABLES))
-    site_key = section.secret("siteKey")
+    section.refuse_unknown(_CIVICRM_KEYS)
+    site_key, hook_secret = section.secret("siteKey"), section.secret("hookSecret")
     return CivicrmConfig(
         url=read_address(section, "url") or "",
         api_key=Secret(section.secret("apiKey") or ""),
         site_key=Secret(site_key) if site_key else None,
+        hook_secret=Secret(hook_secret) if hook_secret else None,
     )
 
 

@@ -76,11 +76,15 @@ class DeletedContacts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CivicrmConfig:
-    """How to reach CiviCRM; `url` is a base URL or an APIv4 endpoint, without a last slash."""
+    """How to reach CiviCRM; `url` is a base URL or an APIv4 endpoint, without a last slash.
+
+    `hook_secret` is what CiviCRM's own requests to us have in their address.
+    """
 
     url: str
     api_key: Secret
     site_key: Secret | None = None
+    hook_secret: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,8 @@ class Config:
         yield self.civicrm.api_key
         if self.civicrm.site_key:
             yield self.civicrm.site_key
+        if self.civicrm.hook_secret:
+            yield self.civicrm.hook_secret
         for account in self.accounts.values():
             yield account.key
             yield from account.webhook_secrets

@@ -42,6 +42,11 @@ def is_known(run: Run, task: Task) -> bool:
     return status.is_fetched and has_interests and is_mirrored
 
 
+def find_able(run: Run) -> list[Task]:
+    """The audiences whose people can be judged one by one, and that no trouble has stopped."""
+    return [task for task in run.healthy_tasks() if is_known(run, task)]
+
+
 def take_in_members(
     run: Run, task: Task, addresses: Sequence[str], moves: Iterable[tuple[str, str]] = ()
 ) -> None:
@@ -100,17 +105,16 @@ def settle(
     run: Run,
     task: Task,
     addresses: Sequence[str],
-    contact_id: int | None = None,
+    contact_ids: Sequence[int] = (),
     may_do: Callable[[Decision], bool] | None = None,
 ) -> None:
-    """Judge the persons with these addresses, or with this contact, and do what is needed.
+    """Judge the persons with these addresses, or these contacts, and do what is needed.
 
     What `may_do` refuses is left to the next sync. A plan that a guard holds stays as it is.
     """
     task = adapt_rules(run, task)
-    contact_ids = [] if contact_id is None else [contact_id]
     for _ in range(_ROUNDS):
-        row_ids = find_rows(run.store, task.list_id, addresses, contact_id)
+        row_ids = find_rows(run.store, task.list_id, addresses, contact_ids)
         people = load_persons_of(run.store, task.policy, row_ids, run.clock(), contact_ids)
         if any(person.is_under_way for person in people):
             log.info("%s: an earlier change for this person is still under way", task.name)
@@ -119,7 +123,7 @@ def settle(
         plan_people(run, task, people, may_do, has_asked_plugins=False)
         carry_out(run, task, begin)
         judged = {row.row_id for p in people for row in (*p.rows, *p.shared)}
-        judged |= set(find_rows(run.store, task.list_id, addresses, contact_id))
+        judged |= set(find_rows(run.store, task.list_id, addresses, contact_ids))
         is_over = not send_directly(run, task, sorted(judged))
         warn_of_refused_data(run, task)
         if is_over:

@@ -30,9 +30,15 @@ from mcsync.cache.looks import (
 )
 from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
+from mcsync.cache.told_contacts import load_told
 from mcsync.errors import GuardTripped
 from mcsync.model import LONG_AGO, Member, MemberStatus
-from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_in_civicrm
+from mcsync.pipeline.fetch_civicrm import (
+    look_up_owners,
+    read_site,
+    take_in_civicrm,
+    take_told,
+)
 from mcsync.pipeline.identity import follow_rules, know_accounts
 from mcsync.pipeline.run import OutOfTime, Run, Task, is_over
 from mcsync.pipeline.telling import note_told
@@ -59,6 +65,7 @@ class Window:
 def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> None:
     """Fetch what changed since last time, since `window`, or everything with `in_full`."""
     know_accounts(run)
+    told = load_told(run.store)  # before CiviCRM is read: what is told later stays in the queue
     site = read_site(run)
     fetched: dict[str, AudienceStatus] = {}
     in_turn = _choose_for_full_fetch(run)
@@ -68,6 +75,7 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
             fetched[task.list_id] = _fetch_members(run, task, window, wants_all)
     is_whole = in_full or (window is not None and window.since is None)
     take_in_civicrm(run, site, window.since if window else None, is_whole=is_whole)
+    take_told(run, told)
     for task in run.healthy_tasks():
         with run.isolated(task):
             look_up_owners(run, task)

@@ -38,11 +38,13 @@ from mcsync.cache.mirror import (
 )
 from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
+from mcsync.cache.told_contacts import find_mirrored, forget_told, mark_told
 from mcsync.errors import ConfigError, GuardTripped, McsyncError
 from mcsync.model import LONG_AGO, Group, HistoryRow, SiteSnapshot, email_key
 from mcsync.pipeline.identity import check_site, warn_of_skew
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.safety import NEVER_BELOW
+from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.fetch")
 
@@ -394,6 +396,28 @@ def take_contacts(run: Run, contact_ids: list[int]) -> list[int]:
         save_contacts(run.store, page, run.site_now or run.clock())
         found += [contact.contact_id for contact in page.contacts]
     return found
+
+
+def read_told(run: Run, contact_ids: Iterable[int]) -> None:
+    """Read those of these contacts again whom we know, whatever dates and history say of them.
+
+    Whoever is in none of our groups, and owns no member's address, is none of our business.
+    """
+    known = find_mirrored(run.store, contact_ids)
+    if known:
+        take_contacts(run, known)
+        _follow_merges(run)
+
+
+def take_told(run: Run, told: Mapping[int, int]) -> None:
+    """Have everybody judged of whom CiviCRM told before this fetch began to read it."""
+    if not told:
+        return
+    read_told(run, told)
+    with run.store.atomic():
+        mark_told(run.store, list(told))
+        forget_told(run.store, told)
+    log.info("%s that CiviCRM told of looked at", count_of(len(told), "contact"))
 
 
 def _take_new_contacts(run: Run) -> None:

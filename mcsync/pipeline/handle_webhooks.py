@@ -34,7 +34,7 @@ from mcsync.model import IN, Email, EventKind, MemberStatus, WebhookEvent, email
 from mcsync.name_tags import NAME_TAGS
 from mcsync.pipeline.batches import settle_direct, take_in_batch
 from mcsync.pipeline.carry_out import civicrm_change, write_names
-from mcsync.pipeline.direct import is_known, settle, take_in_members
+from mcsync.pipeline.direct import find_able, settle, take_in_members
 from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.first_snapshot import keep_first_snapshot
@@ -68,7 +68,7 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
     know_accounts(run)
     settle_direct(run)
     is_up_to_date = take_in_news(run, read_site(run))
-    able = _find_able(run) if is_up_to_date else []
+    able = find_able(run) if is_up_to_date else []
     stored = load_events(run.store, [task.list_id for task in able], limit)
     with _trying(run, stored):
         _handle_batches(run, stored)
@@ -83,7 +83,7 @@ def handle_webhooks(run: Run, limit: int = 200) -> int:
 def handle_leftovers(run: Run) -> None:
     """What is left of the queue, in a run that has just fetched: everybody is judged by it."""
     _give_up(run)
-    able = _find_able(run) if has_events(run.store) else []
+    able = find_able(run) if has_events(run.store) else []
     while stored := load_events(run.store, [task.list_id for task in able], _AT_ONCE):
         with _trying(run, stored):
             for task, events in _take_in_all(run, stored, able, is_fetched=True):
@@ -91,14 +91,10 @@ def handle_leftovers(run: Run) -> None:
                     _hold_cleaned(run, task, events)
                     _take_names(run, task, events)
         _finish(run, stored)
-        able = _find_able(run)
+        able = find_able(run)
 
 
 # --- the queue ------------------------------------------------------------------------------------
-
-
-def _find_able(run: Run) -> list[Task]:
-    return [task for task in run.healthy_tasks() if is_known(run, task)]
 
 
 @contextmanager
@@ -192,7 +188,7 @@ def _take_in_all(
             with run.isolated(task):
                 _take_in(run, task, events, is_fetched=is_fetched)
     if found:
-        able = _find_able(run)
+        able = find_able(run)
         link(run, {task.list_id: load_status(run.store, task.list_id) for task in able})
     return [(task, events) for task, events in found if run.report(task).error is None]
 
@@ -251,7 +247,7 @@ def _is_free(task: Task) -> Callable[[Decision], bool]:
 
 
 def _load_persons(run: Run, task: Task, events: Events) -> list[Person]:
-    row_ids = find_rows(run.store, task.list_id, _addresses(events), None)
+    row_ids = find_rows(run.store, task.list_id, _addresses(events))
     return load_persons_of(run.store, task.policy, row_ids, run.clock())
 
 

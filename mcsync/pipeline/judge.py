@@ -118,8 +118,9 @@ def plan_people(
         decisions = _keep_refused_data(run, people, decisions)
     kinds = [measure(d, p) for d, p in zip(decisions, people, strict=True)]
     judged = list(zip(people, decisions, kinds, strict=True))
-    refused = [d for _, d, _ in judged if may_do is not None and not may_do(d)]
-    planned = [(p, d, k) for p, d, k in judged if may_do is None or may_do(d)]
+    allowed = [may_do is None or may_do(decision) for decision in decisions]  # each asked once
+    refused = [d for d, is_allowed in zip(decisions, allowed, strict=True) if not is_allowed]
+    planned = [each for each, is_allowed in zip(judged, allowed, strict=True) if is_allowed]
     right = [(p, d) for p, d, _ in planned if d.is_empty]
     wanting = [(p, d, k) for p, d, k in planned if not d.is_empty]
     with run.store.atomic():

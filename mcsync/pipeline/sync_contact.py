@@ -1,5 +1,7 @@
 """One person at once: fetch, find, judge and write by direct calls, with the rules of every run."""
 
+from collections.abc import Sequence
+
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.linking import load_unknown_contacts
 from mcsync.cache.row_facts import find_addresses
@@ -21,19 +23,20 @@ def sync_contact(run: Run, *, email: str | None = None, contact_id: int | None =
                 raise not_fetched(task)
     site = read_site(run)
     take_in_civicrm(run, site, None, is_whole=False)
+    contact_ids = [] if contact_id is None else [contact_id]
     if contact_id is not None:
         _take_in_contact(run, contact_id)
     statuses = {}
     settle_direct(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
-            take_in_members(run, task, _addresses(run, task, email, contact_id))
+            take_in_members(run, task, _addresses(run, task, email, contact_ids))
             look_up_owners(run, task)
             statuses[task.list_id] = load_status(run.store, task.list_id)
     link(run, statuses)
     for task in run.healthy_tasks():
         with run.isolated(task):
-            settle(run, task, _addresses(run, task, email, contact_id), contact_id)
+            settle(run, task, _addresses(run, task, email, contact_ids), contact_ids)
 
 
 def _take_in_contact(run: Run, contact_id: int) -> None:
@@ -45,6 +48,6 @@ def _take_in_contact(run: Run, contact_id: int) -> None:
         )
 
 
-def _addresses(run: Run, task: Task, email: str | None, contact_id: int | None) -> list[str]:
-    known = find_addresses(run.store, task.list_id, contact_id) if contact_id is not None else []
+def _addresses(run: Run, task: Task, email: str | None, contact_ids: Sequence[int]) -> list[str]:
+    known = find_addresses(run.store, task.list_id, contact_ids)
     return list(dict.fromkeys([*([email] if email else []), *known]))

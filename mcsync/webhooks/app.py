@@ -1,4 +1,4 @@
-"""The WSGI application that Mailchimp's deliveries come to; any WSGI server can host it.
+"""The WSGI application that Mailchimp's and CiviCRM's deliveries come to, for any WSGI server.
 
 | answer | to |
 |---|---|
@@ -10,7 +10,7 @@
 | 503 | it could not be stored in time; Mailchimp sends it again, for 75 minutes |
 
 Never 410, which has Mailchimp drop the webhook for good. Neither payload, nor query, nor secret
-is ever logged.
+is ever logged; of what CiviCRM tells the contacts' ids are.
 """
 
 import logging
@@ -21,9 +21,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote_to_bytes
 
-from mcsync.model import WebhookEvent
+from mcsync.model import ContactsTold, Delivery, WebhookEvent
+from mcsync.text import HOOK_ENDING
 from mcsync.webhooks.auth import Gate, Proof
-from mcsync.webhooks.payload import MAX_BODY, NotAPayload, parse_payload
+from mcsync.webhooks.payload import MAX_BODY, NotAPayload, Payload, parse_delivery
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIEnvironment
@@ -34,6 +35,7 @@ ENDINGS = ("/webhook", "/batch-webhook")  # a proxy may have taken off what stan
 _GREETING = b"mcsync takes Mailchimp's webhooks here.\n"
 _MAX_DIGITS = 18
 _AN_HOUR = timedelta(hours=1)
+_MOST_SHOWN = 10
 
 
 class _Refusal(Exception):
@@ -47,7 +49,7 @@ class _Refusal(Exception):
 class WebhookApp:
     """Judges deliveries and has `store` keep them; called from many threads.
 
-    `store` returns whether the event is on the disk. `list_ids` are the audiences we care for.
+    `store` returns whether a delivery is on the disk. `list_ids` are the audiences we care for.
     `paths` are those of the configured URLs; None is for a server that chose the path already.
     Which of the paths a payload comes to makes no difference: it tells what it is itself.
     `warns`: what is refused is worth a warning, once an hour.
@@ -56,7 +58,7 @@ class WebhookApp:
     def __init__(
         self,
         gate: Gate,
-        store: Callable[[WebhookEvent], bool],
+        store: Callable[[Delivery], bool],
         list_ids: Collection[str],
         paths: Collection[str] | None,
         clock: Callable[[], datetime],
@@ -67,6 +69,7 @@ class WebhookApp:
         self._store = store
         self._list_ids = frozenset(list_ids)
         self._paths = None if paths is None else {clean_path(path) for path in paths}
+        self._endings = (*ENDINGS, HOOK_ENDING) if gate.expects_civicrm else ENDINGS
         self._clock = clock
         self._refusals = _Refusals(warns)
 
@@ -107,27 +110,29 @@ class WebhookApp:
             return True
         path = str(request.get("SCRIPT_NAME", "")) + str(request.get("PATH_INFO", ""))
         path = path.rstrip("/")
-        return path in self._paths or path.endswith(ENDINGS)
+        return path in self._paths or path.endswith(self._endings)
 
     def _take(self, request: "WSGIEnvironment") -> HTTPStatus:
         body = read_body(request)
         query = str(request.get("QUERY_STRING", "")).encode("latin-1", "replace")
         proof = Proof(query, str(request.get("HTTP_X_MAILCHIMP_SIGNATURE", "")), body)
         try:
-            payload = parse_payload(body)
+            payload = parse_delivery(body)
         except NotAPayload:
             payload = None
         now = self._clock()
         if not self._gate.admits(payload, proof, now):
-            self._refusals.tell(self._gate.find_fault(payload, proof), now)
+            is_civicrm = isinstance(payload, ContactsTold)
+            self._refusals.tell(self._gate.find_fault(payload, proof), now, is_civicrm=is_civicrm)
             return HTTPStatus.UNAUTHORIZED
         if payload is None:
             return HTTPStatus.BAD_REQUEST
-        if not is_for_us(payload.event, self._list_ids):
+        delivery = payload if isinstance(payload, ContactsTold) else payload.event
+        if not is_for_us(delivery, self._list_ids):
             return HTTPStatus.NO_CONTENT
-        if not self._store(payload.event):
+        if not self._store(delivery):
             return HTTPStatus.SERVICE_UNAVAILABLE
-        log.debug("a webhook is stored: %s", payload.type)
+        log.debug("%s", text_of_delivery(payload))
         return HTTPStatus.OK
 
 
@@ -140,26 +145,41 @@ class _Refusals:
         self._told_at: datetime | None = None
         self._since = 0
 
-    def tell(self, fault: str, now: datetime) -> None:
+    def tell(self, fault: str, now: datetime, *, is_civicrm: bool) -> None:
         """Log one more; `fault` is what was wrong, never what it was."""
+        what = "what was to be CiviCRM's hook" if is_civicrm else "a webhook"
         with self._lock:
             is_loud = self._warns and (self._told_at is None or now - self._told_at >= _AN_HOUR)
             since = self._since
             self._told_at, self._since = (now, 0) if is_loud else (self._told_at, since + 1)
         if not is_loud:
-            log.info("a webhook was refused: its %s is wrong", fault)
+            log.info("%s was refused: its %s is wrong", what, fault)
             return
         log.warning(
-            "a webhook was refused: its %s is wrong%s; if it came from Mailchimp, run"
-            ' "mcsync check"',
+            "%s was refused: its %s is wrong%s; %s",
+            what,
             fault,
             f" ({since:,} more were refused since the last warning)" if since else "",
+            "compare the address that CiviCRM has with civicrm.hookSecret in the config"
+            if is_civicrm
+            else 'if it came from Mailchimp, run "mcsync check"',
         )
 
 
-def is_for_us(event: WebhookEvent | None, list_ids: Collection[str]) -> TypeGuard[WebhookEvent]:
-    """Whether there is an event, of a batch or of an audience that we care for."""
-    return event is not None and (bool(event.batch_id) or event.list_id in list_ids)
+def is_for_us(delivery: Delivery | None, list_ids: Collection[str]) -> TypeGuard[Delivery]:
+    """Whether there is something of a contact, of a batch, or of an audience that we care for."""
+    if isinstance(delivery, WebhookEvent):
+        return bool(delivery.batch_id) or delivery.list_id in list_ids
+    return delivery is not None
+
+
+def text_of_delivery(payload: Payload | ContactsTold) -> str:
+    """What was stored, for the log."""
+    if not isinstance(payload, ContactsTold):
+        return f"a webhook is stored: {payload.type}"
+    shown = ", ".join(map(str, payload.contact_ids[:_MOST_SHOWN]))
+    more = len(payload.contact_ids) - _MOST_SHOWN
+    return f"CiviCRM told of contact {shown}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def clean_path(path: str) -> str:

@@ -5,6 +5,8 @@ its webhook URLs one of them is in the query, with signing secrets the signature
 theirs. Then an unsigned delivery is wrong too, else whoever learnt a URL could leave the
 signature out; webhooks from before signing send none and must be made anew. An account that
 has neither secret nor signing secret cannot be told from anybody else: all of its is wrong.
+
+CiviCRM's deliveries have one secret, `civicrm.hookSecret`, in the query too, and no signature.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
+from mcsync.model import ContactsTold
 from mcsync.webhooks.payload import Payload
 
 MAX_AGE_S = 300  # a signature that is older is refused; from the future no less
@@ -46,12 +49,18 @@ class Proof:
 
 
 class Gate:
-    """Knows the secrets of all accounts."""
+    """Knows the secrets of all accounts, and CiviCRM's; without any of those its door is shut."""
 
-    def __init__(self, accounts: Sequence[AccountKeys]) -> None:
+    def __init__(self, accounts: Sequence[AccountKeys], hook_secrets: Sequence[str] = ()) -> None:
         self._accounts = tuple(accounts)
+        self._civicrm = AccountKeys(frozenset(), secrets=tuple(hook_secrets))
 
-    def admits(self, payload: Payload | None, proof: Proof, now: datetime) -> bool:
+    @property
+    def expects_civicrm(self) -> bool:
+        """Whether CiviCRM may tell us anything."""
+        return not self._civicrm.is_empty
+
+    def admits(self, payload: Payload | ContactsTold | None, proof: Proof, now: datetime) -> bool:
         """Whether this delivery comes from where it says; `now` is aware UTC.
 
         An audience's must carry the proof of its own account. A batch does not name its account,
@@ -63,7 +72,7 @@ class Gate:
         ]
         return any(verdicts)  # of all of them: how long it takes tells nobody which one fits
 
-    def find_fault(self, payload: Payload | None, proof: Proof) -> str:
+    def find_fault(self, payload: Payload | ContactsTold | None, proof: Proof) -> str:
         """What is wrong with a delivery that is not admitted: "secret" or "signature"."""
         given = read_secret(proof.query)
         verdicts = [
@@ -72,12 +81,18 @@ class Gate:
         ]
         return "signature" if any(verdicts) else "secret"
 
-    def _expect(self, payload: Payload | None) -> list[tuple[AccountKeys, tuple[str, ...]]]:
+    def _expect(
+        self, payload: Payload | ContactsTold | None
+    ) -> list[tuple[AccountKeys, tuple[str, ...]]]:
         """Whose proof may come with the payload, and which of their URLs' secrets."""
+        of_civicrm = (self._civicrm, self._civicrm.secrets)
+        if isinstance(payload, ContactsTold):
+            return [of_civicrm]
         if payload is None:
-            return [
+            expected = [
                 (a, secrets) for a in self._accounts for secrets in (a.secrets, a.batch_secrets)
             ]
+            return [*expected, of_civicrm]
         if payload.is_batch:
             return [(a, a.batch_secrets) for a in self._accounts]
         own = [a for a in self._accounts if payload.list_id in a.list_ids]

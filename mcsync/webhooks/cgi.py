@@ -9,23 +9,22 @@ from typing import BinaryIO
 
 from mcsync.clock import utc_now
 from mcsync.errors import CacheError
-from mcsync.model import WebhookEvent
+from mcsync.model import Delivery
 from mcsync.webhooks.app import WebhookApp
-from mcsync.webhooks.auth import Gate
 from mcsync.webhooks.inbox import store_at_once
 from mcsync.webhooks.queue import Intake, prepare_cache
-from mcsync.webhooks.receiver import gather_keys
+from mcsync.webhooks.receiver import make_gate
 
 log = logging.getLogger("mcsync")
 
 _MOST_DRAINED = 16 << 20  # what announces more is no webhook, and may do without an answer
 
 
-def put_event(intake: Intake, event: WebhookEvent) -> None:
-    """Put it into the queue, without the lock of a run. Raises: CacheError"""
+def put_delivery(intake: Intake, delivery: Delivery) -> None:
+    """Put it into its queue, without the lock of a run. Raises: CacheError"""
     if not intake.cache.exists():
         prepare_cache(intake.cache)
-    store_at_once(intake.cache, event, utc_now())
+    store_at_once(intake.cache, delivery, utc_now())
 
 
 def answer_web_server(intake: Intake) -> bool:
@@ -33,19 +32,19 @@ def answer_web_server(intake: Intake) -> bool:
 
     The answer goes out before anything is handled: Mailchimp waits for 10 s.
     """
-    stored: list[WebhookEvent] = []
+    stored: list[Delivery] = []
 
-    def store(event: WebhookEvent) -> bool:
+    def store(delivery: Delivery) -> bool:
         try:
-            put_event(intake, event)
+            put_delivery(intake, delivery)
         except CacheError as error:
             log.error("a webhook cannot be stored: %s", error.message)
             return False
-        stored.append(event)
+        stored.append(delivery)
         return True
 
     # The web server chose this script by its path already, so any path is right.
-    gate = Gate(gather_keys(intake.config))
+    gate = make_gate(intake.config)
     # A process each cannot keep count of what was refused in the last hour; the web server logs it.
     app = WebhookApp(gate, store, intake.list_ids, None, utc_now, warns=False)
     _run_as_script(app, sys.stdin.buffer, sys.stdout.buffer)

@@ -17,9 +17,9 @@ from datetime import datetime
 from pathlib import Path
 
 from mcsync.cache.store import Store
-from mcsync.cache.webhooks import save_events
+from mcsync.cache.told_contacts import save_deliveries
 from mcsync.errors import CacheError
-from mcsync.model import WebhookEvent
+from mcsync.model import Delivery
 
 log = logging.getLogger("mcsync")
 
@@ -35,9 +35,9 @@ _IDLE_S = 2.0  # the file is then closed: people may move or delete it
 
 @dataclass(slots=True)
 class _Ticket:
-    """An event that somebody waits for; a time of `time.monotonic` says until when."""
+    """A delivery that somebody waits for; a time of `time.monotonic` says until when."""
 
-    event: WebhookEvent
+    delivery: Delivery
     deadline: float
     is_stored: bool = False
     is_done: threading.Event = field(default_factory=threading.Event)
@@ -72,12 +72,12 @@ class Inbox:
         """Begin; the file is opened when the first event comes."""
         self._writer.start()
 
-    def store(self, event: WebhookEvent) -> bool:
-        """Put an event into the queue; True once it is on the disk, False when that took too long.
+    def store(self, delivery: Delivery) -> bool:
+        """Put it into its queue; True once it is on the disk, False when that took too long.
 
         After a False it may still be stored: it then comes twice, which does no harm.
         """
-        ticket = _Ticket(event, time.monotonic() + self._patience_s)
+        ticket = _Ticket(delivery, time.monotonic() + self._patience_s)
         with self._news:
             if self._stopping.is_set():
                 return False
@@ -125,7 +125,9 @@ class Inbox:
     def _write(self, tickets: list[_Ticket]) -> None:
         """Commit, or have them wait with those who come meanwhile."""
         try:
-            save_events(self._file.open(), [ticket.event for ticket in tickets], self._clock())
+            save_deliveries(
+                self._file.open(), [ticket.delivery for ticket in tickets], self._clock()
+            )
         except CacheError as error:
             with self._news:
                 self._waiting[:0] = tickets
@@ -203,8 +205,8 @@ def _is_passing(error: CacheError) -> bool:
     return is_busy or isinstance(cause, sqlite3.IntegrityError) or "already exists" in str(cause)
 
 
-def store_at_once(path: Path, event: WebhookEvent, now: datetime) -> None:
-    """Put one event into the queue, from a process of its own.
+def store_at_once(path: Path, delivery: Delivery, now: datetime) -> None:
+    """Put one delivery into its queue, from a process of its own.
 
     Raises: CacheError when that does not succeed within the time.
     """
@@ -213,7 +215,7 @@ def store_at_once(path: Path, event: WebhookEvent, now: datetime) -> None:
     try:
         while True:
             try:
-                return save_events(file.open(), [event], now)
+                return save_deliveries(file.open(), [delivery], now)
             except CacheError as error:
                 if not _is_passing(error) or time.monotonic() >= deadline:
                     raise

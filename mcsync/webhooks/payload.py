@@ -1,22 +1,27 @@
-"""The body of a delivery, read: what Mailchimp tells, reduced to where to look for oneself."""
+"""The body of a delivery, read: what Mailchimp or CiviCRM tells, reduced to where to look."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from mcsync.model import EventKind, WebhookEvent
+import msgspec
+
+from mcsync.model import ContactsTold, EventKind, WebhookEvent
 
 MAX_BODY = 1024 * 1024  # bytes; Mailchimp's largest are some ten thousand
 _MAX_FIELDS = 5000  # 80 merge fields and 60 groups, the most an audience has, make some hundreds
 _MAX_ADDRESS = 320  # 64 before the @, 255 after it (RFC 5321); in practice 254 altogether
+_MAX_CONTACT_ID = 2**32 - 1  # CiviCRM's ids are INT UNSIGNED
+_CONTACT_ID = re.compile(r"[0-9]{1,10}")
+_CONTACT_NAME = re.compile(r"contact_id(\[[0-9]{0,10}\])?")  # PHP numbers the values of an array
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _WORD = re.compile(r"[a-z_]{1,40}")
 _TIME = re.compile(r"[0-9T :+.Z-]{1,40}")
 
 
 class NotAPayload(Exception):
-    """The body is nothing that Mailchimp sends."""
+    """The body is nothing that Mailchimp or CiviCRM sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,58 @@ class Payload:
         return self.type == EventKind.BATCH_COMPLETED
 
 
+def parse_delivery(body: bytes) -> Payload | ContactsTold:
+    """Read what Mailchimp or CiviCRM sent; the body itself tells which of them it was.
+
+    Raises: NotAPayload, and nothing else.
+    """
+    try:
+        return parse_payload(body)
+    except NotAPayload:
+        return parse_contacts(body)
+
+
+def parse_contacts(body: bytes) -> ContactsTold:
+    """Read which contacts CiviCRM tells of: form-encoded, `contact_id=1&contact_id=2`, or JSON,
+    `{"contact_id": 1}` or a list there; whatever else stands in either is passed over.
+
+    Raises: NotAPayload, and nothing else, for a body without an id, or with too many.
+    """
+    found = _read_json(body) if body.lstrip()[:1] == b"{" else _read_form(body)
+    contact_ids = tuple(dict.fromkeys(map(int, found)))
+    if not contact_ids or len(contact_ids) > _MAX_FIELDS:
+        raise NotAPayload
+    if not all(0 < contact_id <= _MAX_CONTACT_ID for contact_id in contact_ids):
+        raise NotAPayload
+    return ContactsTold(contact_ids)
+
+
+class _Json(msgspec.Struct):
+    """The JSON that CiviCRM's side may send."""
+
+    contact_id: int | str | list[int | str]
+
+
+def _read_json(body: bytes) -> list[str]:
+    try:
+        told = msgspec.json.decode(body, type=_Json).contact_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotAPayload from None
+    return _digits(map(str, told if isinstance(told, list) else [told]))
+
+
+def _read_form(body: bytes) -> list[str]:
+    return _digits(text for name, text in _read_pairs(body) if _CONTACT_NAME.fullmatch(name))
+
+
+def _digits(texts: Iterable[str]) -> list[str]:
+    """The ids as they were told. Raises: NotAPayload when one of them cannot be one."""
+    found = [text.strip() for text in texts]
+    if not all(map(_CONTACT_ID.fullmatch, found)):
+        raise NotAPayload
+    return found
+
+
 def parse_payload(body: bytes) -> Payload:
     """Read a form-encoded body with bracketed keys; fields that nobody needs are passed over.
 
@@ -44,8 +101,17 @@ def parse_payload(body: bytes) -> Payload:
     Raises: NotAPayload, and nothing else, for a body without a type or with too many fields.
     Source: mailchimp: Webhooks.
     """
+    fields = dict(_read_pairs(body))
+    kind = fields.get("type", "").strip()
+    if not kind:
+        raise NotAPayload
+    list_id = _shaped(_ID, fields.get("data[list_id]"))
+    return Payload(_shaped(_WORD, kind), list_id, _read_event(kind, list_id, fields))
+
+
+def _read_pairs(body: bytes) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             body.decode("utf-8", "replace"),
             keep_blank_values=True,
             errors="replace",
@@ -53,12 +119,6 @@ def parse_payload(body: bytes) -> Payload:
         )
     except ValueError:  # too many fields
         raise NotAPayload from None
-    fields = dict(pairs)
-    kind = fields.get("type", "").strip()
-    if not kind:
-        raise NotAPayload
-    list_id = _shaped(_ID, fields.get("data[list_id]"))
-    return Payload(_shaped(_WORD, kind), list_id, _read_event(kind, list_id, fields))
 
 
 def _read_event(kind: str, list_id: str, fields: Mapping[str, str]) -> WebhookEvent | None:

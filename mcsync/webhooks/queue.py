@@ -87,6 +87,7 @@ class QueueHandler:
 
     def _handle(self, store: "Store") -> int:
         from mcsync.assemble import build_run
+        from mcsync.pipeline.handle_told import handle_told
         from mcsync.pipeline.handle_webhooks import handle_webhooks
         from mcsync.pipeline.run import OutOfTime
 
@@ -96,7 +97,7 @@ class QueueHandler:
         if self.stopping.is_set():
             return 0
         try:
-            handled = handle_webhooks(run, CHUNK)
+            handled = handle_webhooks(run, CHUNK) + handle_told(run)
         except OutOfTime:
             return 0
         try:

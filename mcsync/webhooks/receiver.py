@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from mcsync.clock import utc_now
 from mcsync.config import Config, Secret
 from mcsync.errors import ConfigError
+from mcsync.text import HOOK_ENDING, find_hook_url
 from mcsync.webhooks.app import WebhookApp
 from mcsync.webhooks.auth import AccountKeys, Gate
 from mcsync.webhooks.inbox import Inbox
@@ -49,12 +50,19 @@ def open_desk(intake: Intake) -> Desk:
     """
     keys = gather_keys(intake.config)
     require_keys(intake, keys)
+    gate = make_gate(intake.config)
     handler = QueueHandler(intake)
     worker = Worker(handler.handle_chunk)
     inbox = Inbox(intake.cache, utc_now, on_stored=worker.wake)
     paths = _find_paths(intake.config)
-    app = WebhookApp(Gate(keys), inbox.store, intake.list_ids, paths, utc_now)
+    app = WebhookApp(gate, inbox.store, intake.list_ids, paths, utc_now)
     return Desk(app, inbox, worker, handler, paths)
+
+
+def make_gate(config: Config) -> Gate:
+    """Whom the config has us believe."""
+    secret = config.civicrm.hook_secret
+    return Gate(gather_keys(config), _reveal([secret] if secret else []))
 
 
 def gather_keys(config: Config) -> tuple[AccountKeys, ...]:
@@ -77,6 +85,8 @@ def _reveal(secrets: Iterable[Secret]) -> tuple[str, ...]:
 def require_keys(intake: Intake, keys: tuple[AccountKeys, ...]) -> None:
     """Refuse to listen to everybody; warn of audiences whose webhooks would all be refused."""
     if all(account.is_empty for account in keys):
+        if intake.config.civicrm.hook_secret:
+            return  # CiviCRM's changes are all that is wanted
         raise ConfigError(
             "no secret is set, so anybody could send webhooks",
             hint='set accounts.KEY.webhookUrl to "https://…/webhook?secret=…", and batchWebhook'
@@ -93,7 +103,7 @@ def require_keys(intake: Intake, keys: tuple[AccountKeys, ...]) -> None:
 
 
 def _find_paths(config: Config) -> tuple[str, ...]:
-    """The paths of all webhook URLs in the config, each once."""
+    """The paths of all webhook URLs in the config, and those for CiviCRM, each once."""
     accounts = config.accounts.values()
     urls = [url for account in accounts for url in (account.webhook_url, account.batch_webhook_url)]
     urls += [audience.webhook_url for audience in config.audiences]
@@ -101,4 +111,7 @@ def _find_paths(config: Config) -> tuple[str, ...]:
     for url in urls:
         with suppress(ValueError):  # a copy in `accounts` is checked by nobody
             paths.append(urlsplit(url.reveal()).path if url else "")
+    if config.civicrm.hook_secret:
+        beside = (find_hook_url(url.reveal()) for url in urls if url)
+        paths += [urlsplit(url).path for url in beside if url] or [HOOK_ENDING]
     return tuple(sorted({path for path in paths if path}))

@@ -156,7 +156,7 @@ def load(folder: Path, blob: object) -> Config:
 def test_every_config_key_has_a_row():
     wanted = {f"lists.ID.{key}" for key in config._LIST_KEYS}
     wanted |= {f"safety.{key}" for key in config._SAFETY_KEYS}
-    wanted |= {f"civicrm.{key}" for key in config.CIVICRM_VARIABLES}
+    wanted |= {f"civicrm.{key}" for key in config._CIVICRM_KEYS}
     wanted |= {f"data.{key}" for key in config._DATA_KEYS}
     wanted |= {f"notify.{key}" for key in config._NOTIFY_KEYS}
     wanted |= set(config._TOP_KEYS) - BRANCHES

@@ -449,7 +449,7 @@ def test_a_bug_while_storing_does_not_end_it(cache: Path, monkeypatch: pytest.Mo
 
     with open_inbox(cache) as inbox:
         with monkeypatch.context() as patched:
-            patched.setattr("mcsync.webhooks.inbox.save_events", stumble)
+            patched.setattr("mcsync.webhooks.inbox.save_deliveries", stumble)
             assert not inbox.store(EVENT)
         assert inbox.store(EVENT)
 

@@ -29,6 +29,7 @@ SMALL = {
     "n": "the same under its short name",
     "new_dirty": "those of its contacts that changed",
     "temp.changed": "who changed in CiviCRM since the last run",
+    "civicrm_mailchimpsync_told_contact": "contacts that CiviCRM told of and nobody looked at",
 }
 # Indexes that only hold the rows that wait for something, or the few that were trashed.
 PARTIAL = {
