@@ -25,12 +25,13 @@ from mcsync.decision import InterestPolicy, Policy
 from mcsync.errors import CacheError, McsyncError
 from mcsync.lock import check_writable, resolve_cache
 from mcsync.name_tags import NAME_FIELDS
+from mcsync.text import find_hook_url
 
 if TYPE_CHECKING:
     from mcsync.cache.store import Store
     from mcsync.check.findings import Trouble
     from mcsync.check.look import AccountToCheck, Check, CivicrmSide, Known
-    from mcsync.check.webhook_findings import WantedHook
+    from mcsync.check.webhook_findings import WantedDoor, WantedHook
     from mcsync.civicrm.site_setup import CivicrmSetup
     from mcsync.mailchimp.account_setup import MailchimpSetup
     from mcsync.model import MergeField
@@ -182,6 +183,8 @@ def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path
         known=_load_known(cache, audiences),
         syncs_data=config.data.sync,
         probe=probe_url,
+        probe_door=partial(probe_url, method="POST"),
+        door=_want_door(config),
     )
 
 
@@ -385,6 +388,20 @@ def _want(url: Secret, secrets: Iterable[Secret], account: AccountConfig) -> "Wa
 
     known = tuple(secret.reveal() for secret in secrets)
     return WantedHook(url.reveal(), known, bool(account.signing_secrets))
+
+
+def _want_door(config: Config) -> "WantedDoor | None":
+    """Where CiviCRM is to tell its changes, if anywhere: beside the first webhook of ours."""
+    from mcsync.check.webhook_findings import WantedDoor, WantedHook
+
+    secret = config.civicrm.hook_secret
+    if secret is None:
+        return None
+    urls = [account.webhook_url for account in config.accounts.values()]
+    urls += [audience.webhook_url for audience in config.audiences]
+    known = [url.reveal() for url in urls if url]
+    found = (find_hook_url(url) for url in known if WantedHook(url).is_valid)
+    return WantedDoor(secret.reveal(), next((url for url in found if url), None))
 
 
 def _name_filled_tags(config: Config, audience: AudienceConfig) -> frozenset[str]:

@@ -11,14 +11,15 @@ from mcsync.sandbox.server import Request, Response
 
 @dataclass
 class Door:
-    """Answers every request with one status, and keeps it."""
+    """Answers every request with one status, unless its path has one of its own, and keeps it."""
 
     status: int = 200
+    statuses: dict[str, int] = field(default_factory=dict)
     seen: list[Request] = field(default_factory=list)
 
     def handle(self, request: Request) -> Response:
         self.seen.append(request)
-        return Response(self.status)
+        return Response(self.statuses.get(request.path, self.status))
 
     def date_header(self) -> str:
         return "Sun, 22 Nov 2026 12:00:00 GMT"

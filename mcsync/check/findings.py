@@ -52,6 +52,7 @@ _WARNINGS = (
         "clock-mailchimp",
     ),
     *("webhook-secret-short", "webhook-no-signature"),
+    *("civicrm-hook-silent", "civicrm-hook-secret"),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
     *("values-left-out", "tag-group-gone", "group-nested", "additions-unlimited"),
     *("config-warning", "sync-trouble"),
@@ -60,6 +61,7 @@ _NOTES = (
     *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),
     *("names-not-synced", "first-sync"),
     *("batch-webhook-unset", "webhook-foreign", "batch-webhook-foreign"),
+    "civicrm-hook-untried",
 )
 # Every code there is. One never changes its meaning: scripts know them.
 SEVERITIES: Mapping[str, Severity] = {

@@ -40,9 +40,12 @@ from mcsync.check.webhook_findings import (
     SOURCES,
     Fix,
     FixKind,
+    WantedDoor,
     WantedHook,
     judge_address,
     judge_batch_webhooks,
+    judge_door,
+    judge_door_answer,
     judge_wanted,
     judge_webhooks,
     plan_fixes,
@@ -122,8 +125,10 @@ class Check:
     `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
     `syncs_data` is `data.sync`. `count_misfits` tells of an audience's people, as far as the cache
     knows them, how many values its merge fields would not take, by merge tag and reason. `probe`
-    asks an address as Mailchimp does, and returns the HTTP status. `cache_trouble` is why the cache
-    cannot be used; `known` is what it knows of audiences, by list id.
+    asks an address as Mailchimp does, and returns the HTTP status; `probe_door` asks the address
+    for CiviCRM's changes, `door`, which is None where none are wanted, by a POST that tells of
+    nobody. `cache_trouble` is why the cache cannot be used; `known` is what it knows of audiences,
+    by list id.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -142,6 +147,8 @@ class Check:
     known: Mapping[str, Known]
     syncs_data: bool
     probe: Callable[[str], int]
+    probe_door: Callable[[str], int]
+    door: WantedDoor | None = None
 
 
 @dataclass(slots=True)
@@ -202,6 +209,7 @@ def look(check: Check) -> Report:
     for account in check.accounts:
         where = _look_at_account(check, account, report)
         report.findings += _look_at_addresses(check, account, where, asked)
+    report.findings += _look_at_door(check)
     _look_at_site(check, report)
     used = {"data.fields": check.fields, "data.groupTags": check.group_tags}
     report.findings += judge_data(check.syncs_data, [key for key, value in used.items() if value])
@@ -305,6 +313,17 @@ def _look_at_addresses(
             asked.add(wanted.target)
             status = attempt(lambda url=wanted.target: check.probe(url))  # type: ignore[misc]
             yield from judge_address(where, wanted, status)
+
+
+def _look_at_door(check: Check) -> Iterator[Finding]:
+    """Try the address at which CiviCRM tells its changes."""
+    door = check.door
+    if door is None:
+        return
+    yield from judge_door(door)
+    target = door.target
+    if target is not None:
+        yield from judge_door_answer(door, attempt(lambda: check.probe_door(target)))
 
 
 # --- CiviCRM --------------------------------------------------------------------------------------

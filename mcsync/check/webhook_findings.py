@@ -268,6 +268,68 @@ def judge_address(where: str, wanted: WantedHook, status: int | Trouble) -> Iter
     )
 
 
+# --- CiviCRM's changes ----------------------------------------------------------------------------
+
+_OF_CIVICRM = "civicrm.hookSecret"
+
+
+@dataclass(frozen=True, slots=True)
+class WantedDoor:
+    """Where CiviCRM is to tell its changes; `url` is None where nobody knows our own address."""
+
+    secret: str = field(repr=False)
+    url: str | None = None
+
+    @property
+    def target(self) -> str | None:
+        """The address with its secret."""
+        return self.url and f"{self.url}?secret={quote(self.secret, safe='')}"
+
+
+def judge_door(wanted: WantedDoor) -> Iterator[Finding]:
+    """Is the secret hard to guess, and is there an address to try?"""
+    if len(wanted.secret) < _LEAST_SECRET:
+        yield Finding(
+            "webhook-secret-short",
+            _OF_CIVICRM,
+            f"the secret has {len(wanted.secret)} characters; one of under {_LEAST_SECRET} can be"
+            " guessed",
+            "put a new one into the config, made by openssl rand -hex 20, and into CiviCRM",
+        )
+    if wanted.url is None:
+        yield Finding(
+            "civicrm-hook-untried",
+            _OF_CIVICRM,
+            "the address to which CiviCRM sends its changes was not tried: the config does not say"
+            " where mcsync serve can be reached",
+            "nothing to do; if webhookUrl ends in /webhook, the address beside it is tried",
+        )
+
+
+def judge_door_answer(wanted: WantedDoor, status: int | Trouble) -> Iterator[Finding]:
+    """Is a POST that tells of nobody understood? `status` is the HTTP status."""
+    if wanted.url is None or status == 400:
+        return
+    if status == 401:
+        yield Finding(
+            "civicrm-hook-secret",
+            _OF_CIVICRM,
+            f"{wanted.url} refuses the secret of the config, so CiviCRM's changes are refused",
+            'restart "mcsync serve": it reads the config when it starts',
+        )
+        return
+    said = f"answers with HTTP {status}"
+    if isinstance(status, Trouble):
+        said = f"does not answer ({status.message})"
+    yield Finding(
+        "civicrm-hook-silent",
+        _OF_CIVICRM,
+        f"{wanted.url} {said}, so changes in CiviCRM are seen by the next sync",
+        'restart "mcsync serve", and let the web server pass the path on to it; if CiviCRM uses a'
+        " different address, there is nothing to do",
+    )
+
+
 # --- what would put it right ----------------------------------------------------------------------
 
 

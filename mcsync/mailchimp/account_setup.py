@@ -160,6 +160,7 @@ def probe_url(
     *,
     service: str = "",
     ends_at: float | None = None,
+    method: str = "GET",
 ) -> int:
     """GET an address, such as a webhook of ours, as Mailchimp does, and return the HTTP status.
 
@@ -177,7 +178,7 @@ def probe_url(
         )
     try:
         reply = http.send(
-            "GET",
+            method,
             url,
             is_repeatable=False,
             expects_json=False,

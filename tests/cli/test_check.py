@@ -672,6 +672,43 @@ def test_an_address_where_nobody_is(desk: Desk) -> None:
     assert desk.codes().count("webhook-silent") == 2
 
 
+# --- CiviCRM's door -------------------------------------------------------------------------------
+
+HOOK = "bamm-bamm-bamm-bamm-bamm"
+
+
+def open_door(desk: Desk, secret: str = HOOK) -> None:
+    base: Any = desk.town.make_config()["civicrm"]
+    desk.office.write_config(civicrm={**base, "hookSecret": secret})
+
+
+def test_the_door_beside_the_webhook_is_tried(set_up: Desk) -> None:
+    assert not [request for request in set_up.door.seen if "civicrm-hook" in request.path]
+    open_door(set_up)
+    said = set_up.check()
+    assert said.code == 0  # where somebody else answers, that is a warning
+    assert f"{set_up.url}/civicrm-hook answers with HTTP 200" in said.out
+    assert HOOK not in said.out + said.err
+    (request,) = [each for each in set_up.door.seen if each.path.endswith("/civicrm-hook")]
+    assert (request.method, request.body) == ("POST", b"")
+    assert request.query == f"secret={HOOK}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, []), (401, ["civicrm-hook-secret"]), (404, ["civicrm-hook-silent"])]
+)
+def test_what_the_door_answers(set_up: Desk, status: int, code: list[str]) -> None:
+    open_door(set_up)
+    set_up.door.statuses["/mcsync/civicrm-hook"] = status
+    assert set_up.codes() == code
+
+
+def test_a_door_whose_address_nobody_knows_is_a_note(desk: Desk) -> None:
+    open_door(desk, "short")
+    assert desk.codes() == ["webhook-unset", "webhook-secret-short", "civicrm-hook-untried"]
+    assert desk.check().code == 0
+
+
 def test_mailchimps_refusal_is_told_in_its_words(desk: Desk) -> None:
     desk.want_webhooks()
     desk.door.status = 503

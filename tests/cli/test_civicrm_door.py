@@ -191,3 +191,18 @@ def test_a_script_may_give_it_by_hand(shop: Office):
     assert told(shop) == {betty: 1}
     assert shop.run("sync", "--wait").code == 0
     assert (told(shop), stored(shop.cache)) == ({}, [])
+
+
+def test_check_tries_it_with_its_secret(office: Office):
+    keep_door(office)
+    with serving(office) as served:
+        account = office.town.make_config()["accounts"]
+        for each in account.values():  # type: ignore[attr-defined]
+            each["webhookUrl"] = f"{served.document['url']}{PATH}?secret={SECRET}"
+        office.write_config(accounts=account)
+        for secret, found in ((HOOK, set()), (HOOK[::-1], {"civicrm-hook-secret"})):
+            keep = office.options["civicrm"] | {"hookSecret": secret}
+            office.write_config(civicrm=keep)
+            findings = office.run("check", "--json").document["findings"]
+            codes = {each["code"] for each in findings}
+            assert {code for code in codes if code.startswith("civicrm-hook")} == found

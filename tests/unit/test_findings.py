@@ -38,10 +38,13 @@ from mcsync.check.webhook_findings import (
     SOURCES,
     Fix,
     FixKind,
+    WantedDoor,
     WantedHook,
     find_unsigned,
     judge_address,
     judge_batch_webhooks,
+    judge_door,
+    judge_door_answer,
     judge_wanted,
     judge_webhooks,
     plan_fixes,
@@ -57,6 +60,7 @@ TASK = AudienceToCheck(LIST, "Main audience", 111, {"cccccccccc": 222})
 URL = f"https://crm.example.org/mcsync/webhook?secret={SECRET}"
 LONG = "-and-something-long-and-random"
 WANTED = WantedHook(URL, (SECRET,))
+DOOR = WantedDoor(SECRET + LONG, "https://crm.example.org/mcsync/civicrm-hook")
 OPEN = WantedHook("https://crm.example.org/mcsync/webhook")
 FNAME = MergeField("FNAME", "First name", "text", False)
 NEED = MergeField("NEED", "Needed", "text", True)
@@ -175,6 +179,9 @@ FOUND = {
     "webhook-secret-short": codes(judge_wanted("x", WantedHook(URL, (SECRET,), True))),
     "webhook-no-signature": codes(judge_wanted("x", WantedHook(URL + LONG))),
     "webhook-silent": codes(judge_address("x", WANTED, 404)),
+    "civicrm-hook-untried": codes(judge_door(WantedDoor(SECRET + LONG))),
+    "civicrm-hook-silent": codes(judge_door_answer(DOOR, 404)),
+    "civicrm-hook-secret": codes(judge_door_answer(DOOR, 401)),
     "webhook-missing": hooks(),
     "webhook-duplicated": hooks(hook(), hook(webhook_id="h2")),
     "webhook-events": hooks(hook(events={"upemail": False})),
@@ -240,6 +247,8 @@ ALL_WELL: dict[str, Sequence[str]] = {
     "wanted": codes(judge_wanted("x", WantedHook(URL + LONG, (SECRET + LONG,), True))),
     "signed only": codes(judge_wanted("x", WantedHook(OPEN.url, (), True))),
     "address": codes(judge_address("x", WANTED, 200)),
+    "CiviCRM's door": codes(judge_door(DOOR)),
+    "CiviCRM's door, tried": codes(judge_door_answer(DOOR, 400)),
     "webhook": hooks(hook()),
     "newer events off": hooks(hook(events={"sms_subscribe": False})),
     "another secret of ours": hooks(
