@@ -281,6 +281,36 @@ def test_the_document_tells_all_but_keys_and_secrets(bedrock: Office):
         assert hidden not in said.out + said.err
 
 
+def test_a_hook_for_civicrm_is_prepared_and_its_address_shown(bedrock: Office):
+    options = (*MAIN, "--webhook-url", f"{NOBODY}/mc", "--civicrm-hook")
+    said = by_options(bedrock, *options)
+    assert said.code == 0, said
+    civicrm = json.loads(bedrock.config.read_text())["civicrm"]
+    assert re.fullmatch(r"[0-9a-f]{40}", civicrm["hookSecret"])
+    assert f"\n{NOBODY}/mc/civicrm-hook?secret={civicrm['hookSecret']}\n" in said.out
+    bedrock.config.unlink()
+    said = by_options(bedrock, *options, "--json")
+    secret = json.loads(bedrock.config.read_text())["civicrm"]["hookSecret"]
+    assert secret != civicrm["hookSecret"]
+    assert said.document["civicrm_hook_url"] == f"{NOBODY}/mc/civicrm-hook"
+    assert said.document["civicrm_hook_secret_at"] == "civicrm.hookSecret"
+    assert secret not in said.out + said.err
+
+
+@pytest.mark.parametrize("url", [(), ("--webhook-url", "")])
+def test_a_hook_needs_an_address(bedrock: Office, url: tuple[str, ...]):
+    said = by_options(bedrock, *MAIN, "--civicrm-hook", *url)
+    assert said.code == 2
+    assert "--webhook-url" in said.err
+    assert not bedrock.config.exists()
+
+
+def test_nobody_gets_a_hook_who_did_not_ask(bedrock: Office):
+    said = by_options(bedrock, *MAIN, "--webhook-url", f"{NOBODY}/mc", "--json")
+    assert said.document["civicrm_hook_url"] is None
+    assert "hookSecret" not in json.loads(bedrock.config.read_text())["civicrm"]
+
+
 # --- webhooks -------------------------------------------------------------------------------------
 
 
@@ -759,6 +789,7 @@ def test_the_whole_conversation(bedrock: Office, terminals: list[Terminal]):
     terminal.answers("Enter: none", "volun")
     terminal.answers("Enter: refresh", "other")
     terminal.answers("Enter: no webhooks", "no address", NOBODY)
+    terminal.answers("Prepare for CiviCRM's hook? [y/N]", "y")
     terminal.answers("Number (Enter: 1)", "")
     terminal.sees("This will be written")
     terminal.answers("Write it? [Y/n]", "y")

@@ -87,6 +87,7 @@ def _refuse_unheeded(options: Options) -> None:
         "--mailchimp-url": options.mailchimp_url,
         "--read-keys": options.read_keys or None,
         "--webhook-url": options.webhook_url,
+        "--civicrm-hook": options.civicrm_hook or None,
         "--keys": options.keys,
     }
     given = [name for name, value in unheeded.items() if value is not None]

@@ -57,6 +57,12 @@ _KEY_HELP = "Take {}'s API key from $NAME. Default: ${}."
     " webhooks are created at Mailchimp too.",
 )
 @click.option(
+    "--civicrm-hook",
+    is_flag=True,
+    help="Have CiviCRM report its changes to mcsync serve, too: make a secret for it, and show the"
+    " address for CiviCRM.",
+)
+@click.option(
     "--keys",
     type=OneOf(["file", "environment", "keys.env"]),
     help="Write the keys into the file, have it name environment variables, or write these into a"

@@ -69,6 +69,8 @@ def converse(wishes: Wishes, path: Path) -> Choices:
     )
     login = _ask_civicrm(wishes)
     mailchimp_key, api_url, account = _ask_mailchimp(wishes)
+    audiences = ask_audiences(wishes, account, login.look)
+    webhook_url = _ask_webhooks(wishes)
     choices = Choices(
         civicrm_url=login.url,
         civicrm_key=login.key,
@@ -76,9 +78,10 @@ def converse(wishes: Wishes, path: Path) -> Choices:
         mailchimp_key=mailchimp_key,
         api_url=api_url,
         account=account.account,
-        audiences=ask_audiences(wishes, account, login.look),
-        webhook_url=_ask_webhooks(wishes),
+        audiences=audiences,
+        webhook_url=webhook_url,
         webhook_secret=make_secret(),
+        hook_secret=make_secret() if _ask_hook(wishes, webhook_url) else "",
         cache=wishes.cache,
     )
     choices = _ask_where_keys_go(wishes, choices, path)
@@ -394,6 +397,18 @@ def _ask_webhooks(wishes: Wishes) -> str | None:
     return None
 
 
+def _ask_hook(wishes: Wishes, webhook_url: str | None) -> bool:
+    """Whether CiviCRM is to report its changes, too; not asked of who said all by options."""
+    if webhook_url is None or wishes.civicrm_hook or wishes.webhook_url is not None:
+        return wishes.civicrm_hook
+    show_line(
+        "CiviCRM can report its changes there, too, by a hook that you add to it. Without it, the "
+        "next sync finds out.",
+        hanging=0,
+    )
+    return ask_yes("Prepare for CiviCRM's hook?", default=False)
+
+
 def _ask_where_keys_go(wishes: Wishes, choices: Choices, path: Path) -> Choices:
     if wishes.keys is not None:
         return place_keys(choices, wishes.keys)
@@ -427,6 +442,8 @@ def show_choices(choices: Choices, path: Path) -> None:
             f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret; created at"
             " Mailchimp if they answer"
         )
+    if choices.hook_url is not None:
+        hooks += "; …/civicrm-hook for CiviCRM, with another"
     variables = ", ".join(f"${name}" for name in find_variables(choices))
     keys = ["in the file"] if has_typed_keys(choices) else []
     place = f"in {choices.environment_file} beside it, as " if choices.environment_file else "in "

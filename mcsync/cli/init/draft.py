@@ -11,6 +11,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from mcsync.model import Account, Group
+from mcsync.text import HOOK_ENDING
 
 CIVICRM_URL = "MCSYNC_CIVICRM_URL"
 CIVICRM_KEY = "MCSYNC_CIVICRM_API_KEY"
@@ -72,7 +73,8 @@ class Choices:
 
     `api_url` is None where the key tells the address. `webhook_url` is the address that leads to
     `mcsync serve`, without a last slash, None for no webhooks; `webhook_secret` goes with it, and
-    `signing_secrets` are what Mailchimp told when it made them. `environment_file` is the name of
+    `signing_secrets` are what Mailchimp told when it made them. `hook_secret` is for CiviCRM's
+    changes, "" where it is not to report them. `environment_file` is the name of
     the file beside the config that has the variables, None for no such file.
     """
 
@@ -85,9 +87,15 @@ class Choices:
     audiences: tuple[AudienceChoice, ...]
     webhook_url: str | None = None
     webhook_secret: str = field(default="", repr=False)
+    hook_secret: str = field(default="", repr=False)
     signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     cache: str | None = None
     environment_file: str | None = None
+
+    @property
+    def hook_url(self) -> str | None:
+        """Where CiviCRM is to report its changes, without the secret; None for nowhere."""
+        return f"{self.webhook_url}{HOOK_ENDING}" if self.webhook_url and self.hook_secret else None
 
 
 def draft_config(choices: Choices) -> dict[str, object]:
@@ -95,6 +103,8 @@ def draft_config(choices: Choices) -> dict[str, object]:
     civicrm = {"url": choices.civicrm_url.written, "apiKey": choices.civicrm_key.written}
     if choices.site_key is not None:
         civicrm["siteKey"] = choices.site_key.written
+    if choices.hook_url is not None:
+        civicrm["hookSecret"] = choices.hook_secret
     key, file = choices.mailchimp_key.written, choices.environment_file
     return {
         **({} if file is None else {"environmentFile": file}),
@@ -272,4 +282,6 @@ def read_hook_address(text: str) -> str:
         )
     if parts.query or parts.fragment:
         raise ValueError("leave out the question mark and what follows; a secret is added for you")
-    return whole.removesuffix("/batch-webhook").removesuffix("/webhook").rstrip("/")
+    for ending in ("/batch-webhook", "/webhook", HOOK_ENDING):
+        whole = whole.removesuffix(ending)
+    return whole.rstrip("/")

@@ -50,6 +50,7 @@ class Wishes:
     audiences: tuple[str, ...] = ()
     interests: tuple[str, ...] = ()
     webhook_url: str | None = None
+    civicrm_hook: bool = False
     keys: KeysIn | None = None
     cache: str | None = None
 
@@ -120,6 +121,8 @@ def take_choices(wishes: Wishes) -> Choices:
     raise.
     """
     missing = [told for name, told in _MISSING.items() if wishes.find(name) is None]
+    if wishes.civicrm_hook and wishes.webhook_url is None:
+        missing.append(("--webhook-url URL", "the public address of mcsync serve"))
     if not wishes.audiences:
         missing.append(("--audience AUDIENCE=GROUP", "which audience belongs to which group"))
     url, key, mailchimp_key = map(wishes.find, _MISSING)
@@ -145,6 +148,7 @@ def take_choices(wishes: Wishes) -> Choices:
         audiences=match_interests(wishes.interests, audiences, site.groups),
         webhook_url=wishes.webhook_url or None,
         webhook_secret=make_secret(),
+        hook_secret=make_secret() if wishes.civicrm_hook else "",
         cache=wishes.cache,
     )
     return choices if wishes.keys is None else place_keys(choices, wishes.keys)

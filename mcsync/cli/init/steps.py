@@ -90,6 +90,7 @@ class Options:
     audiences: tuple[str, ...]
     interests: tuple[str, ...]
     webhook_url: str | None
+    civicrm_hook: bool
     keys: str | None
     no_input: bool
 
@@ -156,6 +157,10 @@ def _make_wishes(state: State, options: Options) -> Wishes:
     if options.read_keys:
         given |= read_keys()
     api_url, hooks = options.mailchimp_url, options.webhook_url
+    if options.civicrm_hook and hooks == "":
+        raise UsageError(
+            "--civicrm-hook needs the address of mcsync serve", hint="give it with --webhook-url"
+        )
     return Wishes(
         given=given,
         offered=find_offered(os.environ),
@@ -163,6 +168,7 @@ def _make_wishes(state: State, options: Options) -> Wishes:
         audiences=options.audiences,
         interests=options.interests,
         webhook_url=hooks and check_address("--webhook-url", hooks, read_hook_address),
+        civicrm_hook=options.civicrm_hook,
         keys=KeysIn(options.keys) if options.keys else None,
         cache=None if state.cache is None else os.path.abspath(state.cache),
     )
@@ -211,6 +217,8 @@ def show_result(state: State, choices: Choices, config: Config) -> None:
         "environment_file": choices.environment_file,
         "webhook_url": choices.webhook_url,
         "webhook_secret_at": choices.webhook_url and "accounts.*.webhookSecret",
+        "civicrm_hook_url": choices.hook_url,
+        "civicrm_hook_secret_at": choices.hook_url and "civicrm.hookSecret",
     }
     chosen = state.audiences = [each.as_dict() for each in choices.audiences]
     if not state.wants_json:
@@ -282,6 +290,14 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
         show_line(f"Add{find} to each command, or set MCSYNC_CONFIG.", hanging=0)
     show_fields(steps)
     show_gap()
+    if choices.hook_url is not None:
+        show_line(
+            'CiviCRM reports its changes to this address, by the hook in "mcsync help webhooks".'
+            " Keep it secret:",
+            hanging=0,
+        )
+        write_lines([f"{choices.hook_url}?secret={choices.hook_secret}"])
+        show_gap()
     me = name_ourselves()
     show_line(
         f"Then let cron repeat it, with these lines in the crontab of {me} (crontab -e, or as root"
