@@ -9,7 +9,7 @@ a batch, `process_batches` takes the results in, again by `cache/looks`.
     pipeline     the stages that write, in the documents' steps; ports are what they ask of adapters
     answers      status, report, explain, history, snapshots: from the cache, read-only
     check        the config against both services: look, and judge what was seen
-    webhooks     from Mailchimp's request to the queue and the thread that empties it
+    webhooks     from Mailchimp's or CiviCRM's request to its queue and the thread that empties it
     reconcile    pure: what was heard, which rule decided, what is to be done
     cache        the SQLite file; rows.py owns every mark of a row, with the table of transitions
     mailchimp    one adapter each; the docstring of the package says what is known of the service
@@ -35,6 +35,8 @@ Where to begin:
       audience              assemble.build_policy, the rule in reconcile
     a webhook's type        model.EventKind, EVENTS in check/webhook_findings.py (what is
                             registered), webhooks/payload.py, pipeline/handle_webhooks.py
+    what CiviCRM tells      model.ContactsTold, webhooks/payload.py, cache/told_contacts.py,
+                            pipeline/handle_told.py
     a column                cache/migrations.py, the one file that writes it (rows.py for a row's
                             marks), whoever reads it: cache/persons.py, cache/plain_people.py
     a flag of the contact   model.Contact, civicrm/records.py, cache/mirror.py (GATE_FLAGS if it

@@ -13,6 +13,7 @@ from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS
 
+TOLD_TABLE = "civicrm_mailchimpsync_told_contact"
 WEBHOOK_TABLE = "civicrm_mailchimpsync_webhook"
 
 
@@ -258,6 +259,13 @@ def count_webhooks(store: Store) -> tuple[int, int] | None:
         {"most": MOST_ATTEMPTS},
     ).fetchone()
     return waiting, given_up
+
+
+def count_told(store: Store) -> int | None:
+    """Contacts that CiviCRM told of and nobody looked at yet; None where there is no such queue."""
+    if not has_table(store, TOLD_TABLE):
+        return None
+    return store.number(f"SELECT count(*) FROM {TOLD_TABLE}")
 
 
 # --- who ------------------------------------------------------------------------------------------

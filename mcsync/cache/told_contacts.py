@@ -7,12 +7,11 @@ unless it was told again meanwhile; what was seen is in the mirror by then.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from mcsync.cache.counts import TOLD_TABLE
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.cache.webhooks import save_events
 from mcsync.model import ContactsTold, Delivery, WebhookEvent
-
-_TABLE = "civicrm_mailchimpsync_told_contact"
 
 
 def save_deliveries(store: Store, deliveries: Iterable[Delivery], now: datetime) -> None:
@@ -27,7 +26,7 @@ def save_deliveries(store: Store, deliveries: Iterable[Delivery], now: datetime)
     with store.atomic():
         save_events(store, events, now)
         store.run_many(
-            f"INSERT INTO {_TABLE} VALUES (?, ?, 1)"
+            f"INSERT INTO {TOLD_TABLE} VALUES (?, ?, 1)"
             " ON CONFLICT (contact_id) DO UPDATE SET times = times + 1",
             [(contact_id, to_text(now)) for contact_id in contact_ids],
         )
@@ -35,13 +34,13 @@ def save_deliveries(store: Store, deliveries: Iterable[Delivery], now: datetime)
 
 def load_told(store: Store, limit: int = -1) -> dict[int, int]:
     """The contacts in the queue, at most `limit`, and how often each was told of."""
-    sql = f"SELECT contact_id, times FROM {_TABLE} WHERE contact_id > 0 ORDER BY contact_id LIMIT ?"
+    sql = f"SELECT contact_id, times FROM {TOLD_TABLE} ORDER BY contact_id LIMIT ?"
     return dict(store.query(sql, (limit,)).fetchall())
 
 
 def forget_told(store: Store, told: Mapping[int, int]) -> None:
     """Take these out of the queue, but for those told of again; call inside a transaction."""
-    store.run_many(f"DELETE FROM {_TABLE} WHERE contact_id = ? AND times = ?", told.items())
+    store.run_many(f"DELETE FROM {TOLD_TABLE} WHERE contact_id = ? AND times = ?", told.items())
 
 
 def find_mirrored(store: Store, contact_ids: Iterable[int]) -> list[int]:

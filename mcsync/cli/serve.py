@@ -38,9 +38,9 @@ _ANSWER_S = 9.0  # whoever waits for an answer at the end gets it; Mailchimp wai
 )
 @global_options
 def command(state: State, bind: Address) -> None:
-    """Receive Mailchimp's webhooks and handle them.
+    """Receive Mailchimp's webhooks and CiviCRM's hook.
 
-    Put a web server with TLS in front of it. Each webhook is stored before it is answered, and
+    Put a web server with TLS in front of it. Whatever comes is stored before it is answered, and
     handled as soon as no run is at work; the next sync handles the rest. SIGTERM or Ctrl-C ends
     it; nothing that was answered is lost.
 

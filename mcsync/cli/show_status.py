@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -> None:
     """Show how the audiences stand, who is at work, and what waits."""
-    from mcsync.cache.counts import count_webhooks
+    from mcsync.cache.counts import count_told, count_webhooks
 
     holder = find_holder(look)
     webhooks = count_webhooks(look.store) if look.store is not None else None
     waiting, given_up = webhooks or (None, None)
+    told = count_told(look.store) if look.store is not None else None
     parts = [standing.split for standing in standings]
     state.audiences = [
         {**standing.as_dict(), "in_group": split}
@@ -35,9 +36,17 @@ def answer_status(state: "State", look: "Look", standings: Sequence[Standing]) -
         "lock_holder": holder,
         "webhooks_waiting": waiting,
         "webhooks_given_up": given_up,
+        "contacts_waiting": told,
     }
     if not state.wants_json:
-        _show(look, standings, parts, webhooks, holder, with_each=state.verbose > 0)
+        _show(
+            look,
+            standings,
+            parts,
+            (*(webhooks or (0, 0)), told or 0),
+            holder,
+            with_each=state.verbose > 0,
+        )
 
 
 def find_holder(look: "Look") -> dict[str, object] | None:
@@ -86,7 +95,7 @@ def _show(
     look: "Look",
     standings: Sequence[Standing],
     parts: Sequence[Mapping[str, int]],
-    webhooks: tuple[int, int] | None,
+    waiting: tuple[int, int, int],
     holder: dict[str, object] | None,
     *,
     with_each: bool,
@@ -98,7 +107,7 @@ def _show(
             show_gap()
             show_heading(f"{standing.watched.name} ({standing.watched.list_id})")
             show_fields(fields)
-    closing = list(_close(look, webhooks, holder))
+    closing = list(_close(look, waiting, holder))
     if closing:
         show_gap()
     for line in closing:
@@ -211,11 +220,13 @@ def _text_of_reasons(name: str, counts: Sequence[ReasonCount]) -> Iterator[tuple
 
 
 def _close(
-    look: "Look", webhooks: tuple[int, int] | None, holder: dict[str, object] | None
+    look: "Look", in_queues: tuple[int, int, int], holder: dict[str, object] | None
 ) -> Iterator[str]:
     if look.store is None:
         yield 'Nothing has been fetched yet. Start with "mcsync fetch", which only reads.'
-    waiting, given_up = webhooks or (0, 0)
+    waiting, given_up, told = in_queues
+    if told:
+        yield f"{count_of(told, 'contact')} reported by CiviCRM, waiting to be looked at."
     if waiting:
         yield f"{count_of(waiting, 'webhook')} waiting to be handled."
     if given_up:

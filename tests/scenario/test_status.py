@@ -375,6 +375,18 @@ def test_webhooks_that_wait_are_counted_where_there_is_a_queue(bedrock: Bedrock,
     assert "2 webhooks waiting to be handled." in tell("status").out
 
 
+def test_contacts_that_civicrm_reported_are_counted_while_they_wait(bedrock: Bedrock, tell: Teller):
+    bedrock.sync()
+    assert tell.json("status")["contacts_waiting"] == 0
+    with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
+        db.execute("INSERT INTO civicrm_mailchimpsync_told_contact VALUES (7, '', 1), (8, '', 3)")
+    assert tell.json("status")["contacts_waiting"] == 2
+    assert "2 contacts reported by CiviCRM, waiting to be looked at." in tell("status").out
+    with sqlite3.connect(bedrock.folder / "mcsync.db") as db:
+        db.execute("DROP TABLE civicrm_mailchimpsync_told_contact")
+    assert tell.json("status")["contacts_waiting"] is None
+
+
 # --- for a monitor --------------------------------------------------------------------------------
 
 
