@@ -297,7 +297,9 @@ UPDATE civicrm_mailchimpsync_update SET mailchimpsync_cache_id = 0, data = '{{"e
     cause = '{{"reason":""}}', completed = 1, error_response = NULL
 WHERE mailchimpsync_batch_id IS NOT NULL AND (id {_IN} OR mailchimpsync_cache_id {_IN})
 """
-_OF_CONTACTS = ("contact", "email", "group_contact", "contact_data", "entity_tag")
+_OF_CONTACTS = (
+    *("contact", "email", "group_contact", "contact_data", "entity_tag", "told_contact"),
+)
 
 
 def erase(store: Store, found: Traces) -> None:

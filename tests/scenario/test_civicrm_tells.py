@@ -14,11 +14,13 @@ from mcsync.errors import GuardTripped
 from mcsync.lock import hold_lock
 from mcsync.pipeline import handle_told as handle_told_module
 from mcsync.pipeline.fetch import fetch
+from mcsync.pipeline.fetch_civicrm import read_told
 from mcsync.pipeline.handle_told import MOST
 from mcsync.sandbox.town import Town
 from tests.scenario.aftermath import contact_of, find_unsettled, load_rows, look_at_both, settle
 from tests.scenario.bedrock import GROUP, LIST, NO_LIMITS, VOLUNTEERS, Bedrock
 from tests.scenario.doorway import Doorway
+from tests.scenario.telling import CommandLine
 
 WILMA, FRED, BETTY = "wilma@example.org", "fred@example.org", "betty@example.org"
 OTHER_LIST, OTHER_GROUP = "bbbbbbbbbb", 777
@@ -163,6 +165,21 @@ def test_ten_changes_of_one_contact_are_one_sync(door: Doorway, bedrock: Bedrock
     assert once == len(bedrock.town.mailchimp_server.requests) - asked
 
 
+def test_who_was_forgotten_leaves_the_queue_and_is_not_made_again(
+    door: Doorway, bedrock: Bedrock, mcsync: CommandLine
+):
+    wilma = contact_of(bedrock, WILMA)
+    door.tell(wilma)
+    assert mcsync("forget", WILMA, "--yes").code == 0
+    assert door.waiting() == set()
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    before = bedrock.town.writes
+    bring(door, wilma)
+    assert bedrock.town.writes == before
+    assert WILMA not in [row[0] for row in load_rows(bedrock)]
+
+
 # --- what is left to the next sync ----------------------------------------------------------------
 
 
@@ -197,7 +214,7 @@ def test_a_contact_that_is_told_of_while_it_is_read_stays_in_the_queue(
 ):
     wilma = contact_of(bedrock, WILMA)
     door.tell(wilma)
-    read: Callable[..., None] = handle_told_module.read_told
+    read: Callable[..., None] = read_told
 
     def read_slowly(*args: object) -> None:
         read(*args)
