@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from mcsync.errors import GuardTripped
 from mcsync.lock import hold_lock
 from mcsync.pipeline import handle_told as handle_told_module
 from mcsync.pipeline.fetch import fetch
-from mcsync.pipeline.fetch_civicrm import read_told
+from mcsync.pipeline.fetch_civicrm import read_told, take_in_civicrm
 from mcsync.pipeline.handle_told import MOST
 from mcsync.sandbox.town import Town
 from tests.scenario.aftermath import contact_of, find_unsettled, load_rows, look_at_both, settle
@@ -224,6 +225,22 @@ def test_a_contact_that_is_told_of_while_it_is_read_stays_in_the_queue(
         patched.setattr(handle_told_module, "read_told", read_slowly)
         door.handle()
     assert door.waiting() == {wilma}
+
+
+def test_a_contact_that_is_told_of_while_a_fetch_reads_stays_in_the_queue(
+    door: Doorway, bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
+):
+    wilma, fred = contact_of(bedrock, WILMA), contact_of(bedrock, FRED)
+    door.tell(wilma)
+
+    def read_slowly(*args: Any, **how: Any) -> None:
+        take_in_civicrm(*args, **how)
+        door.tell(wilma, fred)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mcsync.pipeline.fetch.take_in_civicrm", read_slowly)
+        bedrock.sync()
+    assert door.waiting() == {wilma, fred}
 
 
 def test_groups_that_only_a_whole_look_shows_are_left_to_the_next_sync(
