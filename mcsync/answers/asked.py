@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcsync.cache.forgotten import find_hashes
 from mcsync.cache.row_facts import (
     Match,
     find_contacts,
@@ -13,7 +14,9 @@ from mcsync.cache.row_facts import (
     find_rows_by_email,
 )
 from mcsync.cache.store import Store
+from mcsync.cache.traces import AskedFor, find_traces, is_noted
 from mcsync.errors import UsageError
+from mcsync.model import email_key
 
 MOST_MATCHES = 20  # shown; whoever is looked for among more needs more of their name
 _WORDS = re.compile(r"[^:]*[^\W\d_][^:]*")
@@ -70,6 +73,7 @@ def read_who(text: str) -> Who:
 def find_meant(store: Store | None, list_ids: Sequence[str], text: str) -> Who | Matches:
     """Who is meant by an address, a number, or a part of an address or a name.
 
+    An address may also be that of somebody of whom only something is noted, or who was forgotten.
     Raises: UsageError when nobody is known by such a name, or it cannot be one.
     """
     wanted = text.strip()
@@ -80,6 +84,8 @@ def find_meant(store: Store | None, list_ids: Sequence[str], text: str) -> Who |
         raise unknown(who, list_ids)
     if any(find_who(store, list_id, who) for list_id in list_ids):
         return who
+    if who.email is not None and _is_kept(store, who.email):
+        return who
     shown, count = find_matches(store, list_ids, wanted, MOST_MATCHES)
     numbers = {match.number for match in shown}
     if not numbers:
@@ -87,6 +93,12 @@ def find_meant(store: Store | None, list_ids: Sequence[str], text: str) -> Who |
     if len(numbers) == 1 and count == len(shown):
         return read_who(numbers.pop())
     return Matches(wanted, tuple(shown), count)
+
+
+def _is_kept(store: Store, email: str) -> bool:
+    """Whether anything is kept of an address, though nobody in an audience or a group has it."""
+    traces = find_traces(store, AskedFor(email, email=email_key(email)))
+    return not traces.is_empty or bool(find_hashes(store, traces.to_hash)) or is_noted(store, email)
 
 
 def find_who(store: Store, list_id: str, who: Who) -> list[Found]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mcsync.answers.advice import SUBSCRIBED, advise
-from mcsync.answers.asked import Found, Who, find_who, unknown
+from mcsync.answers.asked import Found, Who, find_who
 from mcsync.answers.labels import Labels, load_labels
 from mcsync.answers.status import Watched
 from mcsync.cache.audience_status import load_status
@@ -65,15 +65,13 @@ class Explained:
 def explain(
     store: Store | None, audiences: Sequence[Watched], who: Who, now: datetime
 ) -> list[Explained]:
-    """Every person who may be meant, in every audience. Raises: UsageError when there is none."""
-    if store is not None:
-        answers = [list(_explain_audience(store, watched, who, now)) for watched in audiences]
-        # An audience that never had to do with them is told of only when none had.
-        concerned = [found for found in answers if any(map(_is_concerned, found))]
-        flat = [explained for found in concerned or answers for explained in found]
-        if flat:
-            return flat
-    raise unknown(who, [watched.list_id for watched in audiences])
+    """Every person who may be meant, in every audience; nobody where none of these knows them."""
+    if store is None:
+        return []
+    answers = [list(_explain_audience(store, watched, who, now)) for watched in audiences]
+    # An audience that never had to do with them is told of only when none had.
+    concerned = [found for found in answers if any(map(_is_concerned, found))]
+    return [explained for found in concerned or answers for explained in found]
 
 
 def _is_concerned(explained: Explained) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.outbox import DIRECT
 from mcsync.cache.rows import SQL_IN
-from mcsync.cache.store import Store, json_list
+from mcsync.cache.store import Store, has_table, json_list
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS
 
@@ -241,12 +241,6 @@ def load_waiting_batches(store: Store, list_id: str) -> tuple[WaitingBatch, ...]
         (list_id,),
     )
     return tuple(WaitingBatch(row[0], row[1], from_text(row[2]), row[3], row[4]) for row in rows)
-
-
-def has_table(store: Store, name: str) -> bool:
-    """Whether there is a table of that name: a cache that is only looked at may lack a new one."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return bool(store.number(sql, (name,)))
 
 
 def count_webhooks(store: Store) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""People taken out of snapshots.
+"""People found in snapshots, and taken out of them.
 
 Their columns tell what a cell is: addresses, of which there may be several in one, ids of contacts
 and of members, and cells as they were, in JSON, where they had to be altered.
@@ -31,8 +31,7 @@ def erase_from_snapshot(path: Path, people: Iterable[Traces]) -> int:
     sought = _Sought(people)
     part = path.with_name(f"{path.name}.part")
     try:
-        number = os.open(path, os.O_RDONLY | _NOT_A_LINK)
-        with os.fdopen(number, encoding="utf-8", newline="") as source:
+        with _open(path) as source:
             part.unlink(missing_ok=True)
             number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOT_A_LINK, 0o600)
             with os.fdopen(number, "w", encoding="utf-8", newline="") as target:
@@ -45,6 +44,21 @@ def erase_from_snapshot(path: Path, people: Iterable[Traces]) -> int:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return count
+
+
+def find_in_snapshot(path: Path, people: Iterable[Traces]) -> list[dict[str, str]]:
+    """The rows of these people in a file, by its columns. Raises: OSError; ValueError, csv.Error"""
+    sought = _Sought(people)
+    with _open(path) as source:
+        rows = csv.reader(source)
+        columns = next(rows, [])
+        found = [row for row in rows if sought.is_in(columns, row)]
+    return [dict(zip(columns, row, strict=False)) for row in found]
+
+
+def _open(path: Path) -> TextIO:
+    number = os.open(path, os.O_RDONLY | _NOT_A_LINK)
+    return os.fdopen(number, encoding="utf-8", newline="")
 
 
 def _copy_rest(source: TextIO, target: TextIO, sought: "_Sought") -> int:

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from mcsync.cache.store import Store, json_list, make_uid
+from mcsync.cache.store import Store, has_table, json_list, make_uid
 from mcsync.cache.times import to_text
 from mcsync.model import LONG_AGO, Contact, ContactPage, Member, email_key
 
@@ -189,13 +189,37 @@ class ToHash:
     unique_contacts: frozenset[str] = frozenset()
     contacts: frozenset[tuple[int, str]] = frozenset()
 
-    def hashes(self, key: bytes) -> set[str]:
-        """All of it, hashed."""
-        return {
-            *(_hash(key, Kind.EMAIL, email) for email in self.emails),
-            *(_hash(key, Kind.MEMBER, unique_contact) for unique_contact in self.unique_contacts),
-            *(_hash(key, Kind.CONTACT, name_contact(*contact)) for contact in self.contacts),
+    def hashes(self, key: bytes) -> dict[str, Kind]:
+        """All of it, hashed, and what each is."""
+        parts = {
+            Kind.EMAIL: self.emails,
+            Kind.MEMBER: self.unique_contacts,
+            Kind.CONTACT: (name_contact(*contact) for contact in self.contacts),
         }
+        return {_hash(key, kind, each): kind for kind, part in parts.items() for each in part}
+
+
+class KeptHash(NamedTuple):
+    """A hash that is kept: of what, since when, and how many there are of the same person."""
+
+    kind: Kind
+    at: str
+    of: int
+
+
+def find_hashes(store: Store, what: ToHash) -> list[KeptHash]:
+    """The hashes that are kept of something; none in a cache that is older than they are."""
+    if not has_table(store, "civicrm_mailchimpsync_forgotten"):
+        return []
+    key = _load_key(store)
+    if key is None:
+        return []
+    hashes = what.hashes(key)
+    sql = "SELECT count(*) FROM civicrm_mailchimpsync_forgotten WHERE person = ?"
+    return [
+        KeptHash(hashes[each], hashed.at, store.number(sql, (hashed.person,)))
+        for each, hashed in sorted(_load(store, hashes).items())
+    ]
 
 
 def keep_hashes(store: Store, what: ToHash, at: str, batch_id: int | None) -> None:

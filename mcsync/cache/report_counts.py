@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from mcsync.cache.counts import PLAIN, WEBHOOK_TABLE, RowCount, add_plain_rows, has_table
+from mcsync.cache.counts import PLAIN, WEBHOOK_TABLE, RowCount, add_plain_rows
 from mcsync.cache.mirror import BEST_ADDRESS
-from mcsync.cache.store import Store, json_list, json_object
+from mcsync.cache.store import Store, has_table, json_list, json_object
 from mcsync.cache.times import to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS
 from mcsync.model import SUBSCRIPTION, GroupStatus, MemberStatus, Side

@@ -125,6 +125,14 @@ def forget_snapshots(cache: Path, before: datetime) -> int:
     return len(old)
 
 
+def time_of(path: Path) -> datetime | None:
+    """When a snapshot was made, to the minute, by its name."""
+    try:
+        return datetime.strptime(_stamp_of(path), _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # a day that there is not
+        return None
+
+
 def _stamp_of(path: Path) -> str:
     match = _SHAPE.fullmatch(path.name)
     return match[1] if match else ""

@@ -291,6 +291,12 @@ def json_object(values: Mapping[str, object]) -> str:
     return msgspec.json.encode(values).decode()
 
 
+def has_table(store: Store, name: str) -> bool:
+    """Whether there is a table of that name: a cache that is only looked at may lack a new one."""
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return bool(store.number(sql, (name,)))
+
+
 def make_uid() -> str:
     """A short random id, for this cache or for one run."""
     return secrets.token_hex(4)

@@ -5,7 +5,7 @@ was sent for them and what was noted. An address that somebody else owns too is 
 stays, and the row of its member only leaves the contact who is erased.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -278,84 +278,47 @@ def _is_among(emails: frozenset[str], text: object) -> bool:
     return isinstance(text, str) and email_key(text) in emails
 
 
-def find_open_batch(store: Store, rows: Iterable[int]) -> int | None:
-    """The row of the newest batch in which something of these rows is under way."""
-    newest: int | None = store.value(
-        "SELECT max(mailchimpsync_batch_id) FROM civicrm_mailchimpsync_update"
-        f" WHERE completed = 0 AND mailchimpsync_cache_id {_IN}",
-        (json_list(rows),),
-    )
-    return newest
+# Which rows of each table are a person's: those that are erased with them.
+_THEIRS = "IN (SELECT value FROM json_each(:{}))"
+_BY_CONTACT = f"contact_id {_THEIRS.format('contacts')}"
+PARTS: Mapping[str, str] = {
+    "cache": f"id {_THEIRS.format('rows')}",
+    "contact": _BY_CONTACT,
+    "email": f"{_BY_CONTACT} OR email_key {_THEIRS.format('emails')}",
+    "group_contact": _BY_CONTACT,
+    "contact_data": _BY_CONTACT,
+    "entity_tag": _BY_CONTACT,
+    "update": (
+        f"id {_THEIRS.format('updates')} OR mailchimpsync_cache_id {_THEIRS.format('rows')}"
+    ),
+    "plan": f"id {_THEIRS.format('plans')}",
+    "change": (
+        f"id {_THEIRS.format('changes')} OR cache_id {_THEIRS.format('rows')} OR {_BY_CONTACT}"
+    ),
+    "webhook": f"id {_THEIRS.format('webhooks')}",
+    "told_contact": _BY_CONTACT,
+}
 
 
-# --- erasing --------------------------------------------------------------------------------------
-
-# Nothing is left of what was sent but that it was: its id stands in an operation that may still be
-# on its way, and must not come to mean another one.
-_EMPTY_UPDATES = f"""
-UPDATE civicrm_mailchimpsync_update SET mailchimpsync_cache_id = 0, data = '{{"email":""}}',
-    cause = '{{"reason":""}}', completed = 1, error_response = NULL
-WHERE mailchimpsync_batch_id IS NOT NULL AND (id {_IN} OR mailchimpsync_cache_id {_IN})
-"""
-_OF_CONTACTS = (
-    *("contact", "email", "group_contact", "contact_data", "entity_tag", "told_contact"),
-)
-
-
-def erase(store: Store, found: Traces) -> None:
-    """Erase what was found, and all that was noted of it; call inside a transaction."""
+def find_parts(store: Store, found: Traces) -> dict[str, str]:
+    """Everything of a person, as parameters for `PARTS`."""
     emails = frozenset(found.emails)
-    rows, contacts = json_list(found.rows), json_list(found.contacts)
-    updates = json_list(_find_updates(store, emails))
-    store.query(_EMPTY_UPDATES, (updates, rows))
-    store.query(
-        "DELETE FROM civicrm_mailchimpsync_update WHERE mailchimpsync_batch_id IS NULL"
-        f" AND (id {_IN} OR mailchimpsync_cache_id {_IN})",
-        (updates, rows),
-    )
-    _drop_shared_updates(store, found.shared_rows)
-    changes = json_list(_find_changes(store, emails))
-    store.query(
-        f"DELETE FROM civicrm_mailchimpsync_change WHERE id {_IN} OR cache_id {_IN}"
-        f" OR contact_id {_IN}",
-        (changes, rows, contacts),
-    )
-    webhooks = json_list(_find_webhooks(store, emails))
-    store.query(f"DELETE FROM civicrm_mailchimpsync_webhook WHERE id {_IN}", (webhooks,))
-    _erase_plans(store, found)
-    store.query(  # who is still linked to one of the rows, and is somebody else, gets another
-        "UPDATE civicrm_mailchimpsync_contact SET is_dirty = 1 WHERE contact_id IN"
-        f" (SELECT civicrm_contact_id FROM {TABLE} WHERE id {_IN})",
-        (rows,),
-    )
-    erase_rows(store, found.rows)
-    leave_rows_to_others(store, found.shared_rows, found.contacts)
-    for table in _OF_CONTACTS:
-        store.query(
-            f"DELETE FROM civicrm_mailchimpsync_{table} WHERE contact_id {_IN}", (contacts,)
-        )
-    store.query(
-        f"DELETE FROM civicrm_mailchimpsync_email WHERE email_key {_IN}", (json_list(emails),)
-    )
+    ids = {
+        "rows": found.rows,
+        "contacts": found.contacts,
+        "emails": emails,
+        "updates": _find_updates(store, emails),
+        "plans": _find_plans(store, found),
+        "changes": _find_changes(store, emails),
+        "webhooks": _find_webhooks(store, emails),
+    }
+    return {name: json_list(values) for name, values in ids.items()}
 
 
-def _drop_shared_updates(store: Store, row_ids: Iterable[int]) -> None:
-    """What is queued for a member who is somebody else's too is decided anew, without them.
-
-    What is under way is waited for.
-    """
-    store.query(
-        "DELETE FROM civicrm_mailchimpsync_update WHERE mailchimpsync_batch_id IS NULL"
-        f" AND mailchimpsync_cache_id {_IN}",
-        (json_list(row_ids),),
-    )
-
-
-def _erase_plans(store: Store, found: Traces) -> None:
-    """Drop what is decided about the person: who else it was about is judged again anyway."""
+def _find_plans(store: Store, found: Traces) -> list[int]:
+    """What is decided about the person: who else it was about is judged again anyway."""
     plans = store.query("SELECT id, decision FROM civicrm_mailchimpsync_plan")
-    theirs = [(row[0],) for row in plans if _is_about(_decode_decision(row[1]), found)]
-    store.run_many("DELETE FROM civicrm_mailchimpsync_plan WHERE id = ?", theirs)
+    return [row[0] for row in plans if _is_about(_decode_decision(row[1]), found)]
 
 
 def _is_about(decision: Decision, found: Traces) -> bool:
@@ -377,4 +340,70 @@ def _is_about(decision: Decision, found: Traces) -> bool:
         rows & (found.rows | found.shared_rows)
         or contacts & found.contacts.keys()
         or {email_key(email) for email in emails} & found.emails
+    )
+
+
+def find_open_batch(store: Store, rows: Iterable[int]) -> int | None:
+    """The row of the newest batch in which something of these rows is under way."""
+    newest: int | None = store.value(
+        "SELECT max(mailchimpsync_batch_id) FROM civicrm_mailchimpsync_update"
+        f" WHERE completed = 0 AND mailchimpsync_cache_id {_IN}",
+        (json_list(rows),),
+    )
+    return newest
+
+
+# --- erasing --------------------------------------------------------------------------------------
+
+# Nothing is left of what was sent but that it was: its id stands in an operation that may still be
+# on its way, and must not come to mean another one.
+_EMPTY_UPDATES = """
+UPDATE civicrm_mailchimpsync_update SET mailchimpsync_cache_id = 0, data = '{"email":""}',
+    cause = '{"reason":""}', completed = 1, error_response = NULL
+WHERE mailchimpsync_batch_id IS NOT NULL
+"""
+_DELETIONS = (
+    f"DELETE FROM civicrm_mailchimpsync_change WHERE {PARTS['change']}",
+    f"DELETE FROM civicrm_mailchimpsync_webhook WHERE {PARTS['webhook']}",
+    f"DELETE FROM civicrm_mailchimpsync_plan WHERE {PARTS['plan']}",
+    f"DELETE FROM civicrm_mailchimpsync_contact WHERE {PARTS['contact']}",
+    f"DELETE FROM civicrm_mailchimpsync_email WHERE {PARTS['email']}",
+    f"DELETE FROM civicrm_mailchimpsync_group_contact WHERE {PARTS['group_contact']}",
+    f"DELETE FROM civicrm_mailchimpsync_contact_data WHERE {PARTS['contact_data']}",
+    f"DELETE FROM civicrm_mailchimpsync_entity_tag WHERE {PARTS['entity_tag']}",
+    f"DELETE FROM civicrm_mailchimpsync_told_contact WHERE {PARTS['told_contact']}",
+)
+
+
+def erase(store: Store, found: Traces) -> None:
+    """Erase what was found, and all that was noted of it; call inside a transaction."""
+    where = find_parts(store, found)
+    theirs = PARTS["update"]
+    store.query(f"{_EMPTY_UPDATES} AND ({theirs})", where)
+    store.query(
+        "DELETE FROM civicrm_mailchimpsync_update"
+        f" WHERE mailchimpsync_batch_id IS NULL AND ({theirs})",
+        where,
+    )
+    _drop_shared_updates(store, found.shared_rows)
+    store.query(  # who is still linked to one of the rows, and is somebody else, gets another
+        "UPDATE civicrm_mailchimpsync_contact SET is_dirty = 1 WHERE contact_id IN"
+        f" (SELECT civicrm_contact_id FROM {TABLE} WHERE {PARTS['cache']})",
+        where,
+    )
+    erase_rows(store, found.rows)
+    leave_rows_to_others(store, found.shared_rows, found.contacts)
+    for sql in _DELETIONS:
+        store.query(sql, where)
+
+
+def _drop_shared_updates(store: Store, row_ids: Iterable[int]) -> None:
+    """What is queued for a member who is somebody else's too is decided anew, without them.
+
+    What is under way is waited for.
+    """
+    store.query(
+        "DELETE FROM civicrm_mailchimpsync_update WHERE mailchimpsync_batch_id IS NULL"
+        f" AND mailchimpsync_cache_id {_IN}",
+        (json_list(row_ids),),
     )

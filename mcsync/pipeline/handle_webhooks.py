@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.persons import load_persons_of
+from mcsync.cache.retention import GIVEN_UP_FOR
 from mcsync.cache.row_facts import find_rows, load_known_members
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
@@ -48,7 +49,6 @@ from mcsync.text import count_of
 log = logging.getLogger("mcsync.webhooks")
 
 _TRIED_FOR = timedelta(days=7)  # for Mailchimp's own retries 75 minutes would do
-_KEPT_FOR = timedelta(days=37)  # those given up
 _HELD_BEFORE = timedelta(minutes=10)  # how far our clock may be behind Mailchimp's
 _LEAVING = (EventKind.UNSUBSCRIBE, EventKind.CLEANED)
 _AT_ONCE = 10_000  # events handled together by a sync, which reads members by pages
@@ -129,7 +129,7 @@ def _give_up(run: Run) -> None:
     """
     give_up_events(run.store, run.earliest_now() - _TRIED_FOR)
     _warn_of_given_up(run)
-    dropped = drop_given_up(run.store, run.earliest_now() - _KEPT_FOR)
+    dropped = drop_given_up(run.store, run.earliest_now() - GIVEN_UP_FOR)
     if dropped:
         log.warning("dropped %s given up over a month ago", count_of(dropped, "webhook"))
 
