@@ -234,6 +234,11 @@ def _forget_contacts(store: Store, contact_ids: Sequence[int], now: datetime) ->
     lose_strangers(store, contact_ids, to_text(now))
     ids = json_list(contact_ids)
     mark_addresses(store, f"SELECT value FROM json_each('{ids}')")
+    _delete_contacts(store, contact_ids)
+
+
+def _delete_contacts(store: Store, contact_ids: Sequence[int]) -> None:
+    ids = json_list(contact_ids)
     for table in ("contact", "email", "group_contact", "contact_data", "entity_tag"):
         store.query(
             f"DELETE FROM civicrm_mailchimpsync_{table}"
@@ -274,6 +279,34 @@ def mark_purged(store: Store, contact_ids: Iterable[int]) -> None:
             " WHERE contact_id = ? AND is_deleted = 0",
             [(contact_id,) for contact_id in contact_ids],
         )
+
+
+# Whom nothing leads to any more: nobody was linked to them, and they stand in no group.
+_FORGOTTEN_BY_ALL = """
+SELECT contact_id FROM civicrm_mailchimpsync_contact
+WHERE contact_id IN (SELECT value FROM json_each(:ids))
+    AND is_deleted = 1 AND is_dirty = 0 AND modified_at < :before
+    AND contact_id NOT IN (SELECT contact_id FROM civicrm_mailchimpsync_group_contact
+        WHERE status IS NOT NULL AND contact_id IN (SELECT value FROM json_each(:ids)))
+    AND contact_id NOT IN (SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache
+        WHERE civicrm_contact_id IN (SELECT value FROM json_each(:ids)))
+    AND contact_id NOT IN (SELECT lost_contact_id FROM civicrm_mailchimpsync_cache
+        WHERE lost_contact_id IS NOT NULL)
+"""
+
+
+def forget_purged(store: Store, contact_ids: Sequence[int], before: datetime) -> int:
+    """Drop contacts that CiviCRM no longer has at all, not in its trash either; how many.
+
+    Only those that were last changed before a time, and that nothing leads to any more.
+    """
+    if not contact_ids:
+        return 0
+    where = {"ids": json_list(contact_ids), "before": to_text(before)}
+    found = store.column(_FORGOTTEN_BY_ALL, where)
+    with store.atomic():
+        _delete_contacts(store, found)
+    return len(found)
 
 
 def load_not_deleted(store: Store, contact_ids: Iterable[int]) -> list[int]:

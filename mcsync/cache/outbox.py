@@ -444,3 +444,47 @@ def load_row_state(store: Store, row_id: int) -> RowState | None:
         return None
     data = msgspec.json.decode(row[2], type=dict[str, str | bool | None]) if row[2] else None
     return RowState(row[0], row[1], data, row[3], row[4], row[5], row[6])
+
+
+# --- what is long done ----------------------------------------------------------------------------
+
+_AT_ONCE = 10_000  # rows in one transaction: webhooks wait to be stored meanwhile
+_LONG_DONE = "completed = 1 AND coalesce(completed_at, created_at) < :before AND id < :newest"
+# An id stands in an operation, and must not come to mean another: the newest row stays, emptied.
+_EMPTY_NEWEST = """
+UPDATE civicrm_mailchimpsync_update SET mailchimpsync_cache_id = 0, data = '{"email":""}',
+    cause = '{"reason":""}', error_response = NULL
+WHERE id = :newest AND completed = 1 AND coalesce(completed_at, created_at) < :before
+    AND mailchimpsync_cache_id <> 0
+"""
+_DROP_BATCHES = """
+DELETE FROM civicrm_mailchimpsync_batch
+WHERE response_processed = 2 AND coalesce(completed_at, submitted_at) < :before
+    AND id < (SELECT max(id) FROM civicrm_mailchimpsync_batch)
+    AND id NOT IN (SELECT mailchimpsync_batch_id FROM civicrm_mailchimpsync_update
+        WHERE mailchimpsync_batch_id IS NOT NULL)
+    AND id NOT IN (SELECT batch_id FROM civicrm_mailchimpsync_forgotten
+        WHERE batch_id IS NOT NULL)
+"""
+
+
+def forget_sent(store: Store, before: datetime) -> int:
+    """Drop updates that were done before a time, and the batches of these; how many updates.
+
+    It reads all updates: once a day is enough. Batches by which forgotten people are known to have
+    signed up stay.
+    """
+    where: dict[str, object] = {"before": to_text(before), "newest": find_newest_update(store)}
+    done = f"SELECT id FROM civicrm_mailchimpsync_update WHERE {_LONG_DONE}"
+    count = 0
+    for after, last in store.ranges(done, _AT_ONCE, **where):
+        with store.atomic():
+            count += store.query(
+                "DELETE FROM civicrm_mailchimpsync_update"
+                f" WHERE id > :after AND id <= :last AND {_LONG_DONE}",
+                {**where, "after": after, "last": last},
+            ).rowcount
+    with store.atomic():
+        store.query(_EMPTY_NEWEST, where)
+        store.query(_DROP_BATCHES, where)
+    return count

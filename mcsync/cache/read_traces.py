@@ -98,6 +98,9 @@ def _find_end(part: str, row: Mapping[str, object], retention: Retention) -> str
     """When a row will go by itself; None while nobody knows."""
     if part == "change":
         return to_text(retention.ends(from_text(str(row["at"]))))
+    if part == "update" and row["completed"]:
+        done_at = row["completed_at"] or row["created_at"]
+        return to_text(retention.ends(from_text(str(done_at))))
     if part == "webhook" and int(str(row["attempts"])) >= MOST_ATTEMPTS:
         return to_text(from_text(str(row["received_at"])) + GIVEN_UP_FOR)
     return None

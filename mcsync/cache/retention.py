@@ -34,8 +34,8 @@ class Keeping:
     kept: str
 
 
-_MIRROR = "as long as the cache, deleted contacts too"
 _HISTORY = "`historyDays`; {history}"
+_MIRROR = "while CiviCRM has them, in its trash too; then `historyDays`; {history}"
 
 # By table, without the beginning that all of them have.
 TABLES: Mapping[str, Keeping] = {
@@ -55,7 +55,7 @@ TABLES: Mapping[str, Keeping] = {
         ("update", "batch"),
         Keeping(
             "what was sent to Mailchimp, with address and names, and its refusals",
-            "as long as the cache",
+            _HISTORY,
         ),
     ),
     "plan": Keeping(

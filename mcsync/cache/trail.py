@@ -58,13 +58,22 @@ def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetim
     )
 
 
+_AT_ONCE = 10_000  # rows in one transaction: webhooks wait to be stored meanwhile
+_FORGET = """
+DELETE FROM civicrm_mailchimpsync_change WHERE id IN (
+    SELECT id FROM civicrm_mailchimpsync_change WHERE at < ? LIMIT ?)
+"""
+
+
 def forget_history(store: Store, before: datetime) -> int:
     """Drop the changes made before a time; how many that were."""
-    with store.atomic():
-        cursor = store.query(
-            "DELETE FROM civicrm_mailchimpsync_change WHERE at < ?", (to_text(before),)
-        )
-    return cursor.rowcount
+    count = 0
+    while True:
+        with store.atomic():
+            dropped = store.query(_FORGET, (to_text(before), _AT_ONCE)).rowcount
+        count += dropped
+        if dropped < _AT_ONCE:
+            return count
 
 
 def find_newest_change(store: Store) -> int:

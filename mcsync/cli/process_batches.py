@@ -22,8 +22,10 @@ def command(state: State, wait_s: float | None, lock_wait_s: float) -> None:
     """
     with open_run(state, lock_wait_s=lock_wait_s) as run:
         from mcsync.pipeline.batches import process_batches, wait_for_batches
+        from mcsync.pipeline.forget_old import forget_old
 
         if wait_s is None:
             process_batches(run)
         else:
             wait_for_batches(run, wait_s)
+        forget_old(run)

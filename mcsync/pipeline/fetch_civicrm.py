@@ -22,6 +22,7 @@ from mcsync.cache.mirror import (
     count_places,
     count_unmirrored_contacts,
     finish_compare,
+    forget_purged,
     load_mirror_state,
     load_mirrored_contacts,
     load_not_deleted,
@@ -346,9 +347,10 @@ def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
         gone += sorted(set(contact_ids) - found)
         count += len(contact_ids)
         run.progress("CiviCRM", "contacts fetched", count, known)
-    gone = load_not_deleted(run.store, gone)
+    lost, gone = gone, load_not_deleted(run.store, gone)
     limits = [task.safety.removals for task in run.tasks]
     if run.is_forced or all(limit.allows(len(gone), count) for limit in limits):
+        forget_purged(run.store, lost, run.earliest_now() - timedelta(days=run.history_days))
         mark_purged(run.store, gone)
     else:
         mark_unseen(run.store, gone)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
 
 from mcsync.cache.audience_status import (
     count_unsettled,
@@ -12,12 +11,11 @@ from mcsync.cache.audience_status import (
 from mcsync.cache.copies import keep_copies
 from mcsync.cache.outbox import count_queued
 from mcsync.cache.times import to_text
-from mcsync.cache.trail import forget_history
 from mcsync.errors import McsyncError
 from mcsync.model import Side
 from mcsync.pipeline.batches import process_batches, wait_for_batches
 from mcsync.pipeline.fetch import Window, fetch
-from mcsync.pipeline.first_snapshot import forget_old_snapshots
+from mcsync.pipeline.forget_old import forget_old
 from mcsync.pipeline.handle_webhooks import handle_leftovers
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.reconcile import reconcile
@@ -64,8 +62,7 @@ def _sync(
     for task in run.healthy_tasks():
         if run.report(task).held is None:
             _note_synced(run, task)
-    forget_history(run.store, run.earliest_now() - timedelta(days=run.history_days))
-    forget_old_snapshots(run)
+    forget_old(run)
 
 
 def _keep_copies(run: Run) -> None:

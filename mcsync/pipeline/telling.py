@@ -17,5 +17,9 @@ def note_told(status: AudienceStatus, what: str, count: int, now: datetime) -> b
     before = status.left_out.get(what)
     if before and count <= before.count and not is_over(before.told_at, _A_DAY, now):
         return False
-    status.left_out[what] = LeftOut(to_text(now), count)
+    # What was told longer ago would be told anew anyway.
+    fresh = {
+        k: told for k, told in status.left_out.items() if not is_over(told.told_at, _A_DAY, now)
+    }
+    status.left_out = {**fresh, what: LeftOut(to_text(now), count)}
     return True

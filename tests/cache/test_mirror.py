@@ -17,6 +17,7 @@ from mcsync.cache.mirror import (
     count_places,
     count_unseen,
     finish_compare,
+    forget_purged,
     load_mirror_state,
     load_mirrored_contacts,
     load_not_deleted,
@@ -34,6 +35,7 @@ from mcsync.cache.mirror import (
     see_history,
     see_smart_group,
 )
+from mcsync.cache.rows import lose_contacts
 from mcsync.cache.store import Store
 from mcsync.decision import ContactView, NameWrite
 from mcsync.model import Contact, ContactPage, Email, GroupContact, GroupStatus, HistoryRow
@@ -656,6 +658,33 @@ def test_a_contact_that_turns_out_to_be_purged_is_not_missed_any_more(store: Sto
     mark_unseen(store, [FRED])
     mark_purged(store, [FRED])
     assert load_unseen(store) == []
+
+
+# --- who is gone for good -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "alive", "recent", "placed", "linked", "lost", "dirty"])
+def test_who_was_deleted_long_ago_goes_unless_anything_leads_to_them(store: Store, kind: str):
+    save(store, created(FRED, 3, "fred@example.org"))
+    if kind != "alive":
+        mark_purged(store, [FRED])
+    if kind != "dirty":
+        forget(store)
+    if kind == "placed":
+        apply(store, wrote(1, "Removed", 8))
+        forget(store)
+    if kind in ("linked", "lost"):
+        row = add_row(store, FRED)
+        if kind == "lost":
+            with store.atomic():
+                lose_contacts(store, "aaaaaaaaaa", text(9))
+            assert store.column("SELECT lost_contact_id FROM civicrm_mailchimpsync_cache") == [FRED]
+        assert row
+    before = at(2) if kind == "recent" else at(23)
+    assert forget_purged(store, [FRED, WILMA], before) == (kind == "plain")
+    assert known(store) == (set() if kind == "plain" else {FRED})
+    emails = store.number("SELECT count(*) FROM civicrm_mailchimpsync_email")
+    assert emails == (kind != "plain")
 
 
 # --- who they are ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcsync.cache.forgotten import ToHash, keep_hashes
 from mcsync.cache.outbox import (
     CLAIMED,
     DIRECT,
@@ -18,6 +19,7 @@ from mcsync.cache.outbox import (
     complete,
     count_queued,
     find_newest_update,
+    forget_sent,
     get_cache_uid,
     has_queued,
     load_batch_updates,
@@ -604,3 +606,60 @@ def test_an_operation_id_tells_its_update(update_id: int):
 )
 def test_other_operation_ids_are_not_ours(foreign: str):
     assert read_operation_id("c0ffee12", foreign) is None
+
+
+# --- what is long done ----------------------------------------------------------------------------
+
+
+def test_what_was_done_long_ago_goes_and_what_is_under_way_stays(store: Store):
+    rows = [add_row(store, name) for name in ("wilma", "betty", "fred")]
+    for row in rows[:2]:
+        queue(store, row)
+    first, second = take(store)
+    [sent] = load_open_batches(store, [LIST])
+    with store.atomic():
+        complete(store, first.update_id, None, at(10))
+        complete(store, second.update_id, "refused", at(30))
+    note_batch(store, sent.row_id, batch(), 2)
+    queue(store, rows[2])
+    [last] = take(store)
+    assert forget_sent(store, at(20)) == 1
+    assert [row[0] for row in updates(store)] == [second.update_id, last.update_id]
+    assert store.number("SELECT count(*) FROM civicrm_mailchimpsync_batch") == 2, "it has one yet"
+    assert forget_sent(store, at(40)) == 1
+    assert [row[0] for row in updates(store)] == [last.update_id], "nobody knows what became of it"
+    assert [each.row_id for each in load_open_batches(store, [LIST])] == [sent.row_id + 1]
+    assert store.number("SELECT count(*) FROM civicrm_mailchimpsync_batch") == 1
+
+
+def test_no_update_is_ever_given_the_id_of_another(store: Store):
+    row = add_row(store, "wilma")
+    queue(store, row)
+    [update] = take(store)
+    with store.atomic():
+        complete(store, update.update_id, "refused", at(10))
+    assert forget_sent(store, at(20)) == 0
+    found = "SELECT id, data, error_response FROM civicrm_mailchimpsync_update"
+    assert store.query(found).fetchall() == [(update.update_id, '{"email":""}', None)]
+    queue(store, row)
+    assert forget_sent(store, at(20)) == 1
+    assert [each[0] for each in updates(store)] == [update.update_id + 1]
+
+
+def test_a_batch_by_which_a_sign_up_is_known_stays(store: Store):
+    row = add_row(store, "wilma")
+    for _ in range(2):
+        queue(store, row)
+        [update] = take(store)
+        [sent] = load_open_batches(store, [LIST])
+        with store.atomic():
+            complete(store, update.update_id, None, at(10))
+        note_batch(store, sent.row_id, batch(f"b{sent.row_id}"), 2)
+    with store.atomic():
+        keep_hashes(store, ToHash(emails=frozenset(("w",))), "2026-11-22T09:00:00Z", 1)
+    forget_sent(store, at(20))
+    assert store.column("SELECT id FROM civicrm_mailchimpsync_batch ORDER BY id") == [1, 2]
+    with store.atomic():
+        store.query("DELETE FROM civicrm_mailchimpsync_forgotten")
+    forget_sent(store, at(20))
+    assert store.column("SELECT id FROM civicrm_mailchimpsync_batch ORDER BY id") == [2]

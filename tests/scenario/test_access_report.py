@@ -129,7 +129,10 @@ def test_where_since_when_and_until_when(
         for each in kept["tables"]
     }
     assert rules["change"] == "historyDays; 30"
-    assert rules["entity_tag"] == rules["contact"] == "as long as the cache, deleted contacts too"
+    assert rules["contact"] == "while CiviCRM has them, in its trash too; then historyDays; 30"
+    assert rules["entity_tag"] == rules["contact"]
+    update = entries_of(kept, "update")[0]
+    assert (update["since"][:10], update["until"][:10]) == ("2026-11-22", "2026-12-22")
     copy = kept["copies"][0]
     assert (copy["day"], copy["kept"]) == ("2026-11-23", "until there are backups newer ones; 2")
 
