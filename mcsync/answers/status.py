@@ -210,11 +210,7 @@ def load_standings(
     if store is None:
         return [Standing(watched) for watched in audiences]
     groups = {each.list_id: each.policy.group_id for each in audiences}
-    counts = (
-        count_placed_rows(store, groups, LEFT_ALONE)
-        if with_stands
-        else count_rows(store, list(groups), LEFT_ALONE)
-    )
+    counts = count_placed_rows(store, groups) if with_stands else count_rows(store, list(groups))
     standings = [_load_standing(store, each, counts[each.list_id], now) for each in audiences]
     if not with_stands:
         return standings

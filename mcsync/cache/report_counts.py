@@ -4,12 +4,12 @@ Only reads, and counts in SQL: a report over a million rows takes no longer than
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from mcsync.cache.counts import PLAIN, WEBHOOK_TABLE, RowCount, add_plain_rows
+from mcsync.cache.counts import WEBHOOK_TABLE, RowCount, count_odd_rows
 from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.store import Store, has_table, json_list, json_object
 from mcsync.cache.times import to_text
@@ -72,23 +72,16 @@ SELECT r.mailchimp_list_id, r.sync_status, r.sync_reason, r.mailchimp_status, co
 FROM civicrm_mailchimpsync_cache r CROSS JOIN asked a ON a.list_id = r.mailchimp_list_id
 LEFT JOIN civicrm_mailchimpsync_group_contact g ON g.group_id = a.group_id
     AND g.contact_id = r.civicrm_contact_id AND g.status = 'Added'
-WHERE ({PLAIN}) IS NOT TRUE GROUP BY 1, 2, 3, 4, place
+WHERE {{odd}} GROUP BY 1, 2, 3, 4, place
 """
 
 
-def count_placed_rows(
-    store: Store, groups: Mapping[str, int], telling: Collection[str]
-) -> dict[str, list[RowCount]]:
+def count_placed_rows(store: Store, groups: Mapping[str, int]) -> dict[str, list[RowCount]]:
     """What `counts.count_rows` tells, with places; `groups` has the audiences, with their groups.
 
     Each contact of a group has one row at most that tells their place: the best.
     """
-    found: dict[str, list[RowCount]] = {list_id: [] for list_id in groups}
-    where = {"groups": json_object(groups), "telling": json_list(telling)}
-    for list_id, *row in store.query(_ROWS, where):
-        found[list_id].append(RowCount(*row))
-    add_plain_rows(store, found)
-    return found
+    return count_odd_rows(store, groups, _ROWS, {"groups": json_object(groups)})
 
 
 _WITHOUT_ROW = f"""

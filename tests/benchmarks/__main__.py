@@ -154,6 +154,26 @@ def _measure_incremental(found: Findings, site: Site, step: int, share: str) -> 
     found.tell(what, f"{_show(run)}; {len(rest)} more runs, {sum(r.cpu_s for r in rest):.2f} s CPU")
 
 
+def measure_report(found: Findings, sizes: list[int]) -> None:
+    """`report --html` from the cache alone, after a first sync and a change."""
+    for size in sizes:
+        with serve(size, found.folder / f"report-{size}") as site:
+            site.forget()
+            site.sync_until_quiet()
+            site.change(1000)
+            site.sync_until_quiet()
+            page = site.folder / "report.html"
+            options = ("report", "--html", str(page), "--config", str(site.config))
+            run = min((run_mcsync(*options) for _ in range(3)), key=lambda run: run.cpu_s)
+            site.forget()
+        assert run.exit_code == 0
+        found.keep(f"report {show_size(size)}", run.as_dict())
+        budget, is_met = "", None
+        if size >= 1_000_000:
+            budget, is_met = "2 s CPU", run.cpu_s <= 2
+        found.tell(f"report --html, {show_size(size)}", _show(run), budget, is_met)
+
+
 def measure_latency(found: Findings, sizes: list[int]) -> None:
     """First and quiet syncs while each request takes longer."""
     size = min(100_000, max(sizes))
@@ -207,6 +227,7 @@ def _find_quiet(site: Site) -> Measure:
 MEASURED: dict[str, Callable[[Findings, list[int]], None]] = {
     "start": measure_start,
     "syncs": measure_syncs,
+    "report": measure_report,
     "latency": measure_latency,
     "data": measure_data,
 }

@@ -89,7 +89,7 @@ def test_each_contact_stands_where_their_best_row_says(store: Store, seed: int):
             " is_bulkmail, on_hold) VALUES (?, ?, ?, 0, 0, 0)",
             [(n, email, email) for n, of in emails.items() for email in of],
         )
-    placed = count_placed_rows(store, GROUPS, ())
+    placed = count_placed_rows(store, GROUPS)
     for list_id, group_id in GROUPS.items():
         of_list = [row for row in rows if row[0] == list_id]
         wanted = Counter(stand_of(n, of_list, emails[n]) for n in added[list_id])
