@@ -7,7 +7,7 @@ and of members, and cells as they were, in JSON, where they had to be altered.
 import csv
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -52,7 +52,7 @@ def find_in_snapshot(path: Path, people: Iterable[Traces]) -> list[dict[str, str
     with _open(path) as source:
         rows = csv.reader(source)
         columns = next(rows, [])
-        found = [row for row in rows if sought.is_in(columns, row)]
+        found = list(filter(sought.make_test(columns), rows))
     return [dict(zip(columns, row, strict=False)) for row in found]
 
 
@@ -68,8 +68,9 @@ def _copy_rest(source: TextIO, target: TextIO, sought: "_Sought") -> int:
     columns = next(rows, [])
     writer.writerow(columns)
     count = 0
+    is_about_them = sought.make_test(columns)
     for row in rows:
-        if sought.is_in(columns, row):
+        if is_about_them(row):
             count += 1
         else:
             writer.writerow(row)
@@ -85,18 +86,35 @@ class _Sought:
         self.contacts = {str(contact) for person in everybody for contact in person.contacts}
         self.members = {member[1] for person in everybody for member in person.members} - {""}
 
-    def is_in(self, columns: Sequence[str], row: Sequence[str]) -> bool:
-        """Whether a row is about any of them."""
-        return any(map(self._is_theirs, columns, row))
+    def make_test(self, columns: Sequence[str]) -> Callable[[Sequence[str]], bool]:
+        """What tells whether a row of these columns is about any of them."""
+        ids = {
+            number: self.members if column == MEMBER_ID else self.contacts
+            for number, column in enumerate(columns)
+            if column in (CONTACT_ID, CONTACT_OF_MEMBER, MEMBER_ID)
+        }
+        exact = columns.index(EXACT) if EXACT in columns else len(columns)
 
-    def _is_theirs(self, column: str, cell: str) -> bool:
-        if column in (CONTACT_ID, CONTACT_OF_MEMBER):
-            return cell in self.contacts
-        if column == MEMBER_ID:
-            return cell in self.members
-        if column == EXACT and cell:
-            return any(self._has_email(str(exact)) for exact in json.loads(cell).values())
-        return "@" in cell and self._has_email(cell)
+        def is_about_them(row: Sequence[str]) -> bool:
+            cells = row[: len(columns)]
+            if any(
+                number < len(cells) and cells[number] in sought for number, sought in ids.items()
+            ):
+                return True
+            return any(
+                self._has_email(cell)
+                for number, cell in enumerate(cells)
+                if "@" in cell and number not in ids and number != exact
+            ) or any(
+                self._has_email(str(each))
+                for cell in cells[exact : exact + 1]
+                if cell
+                for each in json.loads(cell).values()
+            )
+
+        return is_about_them
 
     def _has_email(self, cell: str) -> bool:
+        if "," not in cell:
+            return email_key(cell) in self.emails
         return any(email_key(each) in self.emails for each in (cell, *cell.split(",")))
