@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,7 +159,7 @@ def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path
     """
     from mcsync.check.look import Check
     from mcsync.check.webhook_findings import show_url
-    from mcsync.mailchimp.account_setup import probe_url
+    from mcsync.mailchimp.account_setup import is_mcsync, probe_url
     from mcsync.plugins.fields import find_problem, name_sources
 
     site, plugins = config.civicrm, _load_plugins(config)
@@ -182,7 +182,9 @@ def build_check(config: Config, audiences: Sequence[AudienceConfig], cache: Path
         cache_trouble=_find_cache_trouble(cache),
         known=_load_known(cache, audiences),
         syncs_data=config.data.sync,
+        batch_ids=_load_batch_ids(cache),
         probe=probe_url,
+        is_mcsync=lru_cache(is_mcsync),
         probe_door=partial(probe_url, method="POST"),
         door=_want_door(config),
     )
@@ -227,6 +229,21 @@ def _know(store: "Store", audience: AudienceConfig) -> "Known":
         troubles=tuple(status.troubles),
         first=count_first_sync(store, audience.list_id, audience.group_id) if is_first else None,
     )
+
+
+def _load_batch_ids(cache: Path) -> frozenset[str]:
+    """Mailchimp's ids of the batches that the cache knows; what cannot be read is told apart."""
+    from mcsync.cache.outbox import load_known_batch_ids
+    from mcsync.cache.store import open_to_look
+
+    try:
+        store = open_to_look(resolve_cache(cache))
+        if store is None:
+            return frozenset()
+        with closing(store), store.explaining():
+            return frozenset(load_known_batch_ids(store))
+    except McsyncError:
+        return frozenset()
 
 
 def _count_misfits(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 SIDES = {"mailchimp": "Mailchimp", "civicrm": "CiviCRM"}  # as people write them
+GREETING = b"mcsync takes Mailchimp's webhooks here.\n"  # to a GET; `check` knows us by it
 MOST_WORDS = 2000  # characters of a service's words; Mailchimp's longest have some hundred
 _LONGEST_SECRET = 400
 

@@ -15,11 +15,12 @@ class Door:
 
     status: int = 200
     statuses: dict[str, int] = field(default_factory=dict)
+    body: bytes = b""
     seen: list[Request] = field(default_factory=list)
 
     def handle(self, request: Request) -> Response:
         self.seen.append(request)
-        return Response(self.statuses.get(request.path, self.status))
+        return Response(self.statuses.get(request.path, self.status), self.body)
 
     def date_header(self) -> str:
         return "Sun, 22 Nov 2026 12:00:00 GMT"

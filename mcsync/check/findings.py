@@ -41,6 +41,7 @@ _PROBLEMS = (
     *("webhook-loop", "webhook-secret", "webhook-url", "webhook-no-secret", "webhook-silent"),
     *("batch-webhook-missing", "batch-webhook-duplicated", "batch-webhook-disabled"),
     *("batch-webhook-secret", "batch-webhook-url", "fix-failed", "webhook-unsigned"),
+    *("webhook-of-extension", "extension-webhook", "extension-batch-webhook"),
     *("plugin-not-loaded", "civicrm-field-unknown", "cache-unusable", "plan-held"),
 )
 _WARNINGS = (
@@ -55,7 +56,7 @@ _WARNINGS = (
     *("civicrm-hook-silent", "civicrm-hook-secret"),
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
     *("values-left-out", "tag-group-gone", "group-nested", "additions-unlimited"),
-    *("config-warning", "sync-trouble"),
+    *("config-warning", "sync-trouble", "extension-at-work", "batches-under-way"),
 )
 _NOTES = (
     *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),

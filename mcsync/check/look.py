@@ -6,10 +6,18 @@ Mailchimp, by `carry_out`, and the cache is not touched.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeGuard, TypeVar
 
 from mcsync.cache.audience_status import KnownTrouble
 from mcsync.cache.counts import FirstSync
+from mcsync.check.extensions import (
+    Extension,
+    find_extension,
+    judge_batches,
+    judge_extension_webhooks,
+    judge_own_address,
+    judge_switching,
+)
 from mcsync.check.findings import (
     BLINDING,
     AudienceToCheck,
@@ -40,8 +48,10 @@ from mcsync.check.webhook_findings import (
     SOURCES,
     Fix,
     FixKind,
+    Hook,
     WantedDoor,
     WantedHook,
+    find_extension_hooks,
     judge_address,
     judge_batch_webhooks,
     judge_door,
@@ -49,6 +59,8 @@ from mcsync.check.webhook_findings import (
     judge_wanted,
     judge_webhooks,
     plan_fixes,
+    plan_replacements,
+    show_url,
 )
 from mcsync.clock import utc_now
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
@@ -125,10 +137,11 @@ class Check:
     `filled` are the merge tags that a sync fills, by list id; `group_tags` is `data.groupTags`.
     `syncs_data` is `data.sync`. `count_misfits` tells of an audience's people, as far as the cache
     knows them, how many values its merge fields would not take, by merge tag and reason. `probe`
-    asks an address as Mailchimp does, and returns the HTTP status; `probe_door` asks the address
-    for CiviCRM's changes, `door`, which is None where none are wanted, by a POST that tells of
-    nobody. `cache_trouble` is why the cache cannot be used; `known` is what it knows of audiences,
-    by list id.
+    asks an address as Mailchimp does, and returns the HTTP status; `is_mcsync` whether it is mcsync
+    that answers there. `probe_door` asks the address for CiviCRM's changes, `door`, which is None
+    where none are wanted, by a POST that tells of nobody. `cache_trouble` is why the cache cannot
+    be used; `known` is what it knows of audiences, by list id, and `batch_ids` the batches that it
+    knows.
     """
 
     accounts: tuple[AccountToCheck, ...]
@@ -146,7 +159,9 @@ class Check:
     cache_trouble: Trouble | None
     known: Mapping[str, Known]
     syncs_data: bool
+    batch_ids: frozenset[str]
     probe: Callable[[str], int]
+    is_mcsync: Callable[[str], bool]
     probe_door: Callable[[str], int]
     door: WantedDoor | None = None
 
@@ -155,12 +170,16 @@ class Check:
 class Report:
     """What was found, in the order in which it was looked at, and what would put it right.
 
+    `replacements` take extensions' webhooks away, and are for those who ask for that only;
+    `extensions` are those that were seen at work.
     `accounts` and `site` are what there is, for the reader; `site` is empty when nothing was
     seen of it. `subscribed`: how many members audiences have, by list id.
     """
 
     findings: list[Finding] = field(default_factory=list)
     fixes: list[tuple[MailchimpSide, Fix]] = field(default_factory=list)
+    replacements: list[tuple[MailchimpSide, Fix]] = field(default_factory=list)
+    extensions: set[Extension] = field(default_factory=set)
     accounts: list[dict[str, object]] = field(default_factory=list)
     site: dict[str, object] = field(default_factory=dict)
     interest_names: dict[str, str] = field(default_factory=dict)
@@ -210,6 +229,7 @@ def look(check: Check) -> Report:
         where = _look_at_account(check, account, report)
         report.findings += _look_at_addresses(check, account, where, asked)
     report.findings += _look_at_door(check)
+    report.findings += judge_switching(report.extensions)
     _look_at_site(check, report)
     used = {"data.fields": check.fields, "data.groupTags": check.group_tags}
     report.findings += judge_data(check.syncs_data, [key for key, value in used.items() if value])
@@ -231,7 +251,7 @@ def _look_at_account(check: Check, account: AccountToCheck, report: Report) -> s
     where = f"account {name}"
     seen |= {"name": name, "role": found.role or None}
     report.findings += judge_account(where, found, utc_now())
-    _look_at_batch_webhooks(account, where, report)
+    last = _look_at_batch_webhooks(check, account, where, report)
     audiences = attempt(account.mailchimp.fetch_audiences)
     if isinstance(audiences, Trouble):
         report.findings.append(audiences.as_finding("mailchimp", where))
@@ -243,6 +263,9 @@ def _look_at_account(check: Check, account: AccountToCheck, report: Report) -> s
         report.findings += judge_audience(task, there)
         if task.list_id in there:
             _look_at_audience(check, account, task, report)
+    report.replacements += last  # batch webhooks tell an extension how its last batches ended
+    if report.extensions:
+        report.findings += _look_at_batches(check, account, where)
     return where
 
 
@@ -262,7 +285,7 @@ def _look_at_audience(
         else:
             report.interest_names |= interests
             report.findings += judge_interests(task, interests)
-    _look_at_webhooks(account, task, report)
+    _look_at_webhooks(check, account, task, report)
 
 
 def _judge_fields(
@@ -276,31 +299,74 @@ def _judge_fields(
 # --- webhooks -------------------------------------------------------------------------------------
 
 
-def _look_at_webhooks(account: AccountToCheck, task: AudienceToCheck, report: Report) -> None:
+def _look_at_webhooks(
+    check: Check, account: AccountToCheck, task: AudienceToCheck, report: Report
+) -> None:
     wanted = account.hooks.get(task.list_id)
     report.findings += judge_wanted(task.name, wanted, task.list_id)
-    if wanted is None or not wanted.is_valid:
-        return
     found = attempt(lambda: account.mailchimp.fetch_webhooks(task.list_id))
     if isinstance(found, Trouble):
         report.findings.append(found.as_finding("mailchimp", task.name, task.list_id))
         return
-    report.findings += judge_webhooks(task.name, wanted, found, task.list_id)
-    fixes = plan_fixes(task.name, wanted, found, task.list_id)
-    report.fixes += [(account.mailchimp, fix) for fix in fixes]
+    others = _look_at_extensions(task.name, found, wanted, report, task.list_id)
+    if _leads_to_extension(wanted, check):
+        report.findings += judge_own_address(task.name, wanted.url, wanted.shown, task.list_id)
+        return
+    if wanted is not None and wanted.is_valid:
+        report.findings += judge_webhooks(task.name, wanted, found, task.list_id)
+        fixes = plan_fixes(task.name, wanted, found, task.list_id)
+        report.fixes += [(account.mailchimp, fix) for fix in fixes]
+    report.replacements += [
+        (account.mailchimp, fix) for fix in plan_replacements(task.name, others, task.list_id)
+    ]
 
 
-def _look_at_batch_webhooks(account: AccountToCheck, where: str, report: Report) -> None:
-    if account.batch_hook is None and not account.hooks:
-        return  # who wants no webhooks has been told so for each audience
+def _look_at_batch_webhooks(
+    check: Check, account: AccountToCheck, where: str, report: Report
+) -> list[tuple[MailchimpSide, Fix]]:
+    """Look at an account's batch webhooks; what takes those of extensions away."""
+    wanted = account.batch_hook
     found = attempt(account.mailchimp.fetch_batch_webhooks)
     if isinstance(found, Trouble):
         report.findings.append(found.as_finding("mailchimp", where))
-        return
-    report.findings += judge_batch_webhooks(where, account.batch_hook, found)
-    if account.batch_hook is not None:
-        fixes = plan_fixes(where, account.batch_hook, found)
-        report.fixes += [(account.mailchimp, fix) for fix in fixes]
+        return []
+    others = _look_at_extensions(where, found, wanted, report)
+    if _leads_to_extension(wanted, check):
+        report.findings += judge_own_address(where, wanted.url, wanted.shown)
+        return []
+    if wanted is not None or account.hooks:  # else it has been told for each audience
+        report.findings += judge_batch_webhooks(where, wanted, found)
+    if wanted is not None:
+        report.fixes += [(account.mailchimp, fix) for fix in plan_fixes(where, wanted, found)]
+    return [(account.mailchimp, fix) for fix in plan_replacements(where, others)]
+
+
+def _look_at_extensions(
+    where: str, found: Sequence[Hook], wanted: WantedHook | None, report: Report, list_id: str = ""
+) -> list[Hook]:
+    """Those webhooks that lead to an extension."""
+    hooks = find_extension_hooks(found, wanted)
+    shown = [(each, show_url(each.url)) for each in hooks]
+    report.findings += judge_extension_webhooks(where, shown, list_id)
+    report.extensions |= {e for e in map(find_extension, [h.url for h in hooks]) if e is not None}
+    return hooks
+
+
+def _leads_to_extension(wanted: WantedHook | None, check: Check) -> TypeGuard[WantedHook]:
+    """Whether the config's own address is an extension's, and it is not mcsync that answers.
+
+    A web server may pass the extension's address on to mcsync; only then its webhooks are ours.
+    """
+    if wanted is None or find_extension(wanted.url) is None:
+        return False
+    return attempt(lambda: check.is_mcsync(wanted.target)) is not True
+
+
+def _look_at_batches(check: Check, account: AccountToCheck, where: str) -> list[Finding]:
+    batches = attempt(account.mailchimp.fetch_batches)
+    if isinstance(batches, Trouble):
+        return [batches.as_finding("mailchimp", where)]
+    return list(judge_batches(where, batches, check.batch_ids))
 
 
 def _look_at_addresses(

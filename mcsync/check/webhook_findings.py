@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
+from mcsync.check.extensions import Extension, find_extension, find_route
 from mcsync.check.findings import Finding, Trouble
 from mcsync.model import BatchWebhook, Webhook
 from mcsync.text import secret_in
@@ -78,12 +79,17 @@ class WantedHook:
 
 
 def show_url(url: str) -> str:
-    """An address without user, query and fragment, which may hold secrets."""
+    """An address without user, query and fragment, which may hold secrets.
+
+    Of the query only an extension's route is shown, where it stands there.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return "an invalid address"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    route = find_route(url)
+    query = f"?{route.shown}" if route and route.shown else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
 
 def _place(url: str) -> tuple[str, int | None, str]:
@@ -176,7 +182,8 @@ def judge_webhooks(
     hint = f"first {_END_URL}, then run {FIX}" if wanted.is_open else FIX
     for code, message in faults.items():
         yield Finding(code, where, message, hint, list_id)
-    foreign = len(found) - len(ours)
+    extensions = find_extension_hooks(found, wanted)
+    foreign = len(found) - len(ours) - len(extensions)
     if foreign:
         message = f"{foreign:,} other webhooks, which lead elsewhere, are left alone"
         if foreign == 1:
@@ -250,6 +257,12 @@ def _sort_ours(found: Sequence[Hook], wanted: WantedHook) -> list[Hook]:
     """Those that are ours, the best first."""
     ours = [each for each in found if wanted.is_ours(each.url)]
     return sorted(ours, key=lambda each: (len(find_faults(each, wanted)), each.webhook_id))
+
+
+def find_extension_hooks(found: Sequence[Hook], wanted: WantedHook | None) -> list[Hook]:
+    """Those that lead to an extension, and not to where ours are `wanted`."""
+    others = [each for each in found if wanted is None or not wanted.is_ours(each.url)]
+    return [each for each in others if find_extension(each.url) is not None]
 
 
 def judge_address(where: str, wanted: WantedHook, status: int | Trouble) -> Iterator[Finding]:
@@ -339,6 +352,7 @@ class FixKind(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    REPLACE = "replace"  # delete an extension's, ours being there, or not wanted
 
 
 _WHAT_IS_SENT = (
@@ -353,6 +367,8 @@ _TO_DO = {
     (FixKind.UPDATE, False): "enable batch webhook {id} and point it to {url}",
     (FixKind.DELETE, True): "delete the duplicate webhook {id} to {url}",
     (FixKind.DELETE, False): "delete the duplicate batch webhook {id} to {url}",
+    (FixKind.REPLACE, True): "delete webhook {id} of {extension}, to {url}",
+    (FixKind.REPLACE, False): "delete batch webhook {id} of {extension}, to {url}",
 }
 _DONE = {
     (FixKind.CREATE, True): "created a webhook to {url}, sending {what}",
@@ -361,6 +377,8 @@ _DONE = {
     (FixKind.UPDATE, False): "enabled batch webhook {id} and pointed it to {url}",
     (FixKind.DELETE, True): "deleted the duplicate webhook {id} to {url}",
     (FixKind.DELETE, False): "deleted the duplicate batch webhook {id} to {url}",
+    (FixKind.REPLACE, True): "deleted webhook {id} of {extension}, to {url}",
+    (FixKind.REPLACE, False): "deleted batch webhook {id} of {extension}, to {url}",
 }
 
 
@@ -393,7 +411,17 @@ class Fix:
 
     def _fill(self, sentences: Mapping[tuple[FixKind, bool], str]) -> str:
         sentence = sentences[self.kind, bool(self.list_id)]
-        return sentence.format(id=self.webhook_id, url=self.wanted.shown, what=_WHAT_IS_SENT)
+        return sentence.format(
+            id=self.webhook_id,
+            url=self.wanted.shown,
+            what=_WHAT_IS_SENT,
+            extension=self.extension,
+        )
+
+    @property
+    def extension(self) -> Extension | None:
+        """Whose webhook it takes away, if it is an extension's."""
+        return find_extension(self.wanted.url) if self.kind is FixKind.REPLACE else None
 
     def as_dict(self) -> dict[str, object]:
         """The fix as `--json` has it."""
@@ -402,6 +430,7 @@ class Fix:
             "where": self.where,
             "list_id": self.list_id or None,
             "webhook_id": self.webhook_id or None,
+            "extension": self.extension,
             "url": self.wanted.shown,
             "faults": list(self.faults),
             "sentence": self.sentence,
@@ -428,6 +457,17 @@ def plan_fixes(
         events = {**dict.fromkeys(known, False), **EVENTS}  # those that came later, off
         fixes.append(Fix(FixKind.UPDATE, where, wanted, list_id, best.webhook_id, faults, events))
     return tuple(fixes)
+
+
+def plan_replacements(where: str, found: Sequence[Hook], list_id: str = "") -> tuple[Fix, ...]:
+    """What takes extensions' webhooks away; `found` are these only.
+
+    They go after ours have come, so that nothing which happens in between is told to nobody.
+    """
+    return tuple(
+        Fix(FixKind.REPLACE, where, WantedHook(each.url), list_id, each.webhook_id)
+        for each in found
+    )
 
 
 def find_where_secrets_go(findings: Sequence[Finding]) -> list[Finding]:

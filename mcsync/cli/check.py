@@ -29,6 +29,11 @@ from mcsync.text import count_of
 
 @click.command(name="check", short_help="Check config and services, and list every problem.")
 @click.option("--fix", is_flag=True, help="Create or correct mcsync's webhooks at Mailchimp.")
+@click.option(
+    "--replace-extension",
+    is_flag=True,
+    help="With --fix: delete the webhooks of mailchimpsync or uk.co.vedaconsulting.mailchimp too.",
+)
 @click.option("--dry-run", is_flag=True, help="With --fix: show what it would do, and do nothing.")
 @click.option(
     "--account",
@@ -37,22 +42,35 @@ from mcsync.text import count_of
 )
 @click.option("--notify", is_flag=True, help="Try notify.command and notify.pingUrl instead.")
 @global_options
-def command(state: State, fix: bool, dry_run: bool, account: str | None, notify: bool) -> None:
+def command(
+    state: State,
+    fix: bool,
+    replace_extension: bool,
+    dry_run: bool,
+    account: str | None,
+    notify: bool,
+) -> None:
     """Check the config with both services and list every problem.
 
     Exits with 3 if there is a problem; warnings and notes do not count. Writes nothing, except
-    mcsync's webhooks at Mailchimp with --fix; needs no lock.
+    mcsync's webhooks at Mailchimp with --fix; needs no lock. An extension's webhooks are left alone
+    without --replace-extension; "mcsync help moving" says when their turn comes.
 
     \b
     Examples:
       mcsync check
       mcsync check --fix --dry-run
+      mcsync check --fix --replace-extension
       mcsync check --json
       mcsync check --account '${MAILCHIMP_API_KEY}'
       mcsync check --notify
     """
     if dry_run and not fix:
         raise UsageError("--dry-run needs --fix", hint="mcsync check --fix --dry-run")
+    if replace_extension and not fix:
+        raise UsageError(
+            "--replace-extension needs --fix", hint="mcsync check --fix --replace-extension"
+        )
     if account is not None and fix:
         raise UsageError("--account cannot be combined with --fix", hint="mcsync check --fix")
     if notify and (fix or account is not None):
@@ -62,14 +80,16 @@ def command(state: State, fix: bool, dry_run: bool, account: str | None, notify:
     elif account is not None:
         print_account(state, account)
     else:
-        check(state, fixes=fix, is_dry_run=dry_run)
+        check(state, fixes=fix, replaces=replace_extension, is_dry_run=dry_run)
 
 
 # --- the steps ------------------------------------------------------------------------------------
 
 
-def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> None:
-    """Look at everything and report it.
+def check(
+    state: State, *, fixes: bool = False, replaces: bool = False, is_dry_run: bool = False
+) -> None:
+    """Look at everything and report it; `replaces`: an extension's webhooks go, too.
 
     Raises: PartialFailure when there is a problem, left after `fixes` if these were asked for.
     """
@@ -78,6 +98,8 @@ def check(state: State, *, fixes: bool = False, is_dry_run: bool = False) -> Non
     wanted = build_check(config, audiences, state.cache or config.cache)
     report = look(wanted)
     if fixes:
+        if replaces:
+            report.fixes += report.replacements
         report = _put_right(state, wanted, report, is_dry_run)
     answer_report(state, wanted, report, audiences)
     problems = report.count(Severity.PROBLEM)
@@ -131,6 +153,15 @@ class Deeds:
         made = [each for each in self.told if each["is_done"] and each["kind"] == FixKind.CREATE]
         return len(made) == len(self.secrets)
 
+    def has_failed(self, where: str, list_id: str) -> bool:
+        """Whether one of ours could not be put right there."""
+        return any((each.where, each.list_id) == (where, list_id) for each in self.failed)
+
+    def leave(self, state: State, fix: Fix) -> None:
+        """Leave an extension's webhook until ours is there."""
+        self.told.append({**fix.as_dict(), "is_done": False})
+        _show_done(state, fix, f"did not {fix.sentence}, because mcsync's own is not ready")
+
     def do(self, state: State, mailchimp: MailchimpSide, fix: Fix) -> str | None:
         """Do a fix and tell it; the signing secret, which nobody will tell again."""
         self.told.append({**fix.as_dict(), "is_done": False})
@@ -163,6 +194,9 @@ def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) ->
     deeds = Deeds()
     state.answer |= {"fixes": deeds.told, "signing_secrets": deeds.secrets}
     for mailchimp, fix in report.fixes:
+        if fix.kind is FixKind.REPLACE and deeds.has_failed(fix.where, fix.list_id):
+            deeds.leave(state, fix)
+            continue
         if is_dry_run:
             deeds.told.append({**fix.as_dict(), "is_done": False})
             _show_done(state, fix, f"would {fix.sentence}")

@@ -14,6 +14,7 @@ from mcsync.http import HttpClient, NoAnswer, Reply
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.client import MailchimpClient
 from mcsync.model import Account, Audience, BatchWebhook, Webhook
+from mcsync.text import GREETING
 
 PROBE_TIMEOUT_S = 10.0  # Mailchimp takes an answer within 10 s (mailchimp: Webhooks)
 _AUDIENCE_FIELDS = "lists.id,lists.name,lists.double_optin,lists.stats.member_count"
@@ -168,6 +169,22 @@ def probe_url(
     It is given up at `ends_at`, a time of `time.monotonic`, after PROBE_TIMEOUT_S if that is None.
     Raises: RemoteUnavailable when nobody answers; `service` is what it calls who should have.
     """
+    return _probe(url, http, service, ends_at, method).status
+
+
+def is_mcsync(url: str) -> bool:
+    """Whether it is mcsync that answers a GET at an address. Raises: as `probe_url`."""
+    reply = _probe(url)
+    return reply.is_success and reply.body == GREETING
+
+
+def _probe(
+    url: str,
+    http: HttpClient | None = None,
+    service: str = "",
+    ends_at: float | None = None,
+    method: str = "GET",
+) -> Reply:
     if http is None:
         http = HttpClient(
             max_connections=1,
@@ -188,8 +205,8 @@ def probe_url(
     except NoAnswer as error:
         if error.reply is None:
             raise
-        return error.reply.status
-    return reply.status
+        return error.reply
+    return reply
 
 
 def _do_not_wait(_seconds: float) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from mcsync.model import ContactsTold, Delivery, WebhookEvent
-from mcsync.text import HOOK_ENDING
+from mcsync.text import GREETING, HOOK_ENDING
 from mcsync.webhooks.auth import Gate, Proof
 from mcsync.webhooks.payload import MAX_BODY, NotAPayload, Payload, parse_delivery
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcsync")
 
 ENDINGS = ("/webhook", "/batch-webhook")  # a proxy may have taken off what stands before
-_GREETING = b"mcsync takes Mailchimp's webhooks here.\n"
 _MAX_DIGITS = 18
 _AN_HOUR = timedelta(hours=1)
 _MOST_SHOWN = 10
@@ -83,7 +82,7 @@ class WebhookApp:
             log.error("unexpected failure at a webhook, %s; please report it", type(error).__name__)
             status = HTTPStatus.INTERNAL_SERVER_ERROR
         method = request.get("REQUEST_METHOD")
-        body = b"" if method == "POST" or status != HTTPStatus.OK else _GREETING
+        body = b"" if method == "POST" or status != HTTPStatus.OK else GREETING
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
         if status == HTTPStatus.NO_CONTENT:  # has neither
             headers.clear()

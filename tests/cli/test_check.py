@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from mcsync.cli.main import app
 from mcsync.sandbox.server import Fault, LoopbackServer, Response
 from mcsync.sandbox.town import API_KEY, Town
+from mcsync.text import GREETING
 from tests.cli.conftest import (
     GROUP,
     INTEREST,
@@ -994,3 +995,163 @@ def test_a_refused_key_of_an_account(set_up: Desk) -> None:
     assert (
         set_up.office.run("check", "--account", "${THE_KEY}", env={"THE_KEY": API_KEY}).code == 77
     )
+
+
+# --- an extension of CiviCRM that is still at work ------------------------------------------------
+
+ITS_SECRET = "wilmawilmawilma-wilmawilmawilma"
+
+
+@dataclass
+class Extended:
+    """The desk, and the webhooks by which an extension hears of changes."""
+
+    desk: Desk
+    base: str
+
+    @property
+    def hook(self) -> str:
+        return f"{self.base}/civicrm/mailchimpsync/webhook?secret={ITS_SECRET}"
+
+    @property
+    def batch_hook(self) -> str:
+        return f"{self.base}/civicrm/mailchimpsync/batch-webhook?secret={ITS_SECRET}"
+
+    def urls(self) -> list[str]:
+        """Where webhooks of the audience and the account lead, without what is secret."""
+        every = [*self.desk.webhooks(), *self.desk.batch_webhooks()]
+        return [each.url.partition("?")[0].removeprefix(self.base) for each in every]
+
+    def find(self, *args: str) -> dict[str, Any]:
+        """What is found, by code."""
+        said = self.desk.check("--json", *args)
+        assert ITS_SECRET not in said.out + said.err
+        return {each["code"]: each for each in said.document["findings"]}
+
+
+@pytest.fixture
+def extended(desk: Desk) -> Extended:
+    found = Extended(desk, desk.url.removesuffix("/mcsync"))
+    desk.register(found.hook)
+    desk.register_batch(found.batch_hook)
+    return found
+
+
+ITS = ["/civicrm/mailchimpsync/webhook", "/civicrm/mailchimpsync/batch-webhook"]
+OURS = ["/mcsync/webhook", "/mcsync/batch-webhook"]
+
+
+@pytest.mark.parametrize("wants", [True, False], ids=["webhooks wanted", "none wanted"])
+def test_an_extension_at_work_is_told_with_the_order(extended: Extended, wants: bool) -> None:
+    if wants:
+        extended.desk.want_webhooks()
+    found = extended.find()
+    assert extended.desk.check().code == 3
+    told = [found[code] for code in ("extension-webhook", "extension-batch-webhook")]
+    assert [each["severity"] for each in told] == ["problem", "problem"]
+    assert [each["where"] for each in told] == ["Main audience", "account Bedrock Gazette"]
+    for each, url in zip(told, ITS, strict=True):
+        assert f"mailchimpsync still gets a {'batch ' * ('batch' in url)}webhook" in each["message"]
+        assert each["message"].endswith(f", at {extended.base}{url}")
+    order = found["extension-at-work"]["hint"]
+    steps = ["scheduled job", "under way", "--dry-run", "--replace-extension", "sync --wait"]
+    assert [order.index(step) for step in steps] == sorted(order.index(step) for step in steps)
+    assert "webhook-foreign" not in found
+    assert "batch-webhook-foreign" not in found
+
+
+def test_the_older_extension_is_told_too(desk: Desk) -> None:
+    base = desk.url.removesuffix("/mcsync")
+    desk.register(f"{base}/?civiwp=CiviCRM&q=civicrm/mailchimp/webhook&reset=1&key={SECRET}")
+    found = Extended(desk, base).find()
+    assert found["extension-webhook"]["message"] == (
+        "the extension uk.co.vedaconsulting.mailchimp still gets a webhook,"
+        f" at {base}/?q=civicrm/mailchimp/webhook"
+    )
+    assert "the extension itself" in found["extension-at-work"]["hint"]
+
+
+def test_without_being_asked_to_a_fix_leaves_an_extension_alone(extended: Extended) -> None:
+    extended.desk.want_webhooks()
+    extended.desk.office.run("check", "--fix")
+    assert sorted(extended.urls()) == sorted(ITS + OURS)
+
+
+def test_an_extension_is_replaced_when_asked_to(extended: Extended) -> None:
+    desk = extended.desk
+    desk.want_webhooks()
+    elsewhere = desk.register(f"{extended.base}/elsewhere")
+    said = desk.office.run("check", "--fix", "--replace-extension")
+    assert said.code == 0, said
+    assert sorted(extended.urls()) == sorted([*OURS, "/elsewhere"])
+    assert elsewhere in [each.id for each in desk.webhooks()]
+    lines = [line for line in said.out.splitlines() if "created" in line or "deleted" in line]
+    deeds = [line.partition(": ")[2] for line in lines]
+    assert deeds[0].startswith("created a batch webhook")
+    assert deeds[1].startswith("created a webhook")
+    assert deeds[2].startswith("deleted webhook")
+    assert deeds[3].startswith("deleted batch webhook")
+    assert all(f"of mailchimpsync, to {extended.base}/civicrm" in deed for deed in deeds[2:4])
+    assert ITS_SECRET not in said.out + said.err
+    assert "extension" not in " ".join(extended.find())
+
+
+def test_replacing_shows_first_what_it_would_do(extended: Extended) -> None:
+    extended.desk.want_webhooks()
+    said = extended.desk.check("--fix", "--replace-extension", "--dry-run", "--json")
+    kinds = [(each["kind"], each["extension"], each["is_done"]) for each in said.document["fixes"]]
+    assert kinds == [("create", None, False)] * 2 + [("replace", "mailchimpsync", False)] * 2
+    assert sorted(extended.urls()) == sorted(ITS)
+
+
+def test_without_webhooks_of_our_own_an_extensions_are_only_deleted(extended: Extended) -> None:
+    assert extended.desk.check("--fix", "--replace-extension").code == 0
+    assert extended.urls() == []
+
+
+def test_what_cannot_be_replaced_stays(extended: Extended) -> None:
+    """Our address does not answer: the extension goes on being told rather than nobody."""
+    extended.desk.want_webhooks()
+    extended.desk.door.status = 500
+    said = extended.desk.check("--fix", "--replace-extension")
+    assert said.code == 3
+    assert said.out.count("did not delete") == 2
+    assert "because mcsync's own is not ready" in said.out
+    assert sorted(extended.urls()) == sorted(ITS)
+
+
+def test_a_config_with_the_extensions_own_addresses(extended: Extended) -> None:
+    """As its blob has them: nothing would be sent to mcsync, and nothing is replaced by itself."""
+    extended.desk.want_webhooks(webhookUrl=extended.hook, batchWebhook=extended.batch_hook)
+    found = extended.find("--fix", "--replace-extension")
+    assert found["webhook-of-extension"]["severity"] == "problem"
+    assert "put the address of mcsync serve in its place" in found["webhook-of-extension"]["hint"]
+    assert {"webhook-missing", "extension-webhook"}.isdisjoint(found)
+    assert sorted(extended.urls()) == sorted(ITS)
+
+
+def test_mcsync_may_have_been_given_the_extensions_addresses(extended: Extended) -> None:
+    """The web server passes them on: known by the answer, and then they are ours."""
+    desk = extended.desk
+    desk.door.body = GREETING
+    desk.want_webhooks(webhookUrl=extended.hook, batchWebhook=extended.batch_hook)
+    assert [code for code in extended.find() if "extension" in code] == []
+    assert desk.check().code == 0
+    desk.check("--fix", "--replace-extension")
+    assert sorted(extended.urls()) == sorted(ITS)
+
+
+def test_batches_that_an_extension_has_sent_are_waited_for(extended: Extended) -> None:
+    extended.desk.town.mailchimp.settings.batch_delay_polls = None
+    operation = {"method": "GET", "path": f"/lists/{LIST}", "operation_id": "wilma"}
+    extended.desk.call("POST", "/batches", {"operations": [operation]})
+    found = extended.find()["batches-under-way"]
+    assert found["severity"] == "warning"
+    assert found["message"].startswith("1 batch is under way at Mailchimp that mcsync did not send")
+    assert "wait until Mailchimp has finished" in found["hint"]
+
+
+def test_replacing_is_a_fix(desk: Desk) -> None:
+    said = desk.check("--replace-extension")
+    assert said.code == 2
+    assert "--replace-extension needs --fix" in said.err

@@ -8,6 +8,14 @@ import pytest
 
 from mcsync.cache.audience_status import HELD, KnownTrouble
 from mcsync.cache.counts import FirstSync
+from mcsync.check.extensions import (
+    Extension,
+    find_route,
+    judge_batches,
+    judge_extension_webhooks,
+    judge_own_address,
+    judge_switching,
+)
 from mcsync.check.findings import (
     SEVERITIES,
     AudienceToCheck,
@@ -40,6 +48,7 @@ from mcsync.check.webhook_findings import (
     FixKind,
     WantedDoor,
     WantedHook,
+    find_extension_hooks,
     find_unsigned,
     judge_address,
     judge_batch_webhooks,
@@ -50,7 +59,16 @@ from mcsync.check.webhook_findings import (
     plan_fixes,
     show_url,
 )
-from mcsync.model import Account, Audience, BatchWebhook, Group, MergeField, Permission, Webhook
+from mcsync.model import (
+    Account,
+    Audience,
+    Batch,
+    BatchWebhook,
+    Group,
+    MergeField,
+    Permission,
+    Webhook,
+)
 from mcsync.plugins.fields import find_problem
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -61,6 +79,7 @@ URL = f"https://crm.example.org/mcsync/webhook?secret={SECRET}"
 LONG = "-and-something-long-and-random"
 WANTED = WantedHook(URL, (SECRET,))
 DOOR = WantedDoor(SECRET + LONG, "https://crm.example.org/mcsync/civicrm-hook")
+EXTENSIONS_URL = "https://crm.example.org/civicrm/mailchimpsync/webhook?secret=yabba"
 OPEN = WantedHook("https://crm.example.org/mcsync/webhook")
 FNAME = MergeField("FNAME", "First name", "text", False)
 NEED = MergeField("NEED", "Needed", "text", True)
@@ -199,6 +218,25 @@ FOUND = {
     "batch-webhook-foreign": batch(
         BatchWebhook("1", URL, True), BatchWebhook("2", "https://elsewhere.example/", True)
     ),
+    "webhook-of-extension": codes(judge_own_address("x", EXTENSIONS_URL, "y", LIST)),
+    "extension-webhook": codes(
+        judge_extension_webhooks("x", [(hook(EXTENSIONS_URL), "y")], LIST),
+    ),
+    "extension-batch-webhook": codes(
+        judge_extension_webhooks("x", [(BatchWebhook("1", EXTENSIONS_URL, True), "y")])
+    ),
+    "extension-at-work": codes(judge_switching({Extension.MAILCHIMPSYNC})),
+    "batches-under-way": codes(
+        judge_batches(
+            "x",
+            [
+                Batch("1", "finished", 5, 5, 0, NOW),
+                Batch("2", "started", 5, 1, 0, NOW),
+                Batch("3", "started", 5, 1, 0, NOW),
+            ],
+            {"2"},
+        )
+    ),
     "webhook-unsigned": [find_unsigned(Fix(FixKind.CREATE, "x", WANTED)).code],
     "fix-failed": ["fix-failed"],  # the stage's own: tests/cli/test_check.py
 }
@@ -295,6 +333,56 @@ def test_all_that_is_wrong_with_one_webhook_is_told() -> None:
 
 
 # --- whose webhook it is --------------------------------------------------------------------------
+
+SITE = "https://crm.example.org"
+ROUTES = {
+    f"{SITE}/civicrm/mailchimpsync/webhook?secret=yabba": (Extension.MAILCHIMPSYNC, SITE),
+    f"{SITE}/civicrm/mailchimpsync/batch-webhook/": (Extension.MAILCHIMPSYNC, SITE),
+    f"{SITE}/civi/civicrm/mailchimp/webhook?reset=1": (Extension.VEDACONSULTING, f"{SITE}/civi"),
+    f"{SITE}/?civiwp=CiviCRM&q=civicrm/mailchimp/webhook&key=x": (Extension.VEDACONSULTING, SITE),
+    f"{SITE}/?q=civicrm%2Fmailchimpsync%2Fwebhook": (Extension.MAILCHIMPSYNC, SITE),
+    f"{SITE}/index.php?option=com_civicrm&task=civicrm/mailchimp/webhook": (
+        Extension.VEDACONSULTING,
+        SITE,
+    ),
+}
+
+
+@pytest.mark.parametrize("url", ROUTES)
+def test_an_extension_is_known_by_its_address(url: str) -> None:
+    route = find_route(url)
+    assert route is not None
+    assert (route.extension, route.base) == ROUTES[url]
+    assert str(route.shown).partition("=")[2] in show_url(url)
+    assert "civicrm/mailchimp" in show_url(url)
+    assert "yabba" not in show_url(url)
+    assert "key=" not in show_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{SITE}/mcsync/webhook",
+        f"{SITE}/civicrm/mailchimpsync/webhook/more",
+        f"{SITE}/civicrm/mailchimp/webhook-of-mine",
+        f"{SITE}/?page=civicrm/mailchimp/webhook",
+        "https://[nonsense/civicrm/mailchimp/webhook",
+    ],
+)
+def test_any_other_address_is_no_extensions(url: str) -> None:
+    assert find_route(url) is None
+
+
+def test_an_extensions_webhook_is_told_once() -> None:
+    """Not among those that lead elsewhere as well."""
+    assert hooks(hook(), hook(EXTENSIONS_URL, "h2")) == []
+
+
+def test_where_mcsync_has_the_extensions_address_its_webhooks_are_ours() -> None:
+    found = [hook(EXTENSIONS_URL)]
+    assert find_extension_hooks(found, WantedHook(EXTENSIONS_URL)) == []
+    assert find_extension_hooks(found, None) == find_extension_hooks(found, WANTED) == found
+
 
 OURS = (
     URL,
@@ -399,6 +487,7 @@ def test_a_batch_webhook_is_switched_on_again() -> None:
 
 
 _PLACE = "https://crm.example.org/mcsync/webhook"
+_ITS = EXTENSIONS_URL.partition("?")[0]
 _SENT = "subscribe, unsubscribe, profile, cleaned and upemail by user and admin"
 SENTENCES = {
     (FixKind.CREATE, LIST): (
@@ -421,6 +510,14 @@ SENTENCES = {
         f"delete the duplicate batch webhook h1 to {_PLACE}",
         f"deleted the duplicate batch webhook h1 to {_PLACE}",
     ),
+    (FixKind.REPLACE, LIST): (
+        f"delete webhook h1 of mailchimpsync, to {_ITS}",
+        f"deleted webhook h1 of mailchimpsync, to {_ITS}",
+    ),
+    (FixKind.REPLACE, ""): (
+        f"delete batch webhook h1 of mailchimpsync, to {_ITS}",
+        f"deleted batch webhook h1 of mailchimpsync, to {_ITS}",
+    ),
     (FixKind.UPDATE, ""): (
         f"enable batch webhook h1 and point it to {_PLACE}",
         f"enabled batch webhook h1 and pointed it to {_PLACE}",
@@ -431,7 +528,8 @@ SENTENCES = {
 @pytest.mark.parametrize(("kind", "list_id"), SENTENCES)
 def test_a_fix_has_a_sentence_before_and_one_after(kind: FixKind, list_id: str) -> None:
     webhook_id = "" if kind is FixKind.CREATE else "h1"
-    fix = Fix(kind, "Main", WANTED, list_id, webhook_id)
+    wanted = WantedHook(EXTENSIONS_URL) if kind is FixKind.REPLACE else WANTED
+    fix = Fix(kind, "Main", wanted, list_id, webhook_id)
     assert (fix.sentence, fix.deed) == SENTENCES[kind, list_id]
 
 
