@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcsync.config.accounts import derive_api_url
-from mcsync.config.builder import CIVICRM_VARIABLES, Builder
+from mcsync.config.builder import CIVICRM_VARIABLES, Builder, keep_known
 from mcsync.config.environment_file import note_trouble, take_environment_file
-from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, parse_json
+from mcsync.config.json_mistakes import KEY_SHAPE, JsonSlip, mend_json, parse_json
 from mcsync.config.section import ConfigUse, Notes, did_you_mean, is_header_safe
 from mcsync.config.values import (
     AccountConfig,
@@ -26,6 +26,7 @@ from mcsync.config.values import (
     DataConfig,
     DeletedContacts,
     Duplicates,
+    ForeignConfig,
     NotifyConfig,
     Reconfirm,
     Removal,
@@ -45,6 +46,7 @@ __all__ = [
     "DataConfig",
     "DeletedContacts",
     "Duplicates",
+    "ForeignConfig",
     "JsonSlip",
     "NotifyConfig",
     "Reconfirm",
@@ -55,6 +57,7 @@ __all__ = [
     "find_config",
     "is_header_safe",
     "load_config",
+    "load_foreign",
     "parse_json",
     "select_audiences",
 ]
@@ -109,7 +112,7 @@ def load_config(path: Path, environ: Mapping[str, str], use: ConfigUse = ConfigU
     Raises: ConfigError if the file cannot be read, at the first typing slip, or with all problems.
     """
     text, mode = _read(path)
-    raw = _parse(path, text)
+    raw, _ = _parse(path, text)
     notes = Notes(environ, Path(os.path.abspath(path)).parent, use)
     take_environment_file(raw, notes)
     notes.hide_secrets(raw)
@@ -121,6 +124,27 @@ def load_config(path: Path, environ: Mapping[str, str], use: ConfigUse = ConfigU
         message = f"{_shown_path(path)} has {count_of(len(notes.problems), 'problem')}"
         raise ConfigError(message, hint=_advise(notes), problems=tuple(notes.problems))
     return _with_warnings(config, text, mode, notes.warnings)
+
+
+def load_foreign(path: Path, environ: Mapping[str, str]) -> ForeignConfig:
+    """Read the config blob of the extension, which says nothing of how to reach CiviCRM.
+
+    Slips are mended as it is read, and what mcsync has no use for is left out.
+    Raises: ConfigError as `load_config`, and for a config of mcsync's own.
+    """
+    text, _ = _read(path)
+    value, slips = _parse(path, text, is_mended=True)
+    if "civicrm" in value:
+        hint = f"it can be used as it is: mcsync check --config {path}"
+        raise ConfigError(f"{_shown_path(path)} is a config of mcsync already", hint=hint)
+    raw, left_out = keep_known(value)
+    notes = Notes(environ, Path(os.path.abspath(path)).parent, ConfigUse.LOOK)
+    notes.hide_secrets(raw)
+    config = Builder(raw, notes).build(path)
+    if notes.problems:
+        message = f"{_shown_path(path)} has {count_of(len(notes.problems), 'problem')}"
+        raise ConfigError(message, hint=_advise(notes), problems=tuple(notes.problems))
+    return ForeignConfig(config, raw, slips, tuple(map(notes.masked, left_out)))
 
 
 def _advise(notes: Notes) -> str:
@@ -218,15 +242,17 @@ def _refuse_strangers(path: Path, found: os.stat_result) -> None:
         raise ConfigError(f"{folder or _shown_path(path)} {fault.what}", hint=fault.mend)
 
 
-def _parse(path: Path, text: str) -> dict[str, object]:
+def _parse(
+    path: Path, text: str, *, is_mended: bool = False
+) -> tuple[dict[str, object], tuple[JsonSlip, ...]]:
     try:
-        value = parse_json(text)
+        value, slips = mend_json(text) if is_mended else (parse_json(text), ())
     except JsonSlip as slip:
         where = f"{_shown_path(path)}, line {slip.line}, column {slip.column}"
         raise ConfigError(f"{where}: {slip.what}", hint=slip.mend) from None
     if not isinstance(value, dict):
         raise ConfigError(f"{_shown_path(path)} is not a JSON object", hint=HINT)
-    return value
+    return value, slips
 
 
 def _with_warnings(config: Config, text: str, mode: int, warnings: Iterable[str]) -> Config:

@@ -47,6 +47,7 @@ _OPTION_KEYS = (
     *("confirmNew", "contactSource", "pushOnlyInterests", "nameFields"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
+_BLOB_KEYS = ("lists", "accounts")  # the documents' "Config settings JSON blob"
 _SAFETY_KEYS = {  # and the fields of Safety
     "maxUnsubscribes": "unsubscribes",
     "maxRemovals": "removals",
@@ -182,6 +183,23 @@ class Builder:
         empty = Section({}, section.path, self.notes)
         self.accounts[text] = read_account(text, empty, section.path_of("apiKey"))
         return text, self.accounts[text]
+
+
+def keep_known(blob: Mapping[str, object]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """The documents' blob without what mcsync does not know, and the JSON paths of that."""
+    left_out = [key for key in blob if key not in _BLOB_KEYS]
+    kept = {key: blob[key] for key in _BLOB_KEYS if key in blob}
+    lists = kept.get("lists")
+    if isinstance(lists, dict):
+        kept["lists"] = {key: _without_unknown(key, each, left_out) for key, each in lists.items()}
+    return kept, tuple(left_out)
+
+
+def _without_unknown(list_id: str, audience: object, left_out: list[str]) -> object:
+    if not isinstance(audience, dict):
+        return audience
+    left_out += [f"lists.{list_id}.{key}" for key in audience if key not in _LIST_KEYS]
+    return {key: value for key, value in audience.items() if key in _LIST_KEYS}
 
 
 def _civicrm(top: Section) -> CivicrmConfig:

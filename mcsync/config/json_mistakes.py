@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn
 
+MOST_MENDED = 20  # slips; a text with more was never JSON
 MAX_DEPTH = 64  # the documents' blob is 7 deep; the walks below recurse
 
 # What looks like a Mailchimp API key, wherever it stands: letters and digits, then a data centre.
@@ -28,15 +29,51 @@ _SMALL |= {"none": "null", "nil": "null", "undefined": "null", "nan": "null"}
 
 
 class JsonSlip(Exception):
-    """What was mistyped at `line` and `column` (from 1, in characters), and how to mend it."""
+    """What was mistyped at `line` and `column` (from 1, in characters), and how to mend it.
 
-    def __init__(self, text: str, position: int, what: str, mend: str) -> None:
+    `edit` does so where it is beyond doubt: what stands between two positions is replaced.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        position: int,
+        what: str,
+        mend: str,
+        edit: tuple[int, int, str] | None = None,
+    ) -> None:
         self.line = text.count("\n", 0, position) + 1
         self.column = position - text.rfind("\n", 0, position)
         self.what = what
+        self.edit = edit
+        self._position, self._mend = position, mend
         place = f"line {self.line}, column {self.column}"
         self.mend = mend.replace("{place}", place).replace("{line}", str(self.line))
         super().__init__(f"line {self.line}, column {self.column}: {what}")
+
+    def moved(self, text: str, by: int) -> "JsonSlip":
+        """The slip as it stands in another text, so many characters further on."""
+        return JsonSlip(text, self._position + by, self.what, self._mend)
+
+
+def mend_json(text: str) -> tuple[object, tuple[JsonSlip, ...]]:
+    """Return the value of a JSON text that is mended as it is read, and the slips in it.
+
+    Raises: JsonSlip at the first one of which it is in doubt how it was meant.
+    """
+    slips: list[JsonSlip] = []
+    mended, grown = text, 0
+    while True:
+        try:
+            return parse_json(mended), tuple(slips)
+        except JsonSlip as slip:
+            edit, told = slip.edit, slip.moved(text, -grown)
+        if edit is None or len(slips) == MOST_MENDED:
+            raise told
+        start, end, new = edit
+        mended = mended[:start] + new + mended[end:]
+        grown += len(new) - (end - start)
+        slips.append(told)
 
 
 def parse_json(text: str) -> object:
@@ -106,8 +143,10 @@ class _Walker:
     def match(self, pattern: str) -> re.Match[str] | None:
         return re.compile(pattern).match(self.text, self.at)
 
-    def slip(self, position: int, what: str, mend: str) -> NoReturn:
-        raise JsonSlip(self.text, position, what, mend)
+    def slip(
+        self, position: int, what: str, mend: str, edit: tuple[int, int, str] | None = None
+    ) -> NoReturn:
+        raise JsonSlip(self.text, position, what, mend, edit)
 
     def peek(self) -> str:
         """Skip white space and return the next character, "" at the end of the text."""
@@ -174,7 +213,7 @@ class _Walker:
         following = self.peek()
         if following == close:
             mend = "remove the comma at {place}"
-            self.slip(comma, f'a comma before the closing "{close}"', mend)
+            self.slip(comma, f'a comma before the closing "{close}"', mend, (comma, comma + 1, ""))
         if following == ",":
             self.slip(self.at, "a second comma", "remove the comma at {place}")
         return True
@@ -211,16 +250,18 @@ class _Walker:
         if char not in ("", "\n", "\r"):
             mend = "remove the character at {place}; a tab is written \\t"
             self.slip(end, "a control character inside a string", mend)
-        rest = self.text[start:end].rstrip()
+        rest, edit = self.text[start:end].rstrip(), None
         if is_key and ":" in rest:
             mend = "put a quote before the colon in line {line}"
         elif rest.endswith(","):
             mend = "put a quote before the comma at the end of line {line}"
+            comma = start + len(rest) - 1
+            edit = (comma, comma, '"')
         elif rest.endswith(("}", "]")):
             mend = "put a quote in line {line}, before the closing bracket"
         else:
             mend = "put a quote at the end of line {line}"
-        self.slip(start, "the string that starts here has no closing quote", mend)
+        self.slip(start, "the string that starts here has no closing quote", mend, edit)
 
     def colon(self) -> None:
         char = self.peek()
@@ -282,7 +323,8 @@ class _Walker:
         following = self.text[self.at + 1 :].lstrip(" \t")[:1]
         if char == '"' and self.at == self.end and following in ("", *":,}]\r\n"):
             mend = "remove the quote at {place}"
-            self.slip(self.at, "an extra quote at the end of a string", mend)
+            edit = (self.at, self.at + 1, "")
+            self.slip(self.at, "an extra quote at the end of a string", mend, edit)
         last = content.rstrip()[-1:]
         if char not in ('"', "}", "]") and last in (":", ","):
             mark = "colon" if last == ":" else "comma"

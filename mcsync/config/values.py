@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from mcsync.config.json_mistakes import JsonSlip
 from mcsync.config.section import HIDDEN
 from mcsync.name_tags import NAME_FIELDS
 from mcsync.safety import USUAL_SAFETY, Safety
@@ -199,3 +200,16 @@ class Config:
             yield from account.signing_secrets
         if self.notify.ping_url:
             yield self.notify.ping_url
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignConfig:
+    """The extension's config blob: what it says, and as it stands there; CiviCRM is not in it.
+
+    `slips` were mended as it was read; `left_out` are the JSON paths of what mcsync has no use for.
+    """
+
+    config: Config
+    blob: Mapping[str, object] = field(repr=False)
+    slips: tuple[JsonSlip, ...] = ()
+    left_out: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ from mcsync.config import (
     parse_json,
     select_audiences,
 )
+from mcsync.config.json_mistakes import MOST_MENDED, mend_json
 from mcsync.errors import ConfigError, ExitCode, UsageError
 from mcsync.model import Side
 from mcsync.safety import NO_LIMIT, Limit, Safety
@@ -129,6 +130,22 @@ def test_the_documents_blob_is_mended_slip_by_slip(here: Path) -> None:
         text = mend_as_told(text, str(error.hint))
     assert found == BLOB_SLIPS
     load(here, text)
+
+
+def test_the_documents_blob_is_mended_as_it_is_read() -> None:
+    """Slips are told where they stand in the text as it was, also the second one of a line."""
+    value, slips = mend_json(BLOB)
+    assert [(each.line, each.column) for each in slips] == [(11, 13), (11, 25), (49, 23)]
+    assert isinstance(value, dict)
+    assert list(value) == ["lists", "accounts"]
+    assert mend_json(json.dumps(value)) == (value, ())
+
+
+def test_only_slips_beyond_doubt_are_mended() -> None:
+    with pytest.raises(JsonSlip, match="line 2, column 4: a colon is missing"):
+        mend_json('{"a": [1,],\n"b" 1}')
+    with pytest.raises(JsonSlip, match="a comma before the closing"):
+        mend_json(f"[{'[1,], ' * (MOST_MENDED + 1)} 1]")
 
 
 def test_the_documents_blob_loads_once_mended(here: Path) -> None:

@@ -80,6 +80,7 @@ def add_audience(state: State, options: Options) -> None:
 def _refuse_unheeded(options: Options) -> None:
     """Refuse options that say what the config that is there says already. Raises: UsageError"""
     unheeded = {
+        "--from": options.origin,
         "--civicrm-url": options.civicrm_url,
         "--civicrm-key-env": options.civicrm_key_env,
         "--site-key-env": options.site_key_env,

@@ -12,6 +12,14 @@ _KEY_HELP = "Take {}'s API key from $NAME. Default: ${}."
 
 
 @click.command(name="init")
+@click.option(
+    "--from",
+    "origin",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take audiences, interests and Mailchimp's keys from the config of mailchimpsync; keys go"
+    " into keys.env unless --keys says otherwise.",
+)
 @click.option("--civicrm-url", metavar="URL", help="The address of the CiviCRM site.")
 @click.option(
     "--civicrm-key-env",
@@ -89,11 +97,13 @@ def command(state: State, is_added: bool, **options: Any) -> None:
       mcsync init --config /etc/mcsync/config.json
       mcsync init --no-input --civicrm-url https://crm.example.org \\
           --audience "Main audience=Newsletter" --interest "Topics: Events=Events"
+      mcsync init --from mailchimpsync.json
       mcsync init --add
     """
     from mcsync.cli.init.steps import (
         Options,
         choose_place,
+        complete,
         gather_choices,
         show_result,
         write_choices,
@@ -104,6 +114,7 @@ def command(state: State, is_added: bool, **options: Any) -> None:
 
         add_audience(state, Options(**options))
         return
-    path = choose_place(state, Path.cwd(), options["keys"])
-    choices = gather_choices(state, Options(**options), path)
+    wanted = complete(state, Options(**options))
+    path = choose_place(state, Path.cwd(), wanted.keys)
+    choices = gather_choices(state, wanted, path)
     show_result(state, choices, write_choices(state, choices, path))

@@ -13,6 +13,7 @@ from mcsync.cli.init.draft import (
     CIVICRM_URL,
     MAILCHIMP_KEY,
     SITE_KEY,
+    AccountChoice,
     AudienceChoice,
     Choices,
     KeysIn,
@@ -25,6 +26,7 @@ from mcsync.cli.init.draft import (
     read_hook_address,
 )
 from mcsync.cli.init.given import Wishes, make_secret, match_audiences, match_interests
+from mcsync.cli.init.moving import show_origin, take_accounts
 from mcsync.cli.init.questions import (
     ask,
     ask_hidden,
@@ -68,17 +70,18 @@ def converse(wishes: Wishes, path: Path) -> Choices:
         hanging=0,
     )
     login = _ask_civicrm(wishes)
-    mailchimp_key, api_url, account = _ask_mailchimp(wishes)
-    audiences = ask_audiences(wishes, account, login.look)
+    first, *others = _ask_accounts(wishes, login.look)
     webhook_url = _ask_webhooks(wishes)
     choices = Choices(
         civicrm_url=login.url,
         civicrm_key=login.key,
         site_key=login.site_key,
-        mailchimp_key=mailchimp_key,
-        api_url=api_url,
-        account=account.account,
-        audiences=audiences,
+        mailchimp_key=first.key,
+        api_url=first.api_url,
+        account=first.account,
+        audiences=first.audiences,
+        others=tuple(others),
+        origin=wishes.origin,
         webhook_url=webhook_url,
         webhook_secret=make_secret(),
         hook_secret=make_secret() if _ask_hook(wishes, webhook_url) else "",
@@ -86,9 +89,29 @@ def converse(wishes: Wishes, path: Path) -> Choices:
     )
     choices = _ask_where_keys_go(wishes, choices, path)
     show_choices(choices, path)
+    if choices.origin is not None:
+        show_origin(choices.origin, choices.every_audience)
     if not ask_yes("Write it?"):
         raise Declined
     return choices
+
+
+def _ask_accounts(wishes: Wishes, look: Look) -> list[AccountChoice]:
+    """The account with the audiences that are wanted; or those of the extension's config."""
+    if wishes.origin is None:
+        key, api_url, account = _ask_mailchimp(wishes)
+        audiences = ask_audiences(wishes, account, look)
+        return [
+            AccountChoice(key=key, account=account.account, audiences=audiences, api_url=api_url)
+        ]
+
+    def open_it(key: Setting, api_url: str | None) -> tuple[Setting, str | None, OpenAccount]:
+        given = {**wishes.given, MAILCHIMP_KEY: key}
+        return _ask_mailchimp(replace(wishes, given=given, api_url=api_url))
+
+    return take_accounts(
+        wishes.origin, wishes.given, wishes.offered, wishes.api_url, look(), open_it
+    )
 
 
 # --- CiviCRM --------------------------------------------------------------------------------------
@@ -152,7 +175,8 @@ def _ask_address(wishes: Wishes) -> Setting:
     if not given:
         show_line("The address of your site, such as https://www.example.org", hanging=0)
     if not given and offered:
-        show_line(f"Press Enter for {offered.text}, from ${CIVICRM_URL}.", hanging=0)
+        origin = f"${offered.variable}" if offered.variable else "the extension's webhooks"
+        show_line(f"Press Enter for {offered.text}, from {origin}.", hanging=0)
 
     def attempt() -> Setting:
         found = given.pop() if given else _read_setting("Address of CiviCRM", offered)
@@ -431,17 +455,20 @@ def _ask_where_keys_go(wishes: Wishes, choices: Choices, path: Path) -> Choices:
 def show_choices(choices: Choices, path: Path) -> None:
     """Everything that was chosen, before it is written; no key, no secret."""
     show_step("This will be written", f"{path}, readable by you only")
-    rows = [("CiviCRM", choices.civicrm_url.text), ("Mailchimp", choices.account.name)]
-    for audience in choices.audiences:
-        rows.append(("audience", f"{audience.name} = {name_group(audience.group)}"))
-        for key, group in audience.interests.items():
-            rows.append(("interest", f"{audience.interest_names[key]} = {name_group(group)}"))
+    rows = [("CiviCRM", choices.civicrm_url.text)]
+    for account in choices.accounts:
+        rows.append(("Mailchimp", account.account.name))
+        for audience in account.audiences:
+            rows.append(("audience", f"{audience.name} = {name_group(audience.group)}"))
+            for key, group in audience.interests.items():
+                name = audience.interest_names.get(key, f"interest {key}")
+                rows.append(("interest", f"{name} = {name_group(group)}"))
     hooks = "none"
     if choices.webhook_url is not None:
-        hooks = (
-            f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret; created at"
-            " Mailchimp if they answer"
-        )
+        made = "created at Mailchimp if they answer"
+        if choices.origin is not None:
+            made = "to be created at Mailchimp when you switch over"
+        hooks = f"{choices.webhook_url}/webhook and …/batch-webhook, with a secret; {made}"
     if choices.hook_url is not None:
         hooks += "; …/civicrm-hook for CiviCRM, with another"
     variables = ", ".join(f"${name}" for name in find_variables(choices))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from mcsync.config import ForeignConfig
 from mcsync.model import Account, Group
 from mcsync.text import HOOK_ENDING
 
@@ -47,7 +48,8 @@ class Setting:
 class AudienceChoice:
     """An audience and its group; `interests` has the groups of the mapped ones, by interest id.
 
-    `interest_names` has every interest of the audience, as "Category: Interest".
+    `interest_names` has every interest of the audience, as "Category: Interest". `options` are
+    further keys of its entry in `lists`.
     """
 
     list_id: str
@@ -55,6 +57,7 @@ class AudienceChoice:
     group: Group
     interests: Mapping[str, Group] = field(default_factory=dict)
     interest_names: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -68,6 +71,16 @@ class AudienceChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChoice:
+    """A Mailchimp account and its audiences; `api_url` is None where the key tells the address."""
+
+    key: Setting
+    account: Account
+    audiences: tuple[AudienceChoice, ...] = ()
+    api_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """All that a new config says.
 
@@ -75,7 +88,8 @@ class Choices:
     `mcsync serve`, without a last slash, None for no webhooks; `webhook_secret` goes with it, and
     `signing_secrets` are what Mailchimp told when it made them. `hook_secret` is for CiviCRM's
     changes, "" where it is not to report them. `environment_file` is the name of
-    the file beside the config that has the variables, None for no such file.
+    the file beside the config that has the variables, None for no such file. `others` are further
+    accounts; `origin` is the extension's config that all this comes from, None for a new start.
     """
 
     civicrm_url: Setting
@@ -91,6 +105,24 @@ class Choices:
     signing_secrets: tuple[str, ...] = field(default=(), repr=False)
     cache: str | None = None
     environment_file: str | None = None
+    others: tuple[AccountChoice, ...] = ()
+    origin: ForeignConfig | None = None
+
+    @property
+    def accounts(self) -> tuple[AccountChoice, ...]:
+        """All of them."""
+        first = AccountChoice(
+            key=self.mailchimp_key,
+            account=self.account,
+            audiences=self.audiences,
+            api_url=self.api_url,
+        )
+        return (first, *self.others)
+
+    @property
+    def every_audience(self) -> tuple[AudienceChoice, ...]:
+        """Those of all accounts."""
+        return tuple(audience for each in self.accounts for audience in each.audiences)
 
     @property
     def hook_url(self) -> str | None:
@@ -105,13 +137,17 @@ def draft_config(choices: Choices) -> dict[str, object]:
         civicrm["siteKey"] = choices.site_key.written
     if choices.hook_url is not None:
         civicrm["hookSecret"] = choices.hook_secret
-    key, file = choices.mailchimp_key.written, choices.environment_file
+    file = choices.environment_file
     return {
         **({} if file is None else {"environmentFile": file}),
         "civicrm": civicrm,
         "cache": choices.cache,
-        "lists": {each.list_id: draft_list(each, key) for each in choices.audiences},
-        "accounts": {key: _account(choices, key)},
+        "lists": {
+            each.list_id: draft_list(each, account.key.written)
+            for account in choices.accounts
+            for each in account.audiences
+        },
+        "accounts": {each.key.written: _account(choices, each) for each in choices.accounts},
     }
 
 
@@ -121,6 +157,7 @@ def draft_list(audience: AudienceChoice, key: str) -> dict[str, object]:
         "subscriptionGroup": str(audience.group.group_id),
         "apiKey": key,
         "interests": {key: str(group.group_id) for key, group in audience.interests.items()},
+        **audience.options,
     }
 
 
@@ -131,18 +168,18 @@ def draft_account_audience(audience: AudienceChoice) -> dict[str, object]:
     return {"name": _quoted(audience.name), "interests": interests}
 
 
-def _account(choices: Choices, key: str) -> dict[str, object]:
-    account, url, secret = choices.account, choices.webhook_url, choices.webhook_secret
-    found: dict[str, object] = {"apiKey": key}
-    if choices.api_url is not None:
-        found["apiUrl"] = choices.api_url
+def _account(choices: Choices, chosen: AccountChoice) -> dict[str, object]:
+    account, url, secret = chosen.account, choices.webhook_url, choices.webhook_secret
+    found: dict[str, object] = {"apiKey": chosen.key.written}
+    if chosen.api_url is not None:
+        found["apiUrl"] = chosen.api_url
     found |= {
         "account_name": _quoted(account.name),
         "email": _quoted(account.email),
         "first_name": _quoted(account.first_name),
         "last_name": _quoted(account.last_name),
         "username": _quoted(account.username),
-        "audiences": {each.list_id: draft_account_audience(each) for each in choices.audiences},
+        "audiences": {each.list_id: draft_account_audience(each) for each in chosen.audiences},
     }
     if url is not None:
         found |= {
@@ -178,12 +215,18 @@ def place_keys(choices: Choices, keys: KeysIn) -> Choices:
             civicrm_key=Setting(choices.civicrm_key.text),
             site_key=choices.site_key and Setting(choices.site_key.text),
             mailchimp_key=Setting(choices.mailchimp_key.text),
+            others=tuple(replace(each, key=Setting(each.key.text)) for each in choices.others),
         )
+    others = enumerate(choices.others, 2)
     return replace(
         choices,
         civicrm_key=_named(choices.civicrm_key, CIVICRM_KEY),
         site_key=choices.site_key and _named(choices.site_key, SITE_KEY),
         mailchimp_key=_named(choices.mailchimp_key, MAILCHIMP_KEY),
+        others=tuple(
+            replace(each, key=_named(each.key, f"{MAILCHIMP_KEY}_{number}"))
+            for number, each in others
+        ),
         environment_file=keys.value if keys is KeysIn.KEYS_ENV else None,
     )
 
@@ -194,7 +237,7 @@ def _named(setting: Setting, variable: str) -> Setting:
 
 def has_typed_keys(choices: Choices) -> bool:
     """Whether some key has no variable, and would stand in the file."""
-    keys = (choices.civicrm_key, choices.site_key, choices.mailchimp_key)
+    keys = (choices.civicrm_key, choices.site_key, *(each.key for each in choices.accounts))
     return any(key is not None and not key.variable for key in keys)
 
 
@@ -204,7 +247,7 @@ def find_variables(choices: Choices) -> dict[str, str]:
         choices.civicrm_url,
         choices.civicrm_key,
         choices.site_key,
-        choices.mailchimp_key,
+        *(each.key for each in choices.accounts),
     )
     return {each.variable: each.text for each in settings if each is not None and each.variable}
 

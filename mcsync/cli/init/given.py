@@ -11,6 +11,7 @@ from mcsync.cli.init.draft import (
     CIVICRM_URL,
     MAILCHIMP_KEY,
     SITE_KEY,
+    AccountChoice,
     AudienceChoice,
     Choices,
     KeysIn,
@@ -21,8 +22,9 @@ from mcsync.cli.init.draft import (
     place_keys,
     read_address,
 )
+from mcsync.cli.init.moving import take_accounts
 from mcsync.cli.init.services import OpenAccount, find_anybody, open_account, open_site
-from mcsync.config import did_you_mean
+from mcsync.config import ForeignConfig, did_you_mean
 from mcsync.errors import McsyncError, UsageError
 from mcsync.model import Audience, Group
 from mcsync.text import count_of
@@ -42,6 +44,7 @@ class Wishes:
 
     `given` was told by an option, `offered` stands in the environment, both by the name of the
     usual variable. `audiences` and `interests` are "LEFT=RIGHT"; `webhook_url` is "" for none.
+    `origin` is the extension's config, which has the audiences and the keys of Mailchimp.
     """
 
     given: Mapping[str, Setting]
@@ -53,6 +56,7 @@ class Wishes:
     civicrm_hook: bool = False
     keys: KeysIn | None = None
     cache: str | None = None
+    origin: ForeignConfig | None = None
 
     def find(self, name: str) -> Setting | None:
         """What is known, however it is."""
@@ -92,9 +96,11 @@ def find_given(
     return found
 
 
-def read_keys() -> dict[str, Setting]:
-    """Both keys from stdin, a line each: CiviCRM's, then Mailchimp's."""
+def read_keys(least: int = 2) -> dict[str, Setting]:
+    """Both keys from stdin, a line each: CiviCRM's, then Mailchimp's; `least` 1 is without that."""
     lines = [line.strip() for line in sys.stdin.read().splitlines() if line.strip()]
+    if len(lines) == least == 1:
+        return {CIVICRM_KEY: Setting(lines[0])}
     if len(lines) != 2:
         raise UsageError(
             f"--read-keys: expected 2 lines on stdin, got {len(lines)}",
@@ -120,13 +126,14 @@ def take_choices(wishes: Wishes) -> Choices:
     Raises: UsageError naming all that is missing, or what does not fit; what both services
     raise.
     """
-    missing = [told for name, told in _MISSING.items() if wishes.find(name) is None]
+    names = _MISSING if wishes.origin is None else (CIVICRM_URL, CIVICRM_KEY)
+    missing = [_MISSING[name] for name in names if wishes.find(name) is None]
     if wishes.civicrm_hook and wishes.webhook_url is None:
         missing.append(("--webhook-url URL", "the public address of mcsync serve"))
-    if not wishes.audiences:
+    if not wishes.audiences and wishes.origin is None:
         missing.append(("--audience AUDIENCE=GROUP", "which audience belongs to which group"))
-    url, key, mailchimp_key = map(wishes.find, _MISSING)
-    if missing or url is None or key is None or mailchimp_key is None:
+    url, key = wishes.find(CIVICRM_URL), wishes.find(CIVICRM_KEY)
+    if missing or url is None or key is None:
         lacking = count_of(len(missing), "option is", "options are")
         raise UsageError(
             f"nobody can be asked, and {lacking} missing",
@@ -136,16 +143,17 @@ def take_choices(wishes: Wishes) -> Choices:
     site_key = wishes.find(SITE_KEY)
     find_anybody(url.text, "CiviCRM")
     site = open_site(url.text, key.text, site_key.text if site_key else None)
-    account = open_account(mailchimp_key.text, wishes.api_url)
-    audiences = match_audiences(wishes.audiences, account, site.groups)
+    first, *others = _take_accounts(wishes, site.groups)
     choices = Choices(
         civicrm_url=url if site.url == url.text.rstrip("/") else Setting(site.url),
         civicrm_key=key,
         site_key=site_key,
-        mailchimp_key=mailchimp_key,
-        api_url=wishes.api_url,
-        account=account.account,
-        audiences=match_interests(wishes.interests, audiences, site.groups),
+        mailchimp_key=first.key,
+        api_url=first.api_url,
+        account=first.account,
+        audiences=first.audiences,
+        others=tuple(others),
+        origin=wishes.origin,
         webhook_url=wishes.webhook_url or None,
         webhook_secret=make_secret(),
         hook_secret=make_secret() if wishes.civicrm_hook else "",
@@ -154,10 +162,23 @@ def take_choices(wishes: Wishes) -> Choices:
     return choices if wishes.keys is None else place_keys(choices, wishes.keys)
 
 
+def _take_accounts(wishes: Wishes, groups: Sequence[Group]) -> list[AccountChoice]:
+    """The accounts with their audiences: the one that the key opens, or those of the blob."""
+    if wishes.origin is not None:
+        return take_accounts(wishes.origin, wishes.given, wishes.offered, wishes.api_url, groups)
+    key = wishes.find(MAILCHIMP_KEY) or Setting("")
+    account = open_account(key.text, wishes.api_url)
+    audiences = match_audiences(wishes.audiences, account, groups)
+    audiences = match_interests(wishes.interests, audiences, groups)
+    return [
+        AccountChoice(key=key, account=account.account, audiences=audiences, api_url=wishes.api_url)
+    ]
+
+
 def _text_of_audiences(wishes: Wishes) -> str:
     """The account's audiences for a hint, if none is chosen yet and the key opens it; else ""."""
     key = wishes.find(MAILCHIMP_KEY)
-    if wishes.audiences or key is None:
+    if wishes.audiences or wishes.origin is not None or key is None:
         return ""
     try:
         audiences = open_account(key.text, wishes.api_url).audiences

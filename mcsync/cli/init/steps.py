@@ -38,10 +38,11 @@ from mcsync.cli.init.given import (
     read_keys,
     take_choices,
 )
+from mcsync.cli.init.moving import describe_origin, offer_site, show_origin
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, write_lines
-from mcsync.config import Config, find_config
+from mcsync.config import Config, find_config, load_foreign
 from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
 from mcsync.logs import choose_level, set_up
@@ -72,6 +73,21 @@ _NEXT_WEBHOOKS = (
         " signingSecrets of the account",
     ),
 )
+_NEXT_SERVE = (("mcsync serve", "receives webhooks; keep it running from now on"),)
+_NEXT_MOVING = (
+    (
+        "in CiviCRM",
+        "disable the extension's scheduled job: Administer, System Settings, Scheduled Jobs",
+    ),
+    ("mcsync check", "says what the extension still does, and whether batches are under way"),
+    _NEXT[1],
+    _NEXT[2],
+    (
+        "mcsync check --fix --replace-extension",
+        "deletes the extension's webhooks; mcsync's own, if you want them, are there by then",
+    ),
+    ("mcsync sync --wait", 'the first sync; "mcsync help moving" has all steps, and the way back'),
+)
 _NEXT_REGISTERED = (
     ("mcsync serve", "receives webhooks; restart it if it runs, and keep it running"),
 )
@@ -81,6 +97,7 @@ _NEXT_REGISTERED = (
 class Options:
     """The options of `mcsync init`, as Click has them."""
 
+    origin: Path | None
     civicrm_url: str | None
     civicrm_key_env: str | None
     site_key_env: str | None
@@ -93,6 +110,23 @@ class Options:
     civicrm_hook: bool
     keys: str | None
     no_input: bool
+
+
+def complete(state: State, options: Options) -> Options:
+    """The options, with where keys go when nobody is asked: the extension's are in its file.
+
+    Raises: UsageError for what an extension's config says already.
+    """
+    if options.origin is None:
+        return options
+    if options.audiences or options.interests:
+        raise UsageError(
+            "init --from takes no --audience and no --interest",
+            hint="audiences and interests are taken from the file; change them in the new config",
+        )
+    if options.keys is None and not _can_ask(state, options):
+        return replace(options, keys=KeysIn.KEYS_ENV.value)
+    return options
 
 
 def choose_place(state: State, cwd: Path, keys: str | None) -> Path:
@@ -124,8 +158,11 @@ def set_up_words(state: State) -> None:
 def gather_choices(state: State, options: Options, path: Path) -> Choices:
     """The choices: by asking where somebody can be asked, else of the options alone."""
     wishes = _make_wishes(state, options)
-    if options.no_input or options.read_keys or state.wants_json or not is_somebody_there():
-        return take_choices(wishes)
+    if not _can_ask(state, options):
+        choices = take_choices(wishes)
+        if choices.origin is not None and not state.wants_json:
+            show_origin(choices.origin, choices.every_audience)
+        return choices
     from mcsync.cli.init.conversation import Declined, converse
 
     try:
@@ -137,6 +174,11 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
     except (Stopped, click.Abort):
         click.echo()  # the question has no line of its own yet
         raise
+
+
+def _can_ask(state: State, options: Options) -> bool:
+    is_off = options.no_input or options.read_keys or state.wants_json
+    return not is_off and is_somebody_there()
 
 
 def is_somebody_there() -> bool:
@@ -153,9 +195,10 @@ def _make_wishes(state: State, options: Options) -> Wishes:
         SITE_KEY: options.site_key_env,
         MAILCHIMP_KEY: options.mailchimp_key_env,
     }
+    origin = None if options.origin is None else load_foreign(options.origin, os.environ)
     given = find_given(options.civicrm_url, variables, os.environ)
     if options.read_keys:
-        given |= read_keys()
+        given |= read_keys(least=2 if origin is None else 1)
     api_url, hooks = options.mailchimp_url, options.webhook_url
     if options.civicrm_hook and hooks == "":
         raise UsageError(
@@ -163,7 +206,8 @@ def _make_wishes(state: State, options: Options) -> Wishes:
         )
     return Wishes(
         given=given,
-        offered=find_offered(os.environ),
+        offered=offer_site(origin, find_offered(os.environ)),
+        origin=origin,
         api_url=api_url and check_address("--mailchimp-url", api_url),
         audiences=options.audiences,
         interests=options.interests,
@@ -220,12 +264,15 @@ def show_result(state: State, choices: Choices, config: Config) -> None:
         "civicrm_hook_url": choices.hook_url,
         "civicrm_hook_secret_at": choices.hook_url and "civicrm.hookSecret",
     }
-    chosen = state.audiences = [each.as_dict() for each in choices.audiences]
+    if choices.origin is not None:
+        state.answer |= describe_origin(choices.origin)
+    chosen = state.audiences = [each.as_dict() for each in choices.every_audience]
     if not state.wants_json:
         _show_written(config, choices.environment_file, unset)
     wanted = build_check(config, config.audiences, config.cache)
     report = look(wanted)
-    is_registered = can_register(report)
+    # Before the extension is off, nothing is to reach mcsync.
+    is_registered = choices.origin is None and can_register(report)
     if is_registered:
         config, report = _register(state, choices, config, report)
     if not state.wants_json:
@@ -284,6 +331,8 @@ def _show_next(choices: Choices, config: Config, is_registered: bool) -> None:
     find = "" if _is_found(config.path) else f" --config {shlex.quote(str(config.path))}"
     webhooks = _NEXT_REGISTERED if is_registered else _NEXT_WEBHOOKS
     steps = [*_NEXT, *(webhooks if choices.webhook_url else ())]
+    if choices.origin is not None:
+        steps = [*(_NEXT_SERVE if choices.webhook_url else ()), *_NEXT_MOVING]
     show_gap()
     show_heading("Next steps")
     if find:
