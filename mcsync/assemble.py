@@ -339,6 +339,7 @@ def build_policy(audience: AudienceConfig) -> Policy:
         deleted_contacts=audience.deleted_contacts.value,
         pushes_email_changes=audience.push_email_changes,
         confirms_new=audience.confirm_new,
+        moved_at=audience.moved_at,
         name_fields={
             tag: audience.name_fields[key]
             for key, tag in NAME_FIELDS.items()

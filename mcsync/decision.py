@@ -294,6 +294,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous-contact"
     UNKNOWN_AND_OUT = "unknown-and-not-subscribed"
     CONTACT_DELETED = "contact-deleted"
+    BEFORE_MOVE = "differed-before-the-move"
     COMPLIANCE = "compliance-state"
     FORGOTTEN = "forgotten-email"
     CLEANED = "cleaned-address"
@@ -328,6 +329,7 @@ REASONS: Mapping[Reason, str] = {  # each may follow "because"
     Reason.AMBIGUOUS: "several contacts have this address, and nothing shows which is meant",
     Reason.UNKNOWN_AND_OUT: "they are not subscribed at Mailchimp, and CiviCRM does not know them",
     Reason.CONTACT_DELETED: "the contact was deleted in CiviCRM",
+    Reason.BEFORE_MOVE: "both sides differed before mcsync took over, and nobody has spoken since",
     Reason.COMPLIANCE: "they unsubscribed themselves before, so Mailchimp wants them to confirm",
     Reason.FORGOTTEN: "they were permanently deleted at Mailchimp; only they can sign up again",
     Reason.CLEANED: "the address bounced and was cleaned; Mailchimp never subscribes it again",
@@ -354,7 +356,7 @@ class Policy:
     `name_tags` are those of FNAME, LNAME and NAME that the audience has, known when names are
     synced. `name_fields` maps those of the three that the audience calls otherwise to its own
     tags, "" for one that it does not have. `trusted_at` is when the trusted side was read, by its
-    own clock.
+    own clock. `moved_at` is when mcsync took over from an extension, None if it did not.
     """
 
     list_id: str
@@ -368,6 +370,7 @@ class Policy:
     deleted_contacts: str = "recreate"
     pushes_email_changes: bool = True
     confirms_new: bool = False
+    moved_at: datetime | None = None
     syncs_names: bool = False
     name_tags: frozenset[str] = frozenset()
     name_fields: Mapping[str, str] = field(default_factory=dict)

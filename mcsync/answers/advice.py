@@ -43,6 +43,8 @@ ADVICE: Mapping[Reason, str] = {
     " address in CiviCRM and adds them to {group}",
     Reason.CONTACT_DELETED: "restore the contact in CiviCRM, or create a new one with the address"
     " and add them to {group}",
+    Reason.BEFORE_MOVE: "say it anew: add the contact to {group}, after removing them if they are"
+    " in it, or have them sign up at Mailchimp",
     Reason.COMPLIANCE: "they unsubscribed themselves, so only they can come back: by the"
     " confirmation mail, if they were sent one, or by a Mailchimp sign-up form",
     Reason.FORGOTTEN: "they were permanently deleted at Mailchimp, so only they can come back: by a"

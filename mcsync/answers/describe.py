@@ -16,7 +16,12 @@ from mcsync.cache.trail import Change
 from mcsync.decision import REASONS, ContactView, Statement
 from mcsync.reconcile.agree import Rule
 
-_OF_NO_SIDE = {Rule.NOBODY: "nobody", Rule.SAME: "both", Rule.BEFORE: "before"}
+_OF_NO_SIDE = {
+    Rule.NOBODY: "nobody",
+    Rule.SAME: "both",
+    Rule.BEFORE: "before",
+    Rule.BEFORE_MOVE: "nobody",
+}
 
 
 def describe(explained: Explained) -> dict[str, object]:

@@ -170,6 +170,7 @@ RULES: Mapping[Rule, str] = {
     Rule.BEFORE: "Nothing has changed since the last decision",
     Rule.TRUST_MAILCHIMP: "Mailchimp decides, because trustOverride says so",
     Rule.TRUST_CIVICRM: "CiviCRM decides, because trustOverride says so",
+    Rule.BEFORE_MOVE: "Neither side decides: both are left as they were before mcsync took over",
     Rule.PUSH_ONLY: "CiviCRM always decides about this interest (push-only)",
 }
 

@@ -45,7 +45,12 @@ IN_GROUP: Mapping[str, str] = {  # how somebody in the group may stand, in words
 }
 _UNSETTLED = (SyncStatus.TODO, SyncStatus.LIVE, SyncStatus.REDO)
 # Nothing is wrong; the two sides differ on purpose.
-LEFT_ALONE = frozenset({Reason.OTHER_ADDRESS, Reason.SIGNED_UP_AFTER_GATE, Reason.CONTACT_DELETED})
+LEFT_ALONE = frozenset(
+    {
+        *(Reason.OTHER_ADDRESS, Reason.SIGNED_UP_AFTER_GATE, Reason.CONTACT_DELETED),
+        Reason.BEFORE_MOVE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

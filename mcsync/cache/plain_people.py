@@ -17,6 +17,7 @@ import msgspec
 from mcsync.cache.mirror import GATE_FLAGS
 from mcsync.cache.rows import DUE_IDS, SQL_IN, TABLE
 from mcsync.cache.store import Store
+from mcsync.cache.times import to_text
 from mcsync.decision import Policy, make_topic
 
 CHUNK = 5000  # rows looked at, and marked, at once
@@ -164,6 +165,9 @@ def _make_query(policy: Policy, *, asks_plugins: bool) -> tuple[str, dict[str, o
         "topic": f'$."{topic}"',
     }
     shape = [*_SHAPE, *([_INTERESTS] if policy.interests else [])]
+    if policy.moved_at is not None:
+        shape += [f"{_SAID_AT} < :moved_at", "g.said_at < :moved_at"]
+        parameters["moved_at"] = to_text(policy.moved_at)
     where = _WHERE + (_SAME_NAMES if policy.syncs_names else "")
     where += _NOT_WANTED if asks_plugins else ""
     numbers = ", ".join(str(n + 2) for n in range(len(shape) + 1))

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ _TOP_KEYS = (
 )
 _OPTION_KEYS = (
     *("duplicates", "reconfirm", "removal", "deletedContacts", "pushEmailChanges"),
-    *("confirmNew", "contactSource", "pushOnlyInterests", "nameFields"),
+    *("confirmNew", "contactSource", "pushOnlyInterests", "nameFields", "movedAt"),
 )
 _LIST_KEYS = ("subscriptionGroup", "apiKey", "interests", "trustOverride", "safety", *_OPTION_KEYS)
 _BLOB_KEYS = ("lists", "accounts")  # the documents' "Config settings JSON blob"
@@ -368,10 +369,26 @@ def _with_options(base: AudienceConfig, section: Section) -> AudienceConfig:
         deleted_contacts=deleted or base.deleted_contacts,
         push_email_changes=base.push_email_changes if pushes is None else pushes,
         confirm_new=base.confirm_new if confirms is None else confirms,
+        moved_at=_moment(section, "movedAt") or base.moved_at,
         contact_source=source,
         push_only_interests=push_only,
         name_fields=_name_fields(section.section("nameFields"), base.name_fields),
     )
+
+
+def _moment(section: Section, key: str) -> datetime | None:
+    """Return a time, aware UTC; one without a zone is refused, for nobody knows when it is."""
+    text = section.text(key)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        pass
+    section.expected(key, 'a time with its zone, such as "2026-11-26T09:00:00Z"')
+    return None
 
 
 def _name_fields(section: Section, base: Mapping[str, str]) -> Mapping[str, str]:

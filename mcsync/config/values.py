@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -141,7 +142,8 @@ class AudienceConfig:
 
     `account_key` is its `apiKey` as written, the key into `Config.accounts`; `trust_override` has
     interest ids and "subscription" as keys; `interests` is interest id -> group id. `name_fields`
-    has the merge tags of "first", "last" and "whole" name, "" where there is none.
+    has the merge tags of "first", "last" and "whole" name, "" where there is none. `moved_at` is
+    when mcsync took over from an extension, aware UTC.
     """
 
     list_id: str
@@ -158,6 +160,7 @@ class AudienceConfig:
     deleted_contacts: DeletedContacts = DeletedContacts.RECREATE
     push_email_changes: bool = True
     confirm_new: bool = False
+    moved_at: datetime | None = None
     contact_source: str = "mailchimpsync"
     name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
     safety: Safety = USUAL_SAFETY

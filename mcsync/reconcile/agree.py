@@ -40,6 +40,7 @@ class Rule(StrEnum):
     TRUST_MAILCHIMP = "mailchimp-is-trusted"
     TRUST_CIVICRM = "civicrm-is-trusted"
     PUSH_ONLY = "civicrm-always"
+    BEFORE_MOVE = "before-the-move"
 
     @property
     def side(self) -> Side | None:
@@ -126,6 +127,9 @@ def hear_subscription(person: Person, policy: Policy) -> Heard:
     contact = place.said if place else None
     before = person.agreed.get(make_topic(SUBSCRIPTION, policy.group_id))
     right, rule = agree(member, contact, before)
+    if _is_of_another(person, policy, right, rule):
+        reason = Reason.BEFORE_MOVE
+        return Heard(SUBSCRIPTION, member, contact, None, Rule.BEFORE_MOVE, reason, before)
     if SUBSCRIPTION in policy.trust:
         stands = (_stand_at_mailchimp(person, before, policy), _stand_in_civicrm(place))
         right, rule = _trust(SUBSCRIPTION, stands, policy, right, rule, (member, contact))
@@ -135,6 +139,31 @@ def hear_subscription(person: Person, policy: Policy) -> Heard:
     has_ours = any(_is_ours(m, person, policy) for m in voices)
     unheard = [m.subscription for m in voices if has_ours]
     return _remember(heard, policy.group_id, values, unheard)
+
+
+_CONTRADICTED = (Rule.MAILCHIMP_LATER, Rule.CIVICRM_LATER, Rule.TIE)
+
+
+def _is_of_another(person: Person, policy: Policy, right: Word | None, rule: Rule) -> bool:
+    """Whether the later of two words may be a write of the extension that mcsync took over from.
+
+    Had it been a human's, the extension would have seen to it. Of those about whom both sides
+    differed by then neither side is believed, unless they had left, or bounced, or may not be
+    mailed: then nobody but themselves, or the gate, can have the last say.
+    """
+    if policy.moved_at is None or right is None or rule not in _CONTRADICTED:
+        return False
+    if right.at >= policy.moved_at or SUBSCRIPTION in policy.trust:
+        return False
+    if person.contact is None or find_closed_gate(person.contact) is not None:
+        return False
+    is_out = rule is Rule.MAILCHIMP_LATER and not right.value
+    return not (is_out and any(_is_gone(m) for m in person.voices if m.subscription == right))
+
+
+def _is_gone(member: MemberView) -> bool:
+    """Whether a member is out for a reason that no extension writes."""
+    return member.has_left or member.status is MemberStatus.CLEANED
 
 
 def _hear_members(voices: Iterable[MemberView], person: Person, policy: Policy) -> Word | None:
@@ -328,6 +357,9 @@ def hear_interest(person: Person, policy: Policy, interest_id: str) -> Heard:
 
 def stands_for(sharer: Person, policy: Policy) -> bool:
     """Whether a contact who shares a member keeps it in: agreed in, and may be mailed."""
-    right = hear_subscription(sharer, policy).right
-    is_mailable = sharer.contact is not None and find_closed_gate(sharer.contact) is None
-    return right is not None and right.value and is_mailable
+    if sharer.contact is None or find_closed_gate(sharer.contact) is not None:
+        return False
+    heard = hear_subscription(sharer, policy)
+    if heard.rule is Rule.BEFORE_MOVE:  # they are left as they are
+        return sharer.contact.place(policy.group_id).is_added
+    return heard.right is not None and heard.right.value

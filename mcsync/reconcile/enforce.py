@@ -73,7 +73,7 @@ def _decide_membership(person: Person, policy: Policy) -> Decision:
         return _decide_without_contact(person, policy)
     heard = hear_subscription(person, policy)
     if heard.right is None:
-        return Decision(_mark(person, SyncStatus.OK, Reason.IN_AGREEMENT))
+        return Decision(_mark(person, SyncStatus.OK, heard.reason))
     if heard.right.value:
         decision = _decide_in(person, person.contact, policy, heard, heard.right)
     else:

@@ -4,6 +4,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -37,6 +38,7 @@ POLICIES = {
     ),
     "names": replace(PLAIN, syncs_names=True, name_tags=frozenset(("FNAME", "LNAME"))),
     "one-name": replace(PLAIN, syncs_names=True, name_tags=frozenset(("NAME",))),
+    "moved": replace(PLAIN, moved_at=datetime(2026, 11, 21, tzinfo=UTC)),
     "skips-duplicates": replace(PLAIN, skips_duplicates=True, may_reconfirm=False),
     "62 interests": replace(PLAIN, interests=many_interests(62)),
     "200 interests": replace(PLAIN, interests=many_interests(200)),

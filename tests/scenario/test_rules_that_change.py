@@ -280,6 +280,7 @@ def test_many_duplicates_no_longer_skipped_are_held_b1(bedrock: Bedrock, mcsync:
         ("deletedContacts", "hold"),
         ("pushEmailChanges", False),
         ("confirmNew", True),
+        ("movedAt", "2026-11-26T09:00:00Z"),
         ("duplicates", "skip"),
     ],
 )

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcsync.decision import Agreed, Person, Policy, Reason, RowView, Statement, make_topic
+from mcsync.decision import (
+    Agreed,
+    Person,
+    Policy,
+    Reason,
+    RowView,
+    Statement,
+    SyncStatus,
+    make_topic,
+)
 from mcsync.model import LONG_AGO, SUBSCRIPTION, Side
 from mcsync.reconcile.agree import (
     Rule,
@@ -16,6 +25,7 @@ from mcsync.reconcile.agree import (
     hear_subscription,
     stands_for,
 )
+from mcsync.reconcile.enforce import decide
 from tests.hours import at
 from tests.unit.folk import (
     BOTH_WAYS,
@@ -191,6 +201,78 @@ HEARD = [
 def test_hear_subscription(people, policy, expected):
     heard = hear_subscription(one(people), policy)
     assert (heard.rule, heard.reason, heard.right.value) == expected
+
+
+# --- after moving over from an extension ----------------------------------------------------------
+
+MOVED = replace(PLAIN, moved_at=at(12))
+IN_DOUBT = [
+    pytest.param({"added": 10}, "left", 9, id="the extension may have added whom had left"),
+    pytest.param({"added": 10}, "unsubscribed", 9, id="added again before the move"),
+    pytest.param({"added": 9}, "unsubscribed", 10, id="the API may have been the extension"),
+    pytest.param({"added": 9}, "archived", 10, id="archived by somebody, or something"),
+    pytest.param({"removed": 10}, "subscribed", 9, id="the extension may have removed them"),
+    pytest.param({"removed": 9}, "subscribed", 10, id="any change moves the member's time"),
+    pytest.param({"removed": 10}, "subscribed", 10, id="both at once"),
+    pytest.param({"added": 0}, "unsubscribed", 10, id="added without a history"),
+]
+
+
+@pytest.mark.parametrize(("place", "status", "hour"), IN_DOUBT)
+def test_of_whom_both_differed_before_the_move_neither_side_is_believed(place, status, hour):
+    wilma = one(person(contact("Wilma", "wilma@", **place), member("wilma@", status, hour)))
+    heard = hear_subscription(wilma, MOVED)
+    assert (heard.right, heard.rule, heard.reason) == (None, Rule.BEFORE_MOVE, Reason.BEFORE_MOVE)
+    assert heard.remembered is None
+    (verdict,) = decide(wilma, MOVED).verdicts
+    assert decide(wilma, MOVED).is_empty
+    assert (verdict.sync_status, verdict.reason) == (SyncStatus.OK, Reason.BEFORE_MOVE)
+    assert hear_subscription(wilma, PLAIN).right is not None
+
+
+NOT_IN_DOUBT = [
+    pytest.param({"added": 10}, "subscribed", 9, Rule.SAME, id="both say the same"),
+    pytest.param({"added": 9}, "left", 10, Rule.MAILCHIMP_LATER, id="they have left themselves"),
+    pytest.param({"added": 9}, "cleaned", 10, Rule.MAILCHIMP_LATER, id="the address bounced"),
+    pytest.param({"added": 13}, "left", 9, Rule.CIVICRM_LATER, id="added since"),
+    pytest.param({"removed": 12}, "subscribed", 9, Rule.CIVICRM_LATER, id="removed just then"),
+    pytest.param({"added": 9}, "unsubscribed", 13, Rule.MAILCHIMP_LATER, id="unsubscribed since"),
+    pytest.param({"removed": 9}, "subscribed", 13, Rule.MAILCHIMP_LATER, id="signed up since"),
+    pytest.param({}, "subscribed", 9, Rule.ONLY_MAILCHIMP, id="never in the group"),
+]
+
+
+@pytest.mark.parametrize(("place", "status", "hour", "rule"), NOT_IN_DOUBT)
+def test_all_others_are_heard_as_ever_after_a_move(place, status, hour, rule):
+    wilma = one(person(contact("Wilma", "wilma@", **place), member("wilma@", status, hour)))
+    heard = hear_subscription(wilma, MOVED)
+    assert heard.rule is rule
+    assert heard == hear_subscription(wilma, PLAIN)
+
+
+def test_after_a_move_a_side_may_be_trusted_about_those_in_doubt():
+    wilma = one(person(contact("Wilma", "wilma@", removed=10), member("wilma@", "subscribed", 9)))
+    trusting_civicrm = replace(TRUST_CIVICRM, moved_at=at(12))
+    assert hear_subscription(wilma, trusting_civicrm).right == says_out(10)
+
+
+def test_after_a_move_nobody_in_doubt_is_mailed_who_may_not_be():
+    wilma = contact("Wilma", "wilma@", removed=10, is_opt_out=True)
+    heard = hear_subscription(one(person(wilma, member("wilma@", "subscribed", 9))), MOVED)
+    assert heard.right == says_out(10)
+
+
+@pytest.mark.parametrize(("place", "stays"), [({"added": 10}, True), ({"removed": 10}, False)])
+def test_who_is_in_doubt_keeps_a_shared_member_while_in_the_group(place, stays):
+    status = "unsubscribed" if stays else "subscribed"
+    people = person(
+        contact("Fred", "home@", added=5),
+        contact("Wilma", "home@", **place),
+        member("home@", status, 9, of="Fred"),
+    )
+    (wilma,) = (each for each in people.each() if each.contact.contact.first_name == "Wilma")
+    assert hear_subscription(wilma, MOVED).rule is Rule.BEFORE_MOVE
+    assert stands_for(wilma, MOVED) is stays
 
 
 def test_what_was_agreed_about_another_group_does_not_bind():

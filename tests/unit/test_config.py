@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -199,6 +200,26 @@ def test_the_example_says_the_defaults() -> None:
     for key in (*keys, "confirm_new", "contact_source"):
         field = type(with_defaults).__dataclass_fields__[key]
         assert getattr(with_defaults, key) == field.default
+
+
+@pytest.mark.parametrize("text", ["2026-11-26 10:00:00+01:00", "2026-11-26T09:00:00Z"])
+def test_when_mcsync_took_over_is_a_moment(here: Path, text: str) -> None:
+    blob = {**json.loads(EXAMPLE.read_text()), "environmentFile": None}
+    blob["lists"]["aaaaaaaaaa"]["movedAt"] = text
+    environ = {"MCSYNC_CIVICRM_API_KEY": "civi", "MAILCHIMP_API_KEY": KEY, "WEBHOOK_SECRET": "hush"}
+    config = load_config(config_file(here, blob), environ)
+    assert config.audiences[0].moved_at == datetime(2026, 11, 26, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-26", "2026-11-26T09:00:00", "yesterday", "0001-01-01T00:00:00+09:00"]
+)
+def test_a_moment_without_a_zone_is_none(here: Path, text: str) -> None:
+    blob = {**json.loads(EXAMPLE.read_text()), "defaults": {"movedAt": text}}
+    with pytest.raises(ConfigError) as caught:
+        load_config(config_file(here, blob), {})
+    problems = dict(caught.value.problems)
+    assert "expected a time with its zone" in problems["defaults.movedAt"]
 
 
 # --- typing slips ----------------------------------------------------------------------------
