@@ -33,10 +33,10 @@ _ROUTES: Mapping[str, Extension] = {
 }
 # What has to stop before anything else, by extension.
 _FIRST = {
-    Extension.MAILCHIMPSYNC: "in CiviCRM, disable its scheduled job",
+    Extension.MAILCHIMPSYNC: "let its scheduled job run once more and disable it, in CiviCRM",
     Extension.VEDACONSULTING: (
-        "in CiviCRM, disable its scheduled jobs and then the extension itself, which also writes"
-        " to Mailchimp whenever somebody is added to a group or removed"
+        "let its scheduled jobs run once more and disable them, in CiviCRM, and then the extension"
+        " itself, which also writes to Mailchimp whenever somebody is added to a group or removed"
     ),
 }
 
@@ -117,8 +117,9 @@ def judge_switching(extensions: Collection[Extension]) -> Iterator[Finding]:
             f"switching over from {extension}",
             "the extension and mcsync must not both sync: each would take what the other writes"
             " for what people said",
-            f"first {_FIRST[extension]}; then wait until no batch is under way; then look at mcsync"
-            f" sync --dry-run; then run {REPLACE}; then mcsync sync --wait. See mcsync help moving",
+            f"first {_FIRST[extension]}; put the time of that into movedAt in the config; wait"
+            " until no batch is under way; look at mcsync sync --dry-run; then run"
+            f" {REPLACE}, and at once mcsync sync --wait. See mcsync help moving",
         )
 
 

@@ -90,7 +90,7 @@ def converse(wishes: Wishes, path: Path) -> Choices:
     choices = _ask_where_keys_go(wishes, choices, path)
     show_choices(choices, path)
     if choices.origin is not None:
-        show_origin(choices.origin, choices.every_audience)
+        show_origin(choices.origin)
     if not ask_yes("Write it?"):
         raise Declined
     return choices

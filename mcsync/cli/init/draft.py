@@ -89,7 +89,8 @@ class Choices:
     `signing_secrets` are what Mailchimp told when it made them. `hook_secret` is for CiviCRM's
     changes, "" where it is not to report them. `environment_file` is the name of
     the file beside the config that has the variables, None for no such file. `others` are further
-    accounts; `origin` is the extension's config that all this comes from, None for a new start.
+    accounts; `origin` is the extension's config that all this comes from, None for a new start, and
+    `moved_at` the time from which on mcsync takes over from it.
     """
 
     civicrm_url: Setting
@@ -107,6 +108,7 @@ class Choices:
     environment_file: str | None = None
     others: tuple[AccountChoice, ...] = ()
     origin: ForeignConfig | None = None
+    moved_at: str | None = None
 
     @property
     def accounts(self) -> tuple[AccountChoice, ...]:
@@ -142,6 +144,7 @@ def draft_config(choices: Choices) -> dict[str, object]:
         **({} if file is None else {"environmentFile": file}),
         "civicrm": civicrm,
         "cache": choices.cache,
+        **({"defaults": {"movedAt": choices.moved_at}} if choices.moved_at else {}),
         "lists": {
             each.list_id: draft_list(each, account.key.written)
             for account in choices.accounts

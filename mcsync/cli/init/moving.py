@@ -1,7 +1,8 @@
 """Moving over from the extension: what `mcsync init --from` takes of its config blob.
 
-Lists, interests, accounts and overrides stay as they are; what is wrong with them the check at the
-end says. The addresses of its webhooks stay behind: they lead to the extension.
+Lists, interests and accounts stay as they are; what is wrong with them the check at the end says.
+The addresses of its webhooks stay behind: they lead to the extension. So does `trustOverride`,
+which was meant for one sync of the extension's, and would have our first one overrule people.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,8 @@ from mcsync.model import Account, Group
 # Logs in to an account by its key and address; the key and the address that worked.
 Open = Callable[[Setting, str | None], tuple[Setting, str | None, OpenAccount]]
 
-_OWN_KEYS = ("subscriptionGroup", "apiKey", "interests")
+_TRUST = "trustOverride"
+_OWN_KEYS = ("subscriptionGroup", "apiKey", "interests", _TRUST)
 _NOT_THERE = "not found in CiviCRM"
 
 
@@ -121,11 +123,15 @@ def _take_audience(
 
 
 def _find_options(origin: ForeignConfig, list_id: str) -> dict[str, object]:
-    """What else the blob says of an audience, such as its overrides; nothing that is empty."""
+    """What else the blob says of an audience that mcsync knows; nothing that is empty."""
+    found = _find_list(origin, list_id).items()
+    return {key: value for key, value in found if key not in _OWN_KEYS and value}
+
+
+def _find_list(origin: ForeignConfig, list_id: str) -> Mapping[str, object]:
     lists = origin.blob.get("lists")
     raw = lists.get(list_id) if isinstance(lists, dict) else None
-    found = raw.items() if isinstance(raw, dict) else ()
-    return {key: value for key, value in found if key not in _OWN_KEYS and value}
+    return raw if isinstance(raw, dict) else {}
 
 
 def _find_group(group_id: int, groups: Sequence[Group]) -> Group:
@@ -158,12 +164,17 @@ def describe_origin(origin: ForeignConfig) -> dict[str, object]:
         "mended": [
             {"line": each.line, "column": each.column, "what": each.what} for each in origin.slips
         ],
-        "left_out": list(origin.left_out),
+        "left_out": [*origin.left_out, *_find_overrides(origin)],
     }
 
 
-def show_origin(origin: ForeignConfig, audiences: Sequence[AudienceChoice]) -> None:
-    """What was mended, left out and kept, as far as somebody might wonder."""
+def _find_overrides(origin: ForeignConfig) -> list[str]:
+    ids = [each.list_id for each in origin.config.audiences]
+    return [f"lists.{each}.{_TRUST}" for each in ids if _find_list(origin, each).get(_TRUST)]
+
+
+def show_origin(origin: ForeignConfig) -> None:
+    """What was mended and left out, as far as somebody might wonder."""
     path = origin.config.path.name
     show_gap()
     for slip in origin.slips:
@@ -181,12 +192,10 @@ def show_origin(origin: ForeignConfig, audiences: Sequence[AudienceChoice]) -> N
         show_line(
             "The addresses of its webhooks are left out: they lead to the extension.", hanging=2
         )
-    trusting = [each.name for each in audiences if each.options.get("trustOverride")]
-    if trusting:
-        names = ", ".join(f'"{name}"' for name in trusting)
+    if overrides := _find_overrides(origin):
         show_line(
-            f"The trustOverride of {names} is kept, so the first sync trusts the side it names;"
-            " remove it from the new config if you do not want that.",
+            f"Left out: {', '.join(overrides)}. It would have the first sync trust one side about"
+            " everybody; if you want that, mcsync sync --trust does it.",
             hanging=2,
         )
 

@@ -42,6 +42,7 @@ from mcsync.cli.init.moving import describe_origin, offer_site, show_origin
 from mcsync.cli.signals import Stopped
 from mcsync.cli.state import State
 from mcsync.cli.tables import show_fields, show_gap, show_heading, show_line, write_lines
+from mcsync.clock import utc_now
 from mcsync.config import Config, find_config, load_foreign
 from mcsync.config.builder import name_cache
 from mcsync.errors import ConfigError, UsageError
@@ -77,7 +78,8 @@ _NEXT_SERVE = (("mcsync serve", "receives webhooks; keep it running from now on"
 _NEXT_MOVING = (
     (
         "in CiviCRM",
-        "disable the extension's scheduled job: Administer, System Settings, Scheduled Jobs",
+        "if the extension's scheduled job is still on, disable it now (Administer, System Settings,"
+        " Scheduled Jobs), and put the time of that into movedAt in the config",
     ),
     ("mcsync check", "says what the extension still does, and whether batches are under way"),
     _NEXT[1],
@@ -159,14 +161,14 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
     """The choices: by asking where somebody can be asked, else of the options alone."""
     wishes = _make_wishes(state, options)
     if not _can_ask(state, options):
-        choices = take_choices(wishes)
+        choices = _date(take_choices(wishes))
         if choices.origin is not None and not state.wants_json:
-            show_origin(choices.origin, choices.every_audience)
+            show_origin(choices.origin)
         return choices
     from mcsync.cli.init.conversation import Declined, converse
 
     try:
-        return converse(wishes, path)
+        return _date(converse(wishes, path))
     except Declined:
         click.echo()
         state.stop_hint = "not written, as you asked"
@@ -174,6 +176,13 @@ def gather_choices(state: State, options: Options, path: Path) -> Choices:
     except (Stopped, click.Abort):
         click.echo()  # the question has no line of its own yet
         raise
+
+
+def _date(choices: Choices) -> Choices:
+    """The choices; where an extension is moved over from, that is done as of now."""
+    if choices.origin is None:
+        return choices
+    return replace(choices, moved_at=f"{utc_now():%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _can_ask(state: State, options: Options) -> bool:
@@ -265,7 +274,7 @@ def show_result(state: State, choices: Choices, config: Config) -> None:
         "civicrm_hook_secret_at": choices.hook_url and "civicrm.hookSecret",
     }
     if choices.origin is not None:
-        state.answer |= describe_origin(choices.origin)
+        state.answer |= {**describe_origin(choices.origin), "moved_at": choices.moved_at}
     chosen = state.audiences = [each.as_dict() for each in choices.every_audience]
     if not state.wants_json:
         _show_written(config, choices.environment_file, unset)
