@@ -311,6 +311,7 @@ def _look_at_webhooks(
     others = _look_at_extensions(task.name, found, wanted, report, task.list_id)
     if _leads_to_extension(wanted, check):
         report.findings += judge_own_address(task.name, wanted.url, wanted.shown, task.list_id)
+        report.extensions |= _find_extensions(found)
         return
     if wanted is not None and wanted.is_valid:
         report.findings += judge_webhooks(task.name, wanted, found, task.list_id)
@@ -333,6 +334,7 @@ def _look_at_batch_webhooks(
     others = _look_at_extensions(where, found, wanted, report)
     if _leads_to_extension(wanted, check):
         report.findings += judge_own_address(where, wanted.url, wanted.shown)
+        report.extensions |= _find_extensions(found)
         return []
     if wanted is not None or account.hooks:  # else it has been told for each audience
         report.findings += judge_batch_webhooks(where, wanted, found)
@@ -348,8 +350,13 @@ def _look_at_extensions(
     hooks = find_extension_hooks(found, wanted)
     shown = [(each, show_url(each.url)) for each in hooks]
     report.findings += judge_extension_webhooks(where, shown, list_id)
-    report.extensions |= {e for e in map(find_extension, [h.url for h in hooks]) if e is not None}
+    report.extensions |= _find_extensions(hooks)
     return hooks
+
+
+def _find_extensions(hooks: Sequence[Hook]) -> set[Extension]:
+    found = [find_extension(each.url) for each in hooks]
+    return {each for each in found if each is not None}
 
 
 def _leads_to_extension(wanted: WantedHook | None, check: Check) -> TypeGuard[WantedHook]:

@@ -83,7 +83,7 @@ def show_no_fix(report: Report) -> None:
         each
         for each in report.findings
         if each.severity is Severity.PROBLEM
-        and each.code != "webhook-silent"
+        and each.code not in ("webhook-silent", "extension-webhook", "extension-batch-webhook")
         and ("webhook" in each.code or each.code.startswith("mailchimp-"))
     ]
     if in_the_way:

@@ -1075,6 +1075,9 @@ def test_without_being_asked_to_a_fix_leaves_an_extension_alone(extended: Extend
     extended.desk.want_webhooks()
     extended.desk.office.run("check", "--fix")
     assert sorted(extended.urls()) == sorted(ITS + OURS)
+    said = extended.desk.office.run("check", "--fix")
+    assert said.code == 3
+    assert "No webhook needed a change." in said.out
 
 
 def test_an_extension_is_replaced_when_asked_to(extended: Extended) -> None:
@@ -1127,6 +1130,7 @@ def test_a_config_with_the_extensions_own_addresses(extended: Extended) -> None:
     assert found["webhook-of-extension"]["severity"] == "problem"
     assert "put the address of mcsync serve in its place" in found["webhook-of-extension"]["hint"]
     assert {"webhook-missing", "extension-webhook"}.isdisjoint(found)
+    assert "extension-at-work" in found
     assert sorted(extended.urls()) == sorted(ITS)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from mcsync.cli.init import services
 from mcsync.config import load_config
 from mcsync.config.environment_file import parse_environment
 from mcsync.sandbox.server import LoopbackServer
 from mcsync.sandbox.town import API_KEY, OTHER_API_KEY, Town
 from tests.cli.conftest import GROUP, INTEREST, LIST, OTHER_GROUP, OTHER_LIST, Office, Said
-from tests.cli.test_init import KEY, Terminal, needs_terminals
+from tests.cli.test_init import KEY, NOBODY, Terminal, needs_terminals
 from tests.door import Door
 
 BLOB = (Path(__file__).parents[1] / "unit" / "documents_blob.json.txt").read_text(encoding="utf-8")
@@ -280,6 +281,16 @@ def test_webhooks_wait_for_the_switching_over(bedrock: Office) -> None:
     assert said.code == 0, said
     assert bedrock.town.mailchimp.audiences[LIST].webhooks == {}
     assert f"{server.url}/mcsync/webhook?secret=" in bedrock.config.read_text()
+
+
+def test_a_mailchimp_that_does_not_answer_leaves_nothing_behind(
+    bedrock: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "PATIENCE_S", 0.2)
+    said = by_options(bedrock, save_blob(bedrock), "--mailchimp-url", f"{NOBODY}/3.0")
+    assert said.code == 69
+    assert "nothing was written" in said.err
+    assert list(bedrock.folder.iterdir()) == [bedrock.folder / "extension.json"]
 
 
 # --- what does not go together --------------------------------------------------------------------
