@@ -29,7 +29,7 @@ IDS_PER_REQUEST = 2_500  # some 8 bytes an id, twice: far below any web server's
 EMAILS_PER_REQUEST = 1_000  # some 32 bytes each
 MERGED_PER_REQUEST = 200
 BY_ID = {"id": "ASC"}
-IN_FLIGHT = 2  # more read no faster; two write half as much again as one (civicrm: Writing)
+IN_FLIGHT = 2  # more read no faster (civicrm: Reading)
 BEFORE_CIVICRM = datetime(1980, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
@@ -361,8 +361,7 @@ def read_parts(fetch: Callable[[list[K]], R], items: Sequence[K], size: int) -> 
 def in_flight(work: Callable[[list[K]], list[R]], parts: Iterator[list[K]]) -> Iterator[R]:
     """Do the parts, IN_FLIGHT at once, and yield what they give in the order of the parts.
 
-    A write that is under way is waited for, whatever else failed: it must not arrive after the
-    run's end. Only a signal does not wait, as the process ends with it.
+    Only a signal does not wait for those under way, as the process ends with it.
     """
     pool = ThreadPoolExecutor(IN_FLIGHT, "civicrm")
     waiting: list[Future[list[R]]] = []

@@ -1,7 +1,7 @@
 """A CiviCRM site for tests of the adapter: the simulator, served, and the adapter before it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
@@ -42,9 +42,17 @@ class Site:
         self.port: CivicrmPort = self.client()
         self.group = self.sim.add_group("Newsletter")
 
-    def client(self, path: str = "", key: str = KEY, site_key: str | None = None) -> CivicrmClient:
-        http = HttpClient(max_connections=4, sleep=self.waits.append)
-        return CivicrmClient(f"{self.server.url}{path}", key, site_key, http=http)
+    def client(
+        self,
+        path: str = "",
+        key: str = KEY,
+        site_key: str | None = None,
+        connections: int = 4,
+        limits: Mapping[str, int] | None = None,
+    ) -> CivicrmClient:
+        http = HttpClient(max_connections=connections, sleep=self.waits.append)
+        url = f"{self.server.url}{path}"
+        return CivicrmClient(url, key, site_key, http=http, connections=connections, limits=limits)
 
     def add(self, name: str, *emails: str, **flags: object) -> int:
         """A contact with an address of that name, unless others are given."""

@@ -14,7 +14,7 @@ import pytest
 from civicrm_recordings import recording
 from civicrm_site import API, KEY, Site, contacts_of, merged, params_of
 
-from mcsync.civicrm import reading, writing
+from mcsync.civicrm import pace, reading
 from mcsync.civicrm.transport import Call, Transport
 from mcsync.errors import ProtocolError, RemoteRefused
 from mcsync.http import HttpClient
@@ -75,7 +75,7 @@ def visit(civicrm_server: LoopbackServer) -> Visit:
         site.sim.merge(ids[0], ids[1])
         site.port.fetch_merged_to(ids)
         list(site.port.create_contacts([NewContact(1, "fred@example.org", "F", "F")], "test"))
-        list(site.port.save_names([Contact(ids[2], "Pearl", "")]))
+        list(site.port.save_names([Contact(ids[2], "Pearl", ""), Contact(99_999, "Nobody", "")]))
         list(site.port.add_emails([EmailWrite(ids[3], "other@example.org")]))
         list(site.port.hold_emails([site.sim.emails(ids[4])[0].id]))
     return Visit(site, [exchange.request for exchange in site.server.requests])
@@ -234,8 +234,8 @@ def test_chunks_and_pages_are_of_the_measured_sizes(site: Site) -> None:
     assert 1_000 <= reading.IDS_PER_REQUEST <= 5_000
     assert 1_000 <= reading.EMAILS_PER_REQUEST <= 5_000
     assert 5_000 <= reading.PAGE_SIZE <= 10_000
-    assert writing.GROUP_CONTACTS_PER_REQUEST <= 200
-    assert writing.CONTACTS_PER_REQUEST <= 50
+    assert pace.SIZES[pace.GROUP_CONTACTS] == (200, 500)
+    assert pace.SIZES[pace.CONTACTS] == pace.SIZES[pace.NAMES] == (50, 100)
     # The widest requests stay below nginx's default of 1 MiB, whatever the addresses are:
     longest = [
         "\N{LATIN SMALL LETTER E WITH ACUTE}" * 64 + f"{n:06}@example.org" for n in range(3000)
