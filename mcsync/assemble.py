@@ -63,6 +63,7 @@ def build_run(
     of `time.monotonic`, is when the run's time is over; `warn` is told what is odd about the
     services, the log if None.
     """
+    from mcsync.cache.request_limits import load_request_limits
     from mcsync.civicrm.site import CivicrmClient
     from mcsync.mailchimp.client import MailchimpClient
     from mcsync.pipeline.dry import DryCivicrm, DryMailchimp
@@ -83,6 +84,8 @@ def build_run(
         sleep=sleep,
         ends_at=deadline,
         warn=warn,
+        connections=config.civicrm.connections,
+        limits=load_request_limits(store, clock()),
     )
     wants_data = config.data.sync if with_data is None else with_data
     run = Run(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcsync.config import DeletedContacts, Duplicates, Reconfirm, Removal
-from mcsync.config.builder import _OPTION_KEYS
+from mcsync.config.builder import _OPTION_KEYS, MOST_CONNECTIONS
 from mcsync.docs import read_topic
 from mcsync.model import Side
 from mcsync.name_tags import NAME_FIELDS
@@ -151,6 +151,8 @@ def _draw(path: str, kind: str) -> Schema:
         return _choice(list(CHOICES[last]))
     if last == "backups":
         return KINDS[kind]
+    if last == "connections":
+        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_CONNECTIONS}, NOTHING]}
     if kind == "whole number":
         return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 10**9}, NOTHING]}
     if kind == "array":

@@ -7,7 +7,8 @@ import msgspec
 from mcsync.cache.store import Store
 from mcsync.decision import Decision
 
-CHUNK = 200  # decisions carried out and recorded together; memberships per call to CiviCRM
+# Decisions carried out and recorded together: some requests for each of CiviCRM's connections.
+CHUNK = 1_000
 
 _decode = msgspec.json.Decoder(Decision).decode
 _encode = msgspec.json.Encoder().encode

@@ -63,11 +63,12 @@ CIVICRM_VARIABLES = {
     "apiKey": "MCSYNC_CIVICRM_API_KEY",
     "siteKey": "MCSYNC_CIVICRM_SITE_KEY",
 }
-_CIVICRM_KEYS = (*CIVICRM_VARIABLES, "hookSecret")
+_CIVICRM_KEYS = (*CIVICRM_VARIABLES, "hookSecret", "connections")
 # The documents' config is config.json. Of all other names only this one would share its cache.
 _CACHE, _TWINS = "mcsync.db", {"config.json": "mcsync.json", "mcsync.json": "config.json"}
 _MAX_TAG = 100  # Mailchimp's limit
 _TAG_PREFIX = "civicrm: "  # of the tags that the data step makes of CiviCRM's
+MOST_CONNECTIONS = 8  # of CiviCRM's site, which has visitors besides
 _MAX_SOURCE = 255  # characters of civicrm_contact.source
 _LIMIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(%?)")
 _MAILCHIMP_ID = re.compile(r"[0-9A-Za-z_-]+")
@@ -221,7 +222,18 @@ def _civicrm(top: Section) -> CivicrmConfig:
         api_key=Secret(section.secret("apiKey") or ""),
         site_key=Secret(site_key) if site_key else None,
         hook_secret=Secret(hook_secret) if hook_secret else None,
+        connections=_connections(section) or 4,
     )
+
+
+def _connections(section: Section) -> int | None:
+    """Return how many requests may be under way at once; None if that is not set."""
+    what = f"a whole number from 1 to {MOST_CONNECTIONS}"
+    number = section.number("connections", 1, what)
+    if number is not None and (number != int(number) or number > MOST_CONNECTIONS):
+        section.expected("connections", what)
+        return None
+    return None if number is None else int(number)
 
 
 def _cache(top: Section, folder: Path, config_name: str) -> str:

@@ -81,12 +81,14 @@ class CivicrmConfig:
     """How to reach CiviCRM; `url` is a base URL or an APIv4 endpoint, without a last slash.
 
     `hook_secret` is what CiviCRM's own requests to us have in their address.
+    `connections`: how many requests may be under way at once.
     """
 
     url: str
     api_key: Secret
     site_key: Secret | None = None
     hook_secret: Secret | None = None
+    connections: int = 4
 
 
 @dataclass(frozen=True, slots=True)

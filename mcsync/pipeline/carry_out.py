@@ -1,14 +1,17 @@
 """Carrying out a plan, chunk by chunk: CiviCRM first, then the updates are queued.
 
 After each call to CiviCRM what it did is recorded; a crash in between costs a repetition that
-finds everything as it should be.
+finds everything as it should be. Several calls are under way at once, but the cache is written
+here alone.
 """
 
 import logging
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from itertools import islice
 from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
@@ -23,6 +26,7 @@ from mcsync.cache.mirror import (
 )
 from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import count_plan, drop_from_plan, load_plan
+from mcsync.cache.request_limits import keep_request_limits
 from mcsync.cache.row_facts import find_not_failing, load_unseen_members
 from mcsync.cache.rows import (
     add_row,
@@ -47,6 +51,7 @@ from mcsync.decision import (
     RowVerdict,
     SyncStatus,
 )
+from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import (
     SUBSCRIPTION,
     Contact,
@@ -54,6 +59,7 @@ from mcsync.model import (
     GroupStatus,
     NewContact,
     Side,
+    WriteResult,
     email_key,
 )
 from mcsync.pipeline.fetch import take_looks
@@ -69,6 +75,8 @@ log = logging.getLogger("mcsync.reconcile")
 
 Planned = Sequence[tuple[int, Decision]]
 Refusals = dict[int, str]  # CiviCRM's words by contact id
+_REMOTE_TROUBLES = (RemoteUnavailable, RemoteRefused, ProtocolError)
+_LOOKED_UP_AT_ONCE = 200  # the longer ago, the likelier staff have entered somebody meanwhile
 
 
 def carry_out(
@@ -82,22 +90,30 @@ def carry_out(
     owned: list[int] = []
     done, planned = 0, count_plan(run.store, task.list_id, after)
     for chunk in load_plan(run.store, task.list_id, after, frozenset(map(str, held))):
-        waiting = _find_waiting(run, chunk)
-        decisions = [decision for plan_id, decision in chunk if plan_id not in waiting]
-        if not all(decision.is_empty for decision in decisions):
-            keep_first_snapshot(run, task)
-        created, others, failed = _create_contacts(run, task, decisions)
-        owned += others
-        writes = [write for decision in decisions for write in decision.group_writes]
-        joins = [write for writes_of_one in created.values() for write in writes_of_one]
-        refused = _write_groups(run, task, [*writes, *joins])
-        refused |= write_names(run, task, [w for d in decisions for w in d.name_writes])
-        refused |= _write_emails(run, task, decisions)
-        sorted_out = _sort_out(chunk, waiting, created, failed, refused)
-        _record(run, task, [plan_id for plan_id, _ in chunk], sorted_out)
+        try:
+            owned += _carry_out_chunk(run, task, chunk)
+        finally:
+            keep_request_limits(run.store, run.civicrm.find_limits(), run.clock())
         done += len(chunk)
         run.progress(task.name, "people done", done, planned)
         run.check_time()
+    return owned
+
+
+def _carry_out_chunk(run: Run, task: Task, chunk: Planned) -> list[int]:
+    """Write one chunk and record it; the rows whose address is owned after all."""
+    waiting = _find_waiting(run, chunk)
+    decisions = [decision for plan_id, decision in chunk if plan_id not in waiting]
+    if not all(decision.is_empty for decision in decisions):
+        keep_first_snapshot(run, task)
+    created, owned, failed = _create_contacts(run, task, decisions)
+    writes = [write for decision in decisions for write in decision.group_writes]
+    joins = [write for writes_of_one in created.values() for write in writes_of_one]
+    refused = _write_groups(run, task, [*writes, *joins])
+    refused |= write_names(run, task, [w for d in decisions for w in d.name_writes])
+    refused |= _write_emails(run, task, decisions)
+    sorted_out = _sort_out(chunk, waiting, created, failed, refused)
+    _record(run, task, [plan_id for plan_id, _ in chunk], sorted_out)
     return owned
 
 
@@ -139,29 +155,65 @@ def _create_contacts(
     Returns by row id the groups that they are to join; the rows whose address is owned after all:
     somebody may have been entered in CiviCRM since we looked; and those that CiviCRM refused.
     """
-    wanted = [d.new_contact for d in decisions if d.new_contact is not None]
-    wanted = _leave_out_gone(run, task, wanted)
-    if not wanted:
-        return {}, [], set()
-    owned = take_in_owners(run, [new.email for new in wanted])
-    by_row = {new.row_id: new for new in wanted if email_key(new.email) not in owned}
-    joins: dict[int, list[GroupWrite]] = {}
+    newcomers = _Newcomers(run, task, decisions)
+    created: dict[int, int] = {}
     failed: set[int] = set()
-    for result in run.civicrm.create_contacts(list(by_row.values()), task.contact_source):
-        with run.store.atomic():
-            link_rows(run.store, result.done)
-            _note_created(run, task, [by_row[row_id] for row_id in result.done])
-            _note_refused(run, task, {by_row[i]: words for i, words in result.failed.items()})
-        failed |= result.failed.keys()
-        _read_back(run, list(result.done.values()))
-        for row_id, contact_id in result.done.items():
-            joins[row_id] = [
-                GroupWrite(contact_id, group_id, GroupStatus.ADDED, Reason.NEW_CONTACT)
-                for group_id in by_row[row_id].group_ids
-            ]
-        run.report(task).contacts_created += len(result.done)
-        run.progress(task.name, "contacts created", run.report(task).contacts_created)
-    return joins, [new.row_id for new in wanted if new.row_id not in by_row], failed
+    try:
+        for result in run.civicrm.create_contacts(iter(newcomers), task.contact_source):
+            created |= result.done
+            failed |= result.failed.keys()
+            _note_creation(run, task, newcomers.by_row, result)
+    except _REMOTE_TROUBLES:
+        with suppress(*_REMOTE_TROUBLES):  # who is linked is to be known, too
+            _read_back(run, list(created.values()))
+        raise
+    _read_back(run, list(created.values()))
+    joins = {
+        row_id: [
+            GroupWrite(contact_id, group_id, GroupStatus.ADDED, Reason.NEW_CONTACT)
+            for group_id in newcomers.by_row[row_id].group_ids
+        ]
+        for row_id, contact_id in created.items()
+    }
+    return joins, newcomers.owned, failed
+
+
+def _note_creation(
+    run: Run, task: Task, by_row: Mapping[int, NewContact], result: WriteResult
+) -> None:
+    with run.store.atomic():
+        link_rows(run.store, result.done)
+        _note_created(run, task, [by_row[row_id] for row_id in result.done])
+        _note_refused(run, task, {by_row[i]: words for i, words in result.failed.items()})
+    run.report(task).contacts_created += len(result.done)
+    run.progress(task.name, "contacts created", run.report(task).contacts_created)
+
+
+class _Newcomers:
+    """Members whom nobody owns, looked up a few at a time, shortly before they are created.
+
+    `by_row` are those handed out so far, `owned` the rows whose address is owned after all. When
+    the run's time is over no more are handed out: they are still in the queue.
+    """
+
+    def __init__(self, run: Run, task: Task, decisions: Iterable[Decision]) -> None:
+        self._run = run
+        self._task = task
+        self._wanted = [d.new_contact for d in decisions if d.new_contact is not None]
+        self.by_row: dict[int, NewContact] = {}
+        self.owned: list[int] = []
+
+    def __iter__(self) -> Iterator[NewContact]:
+        wanted = iter(self._wanted)
+        while part := list(islice(wanted, _LOOKED_UP_AT_ONCE)):
+            if self.by_row and self._run.is_late:
+                return
+            there = _leave_out_gone(self._run, self._task, part)
+            owned = take_in_owners(self._run, [new.email for new in there]) if there else set()
+            self.owned += [new.row_id for new in there if email_key(new.email) in owned]
+            free = {new.row_id: new for new in there if email_key(new.email) not in owned}
+            self.by_row |= free
+            yield from free.values()
 
 
 def _leave_out_gone(run: Run, task: Task, wanted: list[NewContact]) -> list[NewContact]:
@@ -305,14 +357,16 @@ def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusa
     """Give contacts the addresses that their members moved to; returns who was refused, and why."""
     writes = {w.contact_id: w for decision in decisions for w in decision.email_writes}
     refused: Refusals = {}
+    written: list[int] = []
     for result in run.civicrm.add_emails(list(writes.values())) if writes else ():
         bulk = load_bulk_addresses(run.store, list(result.done))
-        _read_back(run, list(result.done))
         done = [writes[contact_id] for contact_id in result.done]
         changes = [c for w in done for c in _describe_email(task, w, bulk.get(w.contact_id))]
         with run.store.atomic():
             note_changes(run.store, changes, run.run_id, run.clock())
+        written += result.done
         refused |= result.failed
+    _read_back(run, written)
     return refused
 
 

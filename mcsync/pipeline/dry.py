@@ -6,7 +6,7 @@ comes through: a new kind of write has to be told here what it is to answer. The
 made by the caller.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -86,7 +86,7 @@ class DryCivicrm(_Dry):
         yield WriteResult(done={contact_id: contact_id for contact_id in contact_ids})
 
     def create_contacts(
-        self, contacts: Sequence[NewContact], _source: str
+        self, contacts: Iterable[NewContact], _source: str
     ) -> Iterator[WriteResult]:
         """As if it had been done."""
         self._made = {next(self._ids): new for new in contacts}

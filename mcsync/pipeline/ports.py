@@ -307,9 +307,14 @@ class CivicrmPort(Protocol):
         """
         ...
 
-    def create_contacts(self, contacts: Sequence[NewContact], source: str) -> Iterator[WriteResult]:
+    def find_limits(self) -> Mapping[str, int]:
+        """How many records of a kind the site takes in one request, where it takes few."""
+        ...
+
+    def create_contacts(self, contacts: Iterable[NewContact], source: str) -> Iterator[WriteResult]:
         """Create individuals; keys are the contacts' row ids. One result per chunk.
 
+        `contacts` may be an iterator, which is asked for more between results, in this thread.
         Nobody is created twice. RemoteRefused naming the permission when CiviCRM does not show
         what it created; whoever could be known was yielded as done before.
         """

@@ -210,9 +210,14 @@ class Run:
 
         `deadline` is a time of `time.monotonic`.
         """
-        if self.deadline is not None and time.monotonic() >= self.deadline:
+        if self.is_late:
             self.is_cut = True
             raise OutOfTime
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the run's time is over."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
     def earliest_now(self) -> datetime:
         """The time, by whichever clock is behind: what is deleted for its age is surely as old."""

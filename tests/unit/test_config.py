@@ -69,6 +69,9 @@ def as_shown(error: ConfigError) -> str:
     return "\n".join([f"error: {error.message}", *problems, "", f"hint: {error.hint}"])
 
 
+SITE = {"url": "https://crm.example.org", "apiKey": "key"}
+
+
 def basic(**more: object) -> dict[str, object]:
     """Return the smallest config, with more keys in its only list."""
     return {"lists": {"aaaaaaaaaa": {"subscriptionGroup": "111", "apiKey": KEY, **more}}}
@@ -808,6 +811,18 @@ PROBLEMS: dict[str, tuple[object, list[str]]] = {
         {**basic(), "backups": -1},
         ["backups: expected a whole number of copies, 0 or more, got -1"],
     ),
+    "no connection": (
+        {**basic(), "civicrm": {**SITE, "connections": 0}},
+        ["civicrm.connections: expected a whole number from 1 to 8, got 0"],
+    ),
+    "too many connections": (
+        {**basic(), "civicrm": {**SITE, "connections": 9}},
+        ["civicrm.connections: expected a whole number from 1 to 8, got 9"],
+    ),
+    "half a connection": (
+        {**basic(), "civicrm": {**SITE, "connections": 1.5}},
+        ["civicrm.connections: expected a whole number from 1 to 8, got 1.5"],
+    ),
     "data hours": (
         {**basic(), "data": {"everyHours": "daily"}},
         ['data.everyHours: expected a number of hours or null, got "daily"'],
@@ -1082,6 +1097,12 @@ def test_how_often_mailchimp_is_read_in_full(here: Path, value: object, days: fl
 @pytest.mark.parametrize(("value", "most"), [(None, 2), (2, 2), (0, 0), (14, 14)])
 def test_how_many_copies_of_the_cache_are_kept(here: Path, value: object, most: int) -> None:
     assert load(here, {**basic(), "backups": value}).backups == most
+
+
+@pytest.mark.parametrize(("value", "most"), [(None, 4), (1, 1), (4, 4), (8, 8)])
+def test_how_many_connections_to_civicrm(here: Path, value: object, most: int) -> None:
+    content = {**basic(), "civicrm": {**SITE, "connections": value}}
+    assert load(here, content).civicrm.connections == most
 
 
 CACHES = {
