@@ -20,7 +20,14 @@ from filelock import FileLock
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.measuring import Measure, Site, run_mcsync, run_module, serve
+from tests.benchmarks.measuring import (
+    Measure,
+    Site,
+    run_mcsync,
+    run_module,
+    serve,
+    write_new_people,
+)
 
 console = Console(width=120)
 
@@ -222,6 +229,31 @@ def _find_quiet(site: Site) -> Measure:
     return max(runs, key=lambda run: run.requests["civicrm"])
 
 
+CONNECTIONS = (1, 2, 4)
+
+
+def measure_writes(found: Findings, sizes: list[int]) -> None:
+    """New people into a CiviCRM that takes as long as a live one: over one connection, and more."""
+    people = min(10_000, max(sizes))
+    runs = {n: write_new_people(found.folder / f"writes-{n}", people, n) for n in CONNECTIONS}
+    for kind in ("Contact.save", "GroupContact.save"):
+        alone_s = runs[1].busy_s[kind]
+        for connections, run in runs.items():
+            name = f"{people:,} by {kind}, {connections} connection{'s' * (connections > 1)}"
+            busy_s = run.busy_s[kind]
+            found.tell(
+                name,
+                f"{people / busy_s:.0f}/s, {busy_s:.0f} s, {alone_s / busy_s:.2f} of one's pace,"
+                f" {run.most[kind]} at once",
+            )
+    for connections, run in runs.items():
+        found.keep(f"writes, {connections} connections", run.as_dict())
+        found.tell(
+            f"first sync of {people:,} new people, {connections}",
+            f"{run.measure.cpu_s:.1f} s CPU, {run.measure.wall_s:.0f} s, {run.requests} requests",
+        )
+
+
 # --- all of it ------------------------------------------------------------------------------------
 
 MEASURED: dict[str, Callable[[Findings, list[int]], None]] = {
@@ -230,6 +262,7 @@ MEASURED: dict[str, Callable[[Findings, list[int]], None]] = {
     "report": measure_report,
     "latency": measure_latency,
     "data": measure_data,
+    "writes": measure_writes,
 }
 
 

@@ -129,3 +129,42 @@ def run_module(name: str, arguments: Sequence[str]) -> dict[str, float]:
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
     return found
+
+
+@dataclass(frozen=True)
+class Writes:
+    """A sync that wrote: how long each kind of request was under way, and how many at once."""
+
+    measure: Measure
+    busy_s: dict[str, float]
+    most: dict[str, int]
+    requests: int
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def write_new_people(folder: Path, people: int, connections: int | None) -> Writes:
+    """The first sync of a town of new people; `connections` None leaves the config's default."""
+    command = (sys.executable, "-m", "tests.benchmarks.town", "--people", str(people))
+    folder.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+    ) as town:
+        assert town.stdin is not None
+        assert town.stdout is not None
+        config = json.loads(town.stdout.readline())
+        if connections is not None:
+            config["civicrm"]["connections"] = connections
+        path = folder / "config.json"
+        path.write_text(json.dumps(config))
+        path.chmod(0o600)
+        measure = run_mcsync("sync", "--json", "--config", str(path))
+        town.stdin.write("\n")
+        town.stdin.flush()
+        told = json.loads(town.stdout.readline())
+        town.stdin.close()
+    if measure.exit_code or (told["contacts"], told["group"]) != (people, people):
+        raise RuntimeError(f"mcsync sync ended with {measure.exit_code}: {measure.report}, {told}")
+    return Writes(measure, told["busy_s"], told["most"], told["requests"])
