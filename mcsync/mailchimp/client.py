@@ -131,12 +131,18 @@ class MailchimpClient:
 
     # --- members ------------------------------------------------------------------------------
 
-    def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
+    def fetch_members(
+        self,
+        list_id: str,
+        since: datetime | None,
+        is_awaited: Callable[[], bool] | None = None,
+    ) -> Iterator[MemberPage]:
         """Members changed after `since` (all, when None), archived ones too, page by page.
 
         The archived ones come first: the other way round somebody who came back could be
         missing. Who is archived while everybody is read comes at the end: whoever is missing
-        altogether would be taken for a stranger, and subscribed.
+        altogether would be taken for a stranger, and subscribed. While `is_awaited` says that
+        nobody waits for them, pages are asked for one by one.
 
         Raises: ProtocolError when fewer members came than Mailchimp counts.
         """
@@ -158,18 +164,21 @@ class MailchimpClient:
                 raise ProtocolError(f"{self._host} sends more members than were asked for")
             return RawPage(found.members, found.total_items, got.served_at)
 
+        def read(only: dict[str, str]) -> Iterator[MemberPage]:
+            return MemberReader(partial(fetch_page, only), self._http.pause, is_awaited).read()
+
         archived = {"status": "archived"}
         began_at: datetime | None = None
         total = 0
         for only in (archived, {}):
             before = total
-            for page in MemberReader(partial(fetch_page, only), self._http.pause).read():
+            for page in read(only):
                 began_at = began_at or page.served_at
                 total = before + page.total
                 yield replace(page, total=total)
         if since is None and began_at is not None:
             late = archived | _changed_since(began_at - timedelta(seconds=1))
-            for page in MemberReader(partial(fetch_page, late), self._http.pause).read():
+            for page in read(late):
                 yield replace(page, total=total)
 
     def fetch_member(self, list_id: str, key: str) -> Member | None:

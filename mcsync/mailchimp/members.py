@@ -50,12 +50,19 @@ FetchPage = Callable[[int, int, bool], RawPage]  # offset, count, whether to try
 class MemberReader:
     """Reads one kind of members of one audience, page by page, until all have come.
 
-    `fetch_page(offset, count, is_patient)` makes one request; `pause` waits some seconds.
+    `fetch_page(offset, count, is_patient)` makes one request; `pause` waits some seconds. Pages
+    are asked for ahead of their turn only while `is_awaited`, or where that is None.
     """
 
-    def __init__(self, fetch_page: FetchPage, pause: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        fetch_page: FetchPage,
+        pause: Callable[[float], None],
+        is_awaited: Callable[[], bool] | None = None,
+    ) -> None:
         self._fetch_page = fetch_page
         self._pause = pause
+        self._is_awaited = is_awaited
         self._seen = _Seen()
         self._size = PAGE_SIZE
         self._ahead: dict[int, Future[RawPage]] = {}
@@ -139,6 +146,8 @@ class MemberReader:
         """
         if count < self._size:
             self._ahead.clear()
+            return
+        if self._is_awaited is not None and not self._is_awaited():
             return
         offset = _next_offset(offset, count)
         for _ in range(IN_FLIGHT):

@@ -7,9 +7,10 @@ way delays little: nobody waits for a batch that hangs.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from mcsync.cache.outbox import (
@@ -34,6 +35,7 @@ from mcsync.cache.rows import mark_due
 from mcsync.cache.times import to_text
 from mcsync.errors import ProtocolError, RemoteUnavailable
 from mcsync.model import Batch, MemberStatus, Outcome, Refusal
+from mcsync.pipeline.ahead import Ahead, Wish, asking_ahead, begin_to_read, wish_for
 from mcsync.pipeline.fetch import take_looks
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.judge import judge_quietly
@@ -60,18 +62,48 @@ def process_batches(run: Run) -> int:
     """Take in the results of all finished batches; returns how many batches are still running."""
     know_accounts(run)
     running = 0
-    for task in run.healthy_tasks():
-        with run.isolated(task):
-            touched: set[int] = set()
-            for batch in load_open_batches(run.store, [task.list_id]):
-                row_ids = {u.row_id for u in load_batch_updates(run.store, batch.row_id).values()}
-                if _process_batch(run, task, batch):
-                    touched |= row_ids
-                else:
-                    running += 1
-            warn_of_refused_data(run, task)
-            judge_quietly(run, task, sorted(touched))
+    with asking_ahead(_wish_for_batches(run)) as ahead:
+        for task in run.healthy_tasks():
+            with run.isolated(task):
+                touched: set[int] = set()
+                for stored in load_open_batches(run.store, [task.list_id]):
+                    updates = load_batch_updates(run.store, stored.row_id)
+                    if _process_batch(run, task, stored, ahead):
+                        touched |= {update.row_id for update in updates.values()}
+                    else:
+                        running += 1
+                warn_of_refused_data(run, task)
+                judge_quietly(run, task, sorted(touched))
     return running
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A batch as it stands, None if it is no longer known, and its results where there are any."""
+
+    batch: Batch | None
+    outcomes: Iterable[Outcome] = ()
+
+    @property
+    def size(self) -> int:
+        """How many members the results are about, about."""
+        return self.batch.total_operations if self.batch and self.batch.results_url else 0
+
+
+def _wish_for_batches(run: Run) -> Iterator[Wish[_Found]]:
+    for task in run.healthy_tasks():
+        for stored in load_open_batches(run.store, [task.list_id]):
+            if stored.batch_id is not None and stored.status != DIRECT:
+                find = partial(_find, task, stored.batch_id)
+                yield wish_for(stored.row_id, task.key_print, find, lambda found: found.size)
+
+
+def _find(task: Task, batch_id: str) -> _Found:
+    """Ask for a batch, and begin to read its results if it has finished."""
+    batch = task.mailchimp.fetch_batch(batch_id)
+    if batch is None or not (batch.is_finished and batch.results_url):
+        return _Found(batch)
+    return _Found(batch, begin_to_read(task.mailchimp.fetch_outcomes(batch)))
 
 
 def settle_direct(run: Run) -> None:
@@ -97,13 +129,17 @@ def wait_for_batches(
     return running
 
 
-def _process_batch(run: Run, task: Task, stored: StoredBatch) -> bool:
+def _process_batch(
+    run: Run, task: Task, stored: StoredBatch, ahead: Ahead[_Found] | None = None
+) -> bool:
     """Take in one batch; False while it is still running."""
     if stored.status == DIRECT:
         return _settle_rest(run, task, stored)
     if stored.batch_id is None:
         return _adopt(run, task, stored)
-    batch = task.mailchimp.fetch_batch(stored.batch_id)
+    find = partial(_find, task, stored.batch_id)
+    found = ahead.answer(stored.row_id, find) if ahead else find()
+    batch = found.batch
     if batch is None:
         # Unless the whole list is out of our sight: then nothing is believed.
         task.mailchimp.fetch_audience(task.list_id)
@@ -120,7 +156,9 @@ def _process_batch(run: Run, task: Task, stored: StoredBatch) -> bool:
         _note_waiting(run, task, stored, batch)
         return False
     note_batch(run.store, stored.row_id, batch, 1)
-    if not _take_in_results(run, task, stored, batch) and not _gives_up(run, stored):
+    if not _take_in_results(run, task, stored, batch, found.outcomes) and not _gives_up(
+        run, stored
+    ):
         _note_waiting(run, task, stored, batch)
         return False
     _settle_rest(run, task, stored)
@@ -137,13 +175,13 @@ def _lacks_results(task: Task, batch: Batch) -> bool:
     return task.mailchimp.fetch_now() < batch.completed_at + _WITHOUT_URL_FOR
 
 
-def _take_in_results(run: Run, task: Task, stored: StoredBatch, batch: Batch) -> bool:
+def _take_in_results(
+    run: Run, task: Task, stored: StoredBatch, batch: Batch, found: Iterable[Outcome]
+) -> bool:
     """Apply the results; False when they cannot be read to their end: they are asked for again."""
-    if not batch.results_url:
-        return True
     uid = get_cache_uid(run.store)
     updates = load_batch_updates(run.store, stored.row_id)
-    outcomes = _Outcomes(task, batch)
+    outcomes = _Outcomes(found)
     read, in_all = 0, max(batch.total_operations, stored.total_operations)
     results = outcomes.read()
     while chunk := list(islice(results, _CHUNK)):
@@ -179,15 +217,14 @@ def _gives_up(run: Run, stored: StoredBatch) -> bool:
 class _Outcomes:
     """The outcomes of a batch as far as they can be read, and why no further."""
 
-    def __init__(self, task: Task, batch: Batch) -> None:
-        self._task = task
-        self._batch = batch
+    def __init__(self, found: Iterable[Outcome]) -> None:
+        self._found = found
         self.trouble: str | None = None
 
     def read(self) -> Iterator[Outcome]:
         """Each outcome; afterwards `trouble` is set if there may be more."""
         try:
-            yield from self._task.mailchimp.fetch_outcomes(self._batch)
+            yield from self._found
         except (ProtocolError, RemoteUnavailable) as error:
             self.trouble = error.message
 
@@ -317,7 +354,7 @@ def _recognise(
     """Whether a finished batch is the one with these updates; None when it does not tell."""
     uid = get_cache_uid(run.store)
     verdict = None
-    for outcome in _Outcomes(task, batch).read():
+    for outcome in _Outcomes(task.mailchimp.fetch_outcomes(batch)).read():
         if read_operation_id(uid, outcome.operation_id) in updates:
             return True
         verdict = False

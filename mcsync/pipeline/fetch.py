@@ -6,9 +6,10 @@ addCiviOnly, identifyGroupContactChanges. Nothing is written to either service.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from mcsync.cache import linking
 from mcsync.cache.audience_status import (
@@ -32,14 +33,15 @@ from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.cache.told_contacts import load_told
 from mcsync.errors import GuardTripped
-from mcsync.model import LONG_AGO, Member, MemberStatus
+from mcsync.model import LONG_AGO, Member, MemberPage, MemberStatus
+from mcsync.pipeline.ahead import Wish, asking_ahead
 from mcsync.pipeline.fetch_civicrm import (
     look_up_owners,
     read_site,
     take_in_civicrm,
     take_told,
 )
-from mcsync.pipeline.identity import follow_rules, know_accounts
+from mcsync.pipeline.identity import follow_rules, has_new_rules, know_accounts
 from mcsync.pipeline.run import OutOfTime, Run, Task, is_over
 from mcsync.pipeline.telling import note_told
 from mcsync.safety import NEVER_BELOW
@@ -67,12 +69,7 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
     know_accounts(run)
     told = load_told(run.store)  # before CiviCRM is read: what is told later stays in the queue
     site = read_site(run)
-    fetched: dict[str, AudienceStatus] = {}
-    in_turn = _choose_for_full_fetch(run)
-    for task in run.healthy_tasks():
-        with run.isolated(task):
-            wants_all = in_full or task.list_id in in_turn
-            fetched[task.list_id] = _fetch_members(run, task, window, wants_all)
+    fetched = _fetch_audiences(run, window, in_full=in_full)
     is_whole = in_full or (window is not None and window.since is None)
     take_in_civicrm(run, site, window.since if window else None, is_whole=is_whole)
     take_told(run, told)
@@ -102,21 +99,69 @@ def _choose_for_full_fetch(run: Run) -> set[str]:
 # --- Mailchimp ------------------------------------------------------------------------------------
 
 
-def _fetch_members(run: Run, task: Task, window: Window | None, in_full: bool) -> AudienceStatus:
-    """mergeMailchimpData: pages into the cache; returns the status to keep when all is done."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What of an audience is to be fetched: changes since a time, everything when it is None.
+
+    `cut` is the fetch that ran out of time, where this goes on with it.
+    """
+
+    since: datetime | None
+    cut: CutFetch | None = None
+
+    @property
+    def reached(self) -> datetime | None:
+        """The last change that was taken in before."""
+        return from_text_or_none(self.cut.reached) if self.cut else None
+
+    @property
+    def begin(self) -> datetime | None:
+        """After which time members are asked for."""
+        return self.since if self.reached is None else self.reached - _STEP
+
+
+def _fetch_audiences(
+    run: Run, window: Window | None, *, in_full: bool
+) -> dict[str, AudienceStatus]:
+    """All audiences, one after the other, while the next ones are asked for."""
+    in_turn = _choose_for_full_fetch(run)
+    plans: dict[str, _Plan] = {}
+    wishes: list[Wish[MemberPage]] = []
+    for task in run.healthy_tasks():
+        plan = _make_plan(run, task, window, in_full=in_full or task.list_id in in_turn)
+        plans[task.list_id] = plan
+        read = partial(task.mailchimp.fetch_members, task.list_id, plan.begin)
+        wishes.append(Wish(task.list_id, task.key_print, read, lambda page: len(page.members)))
+    fetched: dict[str, AudienceStatus] = {}
+    with asking_ahead(wishes) as ahead:
+        for task in run.healthy_tasks():
+            with run.isolated(task):
+                pages = ahead.take(task.list_id)
+                fetched[task.list_id] = _fetch_members(run, task, plans[task.list_id], pages)
+    return fetched
+
+
+def _make_plan(run: Run, task: Task, window: Window | None, *, in_full: bool) -> _Plan:
     status = load_status(run.store, task.list_id)
-    has_new_rules = follow_rules(run, task, status)
     cut = status.cut
-    wanted = _choose_since(status, task, window, in_full or has_new_rules)
+    wanted = _choose_since(status, task, window, in_full or has_new_rules(task, status))
     if cut is not None and (cut.since is None or wanted is not None):
-        since = from_text_or_none(cut.since)  # go on with the fetch that ran out of time
-    else:
-        cut, since = None, wanted
+        return _Plan(from_text_or_none(cut.since), cut)  # go on with the one that ran out of time
+    return _Plan(wanted)
+
+
+def _fetch_members(
+    run: Run, task: Task, plan: _Plan, pages: Iterable[MemberPage]
+) -> AudienceStatus:
+    """mergeMailchimpData: pages into the cache; returns the status to keep when all is done."""
+    status, since = load_status(run.store, task.list_id), plan.since
+    follow_rules(run, task, status)
+    if plan.cut is None:
         status.fetch_no += 1
     status.is_fetched = False
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
-    newest, served_at = _take_in_pages(run, task, status, since, cut)
+    newest, served_at = _take_in_pages(run, task, status, plan, pages)
     if since is None:
         _take_in_absence(run, task, status.fetch_no, served_at or task.mailchimp.fetch_now())
         status.full_fetched_at = to_text(run.clock())
@@ -133,7 +178,7 @@ def _fetch_members(run: Run, task: Task, window: Window | None, in_full: bool) -
 
 
 def _take_in_pages(
-    run: Run, task: Task, status: AudienceStatus, since: datetime | None, cut: CutFetch | None
+    run: Run, task: Task, status: AudienceStatus, plan: _Plan, pages: Iterable[MemberPage]
 ) -> tuple[datetime | None, datetime | None]:
     """Merge all pages; returns the newest change seen and when Mailchimp began to answer.
 
@@ -141,13 +186,11 @@ def _take_in_pages(
     cut, the next one goes on from the last change that it took in.
     """
     report, read = run.report(task), make_reader(task.policy.interests)
-    newest, served_at, reached = since, from_text_or_none(cut.served_at if cut else None), None
-    begin = (from_text_or_none(cut.reached) if cut else None) or since
-    if begin is not None and begin is not since:
-        reached, begin = begin, begin - _STEP
+    since, begin, reached = plan.since, plan.begin, plan.reached
+    newest, served_at = since, from_text_or_none(plan.cut.served_at if plan.cut else None)
     is_empty = begin is None and not has_members(run.store, task.list_id)
     oddities: Counter[str] = Counter()
-    for page in task.mailchimp.fetch_members(task.list_id, begin):
+    for page in pages:
         served_at = served_at or page.served_at
         empty_at = served_at - _CLOCK_OVERLAP if is_empty and served_at else None
         count = take_page(run.store, task.list_id, page.members, read, status.fetch_no, empty_at)

@@ -18,6 +18,7 @@ from mcsync.cache.times import from_text, to_text
 from mcsync.decision import Policy
 from mcsync.errors import ConfigError, PartialFailure
 from mcsync.model import LONG_AGO, SiteSnapshot
+from mcsync.pipeline.ahead import Ahead, asking_ahead, wish_for
 from mcsync.pipeline.run import Run, Task, is_over
 
 log = logging.getLogger("mcsync")
@@ -35,17 +36,21 @@ def know_accounts(run: Run) -> None:
     if run.knows_accounts:
         return
     run.knows_accounts = True
-    for task in run.healthy_tasks():
-        with run.isolated(task):
-            _know_account(run, task)
+    known = _load_accounts(run.store)
+    strange = {task.key_print: task for task in run.healthy_tasks() if task.key_print not in known}
+    wishes = [wish_for(key, key, task.mailchimp.fetch_account_id) for key, task in strange.items()]
+    with asking_ahead(wishes) as ahead:
+        for task in run.healthy_tasks():
+            with run.isolated(task):
+                _know_account(run, task, ahead)
 
 
-def _know_account(run: Run, task: Task) -> None:
+def _know_account(run: Run, task: Task, ahead: Ahead[str]) -> None:
     known = _load_accounts(run.store)
     account_id = known.get(task.key_print)
     status = load_status(run.store, task.list_id)
     if account_id is None:
-        account_id = task.mailchimp.fetch_account_id()
+        account_id = ahead.answer(task.key_print, task.mailchimp.fetch_account_id)
         with run.store.atomic():
             accounts = {**_load_accounts(run.store), task.key_print: account_id}
             run.store.set_state(_ACCOUNTS, msgspec.json.encode(accounts).decode())
@@ -125,15 +130,17 @@ def make_fingerprint(policy: Policy) -> str:
     return msgspec.json.encode(rules, order="deterministic").decode()
 
 
-def follow_rules(run: Run, task: Task, status: AudienceStatus) -> bool:
-    """Whether the audience's rules have changed: then everybody is judged anew, with caution."""
-    rules = make_fingerprint(task.policy)
-    if status.rules == rules:
-        return False
-    is_changed = status.rules.startswith("{")
-    status.rules = rules
-    if not is_changed:  # the first time, or of an older form
-        return False
+def has_new_rules(task: Task, status: AudienceStatus) -> bool:
+    """Whether the audience's rules have changed; not the first time, or if of an older form."""
+    return status.rules.startswith("{") and status.rules != make_fingerprint(task.policy)
+
+
+def follow_rules(run: Run, task: Task, status: AudienceStatus) -> None:
+    """Where the audience's rules have changed, have everybody judged anew, with caution."""
+    is_changed = has_new_rules(task, status)
+    status.rules = make_fingerprint(task.policy)
+    if not is_changed:
+        return
     log.warning(
         "%s: its group, interests or options have changed; everybody is checked again", task.name
     )
@@ -142,4 +149,3 @@ def follow_rules(run: Run, task: Task, status: AudienceStatus) -> bool:
     mark_everyone(run.store, task.list_id)
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
-    return True

@@ -5,7 +5,7 @@ on the way in, and get their own back on the way out. Another field that has one
 is not a name, and is not seen.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -69,8 +69,13 @@ class NamedFields:
         found = {field.tag: field for field in self.account.fetch_merge_fields(list_id)}
         return tuple(replace(field, tag=tag) for tag, field in self.read(found).items())
 
-    def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
-        for page in self.account.fetch_members(list_id, since):
+    def fetch_members(
+        self,
+        list_id: str,
+        since: datetime | None,
+        is_awaited: Callable[[], bool] | None = None,
+    ) -> Iterator[MemberPage]:
+        for page in self.account.fetch_members(list_id, since, is_awaited):
             yield replace(page, members=tuple(map(self._member, page.members)))
 
     def fetch_member(self, list_id: str, key: str) -> Member | None:

@@ -5,7 +5,7 @@ answer after all retries, `RemoteRefused` when it refused our key or a permissio
 `ProtocolError` when its answer makes no sense; none returns half an answer as if it were whole.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -68,11 +68,17 @@ class MailchimpPort(Protocol):
         """Interest id to "Category: Interest", for the whole audience."""
         ...
 
-    def fetch_members(self, list_id: str, since: datetime | None) -> Iterator[MemberPage]:
+    def fetch_members(
+        self,
+        list_id: str,
+        since: datetime | None,
+        is_awaited: Callable[[], bool] | None = None,
+    ) -> Iterator[MemberPage]:
         """Members changed after `since` (all, when None), archived ones too, page by page.
 
         When the iterator ends without an error, every member that Mailchimp counted has come.
-        At least one page comes, perhaps an empty one.
+        At least one page comes, perhaps an empty one. Several pages are asked for at once, but
+        none before its turn while `is_awaited` says that nobody waits for them.
         """
         ...
 

@@ -5,8 +5,10 @@ its first write; what CiviCRM needs is written at once, what Mailchimp needs is 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from mcsync.cache.audience_status import (
     HeldPlan,
@@ -26,6 +28,7 @@ from mcsync.decision import Policy
 from mcsync.errors import GuardTripped, UsageError
 from mcsync.model import LONG_AGO, MergeField, Side
 from mcsync.name_tags import NAME_TAGS
+from mcsync.pipeline.ahead import Ahead, Wish, asking_ahead, wish_for
 from mcsync.pipeline.batches import read_overdue
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.data_step import (
@@ -40,17 +43,41 @@ from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has
 
 log = logging.getLogger("mcsync.reconcile")
 
+_FIELDS, _INTERESTS = "merge fields", "interests"  # what is asked ahead, by list id
 HELD_WORDS = "; this is held, everything else was done"
 
 
 def reconcile(run: Run, trust: Mapping[str, Mapping[str, Side]] | None = None) -> None:
     """Judge and carry out, for each audience; `trust` by list id makes every row be judged."""
+    trust = trust or {}
+    with asking_ahead(_wish_for_rules(run, trust)) as ahead:
+        for task in run.healthy_tasks():
+            with run.isolated(task):
+                _reconcile_audience(run, task, trust.get(task.list_id, {}), ahead)
+
+
+def _wish_for_rules(run: Run, trusted: Container[str]) -> Iterator[Wish[Any]]:
+    """What will surely be asked of Mailchimp about audiences before people are judged."""
     for task in run.healthy_tasks():
-        with run.isolated(task):
-            _reconcile_audience(run, task, (trust or {}).get(task.list_id, {}))
+        list_id, mailchimp = task.list_id, task.mailchimp
+        if not load_status(run.store, list_id).is_fetched:
+            continue
+        if is_data_due(run, task):
+            fetch_fields = partial(mailchimp.fetch_merge_fields, list_id)
+            yield wish_for((_FIELDS, list_id), task.key_print, fetch_fields)
+        if task.policy.interests and (list_id in trusted or _is_anything_due(run, task)):
+            fetch_interests = partial(mailchimp.fetch_interests, list_id)
+            yield wish_for((_INTERESTS, list_id), task.key_print, fetch_interests)
 
 
-def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side]) -> None:
+def _is_anything_due(run: Run, task: Task) -> bool:
+    """Whether somebody is to be judged."""
+    return bool(
+        count_todo(run.store, task.list_id) or count_unseen(run.store, task.policy.group_id)
+    )
+
+
+def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side], ahead: Ahead[Any]) -> None:
     status = load_status(run.store, task.list_id)
     if not status.is_fetched:
         raise not_fetched(task)
@@ -62,15 +89,17 @@ def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side]) -> None
         mark_everyone(run.store, task.list_id)
     _note_stopped(run, task)
     with_data = is_data_due(run, task)
-    merge_fields = task.mailchimp.fetch_merge_fields(task.list_id) if with_data else ()
+    merge_fields: Sequence[MergeField] = ()
     if with_data:
+        fetch_fields = partial(task.mailchimp.fetch_merge_fields, task.list_id)
+        merge_fields = ahead.answer((_FIELDS, task.list_id), fetch_fields)
         mark_data_due(run.store, task.list_id)
         check_for_data_updates(run, task, merge_fields)
     run.report(task).todo = count_todo(run.store, task.list_id)
     forget_plan(run.store, task.list_id)
     held: frozenset[Kind] = frozenset()
-    if run.report(task).todo or count_unseen(run.store, task.policy.group_id):
-        task = _adapt_rules(run, task, merge_fields if with_data else None)
+    if _is_anything_due(run, task):
+        task = _adapt_rules(run, task, merge_fields if with_data else None, ahead)
         read_overdue(run, task)
         run.newest_update = find_newest_update(run.store)
         size = make_plan(run, task)
@@ -103,9 +132,14 @@ def adapt_rules(run: Run, task: Task) -> Task:
     return _adapt_rules(run, task, fields)
 
 
-def _adapt_rules(run: Run, task: Task, merge_fields: Sequence[MergeField] | None) -> Task:
+def _adapt_rules(
+    run: Run,
+    task: Task,
+    merge_fields: Sequence[MergeField] | None,
+    ahead: Ahead[Any] | None = None,
+) -> Task:
     """`merge_fields` are the audience's when names are synced, else None."""
-    policy = _leave_out_unknown_interests(run, task)
+    policy = _leave_out_unknown_interests(run, task, ahead)
     policy = only_push_smart_groups(run, policy)
     if merge_fields is not None:
         tags = frozenset(field.tag for field in merge_fields)
@@ -113,7 +147,7 @@ def _adapt_rules(run: Run, task: Task, merge_fields: Sequence[MergeField] | None
     return replace(task, policy=policy)
 
 
-def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
+def _leave_out_unknown_interests(run: Run, task: Task, ahead: Ahead[Any] | None) -> Policy:
     """The rules without interests that are gone at Mailchimp: they are skipped for everybody.
 
     And without those that are left alone in this run.
@@ -121,7 +155,10 @@ def _leave_out_unknown_interests(run: Run, task: Task) -> Policy:
     policy = task.policy
     if not policy.interests:
         return policy
-    known = task.mailchimp.fetch_interests(task.list_id)
+    fetch_interests = partial(task.mailchimp.fetch_interests, task.list_id)
+    known = (
+        ahead.answer((_INTERESTS, task.list_id), fetch_interests) if ahead else fetch_interests()
+    )
     gone = sorted(set(policy.interests) - set(known))
     status = load_status(run.store, task.list_id)
     names = {key: known[key] for key in policy.interests if key in known}

@@ -19,6 +19,7 @@ from urllib3 import HTTPResponse
 
 from mcsync.civicrm import reading
 from mcsync.mailchimp import client, members
+from mcsync.pipeline import ahead
 from mcsync.sandbox.server import LoopbackServer, Request
 from mcsync.sandbox.town import Town
 from tests.scenario.matrix_child import is_committing
@@ -69,6 +70,7 @@ def direct_wire(
         patch.object(requests.adapters.HTTPAdapter, "send", send),
         patch.object(requests.sessions, "get_environ_proxies", _find_no_proxies),
         patch.object(sqlite3, "connect", partial(_connect, sqlite3.connect, mortal)),
+        patch.object(ahead, "AT_ONCE", 1),
         patch.object(members, "ThreadPoolExecutor", AtOnce),
         patch.object(client, "ThreadPoolExecutor", AtOnce),
         patch.object(reading, "ThreadPoolExecutor", AtOnce),
