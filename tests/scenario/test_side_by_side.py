@@ -1,0 +1,426 @@
+"""Many audiences at once: what is asked side by side, how often, and whose trouble stops whom."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mcsync.assemble import build_run
+from mcsync.cache.audience_status import load_status
+from mcsync.cache.store import Store
+from mcsync.config import load_config
+from mcsync.errors import McsyncError
+from mcsync.mailchimp import members
+from mcsync.pipeline import ahead
+from mcsync.pipeline.run import OutOfTime, Run
+from mcsync.pipeline.sync import sync
+from mcsync.sandbox.mailchimp.simulator import read_key
+from mcsync.sandbox.server import Fault, Request, Response
+from mcsync.sandbox.town import API_KEY, OTHER_API_KEY, Town
+
+PATIENCE_S = 10.0  # only where something is wrong is it waited for so long
+MOST = 6  # connections of an account
+RUN = "from mcsync.cli.main import main; main()"
+
+
+def name_list(number: int) -> str:
+    return f"{number:010x}"
+
+
+@dataclass
+class Gate:
+    """Holds requests about some paths until so many audiences are being asked at the same time.
+
+    `most` is how many requests of an account were under way at once, by key.
+    """
+
+    needed: int = 0
+    path: str = "/members"
+    under_way: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    waiting: set[str] = field(default_factory=set)
+    is_open: bool = False
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __call__(self, request: Request) -> None:
+        key = read_key(request.headers["authorization"])
+        with self._changed:
+            self.under_way[key] += 1
+            self.most[key] = max(self.most[key], self.under_way[key])
+            if self.path in request.path:
+                self.waiting.add(request.path)
+                self.is_open |= len(self.waiting) >= self.needed
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self.is_open, PATIENCE_S)
+                self.waiting.discard(request.path)
+            self.under_way[key] -= 1
+
+    def wait(self, needed: int) -> None:
+        """Until so many are held."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.waiting) >= needed, PATIENCE_S)
+
+    def open(self) -> None:
+        """Hold nobody any longer."""
+        with self._changed:
+            self.is_open = True
+            self._changed.notify_all()
+
+
+@dataclass
+class Street:
+    """A town with several audiences, two people in each who are in agreement."""
+
+    town: Town
+    folder: Path
+    lists: list[str] = field(default_factory=list)
+    with_data: bool = False
+    last_run: Run | None = None
+
+    def add(self, number: int, api_key: str = API_KEY) -> str:
+        list_id, group = name_list(number), 1000 + 2 * number
+        interest = f"c{number:09x}"
+        self.town.add_audience(
+            list_id,
+            f"Choir {number}",
+            group,
+            {interest: (group + 1, f"Bass {number}")},
+            api_key=api_key,
+        )
+        for name in ("fred", "wilma"):
+            email = f"{name}{number}@example.org"
+            self.town.mailchimp.import_member(list_id, email)
+            contact = self.town.civicrm.add_contact(name.title(), "Flintstone", [email])
+            self.town.civicrm.add_to_group(contact, group)
+        self.lists.append(list_id)
+        return list_id
+
+    @contextmanager
+    def running(self, *lists: str, deadline: float | None = None) -> Iterator[Run]:
+        config = load_config(self.town.write_config(self.folder), {})
+        chosen = [a for a in config.audiences if not lists or a.list_id in lists]
+        with closing(Store(self.folder / "mcsync.db")) as store:
+            self.last_run = build_run(
+                config,
+                chosen,
+                store,
+                clock=self.town.clock,
+                with_data=self.with_data,
+                sleep=lambda _seconds: None,
+                deadline=deadline,
+            )
+            yield self.last_run
+
+    def sync(self, *lists: str) -> dict[str, McsyncError | None]:
+        """One run; the troubles by list id."""
+        with self.running(*lists) as run:
+            sync(run, wait_s=0)
+        self.town.clock.advance(minutes=1)
+        return {key: report.error for key, report in run.reports.items()}
+
+    def sync_well(self) -> None:
+        assert set(self.sync().values()) == {None}
+        assert self.last_run is not None
+        assert all(report.in_sync for report in self.last_run.reports.values())
+
+    def forget_requests(self) -> None:
+        self.town.mailchimp_server.requests.clear()
+        self.town.civicrm_server.requests.clear()
+
+    def requests(self) -> list[Request]:
+        return [each.request for each in self.town.mailchimp_server.requests]
+
+    def hold(self, gate: Gate) -> Gate:
+        self.town.mailchimp.before_answer = gate
+        return gate
+
+    def in_group(self, number: int) -> Collection[int]:
+        civicrm, group = self.town.civicrm, 1000 + 2 * number
+        contacts = civicrm.contacts(is_deleted=False)
+        return [c.id for c in contacts if civicrm.group_status(c.id, group) == "Added"]
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Iterator[Street]:
+    with Town() as town:
+        town.mailchimp.settings.batch_delay_polls = 0
+        yield Street(town, tmp_path)
+
+
+def settle(street: Street, count: int, *, is_synced: bool = True) -> Street:
+    for number in range(count):
+        street.add(number)
+    street.town.clock.advance(hours=1)
+    if is_synced:
+        street.sync_well()
+        street.town.clock.advance(hours=1)
+        street.sync_well()
+        street.forget_requests()
+    return street
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["the first sync", "a quiet one"])
+def test_as_many_audiences_as_connections_are_asked_at_once(street: Street, is_first: bool):
+    settle(street, 8, is_synced=not is_first)
+    gate = street.hold(Gate(MOST))
+    street.sync_well()
+    assert gate.is_open
+    assert gate.most[API_KEY] == MOST
+
+
+def test_pages_and_audiences_share_the_connections(street: Street, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(members, "PAGE_SIZE", 20)
+    monkeypatch.setattr(members, "MIN_PAGE_SIZE", 20)
+    settle(street, 8, is_synced=False)
+    for number in (0, 4):
+        for who in range(100):
+            email = f"singer{number}.{who}@example.org"
+            street.town.mailchimp.import_member(name_list(number), email)
+    street.town.clock.advance(hours=1)
+    gate = street.hold(Gate(MOST))
+    assert set(street.sync().values()) == {None}
+    assert gate.is_open
+    assert gate.most[API_KEY] == MOST
+    street.town.mailchimp.before_answer = None
+    street.sync_well()
+    assert [len(street.in_group(number)) for number in range(8)] == [102, 2, 2, 2, 102, 2, 2, 2]
+
+
+def test_an_account_that_takes_long_holds_no_other_up(street: Street):
+    """The first account answers only when all audiences of the second have been asked about."""
+    for number in range(8):
+        street.add(number, API_KEY if number < 4 else OTHER_API_KEY)
+    street.town.clock.advance(hours=1)
+    asked: set[str] = set()
+    changed = threading.Condition()
+    is_late = []
+
+    def hold(request: Request) -> None:
+        if "/members" not in request.path:
+            return
+        with changed:
+            if read_key(request.headers["authorization"]) == OTHER_API_KEY:
+                asked.add(request.path)
+                changed.notify_all()
+            else:
+                is_late.append(not changed.wait_for(lambda: len(asked) == 4, PATIENCE_S))
+
+    street.town.mailchimp.before_answer = hold
+    street.sync_well()
+    assert True not in is_late
+
+
+def test_what_accounts_are_is_asked_at_once(street: Street):
+    street.add(0)
+    street.add(1, OTHER_API_KEY)
+    street.add(2, "00112233445566778899aabbccddeeff-us3")
+    street.town.clock.advance(hours=1)
+    keys: set[str] = set()
+    met = threading.Barrier(3)
+
+    def hold(request: Request) -> None:
+        if request.path == "/3.0/":
+            keys.add(read_key(request.headers["authorization"]))
+            met.wait(PATIENCE_S)
+
+    street.town.mailchimp.before_answer = hold
+    street.sync_well()
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize("path", ["/batches/", "/interest-categories", "/merge-fields"])
+def test_all_else_that_is_asked_about_audiences_is_asked_at_once(street: Street, path: str):
+    settle(street, 7)
+    street.with_data = True
+    street.town.mailchimp.settings.batch_delay_polls = 1
+    for number in range(7):
+        contact = street.town.civicrm.add_contact("Dino", "Rubble", [f"dino{number}@example.org"])
+        street.town.civicrm.add_to_group(contact, 1000 + 2 * number)
+    street.town.clock.advance(minutes=1)
+    gate = street.hold(Gate(MOST, path))
+    for _ in range(3):  # it is queued, sent, and done
+        street.sync()
+    assert gate.is_open
+    street.town.mailchimp.before_answer = None
+    street.sync_well()
+    for number in range(7):
+        member = street.town.mailchimp.member(name_list(number), f"dino{number}@example.org")
+        assert member is not None
+        assert member["status"] == "subscribed"
+
+
+def test_archives_are_fetched_at_once(street: Street):
+    settle(street, 7)
+    for number in range(7):
+        contact = street.town.civicrm.add_contact("Dino", "Rubble", [f"dino{number}@example.org"])
+        street.town.civicrm.add_to_group(contact, 1000 + 2 * number)
+    street.town.clock.advance(minutes=1)
+    waiting: set[str] = set()
+    changed, is_late = threading.Condition(), []
+
+    def hold(request: Request) -> None:
+        if request.path.startswith("/batch-results/"):
+            with changed:
+                waiting.add(request.query)
+                changed.notify_all()
+                is_late.append(not changed.wait_for(lambda: len(waiting) >= MOST, PATIENCE_S))
+
+    street.town.mailchimp_server.before_request = hold
+    street.sync()
+    assert len(waiting) == 7
+    assert True not in is_late
+
+
+# --- how much is asked ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_a_quiet_run_makes_two_requests_an_audience_and_three(street: Street, count: int):
+    settle(street, count)
+    street.sync_well()
+    asked = [f"{each.path}?{each.query}" for each in street.requests()]
+    assert Counter(each.partition("?")[0] for each in asked) == {
+        f"/3.0/lists/{list_id}/members": 2 for list_id in street.lists
+    }
+    assert len(set(asked)) == len(asked)
+    assert len(street.town.civicrm_server.requests) == 3
+
+
+def test_a_run_with_data_asks_nothing_twice(street: Street):
+    settle(street, 3)
+    street.with_data = True
+    street.sync_well()
+    street.forget_requests()
+    for number in range(3):
+        street.town.mailchimp.edit_profile(
+            name_list(number), f"fred{number}@example.org", first_name="Frederick"
+        )
+    street.sync()
+    asked = Counter(f"{each.path}?{each.query}" for each in street.requests())
+    assert set(asked.values()) == {1}
+    assert sum("/merge-fields" in each for each in asked) == 3
+
+
+def test_an_audience_that_is_not_meant_is_not_asked_about(street: Street):
+    settle(street, 5)
+    chosen = street.lists[1:3]
+    assert street.sync(*chosen) == dict.fromkeys(chosen)
+    assert {each.path for each in street.requests()} == {
+        f"/3.0/lists/{list_id}/members" for list_id in chosen
+    }
+
+
+def test_an_audience_in_trouble_beforehand_is_not_asked_about(street: Street):
+    settle(street, 5)
+    street.town.civicrm.disable_group(1002)
+    troubles = street.sync()
+    assert [key for key, error in troubles.items() if error] == [street.lists[1]]
+    assert not any(street.lists[1] in each.path for each in street.requests())
+
+
+# --- trouble --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(0, 500), (3, 404), (7, 500)],
+    ids=["the first", "one amid", "the last"],
+)
+def test_the_trouble_of_an_audience_is_its_own(street: Street, number: int, status: int):
+    settle(street, 8)
+    bad = street.lists[number]
+    for each in range(8):
+        street.town.mailchimp.sign_up(name_list(each), f"dino{each}@example.org")
+    answer = Response(status, b"{}", {"Content-Type": "application/json"})
+    fault = Fault("GET", f"/lists/{bad}/members", answer=answer, times=None)
+    street.town.mailchimp_server.faults.append(fault)
+    street.town.clock.advance(minutes=1)
+    troubles = street.sync()
+    assert [key for key, error in troubles.items() if error] == [bad]
+    assert [len(street.in_group(each)) for each in range(8) if each != number] == [3] * 7
+    assert len(street.in_group(number)) == 2
+    street.town.mailchimp_server.faults.clear()
+    street.sync_well()
+    assert len(street.in_group(number)) == 3
+
+
+def test_a_key_of_another_account_is_refused_before_anything_is_asked(street: Street):
+    settle(street, 3)
+    street.town.mailchimp.add_account(OTHER_API_KEY)
+    for list_id in street.lists:
+        street.town.lists[list_id]["apiKey"] = OTHER_API_KEY
+    troubles = street.sync()
+    for error in troubles.values():
+        assert error is not None
+        assert "a different Mailchimp account" in error.message
+    assert {each.path for each in street.requests()} == {"/3.0/"}
+
+
+def test_when_the_time_is_over_the_rest_stays_as_it_was_and_comes_next_time(street: Street):
+    settle(street, 8)
+    for each in range(8):
+        street.town.mailchimp.sign_up(name_list(each), f"dino{each}@example.org")
+    street.town.clock.advance(minutes=1)
+    with street.running(deadline=time.monotonic() + 3600) as run:
+        run.progress = _end_at(run, "Choir 2")
+        with pytest.raises(OutOfTime):
+            sync(run)
+        statuses = [load_status(run.store, list_id) for list_id in street.lists]
+    assert [status.cut is not None for status in statuses] == [number == 2 for number in range(8)]
+    assert [status.is_fetched for status in statuses] == [number > 2 for number in range(8)]
+    street.sync_well()
+    assert [len(street.in_group(each)) for each in range(8)] == [3] * 8
+
+
+def _end_at(run: Run, audience: str) -> Callable[..., None]:
+    """Tell of progress to what ends the run's time at an audience."""
+
+    def progress(name: str, _what: str, count: int, _of: int = 0) -> None:
+        if name == audience and count:
+            run.deadline = 0.0
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_a_signal_ends_it_while_all_connections_wait(
+    street: Street, number: signal.Signals, code: int
+):
+    settle(street, 8, is_synced=False)
+    gate = street.hold(Gate(9))
+    config = str(street.town.write_config(street.folder))
+    command = [sys.executable, "-c", RUN, "sync", "--json", "--config", config]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        gate.wait(MOST)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=PATIENCE_S / 2)  # the answers are held for longer
+    finally:
+        process.kill()
+        gate.open()
+    assert process.returncode == json.loads(out)["exit_code"] == code
+    street.town.mailchimp.before_answer = None
+    street.sync_well()
+    assert [len(street.in_group(each)) for each in range(8)] == [2] * 8
+
+
+def test_one_connection_alone_does_the_same(street: Street, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ahead, "AT_ONCE", 1)
+    settle(street, 3)
+    gate = street.hold(Gate())
+    street.sync_well()
+    assert gate.most[API_KEY] == 1
