@@ -6,6 +6,7 @@ process of their own and count for neither CPU nor memory.
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -30,6 +31,7 @@ from tests.benchmarks.measuring import (
 )
 
 console = Console(width=120)
+CONNECTIONS = 6  # to an account at Mailchimp
 
 
 @dataclass
@@ -252,6 +254,42 @@ def measure_writes(found: Findings, sizes: list[int]) -> None:
             f"first sync of {people:,} new people, {connections}",
             f"{run.measure.cpu_s:.1f} s CPU, {run.measure.wall_s:.0f} s, {run.requests} requests",
         )
+def measure_audiences(found: Findings, _sizes: list[int]) -> None:
+    """Several audiences of 1,000 members, side by side, and over a single connection."""
+    for audiences in (1, 10, 100):
+        folder = found.folder / f"audiences-{audiences}"
+        with serve(1000 * audiences, folder, audiences) as site:
+            for latency_ms in (0, 50, 300):
+                site.forget()
+                _measure_audiences_first(found, site, latency_ms)
+                _measure_audiences_quiet(found, site, latency_ms)
+            site.forget()
+
+
+def _measure_audiences_first(found: Findings, site: Site, latency_ms: int) -> None:
+    """Beside it how long members were asked for, and how long six connections need for that."""
+    run = site.sync(latency_ms=latency_ms)
+    span_s = site.control("span")["ms"] / 1000
+    alone_s = math.ceil(run.requests["mailchimp"] / CONNECTIONS) * latency_ms / 1000
+    name = f"first sync, {site.audiences} audiences, {latency_ms} ms a request"
+    found.keep(name, {**run.as_dict(), "members_s": span_s, "connections_alone_s": alone_s})
+    told, budget, is_met = f"{_show(run)}; members in {span_s:.1f} s", "", None
+    if latency_ms and site.audiences > CONNECTIONS:
+        budget, is_met = f"1.3 times {alone_s:.1f} s", span_s <= 1.3 * alone_s
+    found.tell(name, told, budget, is_met)
+
+
+def _measure_audiences_quiet(found: Findings, site: Site, latency_ms: int) -> None:
+    name = f"quiet sync, {site.audiences} audiences, {latency_ms} ms a request"
+    run = site.sync(latency_ms=latency_ms)
+    single = site.sync(latency_ms=latency_ms, one_by_one=True)
+    found.keep(name, run.as_dict())
+    found.keep(f"{name}, one by one", single.as_dict())
+    budget, is_met = "2 Mailchimp for each, 3 CiviCRM", True
+    if site.audiences == 100 and latency_ms == 300:
+        budget, is_met = f"12 s, {budget}", run.wall_s <= 12
+    is_met = is_met and run.requests == {"mailchimp": 2 * site.audiences, "civicrm": 3}
+    found.tell(name, f"{_show(run)}; one by one {single.wall_s:.2f} s", budget, is_met)
 
 
 # --- all of it ------------------------------------------------------------------------------------
@@ -263,6 +301,7 @@ MEASURED: dict[str, Callable[[Findings, list[int]], None]] = {
     "latency": measure_latency,
     "data": measure_data,
     "writes": measure_writes,
+    "audiences": measure_audiences,
 }
 
 

@@ -14,7 +14,14 @@ from urllib.request import urlopen
 from tests.benchmarks.server import make_config
 
 ROOT = Path(__file__).parents[2]
-_MCSYNC = (sys.executable, "-c", "from mcsync.cli.main import main; main()")
+_MAIN = "from mcsync.cli.main import main; main()"
+_OVER_ONE_CONNECTION = f"""
+from mcsync.mailchimp import client, members
+from mcsync.pipeline import ahead
+ahead.AT_ONCE = client.MAX_CONNECTIONS = 1
+members.IN_FLIGHT = 0
+{_MAIN}
+"""
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,14 @@ class Measure:
         return asdict(self)
 
 
-def run_mcsync(*arguments: str) -> Measure:
-    """Run the command and wait for it; its CPU time is that of the process with its threads."""
+def run_mcsync(*arguments: str, one_by_one: bool = False) -> Measure:
+    """Run the command and wait for it; its CPU time is that of the process with its threads.
+
+    `one_by_one` gives it a single connection to Mailchimp.
+    """
+    command = (sys.executable, "-c", _OVER_ONE_CONNECTION if one_by_one else _MAIN, *arguments)
     begun = time.perf_counter()
-    process = subprocess.Popen((*_MCSYNC, *arguments), stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603
     assert process.stdout is not None
     answer = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -59,8 +70,9 @@ def run_mcsync(*arguments: str) -> Measure:
 class Site:
     """A world of some size, served, with the config and the cache for it in a folder."""
 
-    def __init__(self, size: int, folder: Path, url: str) -> None:
+    def __init__(self, size: int, folder: Path, url: str, audiences: int = 1) -> None:
         self.size = size
+        self.audiences = audiences
         self.folder = folder
         self.url = url
         self.config = folder / "config.json"
@@ -78,7 +90,9 @@ class Site:
 
     def write_config(self, *, data: bool = False) -> None:
         """Write the config that leads here."""
-        self.config.write_text(json.dumps(make_config(self.url, data=data)))
+        self.config.write_text(
+            json.dumps(make_config(self.url, data=data, audiences=self.audiences))
+        )
         self.config.chmod(0o600)
 
     def forget(self) -> None:
@@ -87,10 +101,11 @@ class Site:
             if path.is_file():
                 path.unlink()
 
-    def sync(self, *options: str, latency_ms: int = 0) -> Measure:
+    def sync(self, *options: str, latency_ms: int = 0, one_by_one: bool = False) -> Measure:
         """One `mcsync sync`; the run must not fail."""
         self.control(f"reset?latency={latency_ms / 1000}")
-        found = run_mcsync("sync", "--json", "--config", str(self.config), *options)
+        command = ("sync", "--json", "--config", str(self.config), *options)
+        found = run_mcsync(*command, one_by_one=one_by_one)
         if found.exit_code:
             raise RuntimeError(f"mcsync sync ended with {found.exit_code}: {found.report}")
         return Measure(**{**found.__dict__, "requests": self.control("count")})
@@ -106,15 +121,16 @@ class Site:
 
 
 @contextmanager
-def serve(size: int, folder: Path) -> Iterator[Site]:
+def serve(size: int, folder: Path, audiences: int = 1) -> Iterator[Site]:
     """A world of `size` people, served by a process that ends with the block."""
-    command = (sys.executable, "-m", "tests.benchmarks.server", "--size", str(size))
+    module = (sys.executable, "-m", "tests.benchmarks.server")
+    command = (*module, "--size", str(size), "--audiences", str(audiences))
     server = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)  # noqa: S603
     try:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         folder.mkdir(parents=True, exist_ok=True)
-        site = Site(size, folder, f"http://127.0.0.1:{port}")
+        site = Site(size, folder, f"http://127.0.0.1:{port}", audiences)
         site.write_config()
         yield site
     finally:

@@ -25,13 +25,13 @@ import msgspec
 from tests.benchmarks.world import (
     CREATED,
     FIRST_CONTACT,
-    GROUP,
-    LIST,
     TAGS,
-    VOLUNTEERING,
-    VOLUNTEERS,
     World,
+    group_of,
+    interest_of,
+    list_of,
     text_of,
+    volunteers_of,
 )
 
 Params = dict[str, object]
@@ -61,6 +61,7 @@ class Services:
         self.world = world
         self.counter: Counter[str] = Counter()
         self.latency_s = 0.0
+        self.began_at = self.ended_at = 0.0  # the first and the last request for members
         self.batches: dict[str, dict[str, object]] = {}
         self.archives: dict[str, bytes] = {}
         self.lock = threading.Lock()
@@ -71,8 +72,11 @@ class Services:
         """One request to its answer."""
         if path.startswith("/control/"):
             return self._control(path.removeprefix("/control/"), query)
+        if path.endswith("/members"):
+            self.began_at = self.began_at or time.monotonic()
         time.sleep(self.latency_s)
         with self.lock:
+            self.ended_at = time.monotonic() if path.endswith("/members") else self.ended_at
             is_mailchimp = path.startswith("/3.0/")
             self.counter["mailchimp" if is_mailchimp else "civicrm"] += 1
             if path.startswith("/archive/"):
@@ -85,7 +89,10 @@ class Services:
         with self.lock:
             if what == "reset":
                 self.counter.clear()
+                self.began_at = self.ended_at = 0.0
                 self.latency_s = float(query.get("latency", "0"))
+            if what == "span":
+                return _encode({"ms": round(1000 * (self.ended_at - self.began_at))})
             if what == "change":
                 return b"%d" % self.world.change(int(query["step"]), _utc_now())
             return _encode(self.counter)
@@ -97,9 +104,10 @@ class Services:
         match method, parts:
             case "GET", [""]:
                 return b'{"account_id":"0123456789"}'
-            case "GET", ["lists", _, "members"]:
+            case "GET", ["lists", list_id, "members"]:
                 since = query.get("since_last_changed")
                 return self.world.members_page(
+                    list_id,
                     archived=query.get("status") == "archived",
                     since=datetime.fromisoformat(since) if since else None,
                     offset=int(query["offset"]),
@@ -107,8 +115,11 @@ class Services:
                 )
             case "GET", ["lists", _, "interest-categories"]:
                 return b'{"categories":[{"id":"ffffffffff","title":"Doing"}],"total_items":1}'
-            case "GET", ["lists", _, "interest-categories", _, "interests"]:
-                return b'{"interests":[{"id":"cccccccccc","name":"Volunteering"}],"total_items":1}'
+            case "GET", ["lists", list_id, "interest-categories", _, "interests"]:
+                numbers = range(self.world.audiences)
+                [found] = [interest_of(n) for n in numbers if list_of(n) == list_id]
+                interests = [{"id": found, "name": "Volunteering"}]
+                return _encode({"interests": interests, "total_items": 1})
             case "GET", ["lists", _, "merge-fields"]:
                 names = ("FNAME", "LNAME", "POSTCODE")
                 fields = [{"tag": n, "name": n, "type": "text", "required": False} for n in names]
@@ -316,17 +327,18 @@ LIMITS = (
 )
 
 
-def make_config(url: str, *, data: bool = False) -> dict[str, object]:
+def make_config(url: str, *, data: bool = False, audiences: int = 1) -> dict[str, object]:
     """A config for mcsync; nothing is held, since what changes here is meant."""
     return {
         "civicrm": {"url": f"{url}/civicrm/ajax/api4", "apiKey": "key"},
         "safety": dict.fromkeys(LIMITS),
         "lists": {
-            LIST: {
-                "subscriptionGroup": GROUP,
+            list_of(number): {
+                "subscriptionGroup": group_of(number),
                 "apiKey": "key-us1",
-                "interests": {VOLUNTEERING: VOLUNTEERS},
+                "interests": {interest_of(number): volunteers_of(number)},
             }
+            for number in range(audiences)
         },
         "accounts": {"key-us1": {"apiKey": "key-us1", "apiUrl": f"{url}/3.0"}},
         "data": {"fields": {"POSTCODE": "address_primary.postal_code"}} if data else {},
@@ -337,7 +349,9 @@ def main() -> None:
     """Serve a world until we are killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, required=True)
-    server = Server(World(parser.parse_args().size))
+    parser.add_argument("--audiences", type=int, default=1)
+    given = parser.parse_args()
+    server = Server(World(given.size, given.audiences))
     sys.stdout.write(f"{server.server_address[1]}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -2,7 +2,8 @@
 
 Person `i` of `size` is a member and a contact with the same address. Of twenty people sixteen
 are subscribed and in the group, two left, one was cleaned and one archived: both sides agree
-about all of them. Of the people who left, every tenth contact was never in the group.
+about all of them. Of the people who left, every tenth contact was never in the group. With several
+audiences everybody is in one of them, each of which has groups of its own.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 LIST = "aaaaaaaaaa"
-GROUP, VOLUNTEERS = 111, 222
+GROUP, VOLUNTEERS = 111, 222  # of the first audience; the next ones have theirs above
 VOLUNTEERING = "cccccccccc"
 OTHER_INTERESTS = ("dddddddddd", "eeeeeeeeee")  # not mapped, and sent all the same
 CREATED = "2020-01-01 00:00:00"  # every contact, as the site tells it
@@ -34,11 +35,32 @@ def text_of(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def list_of(audience: int) -> str:
+    """The list id of an audience by its number."""
+    return f"b{audience:09x}" if audience else LIST
+
+
+def interest_of(audience: int) -> str:
+    """The id of its mapped interest."""
+    return f"f{audience:09x}" if audience else VOLUNTEERING
+
+
+def group_of(audience: int) -> int:
+    """Its subscription group."""
+    return GROUP + 1000 * audience
+
+
+def volunteers_of(audience: int) -> int:
+    """The group of its interest."""
+    return VOLUNTEERS + 1000 * audience
+
+
 @dataclass
 class World:
     """`size` people, and whatever has changed since they were made."""
 
     size: int
+    audiences: int = 1
     status: dict[int, str] = field(default_factory=dict)
     first_name: dict[int, str] = field(default_factory=dict)
     merge_fields: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -54,12 +76,24 @@ class World:
     def __post_init__(self) -> None:
         for i in range(self.size):
             if self.was_in_group(i):
-                self.counts[GROUP, self.first_place(i)] += 1
+                self.counts[self.group(i), self.first_place(i)] += 1
             if self.is_volunteer(i):
-                self.counts[VOLUNTEERS, "Added"] += 1
+                self.counts[self.volunteers(i), "Added"] += 1
         self.arrange()
 
     # --- who they are ---------------------------------------------------------------------------
+
+    def audience(self, i: int) -> int:
+        """The number of the audience that the person is in."""
+        return i * self.audiences // self.size
+
+    def group(self, i: int) -> int:
+        """Its subscription group."""
+        return group_of(self.audience(i))
+
+    def volunteers(self, i: int) -> int:
+        """The group of its interest."""
+        return volunteers_of(self.audience(i))
 
     def email(self, i: int) -> str:
         """The person's address; Mailchimp's spelling may differ in case."""
@@ -116,12 +150,17 @@ class World:
     def arrange(self) -> None:
         """Sort the members as Mailchimp pages them: by their last change."""
         moved = sorted(self.changed_at, key=lambda i: (self.changed_at[i], i))
-        self.archived, self.others = array("l"), array("l")
+        lists = range(self.audiences)
+        self.orders = {(list_of(n), is_out): array("l") for n in lists for is_out in (True, False)}
         for i in range(self.size):
             if i not in self.changed_at:
-                (self.archived if self.status_of(i) == "archived" else self.others).append(i)
+                self._order_of(i).append(i)
         for i in moved:
-            (self.archived if self.status_of(i) == "archived" else self.others).append(i)
+            self._order_of(i).append(i)
+
+    def _order_of(self, i: int) -> "array[int]":
+        """Those among whom the member is paged: the archived ones of a list, or all others."""
+        return self.orders[list_of(self.audience(i)), self.status_of(i) == "archived"]
 
     def status_of(self, i: int) -> str:
         """The member's status now."""
@@ -137,7 +176,8 @@ class World:
         more = self.merge_fields.get(i, {})
         email = self.email(i)
         spelled = email.capitalize() if i % 100 == 1 else email
-        interests = f'"{VOLUNTEERING}":{"true" if self.is_volunteer(i) else "false"}'
+        interest = interest_of(self.audience(i))
+        interests = f'"{interest}":{"true" if self.is_volunteer(i) else "false"}'
         at = self.last_changed(i)
         reason = "" if i % 20 != 16 else ',"unsubscribe_reason":"N/A (Unsubscribed by admin)"'
         return (
@@ -149,9 +189,11 @@ class World:
             f'"last_changed":"{at.isoformat(timespec="seconds")}"}}'
         )
 
-    def members_page(self, *, archived: bool, since: datetime | None, offset: int, n: int) -> bytes:
+    def members_page(
+        self, list_id: str, *, archived: bool, since: datetime | None, offset: int, n: int
+    ) -> bytes:
         """One page of members, sorted by `last_changed`; `since` itself is left out."""
-        order = self.archived if archived else self.others
+        order = self.orders[list_id, archived]
         begin = 0 if since is None else self._find(order, since)
         rows = order[begin + offset : begin + offset + n]
         members = ",".join(map(self.member_json, rows))
@@ -190,7 +232,8 @@ class World:
 
     def place(self, group: int, i: int) -> str:
         """The contact's status in a group it has a place in."""
-        return self.places.get((group, i)) or (self.first_place(i) if group == GROUP else "Added")
+        is_whole = group == self.group(i)
+        return self.places.get((group, i)) or (self.first_place(i) if is_whole else "Added")
 
     def group_contacts_json(self, after: int, limit: int) -> list[str]:
         """Group contacts by id: the subscription group's, the other one's, later ones."""
@@ -208,10 +251,10 @@ class World:
         size = self.size
         for i in range(after, size):
             if self.was_in_group(i):
-                yield i + 1, GROUP, i
+                yield i + 1, self.group(i), i
         for i in range(max(0, after - size), size):
             if self.is_volunteer(i):
-                yield size + i + 1, VOLUNTEERS, i
+                yield size + i + 1, self.volunteers(i), i
         for n in range(max(0, after - 2 * size), len(self.new_places)):
             yield 2 * size + n + 1, *self.new_places[n]
 
@@ -231,14 +274,14 @@ class World:
         size = self.size
         for i in range(after, size):
             if self.was_in_group(i):
-                yield i + 1, GROUP, i, "Added", self.base_time(i), ""
+                yield i + 1, self.group(i), i, "Added", self.base_time(i), ""
         for i in range(max(0, after - size), size):
             if self.was_in_group(i) and self.first_place(i) == "Removed":
                 at = self.base_time(i) + timedelta(minutes=1)
-                yield size + i + 1, GROUP, i, "Removed", at, ""
+                yield size + i + 1, self.group(i), i, "Removed", at, ""
         for i in range(max(0, after - 2 * size), size):
             if self.is_volunteer(i):
-                yield 2 * size + i + 1, VOLUNTEERS, i, "Added", self.base_time(i), ""
+                yield 2 * size + i + 1, self.volunteers(i), i, "Added", self.base_time(i), ""
         for n in range(max(0, after - 3 * size), len(self.new_history)):
             yield 3 * size + n + 1, *self.new_history[n]
 
@@ -263,7 +306,7 @@ class World:
         for contact_id in contact_ids:
             i = contact_id - FIRST_CONTACT
             had = (group, i) in self.places or (
-                self.was_in_group(i) if group == GROUP else self.is_volunteer(i)
+                self.was_in_group(i) if group == self.group(i) else self.is_volunteer(i)
             )
             if had:
                 self.counts[group, self.place(group, i)] -= 1
@@ -286,7 +329,8 @@ class World:
         self.generation += 1
         changed = range(self.generation % step, self.size, step)
         for n, i in enumerate(changed):
-            is_in = self.status_of(i) == "subscribed" and self.place(GROUP, i) == "Added"
+            group = self.group(i)
+            is_in = self.status_of(i) == "subscribed" and self.place(group, i) == "Added"
             at = now + timedelta(microseconds=n)
             if n % 5 < 2 or (n % 5 == 2 and not is_in):
                 self.first_name[i] = f"New{self.generation}"
@@ -296,7 +340,7 @@ class World:
                 self.changed_at[i] = at
             elif n % 5 == 4 and is_in and self.was_in_group(i):
                 contact_id = i + FIRST_CONTACT
-                self.save_places(GROUP, "Removed", [contact_id], "", now)
+                self.save_places(group, "Removed", [contact_id], "", now)
             else:
                 self.last_name[i] = f"New{self.generation}"
                 self.modified_at[i] = now
