@@ -40,6 +40,7 @@ from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, take_contacts, take_in_news
 from mcsync.pipeline.first_snapshot import keep_first_snapshot
 from mcsync.pipeline.identity import know_accounts
+from mcsync.pipeline.reconcile import merge_fields_of
 from mcsync.pipeline.run import OutOfTime, Run, Task
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.guards import may_be_done_alone
@@ -329,7 +330,7 @@ def _take_names(run: Run, task: Task, events: Events) -> None:
     persons = _load_persons(run, task, told) if told else []
     if not persons:
         return
-    tags = {field.tag for field in task.mailchimp.fetch_merge_fields(task.list_id)}
+    tags = {field.tag for field in merge_fields_of(run, task)}
     policy = replace(task.policy, name_tags=NAME_TAGS & tags)
     edited = {email_key(e.email) for e in told if e.kind is EventKind.PROFILE}
     writes: list[NameWrite] = []

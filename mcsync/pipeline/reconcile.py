@@ -5,7 +5,7 @@ its first write; what CiviCRM needs is written at once, what Mailchimp needs is 
 """
 
 import logging
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -43,7 +43,7 @@ from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has
 
 log = logging.getLogger("mcsync.reconcile")
 
-_FIELDS, _INTERESTS = "merge fields", "interests"  # what is asked ahead, by list id
+_FIELDS, _INTERESTS = "merge fields", "interests"  # questions, each with the list id
 HELD_WORDS = "; this is held, everything else was done"
 
 
@@ -62,12 +62,14 @@ def _wish_for_rules(run: Run, trusted: Container[str]) -> Iterator[Wish[Any]]:
         list_id, mailchimp = task.list_id, task.mailchimp
         if not load_status(run.store, list_id).is_fetched:
             continue
+        wanted: dict[Hashable, Callable[[], Any]] = {}
         if is_data_due(run, task):
-            fetch_fields = partial(mailchimp.fetch_merge_fields, list_id)
-            yield wish_for((_FIELDS, list_id), task.key_print, fetch_fields)
+            wanted[_FIELDS, list_id] = partial(mailchimp.fetch_merge_fields, list_id)
         if task.policy.interests and (list_id in trusted or _is_anything_due(run, task)):
-            fetch_interests = partial(mailchimp.fetch_interests, list_id)
-            yield wish_for((_INTERESTS, list_id), task.key_print, fetch_interests)
+            wanted[_INTERESTS, list_id] = partial(mailchimp.fetch_interests, list_id)
+        for question, ask in wanted.items():
+            if question not in run.answers:
+                yield wish_for(question, task.key_print, ask)
 
 
 def _is_anything_due(run: Run, task: Task) -> bool:
@@ -89,10 +91,8 @@ def _reconcile_audience(run: Run, task: Task, trust: Mapping[str, Side], ahead: 
         mark_everyone(run.store, task.list_id)
     _note_stopped(run, task)
     with_data = is_data_due(run, task)
-    merge_fields: Sequence[MergeField] = ()
+    merge_fields = merge_fields_of(run, task, ahead) if with_data else ()
     if with_data:
-        fetch_fields = partial(task.mailchimp.fetch_merge_fields, task.list_id)
-        merge_fields = ahead.answer((_FIELDS, task.list_id), fetch_fields)
         mark_data_due(run.store, task.list_id)
         check_for_data_updates(run, task, merge_fields)
     run.report(task).todo = count_todo(run.store, task.list_id)
@@ -128,8 +128,23 @@ def _carry_out(run: Run, task: Task, held: frozenset[Kind]) -> None:
 
 def adapt_rules(run: Run, task: Task) -> Task:
     """The audience with its rules as the two services are now."""
-    fields = task.mailchimp.fetch_merge_fields(task.list_id) if run.with_data else None
-    return _adapt_rules(run, task, fields)
+    return _adapt_rules(run, task, merge_fields_of(run, task) if run.with_data else None)
+
+
+def merge_fields_of(
+    run: Run, task: Task, ahead: Ahead[Any] | None = None
+) -> tuple[MergeField, ...]:
+    """All merge fields of the audience; asked once in a run."""
+    question = (_FIELDS, task.list_id)
+    fetch = partial(task.mailchimp.fetch_merge_fields, task.list_id)
+    return run.ask_once(question, lambda: ahead.answer(question, fetch) if ahead else fetch())
+
+
+def _interests_of(run: Run, task: Task, ahead: Ahead[Any] | None) -> Mapping[str, str]:
+    """All interests of the audience, with their names; asked once in a run."""
+    question = (_INTERESTS, task.list_id)
+    fetch = partial(task.mailchimp.fetch_interests, task.list_id)
+    return run.ask_once(question, lambda: ahead.answer(question, fetch) if ahead else fetch())
 
 
 def _adapt_rules(
@@ -155,10 +170,7 @@ def _leave_out_unknown_interests(run: Run, task: Task, ahead: Ahead[Any] | None)
     policy = task.policy
     if not policy.interests:
         return policy
-    fetch_interests = partial(task.mailchimp.fetch_interests, task.list_id)
-    known = (
-        ahead.answer((_INTERESTS, task.list_id), fetch_interests) if ahead else fetch_interests()
-    )
+    known = _interests_of(run, task, ahead)
     gone = sorted(set(policy.interests) - set(known))
     status = load_status(run.store, task.list_id)
     names = {key: known[key] for key in policy.interests if key in known}

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from mcsync.cache.audience_status import KnownTrouble
 from mcsync.cache.store import Store, make_uid
@@ -32,6 +32,8 @@ from mcsync.pipeline.ports import CivicrmPort, DataPluginsPort, MailchimpPort
 from mcsync.safety import Safety
 
 log = logging.getLogger("mcsync")
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,8 @@ class Run:
     `trying` are the webhooks, by id in the queue, that are being handled; `refused_data`: by list
     id, of how many people Mailchimp did not take which merge field.
     `has_read_everybody`: every contact of the site that concerns us is in the mirror.
-    `unknown_fields` are those that CiviCRM does not show, by all that were asked for.
+    `unknown_fields` are those that CiviCRM does not show, by all that were asked for; `answers`,
+    by question, what is asked once in a run.
     """
 
     store: Store
@@ -197,6 +200,7 @@ class Run:
     has_read_everybody: bool = False
     unknown_fields: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     webhooks_given_up: int = 0
+    answers: dict[Hashable, Any] = field(default_factory=dict)
     run_id: str = field(default_factory=make_uid)
     reports: dict[str, Report] = field(default_factory=dict)
 
@@ -218,6 +222,12 @@ class Run:
     def is_late(self) -> bool:
         """Whether the run's time is over."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def ask_once(self, question: Hashable, ask: Callable[[], A]) -> A:
+        """The answer to a question, from earlier in this run if it was asked before."""
+        if question not in self.answers:
+            self.answers[question] = ask()
+        return cast(A, self.answers[question])
 
     def earliest_now(self) -> datetime:
         """The time, by whichever clock is behind: what is deleted for its age is surely as old."""

@@ -61,7 +61,7 @@ class Services:
         self.world = world
         self.counter: Counter[str] = Counter()
         self.latency_s = 0.0
-        self.began_at = self.ended_at = 0.0  # the first and the last request for members
+        self.for_members, self.began_at, self.ended_at = 0, 0.0, 0.0  # requests for members
         self.batches: dict[str, dict[str, object]] = {}
         self.archives: dict[str, bytes] = {}
         self.lock = threading.Lock()
@@ -72,11 +72,13 @@ class Services:
         """One request to its answer."""
         if path.startswith("/control/"):
             return self._control(path.removeprefix("/control/"), query)
-        if path.endswith("/members"):
-            self.began_at = self.began_at or time.monotonic()
+        begun_at = time.monotonic()
         time.sleep(self.latency_s)
         with self.lock:
-            self.ended_at = time.monotonic() if path.endswith("/members") else self.ended_at
+            if path.endswith("/members"):
+                self.for_members += 1
+                self.began_at = self.began_at or begun_at
+                self.ended_at = time.monotonic()
             is_mailchimp = path.startswith("/3.0/")
             self.counter["mailchimp" if is_mailchimp else "civicrm"] += 1
             if path.startswith("/archive/"):
@@ -89,10 +91,11 @@ class Services:
         with self.lock:
             if what == "reset":
                 self.counter.clear()
-                self.began_at = self.ended_at = 0.0
+                self.for_members, self.began_at, self.ended_at = 0, 0.0, 0.0
                 self.latency_s = float(query.get("latency", "0"))
-            if what == "span":
-                return _encode({"ms": round(1000 * (self.ended_at - self.began_at))})
+            if what == "members":
+                span_ms = round(1000 * (self.ended_at - self.began_at))
+                return _encode({"requests": self.for_members, "ms": span_ms})
             if what == "change":
                 return b"%d" % self.world.change(int(query["step"]), _utc_now())
             return _encode(self.counter)

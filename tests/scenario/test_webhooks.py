@@ -84,6 +84,26 @@ def test_after_a_complaint_by_bounce_only_this_persons_address_is_on_hold(
     assert not bedrock.town.civicrm.emails(gazoo)[0].on_hold
 
 
+@pytest.mark.parametrize("with_sync", [False, True], ids=["the webhooks alone", "a sync"])
+def test_of_how_an_audience_is_set_up_nothing_is_asked_twice(
+    post: Post, bedrock: Bedrock, with_sync: bool
+):
+    bedrock.with_data = True
+    bedrock.town.mailchimp.sign_up(LIST, DINO, "Dino", "Flintstone", [VOLUNTEERING])
+    bedrock.town.mailchimp.edit_profile(LIST, WILMA, first_name="Wilhelmina")
+    bedrock.town.mailchimp.edit_profile(LIST, FRED, first_name="Frederick")
+    bedrock.town.mailchimp_server.requests.clear()
+    post.store()
+    if with_sync:
+        bedrock.sync()
+    else:
+        assert post.handle() == 3
+    asked = [f"{e.request.path}?{e.request.query}" for e in bedrock.town.mailchimp_server.requests]
+    set_up = [each for each in asked if "/merge-fields" in each or "/interest-" in each]
+    assert len(set_up) == len(set(set_up)) == 3
+    assert bedrock.group_status(contact_of(bedrock, DINO), VOLUNTEERS) == "Added"
+
+
 def test_a_repeated_delivery_does_not_undo_that_staff_lifted_the_hold(post: Post, bedrock: Bedrock):
     wilma = contact_of(bedrock, WILMA)
     bedrock.town.mailchimp.bounce(LIST, WILMA)
