@@ -250,6 +250,16 @@ def test_several_pages_are_in_flight_at_once(town: Town) -> None:
     assert 2 <= most <= 4
 
 
+def test_pages_that_nobody_waits_for_are_asked_for_one_by_one(town: Town) -> None:
+    town.populate(3000)
+    asked: list[str] = []
+    town.server.before_request = lambda request: asked.append(request.query)
+    pages = town.port.fetch_members(LIST, None, lambda: False)
+    for taken, _page in enumerate(pages, 1):  # the first and the last one of archived members
+        assert len(asked) == taken
+    assert len(asked) == 6
+
+
 def test_the_last_page_is_asked_for_when_all_others_have_come(town: Town) -> None:
     """Who changes meanwhile moves to it, and would be missing had it come before."""
     town.populate(4500)
