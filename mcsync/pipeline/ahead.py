@@ -3,13 +3,13 @@
 One thread alone, the main one, has the cache and goes from audience to audience. What it will ask
 of Mailchimp it says beforehand, in that order; meanwhile others ask, for each account by itself,
 so that its connections are always busy and no account waits for another. What went wrong is
-raised where the answer is taken. The first of all is asked by the main thread itself: where
-nothing else is to be asked, there is no other thread.
+raised where the answer is taken. Where nothing else is to be asked the main thread does it, and
+there is no other.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,7 +67,9 @@ class _Reading(Generic[T]):
 
     wish: Wish[T]
     items: deque[T] = field(default_factory=deque)
+    has_readers: bool = False
     is_begun: bool = False
+    is_taken: bool = False
     is_over: bool = False
     is_dropped: bool = False
     error: BaseException | None = None
@@ -92,22 +94,28 @@ def asking_ahead(wishes: Iterable[Wish[T]]) -> Iterator["Ahead[T]"]:
 
 
 class Ahead(Generic[T]):
-    """The answers, to be taken one wish after the other; taking the next drops the one before."""
+    """The answers, to be taken in the order of the wishes, of each account one after the other.
+
+    To turn to the next of an account drops what is left of the one before.
+    """
 
     def __init__(self, wishes: Iterable[Wish[T]]) -> None:
         self._changed = threading.Condition()
         readings = [_Reading(each) for each in wishes]
         self._readings = {reading.wish.key: reading for reading in readings}
-        self._lanes: dict[str, list[_Reading[T]]] = {}  # by account, in order
-        for reading in readings[1:]:
-            self._lanes.setdefault(reading.wish.account, []).append(reading)
-        self._awaited: _Reading[T] | None = None
+        self._awaited: dict[str, _Reading[T]] = {}  # by account
+        self._lanes: dict[str, list[_Reading[T]]] = {}  # what readers read, in order
         self._is_over = False
+        if AT_ONCE > 1:
+            are_one = len({reading.wish.account for reading in readings}) == 1
+            for reading in readings[1:] if are_one else readings:
+                reading.has_readers = True
+                self._lanes.setdefault(reading.wish.account, []).append(reading)
 
     def start(self) -> None:
         """Begin to ask."""
         for lane in self._lanes.values():
-            for _ in range(min(AT_ONCE, len(lane)) if AT_ONCE > 1 else 0):
+            for _ in range(min(AT_ONCE, len(lane))):
                 threading.Thread(
                     target=self._work, args=(lane,), name="mcsync-ahead", daemon=True
                 ).start()
@@ -120,17 +128,27 @@ class Ahead(Generic[T]):
 
     # --- the main thread ----------------------------------------------------------------------
 
+    def wait_for_any(self, keys: Collection[Hashable]) -> Hashable:
+        """Of these wishes, of one account each, the first of which something can be taken."""
+        readings = [self._readings[key] for key in keys]
+        with self._changed:
+            for reading in readings:
+                self._turn_to(reading)
+            while True:
+                for reading in readings:
+                    if reading.items or reading.is_over or not reading.has_readers:
+                        return reading.wish.key
+                self._changed.wait(_LOOK_UP_S)
+
     def take(self, key: Hashable) -> Iterator[T]:
         """The items of a wish as they come; raises what went wrong with it, after them."""
-        reading = self._readings.pop(key)
+        reading = self._readings[key]
         with self._changed:
-            if self._awaited is not None:
-                self._awaited.is_dropped = True
-                self._awaited.items.clear()
-            self._awaited = reading
+            self._turn_to(reading)
+            reading.is_taken = True
             is_begun, reading.is_begun = reading.is_begun, True
-            self._changed.notify_all()
         if not is_begun:
+            reading.has_readers = False
             yield from reading.wish.read(lambda: True)
             return
         while True:
@@ -147,9 +165,18 @@ class Ahead(Generic[T]):
 
     def answer(self, key: Hashable, call: Callable[[], A]) -> A:
         """The answer to a question; it is asked now where nobody wished for it, or once more."""
-        if key not in self._readings:
+        reading = self._readings.get(key)
+        if reading is None or reading.is_taken:
             return call()
         return cast(A, next(self.take(key)))
+
+    def _turn_to(self, reading: _Reading[T]) -> None:
+        before = self._awaited.get(reading.wish.account)
+        if before is not None and before is not reading:
+            before.is_dropped = True
+            before.items.clear()
+        self._awaited[reading.wish.account] = reading
+        self._changed.notify_all()
 
     # --- the others ---------------------------------------------------------------------------
 
@@ -199,4 +226,4 @@ class Ahead(Generic[T]):
         return sum(each.count_waiting() for each in lane if each.items) < MOST_WAITING
 
     def _is_awaited(self, reading: _Reading[T]) -> bool:
-        return self._awaited is reading
+        return self._awaited.get(reading.wish.account) is reading

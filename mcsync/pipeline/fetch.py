@@ -6,10 +6,12 @@ addCiviOnly, identifyGroupContactChanges. Nothing is written to either service.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 from mcsync.cache import linking
 from mcsync.cache.audience_status import (
@@ -34,7 +36,7 @@ from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or
 from mcsync.cache.told_contacts import load_told
 from mcsync.errors import GuardTripped
 from mcsync.model import LONG_AGO, Member, MemberPage, MemberStatus
-from mcsync.pipeline.ahead import Wish, asking_ahead
+from mcsync.pipeline.ahead import Ahead, Wish, asking_ahead
 from mcsync.pipeline.fetch_civicrm import (
     look_up_owners,
     read_site,
@@ -55,6 +57,11 @@ _OVERLAP = timedelta(seconds=60)
 _STEP = timedelta(seconds=1)  # many members share a second; Mailchimp's lower bound excludes it
 _CLOCK_OVERLAP = timedelta(minutes=10)
 _LATE = timedelta(days=1)  # a full fetch that is due waits for others, but not longer
+
+
+_R = TypeVar("_R")
+# It yields the audience of which it is going to take a page, and goes on when that is there.
+_Turns = Generator[str, None, _R]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ class _Plan:
 def _fetch_audiences(
     run: Run, window: Window | None, *, in_full: bool
 ) -> dict[str, AudienceStatus]:
-    """All audiences, one after the other, while the next ones are asked for."""
+    """All audiences, those of an account one after the other while the next ones are asked for."""
     in_turn = _choose_for_full_fetch(run)
     plans: dict[str, _Plan] = {}
     wishes: list[Wish[MemberPage]] = []
@@ -134,11 +141,40 @@ def _fetch_audiences(
         wishes.append(Wish(task.list_id, task.key_print, read, lambda page: len(page.members)))
     fetched: dict[str, AudienceStatus] = {}
     with asking_ahead(wishes) as ahead:
-        for task in run.healthy_tasks():
-            with run.isolated(task):
-                pages = ahead.take(task.list_id)
-                fetched[task.list_id] = _fetch_members(run, task, plans[task.list_id], pages)
+        accounts = dict.fromkeys(task.key_print for task in run.healthy_tasks())
+        _take_turns(ahead, [_fetch_account(run, key, plans, ahead, fetched) for key in accounts])
     return fetched
+
+
+def _take_turns(ahead: Ahead[MemberPage], accounts: Iterable[_Turns[None]]) -> None:
+    """Let each account go on when a page of it is there; the time is over for all of them."""
+    waiting = {list_id: turns for turns in accounts if (list_id := next(turns, None))}
+    try:
+        while waiting:
+            turns = waiting.pop(str(ahead.wait_for_any(waiting)))
+            if list_id := next(turns, None):
+                waiting[list_id] = turns
+    except OutOfTime:
+        for turns in waiting.values():
+            with suppress(OutOfTime):
+                turns.throw(OutOfTime())
+        raise
+
+
+def _fetch_account(
+    run: Run,
+    key_print: str,
+    plans: Mapping[str, _Plan],
+    ahead: Ahead[MemberPage],
+    fetched: dict[str, AudienceStatus],
+) -> _Turns[None]:
+    """The audiences of an account; `fetched` gets the statuses of those that went well."""
+    for task in run.healthy_tasks():
+        if task.key_print == key_print:
+            with run.isolated(task):
+                yield task.list_id
+                plan, pages = plans[task.list_id], ahead.take(task.list_id)
+                fetched[task.list_id] = yield from _fetch_members(run, task, plan, pages)
 
 
 def _make_plan(run: Run, task: Task, window: Window | None, *, in_full: bool) -> _Plan:
@@ -152,7 +188,7 @@ def _make_plan(run: Run, task: Task, window: Window | None, *, in_full: bool) ->
 
 def _fetch_members(
     run: Run, task: Task, plan: _Plan, pages: Iterable[MemberPage]
-) -> AudienceStatus:
+) -> _Turns[AudienceStatus]:
     """mergeMailchimpData: pages into the cache; returns the status to keep when all is done."""
     status, since = load_status(run.store, task.list_id), plan.since
     follow_rules(run, task, status)
@@ -161,7 +197,7 @@ def _fetch_members(
     status.is_fetched = False
     with run.store.atomic():
         save_status(run.store, task.list_id, status)
-    newest, served_at = _take_in_pages(run, task, status, plan, pages)
+    newest, served_at = yield from _take_in_pages(run, task, status, plan, pages)
     if since is None:
         _take_in_absence(run, task, status.fetch_no, served_at or task.mailchimp.fetch_now())
         status.full_fetched_at = to_text(run.clock())
@@ -179,7 +215,7 @@ def _fetch_members(
 
 def _take_in_pages(
     run: Run, task: Task, status: AudienceStatus, plan: _Plan, pages: Iterable[MemberPage]
-) -> tuple[datetime | None, datetime | None]:
+) -> _Turns[tuple[datetime | None, datetime | None]]:
     """Merge all pages; returns the newest change seen and when Mailchimp began to answer.
 
     Pages come in the order of changes, archived members before all others. Where a fetch is
@@ -202,9 +238,13 @@ def _take_in_pages(
         reached = _latest(
             reached, [m for m in page.members if m.status is not MemberStatus.ARCHIVED]
         )
+        cut = None
         if reached is not None and (begin is None or reached > begin + _STEP):
             cut = CutFetch(*map(to_text_or_none, (since, served_at, reached)))
-            _check_time(run, task, status, cut)  # never before something was gained
+        with _keeping(run, task, status, cut):
+            if cut is not None:
+                run.check_time()  # never before something was gained
+            yield task.list_id
     _warn_of_oddities(run, task, status, oddities)
     return newest, served_at
 
@@ -225,14 +265,16 @@ def _warn_of_oddities(
         )
 
 
-def _check_time(run: Run, task: Task, status: AudienceStatus, cut: CutFetch) -> None:
-    """Remember how far a fetch came when it is cut here."""
+@contextmanager
+def _keeping(run: Run, task: Task, status: AudienceStatus, cut: CutFetch | None) -> Iterator[None]:
+    """Remember how far a fetch came when it is cut in here."""
     try:
-        run.check_time()
+        yield
     except OutOfTime:
-        status.cut = cut
-        with run.store.atomic():
-            save_status(run.store, task.list_id, status)
+        if cut is not None:
+            status.cut = cut
+            with run.store.atomic():
+                save_status(run.store, task.list_id, status)
         raise
 
 

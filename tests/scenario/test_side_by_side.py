@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from mcsync.sandbox.mailchimp.simulator import read_key
 from mcsync.sandbox.server import Fault, Request, Response
 from mcsync.sandbox.town import API_KEY, OTHER_API_KEY, Town
 
-PATIENCE_S = 10.0  # only where something is wrong is it waited for so long
+PATIENCE_S = 30.0  # only where something is wrong is it waited for so long
 MOST = 6  # connections of an account
 RUN = "from mcsync.cli.main import main; main()"
 
@@ -226,6 +227,77 @@ def test_an_account_that_takes_long_holds_no_other_up(street: Street):
     street.town.mailchimp.before_answer = hold
     street.sync_well()
     assert not gave_up.is_set()
+
+
+def test_a_large_account_holds_no_other_up(street: Street, monkeypatch: pytest.MonkeyPatch):
+    """In the midst of its only audience it waits until all of the other account is taken in."""
+    monkeypatch.setattr(members, "PAGE_SIZE", 20)
+    monkeypatch.setattr(members, "MIN_PAGE_SIZE", 20)
+    monkeypatch.setattr(ahead, "MOST_WAITING", 20)
+    street.add(0)
+    for number in range(1, 5):
+        street.add(number, OTHER_API_KEY)
+        for who in range(60):
+            email = f"singer{number}.{who}@example.org"
+            street.town.mailchimp.import_member(name_list(number), email)
+    street.town.clock.advance(hours=1)
+    is_done, gave_up = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if f"/{name_list(0)}/members" in request.path and not is_done.wait(PATIENCE_S):
+            gave_up.set()
+
+    def tell(audience: str, what: str, count: int, _of: int = 0) -> None:
+        if (audience, what, count) == ("Choir 4", "members fetched", 62):
+            is_done.set()
+
+    street.town.mailchimp.before_answer = hold
+    with street.running() as run:
+        run.progress = tell
+        sync(run, wait_s=0)
+        run.raise_troubles()
+    assert not gave_up.is_set()
+    assert [len(street.in_group(number)) for number in range(5)] == [2, 62, 62, 62, 62]
+
+
+def test_when_the_time_is_over_each_account_goes_on_from_where_it_came(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+):
+    """Both are in the midst of an audience; of a third one nothing was taken yet."""
+    monkeypatch.setattr(members, "PAGE_SIZE", 20)
+    monkeypatch.setattr(members, "MIN_PAGE_SIZE", 20)
+    for number, key in enumerate((API_KEY, OTHER_API_KEY, OTHER_API_KEY)):
+        list_id = street.add(number, key)
+        for who in range(200):
+            street.town.mailchimp.import_member(
+                list_id,
+                f"singer{number}.{who}@example.org",
+                last_changed=street.town.clock() - timedelta(days=30, minutes=-who),
+            )
+    street.town.clock.advance(hours=1)
+    taken: set[str] = set()
+
+    with street.running(deadline=time.monotonic() + 3600) as run:
+
+        def end(audience: str, _what: str, count: int, _of: int = 0) -> None:
+            taken.update([audience] if count >= 20 else [])
+            if len(taken) == 2:
+                run.deadline = 0.0
+
+        run.progress = end
+        with pytest.raises(OutOfTime):
+            sync(run)
+        cuts = [load_status(run.store, list_id).cut for list_id in street.lists]
+    assert taken == {"Choir 0", "Choir 1"}
+    assert [cut is not None for cut in cuts] == [True, True, False]
+    street.forget_requests()
+    street.sync()
+    begun = [each for each in street.requests() if each.query.endswith("offset=0")]
+    for number, list_id in enumerate(street.lists):
+        mine = [each.query for each in begun if each.path == f"/3.0/lists/{list_id}/members"]
+        assert all("since_last_changed" in each for each in mine) is (number < 2)
+    street.sync_well()
+    assert [len(street.in_group(number)) for number in range(3)] == [202, 202, 202]
 
 
 def test_what_accounts_are_is_asked_at_once(street: Street):

@@ -9,7 +9,7 @@ from mcsync.errors import RemoteUnavailable
 from mcsync.pipeline import ahead
 from mcsync.pipeline.ahead import Wish, asking_ahead, begin_to_read, wish_for
 
-PATIENCE_S = 10.0  # only where something is wrong is it waited for so long
+PATIENCE_S = 30.0  # only where something is wrong is it waited for so long
 
 
 class Account:
@@ -114,6 +114,36 @@ def test_an_account_does_not_wait_for_another(monkeypatch: pytest.MonkeyPatch):
     with asking_ahead(wishes) as asked:
         quick.wait(lambda: len(quick.told) == 2)
         assert list(asked.take("slow 0")) == list(range(50))
+
+
+def test_of_several_accounts_whoever_has_an_answer_is_next():
+    may_answer = threading.Event()
+
+    def read(_is_awaited: object) -> Iterator[int]:
+        may_answer.wait(PATIENCE_S)
+        yield 0
+
+    quick = Account()
+    wishes = [Wish("slow", "one", read, lambda _: 0), quick.wish("quick", "other")]
+    with asking_ahead(wishes) as asked:
+        for page in asked.take("quick"):
+            assert page < 3
+            assert asked.wait_for_any(["slow", "quick"]) == "quick"
+        may_answer.set()
+        assert asked.wait_for_any(["slow"]) == "slow"
+        assert next(asked.take("slow")) == 0
+
+
+def test_what_is_left_of_one_makes_room_when_its_account_turns_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(ahead, "MOST_WAITING", 20)
+    account, other = Account(pages=10**9), Account()
+    wishes = [*map(account.wish, "abcdefghij"), other.wish("other", "other")]
+    with asking_ahead(wishes) as asked:
+        for key in "abcdefghij":
+            assert asked.wait_for_any([key, "other"]) in (key, "other")
+            assert next(asked.take(key)) == 0
 
 
 def test_who_is_passed_over_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
