@@ -41,6 +41,7 @@ Where to begin:
                             marks), whoever reads it: cache/persons.py, cache/plain_people.py
     a flag of the contact   model.Contact, civicrm/records.py, cache/mirror.py (GATE_FLAGS if it
                             closes the gate), cache/persons.py, reconcile/gate.py
+    what a run asks         pipeline/ports.py; of all audiences: pipeline/ahead.py, side by side
     a reason                decision.Reason and REASONS, answers/advice.py, answers/status.py,
                             docs/troubleshooting.md
     a guard                 reconcile/guards.py, safety.py, _SAFETY_KEYS in config/builder.py; it
