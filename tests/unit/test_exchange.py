@@ -320,7 +320,7 @@ def test_silence_is_told_as_such_d4() -> None:
     http = make_client(ends_at=time.monotonic() + 0.3, least_s=0)
     with (
         socket.create_server(("127.0.0.1", 0)) as mute,
-        pytest.raises(NoAnswer, match="did not answer within 0 s"),
+        pytest.raises(NoAnswer, match=r"did not answer within \d+ s"),
     ):
         http.send("GET", f"http://127.0.0.1:{mute.getsockname()[1]}/", is_repeatable=True)
 
