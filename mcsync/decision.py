@@ -59,6 +59,29 @@ class Agreed:
     reason: "Reason"
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """That undo put something back, which is left alone until somebody says something newer.
+
+    `at` is the time of the newest word about it that was known then; `run` the one that put it
+    back, `done_at` when, by our own clock. `value` is what tells where there are no words: the
+    address that was taken back, or whether the contact was in a group that only CiviCRM decides.
+    """
+
+    at: datetime
+    run: str
+    done_at: datetime
+    value: str = ""
+
+
+NAMES, ADDRESS = "names", "address"  # of what may be undone; else it is a group
+
+
+def make_group_topic(group_id: int) -> str:
+    """What undo put back about a subscription or an interest, by the group it stands for."""
+    return f"group/{group_id}"
+
+
 # --- a person in an audience, as the pure room sees it -----------------------------------------
 
 
@@ -140,7 +163,7 @@ class RowView:
     before they changed it at Mailchimp; `owned_by` the contact that was last seen to own the
     member's address. `agreed` is what was agreed last, by `make_topic`. `due`: the mark in the
     queue, 0 when nothing is to be judged. `is_under_way`: an operation may be carried out at
-    Mailchimp at any moment.
+    Mailchimp at any moment. `undone` is what undo put back, by what it is about.
     """
 
     row_id: int
@@ -156,6 +179,7 @@ class RowView:
     agreed: Mapping[str, Agreed] = field(default_factory=dict)
     due: int = 0
     is_under_way: bool = False
+    undone: Mapping[str, Undone] = field(default_factory=dict)
 
 
 def make_topic(thing: str, group_id: int) -> str:
@@ -262,6 +286,16 @@ class Person:
                     found[topic] = agreed
         return found
 
+    @property
+    def undone(self) -> Mapping[str, Undone]:
+        """What undo put back last, by what it is about."""
+        found: dict[str, Undone] = {}
+        for row in self.rows:
+            for topic, undone in row.undone.items():
+                if topic not in found or undone.done_at > found[topic].done_at:
+                    found[topic] = undone
+        return found
+
 
 # --- decisions --------------------------------------------------------------------------------
 
@@ -301,6 +335,7 @@ class Reason(StrEnum):
     REFUSED = "refused-by-mailchimp"
     CIVICRM_REFUSED = "refused-by-civicrm"
     ABORTED = "aborted"
+    UNDONE = "undone"
 
 
 REASONS: Mapping[Reason, str] = {  # each may follow "because"
@@ -336,6 +371,7 @@ REASONS: Mapping[Reason, str] = {  # each may follow "because"
     Reason.REFUSED: "Mailchimp refused the change",
     Reason.CIVICRM_REFUSED: "CiviCRM refused the change",
     Reason.ABORTED: "the update was aborted by hand",
+    Reason.UNDONE: "undo put it back, to stay until either side says something newer",
 }
 
 
@@ -397,13 +433,18 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class NameWrite:
-    """A contact's names to be written; None leaves one as it is. Times: who caused them."""
+    """A contact's names to be written; None leaves one as it is. Times: who caused them.
+
+    `caused_at` is for the history where that is another time.
+    """
 
     contact_id: int
     first_name: str | None
     last_name: str | None
     first_name_at: datetime
     last_name_at: datetime
+    reason: Reason = Reason.DATA
+    caused_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,7 +494,10 @@ class RowVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict about one person: what is written where, and how their rows are marked."""
+    """The verdict about one person: what is written where, and how their rows are marked.
+
+    `undone` is what is left alone from then on, because undo puts it back.
+    """
 
     verdicts: tuple[RowVerdict, ...]
     group_writes: tuple[GroupWrite, ...] = ()
@@ -462,6 +506,7 @@ class Decision:
     name_writes: tuple[NameWrite, ...] = ()
     email_writes: tuple[EmailWrite, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    undone: Mapping[str, Undone] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

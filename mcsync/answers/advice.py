@@ -56,6 +56,8 @@ ADVICE: Mapping[Reason, str] = {
     Reason.CIVICRM_REFUSED: "find out in CiviCRM why the contact cannot be saved, then run"
     ' "mcsync resync" for them',
     Reason.ABORTED: _NOTHING,
+    Reason.UNDONE: "add the contact to {group} in CiviCRM, or have them sign up at Mailchimp; or"
+    ' run "mcsync resync" for them, so that the rules hold again',
 }
 PENDING = "they confirm the mail that Mailchimp sent them"
 UNDER_WAY = "nothing yet: an update for them is on its way to Mailchimp"

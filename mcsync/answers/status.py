@@ -49,6 +49,7 @@ LEFT_ALONE = frozenset(
     {
         *(Reason.OTHER_ADDRESS, Reason.SIGNED_UP_AFTER_GATE, Reason.CONTACT_DELETED),
         Reason.BEFORE_MOVE,
+        Reason.UNDONE,
     }
 )
 

@@ -497,6 +497,29 @@ def m010_told_contacts(db: "Database") -> None:
     _execute(db, _M010)
 
 
+# Undo: when the word was said that caused a change; what was put back, and is left alone (by what
+# it is about: the newest word known, the run that put it back, when, and a value); and which run
+# undid which. `row_ids`: of whom only, as JSON.
+_M011 = """
+ALTER TABLE civicrm_mailchimpsync_change ADD COLUMN caused_at TEXT;
+CREATE INDEX change_run ON civicrm_mailchimpsync_change (run);
+ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN undone TEXT;
+CREATE TABLE civicrm_mailchimpsync_undo (
+    run TEXT PRIMARY KEY,
+    undone_run TEXT NOT NULL,
+    row_ids TEXT,
+    began_at TEXT NOT NULL,
+    ended_at TEXT
+) STRICT;
+"""
+
+
+@migrations()
+def m011_undo(db: "Database") -> None:
+    """What undo needs to know of a change, and what it did."""
+    _execute(db, _M011)
+
+
 # Those who do not stand as most do, to be counted without a look at everybody. `cache/counts.py`
 # says the same in the same words. No IN: it would be made a table of for each row that is written.
 _M012 = """

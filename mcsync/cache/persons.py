@@ -28,6 +28,7 @@ from mcsync.decision import (
     Refused,
     RowView,
     Statement,
+    Undone,
 )
 from mcsync.model import LONG_AGO, SUBSCRIPTION, Contact, Email, MemberStatus
 from mcsync.reconcile.people import split
@@ -36,6 +37,7 @@ CHUNK = 1000  # rows judged at once
 
 _STATUSES = {status.value: status for status in MemberStatus}
 _decode = msgspec.json.Decoder(dict[str, str | bool | None]).decode
+_decode_undone = msgspec.json.Decoder(dict[str, tuple[str, str, str, str]]).decode
 _decode_agreed = msgspec.json.Decoder(dict[str, tuple[bool, str, str]]).decode
 
 
@@ -180,7 +182,7 @@ def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView
     rows = store.query(
         "SELECT id, civicrm_contact_id, mailchimp_member_id, mailchimp_email, mailchimp_status,"
         " mailchimp_data, refusals, reconfirmed_at, lost_at, is_shared,"
-        " moved_from, owned_by, agreed, due"
+        " moved_from, owned_by, agreed, due, undone"
         f" FROM {TABLE} WHERE id IN (SELECT row_id FROM person_row)"
     )
     under_way = load_under_way_rows(store, "SELECT row_id FROM person_row")
@@ -200,6 +202,7 @@ def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView
             due=row[13],
             email=row[3],
             is_under_way=row[0] in under_way,
+            undone=_read_undone(row[14]) if row[14] else {},
         )
     return views
 
@@ -257,6 +260,13 @@ def _read_agreed(text: str) -> dict[str, Agreed]:
     }
 
 
+def _read_undone(text: str) -> dict[str, Undone]:
+    return {
+        topic: Undone(from_text(at), run, from_text(done_at), value)
+        for topic, (at, run, done_at, value) in _decode_undone(text).items()
+    }
+
+
 def _read_member(row: Sequence[object], policy: Policy) -> MemberView:
     data = _decode(str(row[5]))
     status = _STATUSES.get(str(row[4]))
@@ -306,7 +316,8 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
     views = {}
     for row in store.query(
         "SELECT contact_id, first_name, last_name, is_deceased, is_opt_out, do_not_email,"
-        " modified_at, gate_closed_at, first_name_at, last_name_at, is_unseen, is_person"
+        " modified_at, gate_closed_at, first_name_at, last_name_at, is_unseen, is_person,"
+        " created_at"
         " FROM civicrm_mailchimpsync_contact"
         " WHERE contact_id IN (SELECT contact_id FROM person_contact) AND is_deleted = 0"
     ):
@@ -319,6 +330,7 @@ def _load_contacts(store: Store, policy: Policy) -> dict[int, ContactView]:
             do_not_email=bool(row[5]),
             modified_at=from_text(row[6]),
             is_person=bool(row[11]),
+            created_at=from_text(row[12]) if row[12] else LONG_AGO,
         )
         views[row[0]] = ContactView(
             contact=contact,

@@ -89,7 +89,8 @@ _WHERE = f"""
 WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :last
   AND r.mailchimp_member_id IS NOT NULL AND r.mailchimp_data IS NOT NULL AND NOT r.is_shared
   AND lower(r.mailchimp_email) = r.email_key
-  AND coalesce(r.refusals, r.reconfirmed_at, r.lost_contact_id, r.lost_at, r.moved_from) IS NULL
+  AND coalesce(r.refusals, r.reconfirmed_at, r.lost_contact_id, r.lost_at, r.moved_from,
+    r.undone) IS NULL
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update u
       WHERE u.mailchimpsync_cache_id = r.id AND u.completed = 0)
   AND NOT EXISTS (SELECT 1 FROM {TABLE} o

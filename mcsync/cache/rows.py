@@ -32,7 +32,7 @@ import msgspec
 
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
-from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus
+from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus, Undone
 from mcsync.model import IN, email_key
 from mcsync.reconcile.refused_before import is_of_data
 
@@ -468,6 +468,29 @@ def describe_agreed(agreement: Agreement) -> list[object]:
     return [agreed.value, to_text(agreed.at), agreed.reason.value]
 
 
+def note_undone(
+    store: Store,
+    row_ids: Iterable[int],
+    contact_ids: Iterable[int],
+    undone: Mapping[str, Undone],
+) -> None:
+    """Have these rows, and all of these contacts, left alone where undo put something back."""
+    patch = {
+        topic: (to_text(each.at), each.run, to_text(each.done_at), each.value)
+        for topic, each in undone.items()
+    }
+    store.query(
+        f"UPDATE {TABLE} SET undone = json_patch(coalesce(undone, '{{}}'), :patch)"
+        " WHERE id IN (SELECT value FROM json_each(:rows))"
+        " OR civicrm_contact_id IN (SELECT value FROM json_each(:contacts))",
+        {
+            "patch": _encode(patch).decode(),
+            "rows": json_list(row_ids),
+            "contacts": json_list(contact_ids),
+        },
+    )
+
+
 def save_data(store: Store, data: Mapping[int, Mapping[str, object]]) -> None:
     """Keep by row id what the data step has sent, and what plugins keep."""
     store.run_many(
@@ -642,12 +665,13 @@ def forget_civicrm_refused(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def mark_for_resync(store: Store, row_ids: Iterable[int]) -> None:
-    """Have these rows judged, as if Mailchimp had not refused them.
+    """Have these rows judged, as if Mailchimp had not refused them, and undo not put them back.
 
     For which wish a confirmation mail was asked stays: nobody is mailed twice for one.
     """
     store.query(
-        f"UPDATE {TABLE} SET due = due + 1, refusals = iif(reconfirmed_at IS NULL, NULL, ("
+        f"UPDATE {TABLE} SET due = due + 1, undone = NULL,"
+        " refusals = iif(reconfirmed_at IS NULL, NULL, ("
         "  SELECT json_group_array(json(value)) FROM json_each(refusals)"
         "  WHERE json_extract(value, '$.reason') = 'compliance-state'))"
         f" WHERE {_THESE}",

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from mcsync.cache.store import Store, json_list
-from mcsync.cache.times import from_text, to_text, to_text_or_none
+from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.decision import Reason
 from mcsync.model import Side, email_key
 
@@ -17,7 +17,8 @@ class Change:
     """One change made at one side; `field` is "subscription", an interest id, or a name.
 
     `run` is the one that decided on it, which may have ended before the change was made; `at` is
-    when it was known to be made.
+    when it was known to be made, by our own clock. `caused_at` is the time of the word that caused
+    it, by the service's; None where no word did, or nobody kept it.
     """
 
     list_id: str
@@ -29,14 +30,17 @@ class Change:
     row_id: int | None = None
     contact_id: int | None = None
     email: str | None = None
+    caused_at: datetime | None = None
     at: datetime | None = None
     run: str = ""
 
 
 # In the order of the fields; `at` is the same for all that is kept together, and so is `run` but
 # for changes that an earlier one decided on.
-_COLUMNS = "list_id, side, field, before, after, reason, cache_id, contact_id, email, at, run"
-_values_of = attrgetter(*[field.name for field in fields(Change)][:-2])
+_COLUMNS = (
+    "list_id, side, field, before, after, reason, cache_id, contact_id, email, caused_at, at, run"
+)
+_values_of = attrgetter(*[field.name for field in fields(Change)][:-3])
 
 
 def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetime) -> None:
@@ -53,8 +57,11 @@ def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetim
         "  coalesce(?9, (SELECT mailchimp_email FROM civicrm_mailchimpsync_cache WHERE id = ?7),"
         "   (SELECT email FROM civicrm_mailchimpsync_email WHERE contact_id = ?8"
         "    ORDER BY is_primary DESC, email_id LIMIT 1)),"
-        "  ?10, ?11",
-        [(*_values_of(change), at, change.run or run) for change in changes],
+        "  ?10, ?11, ?12",
+        [
+            (*_values_of(change), to_text_or_none(change.caused_at), at, change.run or run)
+            for change in changes
+        ],
     )
 
 
@@ -100,7 +107,13 @@ def has_change(store: Store, contact_id: int, field: str, email: str, since: str
 
 
 def _read_change(row: tuple[Any, ...]) -> Change:
-    return replace(Change(*row), side=Side(row[1]), reason=Reason(row[5]), at=from_text(row[9]))
+    return replace(
+        Change(*row),
+        side=Side(row[1]),
+        reason=Reason(row[5]),
+        caused_at=from_text_or_none(row[9]),
+        at=from_text(row[10]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 from typing import NamedTuple
@@ -38,6 +39,7 @@ from mcsync.cache.rows import (
     mark_settled,
     note_agreed,
     note_civicrm_refused,
+    note_undone,
     prepare_address,
 )
 from mcsync.cache.times import to_text
@@ -137,11 +139,11 @@ def civicrm_change(
     before: str | None = None,
     row_id: int | None = None,
     email: str | None = None,
+    caused_at: datetime | None = None,
 ) -> Change:
     """A change that was made in CiviCRM for an audience, for the audit trail."""
-    return Change(
-        task.list_id, Side.CIVICRM, field, before, after, reason, row_id, contact_id, email
-    )
+    who = (row_id, contact_id, email)
+    return Change(task.list_id, Side.CIVICRM, field, before, after, reason, *who, caused_at)
 
 
 # --- createNewContactsFromMailchimp -------------------------------------------------------------
@@ -283,7 +285,7 @@ def _write_groups(run: Run, task: Task, writes: Sequence[GroupWrite]) -> Refusal
                 before = load_places(run.store, group_id, list(result.done))
                 note_places(run.store, group_id, status, result.done)
                 if group_id in task.common_groups:
-                    note_words(run.store, done)
+                    note_words(run.store, [w for w in done if w.reason is not Reason.UNDONE])
                 _note_written(run, task, done, before)
             written = run.report(task).added_to_group + run.report(task).removed_from_group
             run.progress(task.name, "group contacts written", written)
@@ -307,7 +309,13 @@ def _note_written(
         was = before.get(write.contact_id)
         changes.append(
             civicrm_change(
-                task, field, write.status.value, write.reason, write.contact_id, before=was
+                task,
+                field,
+                write.status.value,
+                write.reason,
+                write.contact_id,
+                before=was,
+                caused_at=write.caused_at,
             )
         )
     note_changes(run.store, changes, run.run_id, run.clock())
@@ -343,12 +351,21 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
 
 
 def _describe_names(task: Task, write: NameWrite, before: Mapping[str, str]) -> list[Change]:
-    names = {"first_name": write.first_name, "last_name": write.last_name}
+    names = {
+        "first_name": (write.first_name, write.first_name_at),
+        "last_name": (write.last_name, write.last_name_at),
+    }
     return [
         civicrm_change(
-            task, field, name, Reason.DATA, write.contact_id, before=before.get(field) or None
+            task,
+            field,
+            name,
+            write.reason,
+            write.contact_id,
+            before=before.get(field) or None,
+            caused_at=write.caused_at or at,
         )
-        for field, name in names.items()
+        for field, (name, at) in names.items()
         if name is not None
     ]
 
@@ -433,9 +450,21 @@ def _record(run: Run, task: Task, plan_ids: Sequence[int], found: _SortedOut) ->
         close_overtaken(run, verdicts)
         mark_judged(run.store, verdicts)
         note_agreed(run.store, (([v.row_id for v in d.verdicts], d.agreements) for d in found.done))
+        _note_undone(run, found.done)
         sent = [planned for d in (*found.done, *failing) for planned in d.changes]
         queued = sum(_queue(run, task, planned) for planned in sent)
     run.report(task).updates_queued += queued
+
+
+def _note_undone(run: Run, done: Iterable[Decision]) -> None:
+    """What undo put back is left alone: in CiviCRM for all audiences that know the contact."""
+    for decision in done:
+        if not decision.undone:
+            continue
+        contacts = {write.contact_id for write in decision.group_writes}
+        contacts |= {write.contact_id for write in decision.name_writes}
+        rows = [verdict.row_id for verdict in decision.verdicts]
+        note_undone(run.store, rows, contacts, decision.undone)
 
 
 def _fail(decision: Decision) -> list[RowVerdict]:

@@ -26,7 +26,7 @@ from mcsync.cache.rows import (
     note_asked,
     save_refusals,
 )
-from mcsync.cache.times import to_text
+from mcsync.cache.times import from_text_or_none, to_text
 from mcsync.cache.trail import Change, note_changes
 from mcsync.cache.wanted_data import Sent, load_sent, note_sent
 from mcsync.decision import Reason, SyncStatus
@@ -135,12 +135,13 @@ def describe_changes(
             list_id=task.list_id,
             side=Side.MAILCHIMP,
             field=SUBSCRIPTION if name == "status" else name.removeprefix("interest-"),
-            before=_show(before.get(name)),
-            after=_show(value),
+            before=show_field_value(before.get(name)),
+            after=show_field_value(value),
             reason=Reason(update.cause.reason),
             row_id=row.row_id,
             contact_id=row.contact_id,
             email=update.change.email,
+            caused_at=from_text_or_none(update.cause.at.get(name)),
             run=update.cause.run,
         )
         for name, value in values.items()
@@ -165,7 +166,8 @@ def _find_before(
     return before
 
 
-def _show(value: str | bool | None) -> str | None:
+def show_field_value(value: str | bool | None) -> str | None:
+    """What a member's field has, in the words of the history."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value

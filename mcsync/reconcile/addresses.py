@@ -2,9 +2,19 @@
 
 from dataclasses import replace
 
-from mcsync.decision import ContactView, Decision, Person, PlannedChange, Policy, Reason, RowView
+from mcsync.decision import (
+    ADDRESS,
+    ContactView,
+    Decision,
+    Person,
+    PlannedChange,
+    Policy,
+    Reason,
+    RowView,
+)
 from mcsync.model import EmailWrite, MemberChange, MemberStatus, email_key
 from mcsync.reconcile.gate import find_best_email, rank_email
+from mcsync.reconcile.left_alone import tell_undone
 
 
 def add_address_changes(decision: Decision, person: Person, policy: Policy) -> Decision:
@@ -25,7 +35,7 @@ def add_address_changes(decision: Decision, person: Person, policy: Policy) -> D
             decision = _follow_member(decision, row.moved_from, row.member.email, contact)
         elif policy.pushes_email_changes and not row.is_shared and not has_moved:
             changed = _follow_contact(decision, person, row, contact)
-            has_moved = changed is not decision
+            has_moved = len(changed.changes) > 0 and changed is not decision
             decision = changed
     return decision
 
@@ -50,6 +60,9 @@ def _follow_contact(
     if planned is not None and (planned.change.status or planned.change.is_archiving):
         return decision
     wanted = _choose_address(contact, row, member.email)
+    undone = row.undone.get(ADDRESS)
+    if wanted is not None and undone is not None and undone.value == email_key(wanted):
+        return tell_undone(decision)  # it took the member back from there
     key = email_key(member.email)
     if any(sharer.contact is not None and key in sharer.contact.keys for sharer in person.sharers):
         return decision  # it is another one's, too

@@ -18,6 +18,7 @@ from mcsync.decision import (
     Policy,
     Reason,
     Statement,
+    make_group_topic,
     make_topic,
 )
 from mcsync.model import LONG_AGO, SUBSCRIPTION, MemberStatus, Side
@@ -214,7 +215,10 @@ def _stand_at_mailchimp(person: Person, before: Agreed | None, policy: Policy) -
     known = [m for m in heard if _is_known(m)]
     if not known:
         return None
-    return any(m.is_in or (m.is_muted and not _is_overruled(m, before)) for m in known)
+    is_undone = make_group_topic(policy.group_id) in person.undone  # then undo took them out
+    return any(
+        m.is_in or (m.is_muted and not is_undone and not _is_overruled(m, before)) for m in known
+    )
 
 
 def _is_known(member: MemberView) -> bool:

@@ -9,17 +9,20 @@ from datetime import datetime
 from typing import NamedTuple
 
 from mcsync.decision import (
+    Agreement,
     ContactView,
     Decision,
     GroupWrite,
     MemberView,
     Person,
+    Place,
     PlannedChange,
     Policy,
     Reason,
     Refused,
     RowVerdict,
     RowView,
+    Statement,
     SyncStatus,
 )
 from mcsync.model import (
@@ -32,9 +35,10 @@ from mcsync.model import (
     email_key,
 )
 from mcsync.reconcile.addresses import add_address_changes
-from mcsync.reconcile.agree import Heard, Word, hear_subscription, stands_for
+from mcsync.reconcile.agree import Heard, Word, hear_interest, hear_subscription, stands_for
 from mcsync.reconcile.gate import find_closed_gate, rank_email
 from mcsync.reconcile.interests import decide_interests
+from mcsync.reconcile.left_alone import find_newest_word, is_left_alone, tell_undone
 from mcsync.reconcile.names import add_names
 from mcsync.reconcile.refused_before import SUBSCRIBE, leave_out_refused
 
@@ -67,6 +71,13 @@ def _wait(decision: Decision) -> Decision:
 
 
 def _decide_membership(person: Person, policy: Policy) -> Decision:
+    decision = _follow_rules(person, policy)
+    if is_left_alone(person, policy, SUBSCRIPTION) and _concerns_subscription(decision, policy):
+        return _leave_alone(person, policy)
+    return tell_undone(decision) if _has_interest_undone(person, policy) else decision
+
+
+def _follow_rules(person: Person, policy: Policy) -> Decision:
     if person.rivals:
         return Decision(_mark(person, SyncStatus.FAIL, Reason.AMBIGUOUS))
     if person.contact is None:
@@ -81,6 +92,59 @@ def _decide_membership(person: Person, policy: Policy) -> Decision:
     if heard.remembered is None:
         return decision
     return replace(decision, agreements=(heard.remembered, *decision.agreements))
+
+
+def _has_interest_undone(person: Person, policy: Policy) -> bool:
+    """Whether an interest of somebody who is in is not as it should be, for undo put it back."""
+    members = [member for member in person.members if member.is_in]
+    if not person.undone or not members:
+        return False
+    for interest_id, interest in policy.interests.items():
+        right = hear_interest(person, policy, interest_id).right
+        if right is None or not is_left_alone(person, policy, interest_id):
+            continue
+        place = person.contact.place(interest.group_id) if person.contact else Place()
+        stands = {member.has_interest(interest_id) for member in members}
+        stands |= set() if interest.is_push_only else {place.is_added}
+        if stands != {right.value}:
+            return True
+    return False
+
+
+def _concerns_subscription(decision: Decision, policy: Policy) -> bool:
+    """Whether anything is to be done about it, now or later."""
+    return (
+        decision.new_contact is not None
+        or any(write.group_id == policy.group_id for write in decision.group_writes)
+        or any(c.change.is_archiving or c.change.status is not None for c in decision.changes)
+        or any(verdict.sync_status is SyncStatus.TODO for verdict in decision.verdicts)
+    )
+
+
+def _leave_alone(person: Person, policy: Policy) -> Decision:
+    """The subscription stays as undo put it back, at both ends.
+
+    Nobody is mailed against the gate for that; and interests go on for those who are in.
+    """
+    contact = person.contact
+    if contact is None:
+        return Decision(_mark(person, SyncStatus.OK, Reason.UNDONE))
+    closed = find_closed_gate(contact)
+    subscribed = [member for member in person.members if member.is_in]
+    muted = [m for m in subscribed if closed and not _stays_for(person, policy, m)]
+    mailed = [member for member in subscribed if member not in muted]
+    writes, changes, agreements = decide_interests(person, policy, mailed) if mailed else _NOTHING
+    verdicts = _mark(person, SyncStatus.OK, Reason.UNDONE, changes)
+    decision = Decision(verdicts, writes, changes, agreements=agreements)
+    said_at = find_newest_word(person, policy, SUBSCRIPTION)
+    return _mute(contact, policy, Statement(True, said_at), muted, decision)
+
+
+_NOTHING: tuple[tuple[GroupWrite, ...], tuple[PlannedChange, ...], tuple[Agreement, ...]] = (
+    (),
+    (),
+    (),
+)
 
 
 def _mark(

@@ -33,6 +33,7 @@ _INFERRED = frozenset(
         Reason.MAILCHIMP_ARCHIVED,
         Reason.TRUST_MAILCHIMP,
         Reason.TRUST_CIVICRM,
+        Reason.UNDONE,
     )
 )
 

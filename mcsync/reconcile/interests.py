@@ -16,6 +16,7 @@ from mcsync.decision import (
 )
 from mcsync.model import GroupStatus, MemberChange
 from mcsync.reconcile.agree import hear_interest, stands_for
+from mcsync.reconcile.left_alone import is_left_alone
 
 Wishes = dict[str, Statement[bool]]
 
@@ -33,7 +34,7 @@ def decide_interests(
     wishes: Wishes = {}
     for interest_id, interest in policy.interests.items():
         heard = hear_interest(person, policy, interest_id)
-        if heard.right is None:
+        if heard.right is None or is_left_alone(person, policy, interest_id):
             continue
         wishes[interest_id] = heard.right
         if not interest.is_push_only:

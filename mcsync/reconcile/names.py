@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mcsync.decision import (
+    NAMES,
     ContactView,
     Decision,
     MemberView,
@@ -24,6 +25,7 @@ from mcsync.decision import (
 )
 from mcsync.model import MemberChange, fits_merge_text
 from mcsync.name_tags import FIRST_NAME_TAG, TAG_OF_NAME, WHOLE_NAME_TAG
+from mcsync.reconcile.left_alone import is_left_alone, tell_undone
 
 _CIVICRM_WIDTH = 64  # characters of first_name and last_name
 
@@ -47,7 +49,10 @@ def add_names(decision: Decision, person: Person, policy: Policy) -> Decision:
     """
     if person.contact is None or not person.rows or any(row.is_shared for row in person.rows):
         return decision
-    return _add_names_of(decision, person.rows, person.contact, policy)
+    named = _add_names_of(decision, person.rows, person.contact, policy)
+    if named != decision and is_left_alone(person, policy, NAMES):
+        return tell_undone(decision)
+    return named
 
 
 def _add_names_of(

@@ -233,7 +233,8 @@ STAYS = {
     " '$.\"status@\"') FROM civicrm_mailchimpsync_cache",
     "updates": "SELECT * FROM civicrm_mailchimpsync_update",
     "webhooks": "SELECT kind, email FROM civicrm_mailchimpsync_webhook",
-    "the trail": "SELECT * FROM civicrm_mailchimpsync_change",
+    "the trail": "SELECT id, at, run, list_id, cache_id, contact_id, email, side, field, before,"
+    " after, reason FROM civicrm_mailchimpsync_change",
     "plans": "SELECT id, list_id, decision FROM civicrm_mailchimpsync_plan",
     "statuses": "SELECT list_id, replace(data, ',\"heldPlan\":{}', '')"
     " FROM civicrm_mailchimpsync_status",

@@ -16,7 +16,7 @@ from mcsync.cache import rows
 from mcsync.cache.outbox import StoredCause, add_update, close_queued, complete
 from mcsync.cache.rows import StoredRefusal
 from mcsync.cache.store import Store
-from mcsync.decision import Agreed, Agreement, Reason, RowVerdict
+from mcsync.decision import Agreed, Agreement, Reason, RowVerdict, Undone
 from mcsync.decision import SyncStatus as Status
 from mcsync.model import MemberChange, MemberStatus
 from tests.new_cache import open_anew
@@ -175,6 +175,7 @@ def agree(store: Store, row_id: int) -> None:
     rows.note_agreed(store, [([row_id], [agreement])])
 
 
+UNDONE = Undone(NOW, "0badcafe", NOW)
 COMPLIANCE = StoredRefusal(ADDRESS, "compliance-state", {"subscribe": AT})
 FORGOTTEN = StoredRefusal(
     "other@example.org", "forgotten-email", {"subscribe": AT}, {}, 3, "2026-11-22T10:00:00Z"
@@ -255,6 +256,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "forget_civicrm_refused": (lambda s, i: rows.forget_civicrm_refused(s, [i]), STAYS),
     "note_asked": (lambda s, i: rows.note_asked(s, [(i, AT)]), STAYS),
     "note_agreed": (agree, STAYS),
+    "note_undone": (lambda s, i: rows.note_undone(s, [i], [], {"names": UNDONE}), STAYS),
     "save_data": (lambda s, i: rows.save_data(s, {i: {"tags": {}}}), STAYS),
     "mark_data_wanted": (lambda s, i: rows.mark_data_wanted(s, [i]), STAYS),
     "note_data_done": (

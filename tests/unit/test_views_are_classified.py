@@ -49,6 +49,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "agreed": SHAPE,
         "due": UNREAD,
         "is_under_way": CONDITION,
+        "undone": CONDITION,
     },
     "ContactView": {
         "contact": CONDITION,

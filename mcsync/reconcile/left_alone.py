@@ -1,0 +1,96 @@
+"""Left alone: what undo has put back stays as it is until either side says something newer.
+
+The two sides may differ for good then: that is what undo is for. A word is newer when it is newer
+than all that were known when it was put back. What was written by us is no word, so that neither
+undo itself nor a full compare ends it. Trusting a side does: it is a human's own, newer decision.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from mcsync.decision import (
+    NAMES,
+    Decision,
+    MemberView,
+    Person,
+    Place,
+    Policy,
+    Reason,
+    Statement,
+    SyncStatus,
+    make_group_topic,
+    make_topic,
+)
+from mcsync.model import LONG_AGO, SUBSCRIPTION
+
+
+def is_left_alone(person: Person, policy: Policy, thing: str) -> bool:
+    """Whether a subscription, an interest or the names are as undo put them back.
+
+    `thing` is "subscription", an interest's id or "names".
+    """
+    if not person.undone or thing in policy.trust:
+        return False
+    undone = person.undone.get(NAMES if thing == NAMES else name_topic(policy, thing))
+    if undone is None or find_newest_word(person, policy, thing) > undone.at:
+        return False
+    return not undone.value or undone.value == find_place(person, policy, thing)
+
+
+def tell_undone(decision: Decision) -> Decision:
+    """The decision where something was left alone: whoever is fine is told to be undone."""
+    fine = [v.row_id for v in decision.verdicts if v.sync_status is SyncStatus.OK]
+    for row_id in fine:
+        decision = decision.with_verdict(row_id, SyncStatus.OK, Reason.UNDONE)
+    return decision
+
+
+def name_topic(policy: Policy, thing: str) -> str:
+    """What undo calls a subscription or an interest: with another group it is another one."""
+    return make_group_topic(find_group(policy, thing))
+
+
+def find_group(policy: Policy, thing: str) -> int:
+    """The group that stands for a subscription or an interest."""
+    return policy.group_id if thing == SUBSCRIPTION else policy.interests[thing].group_id
+
+
+def find_place(person: Person, policy: Policy, thing: str) -> str:
+    """For an interest that CiviCRM alone decides: whether the contact is in its group; else ""."""
+    if thing not in policy.interests or not policy.interests[thing].is_push_only:
+        return ""
+    is_added = person.contact is not None and _find_place(person, policy, thing).is_added
+    return "in" if is_added else "out"
+
+
+def find_newest_word(person: Person, policy: Policy, thing: str) -> datetime:
+    """When either side said something last about a thing, or both were made to agree by trust."""
+    times = list(find_word_times(person, policy, thing, person.voices))
+    if thing != NAMES:
+        agreed = person.agreed.get(make_topic(thing, find_group(policy, thing)))
+        times += [agreed.at] if agreed is not None else []
+    return max(times, default=LONG_AGO)
+
+
+def find_word_times(
+    person: Person, policy: Policy, thing: str, members: Iterable[MemberView]
+) -> Iterator[datetime]:
+    """When these members, and the contact, said what stands of them about a thing."""
+    if thing == NAMES:
+        for member in members:
+            yield from (member.first_name_at, member.last_name_at)
+        if person.contact is not None:
+            yield from (person.contact.first_name_at, person.contact.last_name_at)
+        return
+    said = _find_place(person, policy, thing).said
+    words: list[Statement[bool] | None] = [said]
+    if not (thing in policy.interests and policy.interests[thing].is_push_only):
+        words += [
+            m.subscription if thing == SUBSCRIPTION else m.interests.get(thing) for m in members
+        ]
+    yield from (word.at for word in words if word is not None)
+
+
+def _find_place(person: Person, policy: Policy, thing: str) -> Place:
+    contact = person.contact
+    return Place() if contact is None else contact.place(find_group(policy, thing))
