@@ -21,7 +21,7 @@ GROUPS = {
     "Set up": ("init", "check"),
     "Sync": ("sync", "fetch", "reconcile", "submit", "process-batches", "sync-contact"),
     "Look": ("status", "report", "explain", "history", "snapshot"),
-    "Mend": ("resync", "abort", "forget"),
+    "Mend": ("resync", "undo", "abort", "forget"),
     "Webhooks": ("serve", "webhook"),
     "Try it": ("demo", "sandbox"),
     "Manual": ("help", "sample"),

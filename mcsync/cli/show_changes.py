@@ -99,7 +99,7 @@ def _show_plan(run: "Run", kinds: Kinds, sizes: Iterable[Forecast]) -> None:
         if mine and len(judged) > 1:
             show_gap()
             show_heading(report.name)
-        _show_kinds(mine, labels)
+        show_kinds(mine, labels)
     if judged:
         show_gap()
     for size in sizes:
@@ -134,7 +134,7 @@ def _text_in_short(report: "Report", kinds: Kinds) -> str:
     return f"{', '.join(parts)}; {guard}"
 
 
-def _show_kinds(kinds: Kinds, labels: Labels) -> None:
+def show_kinds(kinds: Kinds, labels: Labels) -> None:
     """A table for each side; people of one kind share a row."""
     for side, at in SIDES.items():
         rows = [

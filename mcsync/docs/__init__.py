@@ -9,7 +9,7 @@ from importlib.resources import files
 # In the order in which somebody needs them.
 TOPICS = (
     *("setting-up", "first-sync", "running", "webhooks", "commands", "config", "data", "cache"),
-    *("speed", "troubleshooting", "moving", "security", "changes"),
+    *("undo", "speed", "troubleshooting", "moving", "security", "changes"),
 )
 SAMPLES = {
     "config.json": "every key of the config, with its default or an example",

@@ -126,9 +126,10 @@ def _carry_out(run: Run, task: Task, held: frozenset[Kind]) -> None:
     carry_out(run, task, begin, held=held)
 
 
-def adapt_rules(run: Run, task: Task) -> Task:
-    """The audience with its rules as the two services are now."""
-    return _adapt_rules(run, task, merge_fields_of(run, task) if run.with_data else None)
+def adapt_rules(run: Run, task: Task, *, with_names: bool | None = None) -> Task:
+    """The audience with its rules as the two services are now; names, too, or as the run has it."""
+    with_names = run.with_data if with_names is None else with_names
+    return _adapt_rules(run, task, merge_fields_of(run, task) if with_names else None)
 
 
 def merge_fields_of(

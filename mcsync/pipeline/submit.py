@@ -36,12 +36,17 @@ def submit(run: Run) -> None:
     know_accounts(run)
     for task in run.healthy_tasks():
         with run.isolated(task):
-            alone = find_unbatchable(run.store, task.list_id)
-            for start in range(0, len(alone), _DIRECT_SIZE):
-                send_directly(run, task, alone[start : start + _DIRECT_SIZE])
-                run.check_time()
-            while has_queued(run.store, task.list_id) and _submit_batch(run, task):
-                run.check_time()
+            submit_audience(run, task)
+
+
+def submit_audience(run: Run, task: Task) -> None:
+    """Send what is queued for one audience."""
+    alone = find_unbatchable(run.store, task.list_id)
+    for start in range(0, len(alone), _DIRECT_SIZE):
+        send_directly(run, task, alone[start : start + _DIRECT_SIZE])
+        run.check_time()
+    while has_queued(run.store, task.list_id) and _submit_batch(run, task):
+        run.check_time()
 
 
 def _submit_batch(run: Run, task: Task) -> bool:
