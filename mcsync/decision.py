@@ -64,8 +64,9 @@ class Undone:
     """That undo put something back, which is left alone until somebody says something newer.
 
     `at` is the time of the newest word about it that was known then; `run` the one that put it
-    back, `done_at` when, by our own clock. `value` is what tells where there are no words: the
-    address that was taken back, or whether the contact was in a group that only CiviCRM decides.
+    back, `done_at` when, by our own clock. `value` is what tells where words do not: the
+    address that was taken back, the names that were written into CiviCRM, or whether the contact
+    was in a group that only CiviCRM decides about.
     """
 
     at: datetime

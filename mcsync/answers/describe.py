@@ -13,7 +13,7 @@ from mcsync.answers.status import text_of_reason
 from mcsync.cache.row_facts import RowFacts, UpdateFacts
 from mcsync.cache.times import to_text, to_text_or_none
 from mcsync.cache.trail import Change
-from mcsync.decision import REASONS, ContactView, Statement
+from mcsync.decision import REASONS, ContactView, Statement, Undone
 from mcsync.reconcile.agree import Rule
 
 _OF_NO_SIDE = {
@@ -66,10 +66,15 @@ def describe(explained: Explained) -> dict[str, object]:
         ],
         "is_waiting": person.is_under_way,
         "held": explained.held,
+        "undone": _describe_undone(explained.undone),
         "to_get_subscribed": explained.advice,
         "changes": [describe_change(change) for change in explained.changes],
         "updates": [_describe_update(update, explained.labels) for update in explained.updates],
     }
+
+
+def _describe_undone(undone: Undone | None) -> dict[str, object] | None:
+    return None if undone is None else {"run": undone.run, "at": to_text(undone.done_at)}
 
 
 def _describe_row(row: RowFacts) -> dict[str, object]:

@@ -18,7 +18,7 @@ from mcsync.cache.row_facts import RowFacts, UpdateFacts, load_row_facts, load_u
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.trail import Asked, Change, find_changes
-from mcsync.decision import Decision, Person, Policy, Reason
+from mcsync.decision import Decision, Person, Policy, Reason, Undone
 from mcsync.model import LONG_AGO, GroupStatus, MemberChange, MemberStatus, Side, show_value
 from mcsync.reconcile.agree import Heard, Rule, hear_interest, hear_subscription
 from mcsync.reconcile.enforce import decide
@@ -55,6 +55,12 @@ class Explained:
     advice: str
     changes: tuple[Change, ...]
     updates: tuple[UpdateFacts, ...]
+
+    @property
+    def undone(self) -> Undone | None:
+        """What undo put back last about them, None where it put back nothing."""
+        found = self.person.undone.values()
+        return max(found, key=lambda each: each.done_at, default=None)
 
     @property
     def is_settled(self) -> bool:

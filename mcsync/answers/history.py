@@ -1,7 +1,7 @@
 """History: what was changed at either end, when, in which run, for whom and why."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mcsync.answers.asked import Who, find_who
 from mcsync.answers.labels import Labels, load_labels
@@ -9,17 +9,19 @@ from mcsync.answers.status import Watched
 from mcsync.cache.row_facts import load_row_facts
 from mcsync.cache.store import Store
 from mcsync.cache.trail import Asked, Change, count_changes, find_changes
+from mcsync.cache.undos import load_undone
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """The changes asked for, oldest first; `count` is how many there are, the newest
-    of which are shown; None where all are.
+    of which are shown; None where all are. `undone` has the runs that undid a run.
     """
 
     changes: Iterator[Change]
     count: int | None
     labels: Labels
+    undone: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_history(
@@ -42,7 +44,7 @@ def load_history(
     )
     labels = load_labels(store, of_these.list_ids)
     count = None if asked.most is None else count_changes(store, of_these)
-    return History(find_changes(store, of_these), count, labels)
+    return History(find_changes(store, of_these), count, labels, load_undone(store))
 
 
 def _find_person(

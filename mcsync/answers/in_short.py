@@ -73,6 +73,12 @@ def _text_of_plan(explained: Explained) -> str:
 
 def _text_of_why(explained: Explained, reason: Reason) -> str:
     """Why they stand as they do, with the day if there is one."""
+    undone = explained.undone
+    if reason is Reason.UNDONE and undone is not None:
+        return (
+            f"undo put it back on {text_of_day(undone.done_at)} (run {undone.run}), to stay until"
+            " either side says something newer"
+        )
     if reason not in _ON_A_DAY:
         return REASONS[reason]
     side, text = _ON_A_DAY[reason]

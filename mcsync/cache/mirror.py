@@ -245,6 +245,12 @@ def _delete_contacts(store: Store, contact_ids: Sequence[int]) -> None:
             " WHERE contact_id IN (SELECT value FROM json_each(?))",
             (ids,),
         )
+    # Nor is the history of the one before that of the other.
+    store.query(
+        "UPDATE civicrm_mailchimpsync_change SET contact_id = NULL"
+        " WHERE contact_id IN (SELECT value FROM json_each(?))",
+        (ids,),
+    )
 
 
 _FORGET_STRANGERS = """

@@ -39,7 +39,7 @@ def answer_history(
     """Show the changes, oldest first."""
     told = map(describe_change, history.changes)
     if state.wants_json:
-        state.answer = {"changes": list(told)}
+        state.answer = {"changes": list(told), "undone": dict(history.undone)}
     elif form == "jsonl":
         write_lines(map(json.dumps, told))
     elif form == "csv":
@@ -54,10 +54,16 @@ def _show(history: "History", names: "Mapping[str, str]") -> None:
         show_line("No changes.")
         return
     if is_terminal():
-        _show_runs(changes, history.labels, names)
+        _show_runs(changes, history, names)
     else:
         rows = [(show_time(each.at), each.run, *_row(each, history.labels)) for each in changes]
         show_table(("Time", "Run", *_COLUMNS), rows)
+        runs = dict.fromkeys(each.run for each in changes)
+        told = [f"Run {run}{text}" for run in runs if (text := _text_of_undo(run, history))]
+        if told:
+            show_gap()
+        for line in told:
+            show_line(f"{line.replace(',', '', 1)}.")
     if history.count is not None and len(changes) < history.count:
         show_gap()
         show_line(
@@ -66,7 +72,16 @@ def _show(history: "History", names: "Mapping[str, str]") -> None:
         )
 
 
-def _show_runs(changes: "list[Change]", labels: "Labels", names: "Mapping[str, str]") -> None:
+def _text_of_undo(run: str, history: "History") -> str:
+    """Which run a run undid, and by which it was undone."""
+    undone = [each for each, runs in history.undone.items() if run in runs]
+    by = [each for each in history.undone.get(run, ()) if each != run]
+    told = [f", which undid run {each}" for each in undone]
+    told += [f", undone by run {' and '.join(by)}"] if by else []
+    return "".join(told)
+
+
+def _show_runs(changes: "list[Change]", history: "History", names: "Mapping[str, str]") -> None:
     """For a terminal: what the changes of a run have in common stands above them."""
     runs = groupby(changes, lambda change: (change.run, change.list_id))
     for number, ((run, list_id), group) in enumerate(runs):
@@ -74,8 +89,9 @@ def _show_runs(changes: "list[Change]", labels: "Labels", names: "Mapping[str, s
         if number:
             show_gap()
         at = f"{text_of_time(of_run[0].at)}, " if of_run[0].at else ""
-        show_heading(f"{at}{names.get(list_id, list_id)}, run {run}")
-        show_table(_COLUMNS, [_row(change, labels) for change in of_run])
+        undo = _text_of_undo(run, history)
+        show_heading(f"{at}{names.get(list_id, list_id)}, run {run}{undo}")
+        show_table(_COLUMNS, [_row(change, history.labels) for change in of_run])
 
 
 def _row(change: "Change", labels: "Labels") -> tuple[str, ...]:

@@ -108,6 +108,7 @@ def _carry_out_chunk(run: Run, task: Task, chunk: Planned) -> list[int]:
     decisions = [decision for plan_id, decision in chunk if plan_id not in waiting]
     if not all(decision.is_empty for decision in decisions):
         keep_first_snapshot(run, task)
+    _note_undone(run, [decision for decision in decisions if decision.undone])
     created, owned, failed = _create_contacts(run, task, decisions)
     writes = [write for decision in decisions for write in decision.group_writes]
     joins = [write for writes_of_one in created.values() for write in writes_of_one]
@@ -450,21 +451,24 @@ def _record(run: Run, task: Task, plan_ids: Sequence[int], found: _SortedOut) ->
         close_overtaken(run, verdicts)
         mark_judged(run.store, verdicts)
         note_agreed(run.store, (([v.row_id for v in d.verdicts], d.agreements) for d in found.done))
-        _note_undone(run, found.done)
         sent = [planned for d in (*found.done, *failing) for planned in d.changes]
         queued = sum(_queue(run, task, planned) for planned in sent)
     run.report(task).updates_queued += queued
 
 
-def _note_undone(run: Run, done: Iterable[Decision]) -> None:
-    """What undo put back is left alone: in CiviCRM for all audiences that know the contact."""
-    for decision in done:
-        if not decision.undone:
-            continue
-        contacts = {write.contact_id for write in decision.group_writes}
-        contacts |= {write.contact_id for write in decision.name_writes}
-        rows = [verdict.row_id for verdict in decision.verdicts]
-        note_undone(run.store, rows, contacts, decision.undone)
+def _note_undone(run: Run, decisions: Sequence[Decision]) -> None:
+    """What undo puts back is left alone: in CiviCRM for all audiences that know the contact.
+
+    Noted before CiviCRM is written, so that no run takes it away if we do not live to record it.
+    """
+    if not decisions:
+        return
+    with run.store.atomic():
+        for decision in decisions:
+            contacts = {write.contact_id for write in decision.group_writes}
+            contacts |= {write.contact_id for write in decision.name_writes}
+            rows = [verdict.row_id for verdict in decision.verdicts]
+            note_undone(run.store, rows, contacts, decision.undone)
 
 
 def _fail(decision: Decision) -> list[RowVerdict]:

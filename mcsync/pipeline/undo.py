@@ -81,7 +81,7 @@ class LeftLine(NamedTuple):
     why: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Offer:
     """What undo would do about one audience, or has done; lines are of one change each.
 
@@ -305,7 +305,7 @@ def undo(
 ) -> tuple[Target, list[Offer]]:
     """Put back what a run did; `approve` is shown all of it before anything is written.
 
-    Returns what was undone; where it was not approved, no lines.
+    Returns what was put back and what was left, by audience; nothing where it was not approved.
     """
     know_accounts(run)
     target = find_target(
@@ -319,20 +319,22 @@ def undo(
         with run.isolated(task):
             offer, tasks[task.list_id] = _plan_audience(run, task, target)
             offers.append(offer)
-    wanted_offers = [offer for offer in offers if not offer.held or may_exceed]
     if not approve(target, offers):
         return target, []
-    _hold(run, [offer for offer in offers if offer not in wanted_offers], target)
-    _begin(run, target)
-    for offer in wanted_offers:
-        with run.isolated(tasks[offer.list_id]):
-            _carry_out(run, tasks[offer.list_id], offer)
-    if not any(report.trouble for report in run.reports.values()):
-        with run.store.atomic():
-            end_undo(run.store, target.undoing.run, run.clock())
+    held = [offer for offer in offers if offer.held and not may_exceed]
+    _hold(run, held, target)
+    if len(held) < len(offers):
+        _begin(run, target)
+    for offer in offers:
+        if offer not in held:
+            with run.isolated(tasks[offer.list_id]):
+                _carry_out(run, tasks[offer.list_id], offer)
     if wait_s is not None:
         wait_for_batches(run, wait_s)
-    return target, wanted_offers
+    if not any(report.trouble for report in run.reports.values()):
+        with run.store.atomic():  # the very last: whoever is cut off before that is gone on with
+            end_undo(run.store, target.undoing.run, run.clock())
+    return target, offers
 
 
 def _plan_audience(run: Run, task: Task, target: Target) -> tuple[Offer, Task]:
@@ -359,6 +361,7 @@ def _hold(run: Run, offers: Iterable[Offer], target: Target) -> None:
     """Refuse what would be too much; nothing of it is written."""
     for offer in offers:
         forget_plan(run.store, offer.list_id)
+        offer.back, offer.back_rows = [], []
         run.reports[offer.list_id].held = GuardTripped(
             f"{offer.name}: to undo run {target.undone_run} {'; '.join(offer.held)}; nothing of"
             " that was done",

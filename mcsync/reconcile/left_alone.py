@@ -6,10 +6,12 @@ undo itself nor a full compare ends it. Trusting a side does: it is a human's ow
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from mcsync.decision import (
     NAMES,
+    ContactView,
     Decision,
     MemberView,
     Person,
@@ -32,9 +34,24 @@ def is_left_alone(person: Person, policy: Policy, thing: str) -> bool:
     if not person.undone or thing in policy.trust:
         return False
     undone = person.undone.get(NAMES if thing == NAMES else name_topic(policy, thing))
-    if undone is None or find_newest_word(person, policy, thing) > undone.at:
+    if undone is None:
         return False
-    return not undone.value or undone.value == find_place(person, policy, thing)
+    if thing == NAMES and person.contact is not None and undone.value == show_names(person.contact):
+        # CiviCRM says what undo wrote there: that we did, though we may not have lived to note it.
+        person = replace(person, contact=None)
+    if find_newest_word(person, policy, thing) > undone.at:
+        return False
+    return thing == NAMES or not undone.value or undone.value == find_place(person, policy, thing)
+
+
+def show_names(contact: ContactView) -> str:
+    """Both names of a contact as one text, which undo may have written."""
+    return join_lines(contact.contact.first_name, contact.contact.last_name)
+
+
+def join_lines(first_name: str, last_name: str) -> str:
+    """Two names as one text, from which both can be told."""
+    return f"{first_name}\n{last_name}"
 
 
 def tell_undone(decision: Decision) -> Decision:

@@ -4,7 +4,7 @@ Nothing is put back over what somebody has said since, nobody is made to get a m
 nobody is subscribed who may not be mailed. Whatever is left has a reason, which people are told.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +28,7 @@ from mcsync.decision import (
     Undone,
 )
 from mcsync.model import (
+    IN,
     LONG_AGO,
     SUBSCRIPTION,
     GroupStatus,
@@ -41,6 +42,7 @@ from mcsync.reconcile.left_alone import (
     find_newest_word,
     find_place,
     find_word_times,
+    join_lines,
     name_topic,
 )
 from mcsync.reconcile.names import join_names
@@ -119,6 +121,7 @@ def take_back(person: Person, dones: Sequence[Done], policy: Policy, undoing: Un
     """What is written, and marked, to put back what a run did to one person."""
     work = _Work(person, policy, undoing)
     has_made = any(d.side is Side.CIVICRM and d.field == "contact" for d in dones)
+    work.let_in = {done.row_id for done in dones if _lets_in(done)}
     for done in sorted(dones, key=lambda each: each.field != SUBSCRIPTION):
         if has_made and done.side is Side.CIVICRM:
             work.left.append((done, Left.CREATED))
@@ -140,11 +143,17 @@ class _Work:
     undone: dict[str, Undone] = field(default_factory=dict)
     back: list[tuple[Done, str | None]] = field(default_factory=list)
     left: list[tuple[Done, Left]] = field(default_factory=list)
+    let_in: Collection[int | None] = ()
 
     def goes_with_member(self, done: Done) -> bool:
-        """Whether the member is taken out again, and what was done to them with them."""
-        planned = self.changes.get(done.row_id or 0)
-        return done.side is Side.MAILCHIMP and planned is not None and planned.change.is_leaving
+        """Whether the run let a member in who is out again: what it gave them goes with them."""
+        row = self._find_row(done)
+        if done.side is not Side.MAILCHIMP or row is None or done.field == SUBSCRIPTION:
+            return False
+        planned = self.changes.get(row.row_id)
+        is_leaving = planned is not None and planned.change.is_leaving
+        is_out = is_leaving or row.member is None or not row.member.is_in
+        return row.row_id in self.let_in and is_out
 
     def put_back(self, done: Done) -> None:
         """Plan it, or keep the reason why not."""
@@ -242,6 +251,8 @@ class _Work:
         place = contact.place(self._find_group(done))
         if place.is_added:
             return GroupStatus.ADDED.value
+        if not place.is_known and done.after == GroupStatus.REMOVED:
+            return _NOWHERE  # taken out altogether, or never in: the id may mean somebody else
         outs = [each for each in (done.after, done.before) if each != GroupStatus.ADDED.value]
         return outs[0] or "" if outs else ""
 
@@ -304,11 +315,11 @@ class _Work:
         return None
 
     def _put_data(self, done: Done, row: RowView, member: MemberView) -> Left | None:
+        planned = self.changes.get(row.row_id)
+        status = planned.change.status if planned is not None else None
+        if not (member.is_in if status is None else status.is_in):
+            return Left.KEPT
         if done.field in self.policy.interests:
-            planned = self.changes.get(row.row_id)
-            status = planned.change.status if planned is not None else None
-            if not (member.is_in if status is None else status.is_in):
-                return Left.KEPT
             self._change(row, member, done, interests={done.field: done.before == "yes"})
             return None
         tags = self.policy.name_tags
@@ -423,6 +434,9 @@ class _Work:
             at = find_newest_word(self.person, self.policy, NAMES)
             contact_id = self.person.contact.contact_id
             names = (NameWrite(contact_id, first, last, LONG_AGO, LONG_AGO, Reason.UNDONE, at),)
+            now = self.person.contact.contact
+            written = join_lines(first or now.first_name, last or now.last_name)
+            self.undone[NAMES] = replace(self.undone[NAMES], value=written)
         return Decision(
             verdicts=tuple(self._mark_row(row) for row in self.person.rows),
             group_writes=tuple(self.groups.values()),
@@ -436,7 +450,14 @@ class _Work:
         return RowVerdict(row.row_id, status, Reason.UNDONE, _NEVER)
 
 
+_NOWHERE = "nowhere"
 _NEVER = -1  # a mark that no row has in the queue, so that none leaves it
+
+
+def _lets_in(done: Done) -> bool:
+    """Whether it subscribed somebody, or asked them to confirm, who was out before."""
+    is_of_member = done.side is Side.MAILCHIMP and done.field == SUBSCRIPTION
+    return is_of_member and done.after in IN and done.before not in IN
 
 
 def _as_no(done: Done) -> str:
