@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from mcsync.cache.mirror import LAST_ID
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import from_text, to_text
@@ -89,20 +90,20 @@ WHERE u.completed = 0 AND c.mailchimp_list_id IN (SELECT value FROM json_each(:l
 # queued or sent something since: by when each began, for results of an earlier one may come later.
 _LAST_RUN = f"""
 WITH recent AS (
-    SELECT run, at FROM civicrm_mailchimpsync_change
+    SELECT run, at, id FROM civicrm_mailchimpsync_change
     WHERE list_id IN (SELECT value FROM json_each(:lists)) AND at >= (
         SELECT strftime('%Y-%m-%dT%H:%M:%SZ', max(at), '-1 day')
         FROM civicrm_mailchimpsync_change
         WHERE list_id IN (SELECT value FROM json_each(:lists)))
 ), candidate AS (
-    SELECT run, at FROM recent
+    SELECT run, at, id FROM recent
     UNION ALL
-    SELECT json_extract(u.cause, '$.run'), u.created_at {_OPEN}
+    SELECT json_extract(u.cause, '$.run'), u.created_at, {LAST_ID} {_OPEN}
     UNION ALL
-    SELECT json_extract(cause, '$.run'), created_at FROM civicrm_mailchimpsync_update
+    SELECT json_extract(cause, '$.run'), created_at, 0 FROM civicrm_mailchimpsync_update
     WHERE json_extract(cause, '$.run') IN (SELECT run FROM recent)
 )
-SELECT run FROM candidate WHERE run <> '' GROUP BY run ORDER BY min(at) DESC, run LIMIT 1
+SELECT run FROM candidate WHERE run <> '' GROUP BY run ORDER BY min(at) DESC, max(id) DESC LIMIT 1
 """
 
 

@@ -249,6 +249,7 @@ def show_progress(state: State) -> Iterator["Progress | None"]:
 
     console = Console(stderr=True)
     with console.status("starting") as status:
+        state.spinner = status
 
         def progress(audience: str, what: str, count: int, of: int = 0) -> None:
             # As it stands: a name may look like rich's markup.

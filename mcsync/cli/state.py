@@ -8,6 +8,8 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from mcsync.config import Config
     from mcsync.model import Side
 
@@ -21,7 +23,7 @@ class State:
     `audiences` and `answer` are what `--json` prints, whatever happens afterwards; `is_told`,
     once it is printed. `settings` is the config as soon as it is read. `stop_hint` is what is
     said when a signal, or the end of the input at a question, ends it. `long_lists` are parts of
-    the answer that may be too long for memory, each as JSON.
+    the answer that may be too long for memory, each as JSON. `spinner` turns while somebody watches.
     """
 
     wants_json: bool = False
@@ -38,6 +40,7 @@ class State:
     is_told: bool = False
     settings: "Config | None" = None
     stop_hint: str | None = None
+    spinner: "Status | None" = None
     trust: "Mapping[str, Mapping[str, Side]]" = field(default_factory=dict)
 
     def keep(self, name: str, rows: Iterable[Mapping[str, object]]) -> int:

@@ -67,6 +67,8 @@ def command(
         def approve(target: "Target", offers: "Sequence[Offer]") -> bool:
             if not is_asked:
                 return True
+            if state.spinner is not None:
+                state.spinner.stop()
             show_undo(run.store, target, offers, in_full=in_full)
             if not any(offer.back for offer in offers):
                 return True

@@ -22,7 +22,7 @@ from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedroc
 from tests.scenario.faults import START
 from tests.scenario.wire import Mortal, direct_wire
 
-EXAMPLES = 400 if os.environ.get("MCSYNC_FUZZ") == "long" else 12
+EXAMPLES = 100 if os.environ.get("MCSYNC_FUZZ") == "long" else 12
 HOME = "home@example.org"
 PEOPLE = {
     "wilma": ("wilma@example.org",),
