@@ -64,9 +64,9 @@ class Undone:
     """That undo put something back, which is left alone until somebody says something newer.
 
     `at` is the time of the newest word about it that was known then; `run` the one that put it
-    back, `done_at` when, by our own clock. `value` is what tells where words do not: the
-    address that was taken back, the names that were written into CiviCRM, or whether the contact
-    was in a group that only CiviCRM decides about.
+    back, `done_at` when, by our own clock. `value` is what tells where words do not: a
+    fingerprint of the address from which the member was taken back, or of the names that were
+    written into CiviCRM; or whether the contact was in a group that only CiviCRM decides about.
     """
 
     at: datetime
@@ -80,7 +80,15 @@ NAMES, ADDRESS = "names", "address"  # of what may be undone; else it is a group
 
 def make_group_topic(group_id: int) -> str:
     """What undo put back about a subscription or an interest, by the group it stands for."""
-    return f"group/{group_id}"
+    return f"{_GROUP}{group_id}"
+
+
+def make_member_topic(group_id: int) -> str:
+    """The same where it was put back at Mailchimp: it holds for all who share the member."""
+    return f"{_MEMBER}{group_id}"
+
+
+_GROUP, _MEMBER = "group/", "member/"
 
 
 # --- a person in an audience, as the pure room sees it -----------------------------------------
@@ -289,12 +297,18 @@ class Person:
 
     @property
     def undone(self) -> Mapping[str, Undone]:
-        """What undo put back last, by what it is about."""
+        """What undo put back last, by what it is about; of members they share, only these."""
+        marks = [mark for row in self.rows for mark in row.undone.items()]
+        marks += [
+            (topic.replace(_MEMBER, _GROUP), undone)
+            for row in self.shared
+            for topic, undone in row.undone.items()
+            if topic.startswith(_MEMBER)
+        ]
         found: dict[str, Undone] = {}
-        for row in self.rows:
-            for topic, undone in row.undone.items():
-                if topic not in found or undone.done_at > found[topic].done_at:
-                    found[topic] = undone
+        for topic, undone in marks:
+            if topic not in found or undone.done_at > found[topic].done_at:
+                found[topic] = undone
         return found
 
 

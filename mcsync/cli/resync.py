@@ -16,8 +16,8 @@ from mcsync.errors import UsageError
 def command(state: State, people: tuple[str, ...], failed: bool, lock_wait_s: float) -> None:
     """Include people in the next sync.
 
-    Tries again what Mailchimp refused for them before. Nobody is asked to confirm the same
-    decision twice.
+    Tries again what Mailchimp refused for them before, and no longer leaves alone what "mcsync
+    undo" put back. Nobody is asked to confirm the same decision twice.
 
     \b
     Examples:

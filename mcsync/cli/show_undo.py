@@ -1,7 +1,7 @@
 """How `mcsync undo` tells what it puts back, and what it leaves, and why."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcsync.answers.labels import load_labels
@@ -71,6 +71,13 @@ def show_undo(
         _show_left(offer.left, labels)
         if in_full:
             _show_all(offer, labels)
+
+
+def show_refused(store: "Store", offers: "Sequence[Offer]", told: "Mapping[str, int]") -> None:
+    """Those who were to be put back and then could not; so many were told before, by audience."""
+    labels = load_labels(store, [offer.list_id for offer in offers])
+    for offer in offers:
+        _show_left(offer.left[told.get(offer.list_id, 0) :], labels)
 
 
 def _show_left(lines: "Sequence[LeftLine]", labels: "Labels") -> None:

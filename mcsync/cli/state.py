@@ -23,7 +23,8 @@ class State:
     `audiences` and `answer` are what `--json` prints, whatever happens afterwards; `is_told`,
     once it is printed. `settings` is the config as soon as it is read. `stop_hint` is what is
     said when a signal, or the end of the input at a question, ends it. `long_lists` are parts of
-    the answer that may be too long for memory, each as JSON. `spinner` turns while somebody watches.
+    the answer that may be too long for memory, each as JSON. `spinner` turns while a person
+    watches.
     """
 
     wants_json: bool = False

@@ -59,12 +59,14 @@ def command(
         _look(state, people, wanted, in_full=in_full)
         return
     with open_run(state, lock_wait_s=lock_wait_s) as run:
-        from mcsync.cli.show_undo import keep_undo, show_undo
+        from mcsync.cli.show_undo import keep_undo, show_refused, show_undo
         from mcsync.pipeline.undo import undo
 
         is_asked = not is_agreed and is_watched(state) and _has_terminal()
+        told: dict[str, int] = {}  # how many of those who are left, by audience
 
         def approve(target: "Target", offers: "Sequence[Offer]") -> bool:
+            told.update({offer.list_id: len(offer.left) for offer in offers})
             if not is_asked:
                 return True
             if state.spinner is not None:
@@ -82,7 +84,9 @@ def command(
         )
         if state.wants_json:
             keep_undo(state, target, offers)
-        elif is_watched(state) and not is_asked:
+        elif is_asked:
+            show_refused(run.store, offers, told)
+        elif not state.quiet:
             show_undo(run.store, target, offers, in_full=in_full, is_done=True)
 
 

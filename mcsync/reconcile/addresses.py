@@ -14,7 +14,7 @@ from mcsync.decision import (
 )
 from mcsync.model import EmailWrite, MemberChange, MemberStatus, email_key
 from mcsync.reconcile.gate import find_best_email, rank_email
-from mcsync.reconcile.left_alone import tell_undone
+from mcsync.reconcile.left_alone import print_of, tell_undone
 
 
 def add_address_changes(decision: Decision, person: Person, policy: Policy) -> Decision:
@@ -61,7 +61,7 @@ def _follow_contact(
         return decision
     wanted = _choose_address(contact, row, member.email)
     undone = row.undone.get(ADDRESS)
-    if wanted is not None and undone is not None and undone.value == email_key(wanted):
+    if wanted is not None and undone is not None and undone.value == print_of(email_key(wanted)):
         return tell_undone(decision)  # it took the member back from there
     key = email_key(member.email)
     if any(sharer.contact is not None and key in sharer.contact.keys for sharer in person.sharers):

@@ -8,6 +8,7 @@ undo itself nor a full compare ends it. Trusting a side does: it is a human's ow
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 
 from mcsync.decision import (
     NAMES,
@@ -36,7 +37,11 @@ def is_left_alone(person: Person, policy: Policy, thing: str) -> bool:
     undone = person.undone.get(NAMES if thing == NAMES else name_topic(policy, thing))
     if undone is None:
         return False
-    if thing == NAMES and person.contact is not None and undone.value == show_names(person.contact):
+    if (
+        thing == NAMES
+        and person.contact is not None
+        and undone.value == print_names(person.contact)
+    ):
         # CiviCRM says what undo wrote there: that we did, though we may not have lived to note it.
         person = replace(person, contact=None)
     if find_newest_word(person, policy, thing) > undone.at:
@@ -44,14 +49,14 @@ def is_left_alone(person: Person, policy: Policy, thing: str) -> bool:
     return thing == NAMES or not undone.value or undone.value == find_place(person, policy, thing)
 
 
-def show_names(contact: ContactView) -> str:
-    """Both names of a contact as one text, which undo may have written."""
-    return join_lines(contact.contact.first_name, contact.contact.last_name)
+def print_names(contact: ContactView) -> str:
+    """A fingerprint of a contact's names, which undo may have written."""
+    return print_of(contact.contact.first_name, contact.contact.last_name)
 
 
-def join_lines(first_name: str, last_name: str) -> str:
-    """Two names as one text, from which both can be told."""
-    return f"{first_name}\n{last_name}"
+def print_of(*values: str) -> str:
+    """A fingerprint of an address or of names: whoever reads the marks need not read these."""
+    return sha256("\n".join(values).encode()).hexdigest()[:16]
 
 
 def tell_undone(decision: Decision) -> Decision:
@@ -86,6 +91,8 @@ def find_newest_word(person: Person, policy: Policy, thing: str) -> datetime:
     if thing != NAMES:
         agreed = person.agreed.get(make_topic(thing, find_group(policy, thing)))
         times += [agreed.at] if agreed is not None else []
+        # Whoever deletes the contact has said something, too.
+        times += [row.lost_at for row in person.rows if row.lost_at is not None]
     return max(times, default=LONG_AGO)
 
 

@@ -26,6 +26,8 @@ from mcsync.decision import (
     RowView,
     SyncStatus,
     Undone,
+    make_group_topic,
+    make_member_topic,
 )
 from mcsync.model import (
     IN,
@@ -39,11 +41,11 @@ from mcsync.model import (
 )
 from mcsync.reconcile.gate import find_closed_gate
 from mcsync.reconcile.left_alone import (
+    find_group,
     find_newest_word,
     find_place,
     find_word_times,
-    join_lines,
-    name_topic,
+    print_of,
 )
 from mcsync.reconcile.names import join_names
 
@@ -248,18 +250,13 @@ class _Work:
         if done.field in _NAME_FIELDS:
             whole = contact.contact
             return whole.first_name if done.field == "first_name" else whole.last_name
-        place = contact.place(self._find_group(done))
+        place = contact.place(find_group(self.policy, done.field))
         if place.is_added:
             return GroupStatus.ADDED.value
         if not place.is_known and done.after == GroupStatus.REMOVED:
             return _NOWHERE  # taken out altogether, or never in: the id may mean somebody else
         outs = [each for each in (done.after, done.before) if each != GroupStatus.ADDED.value]
         return outs[0] or "" if outs else ""
-
-    def _find_group(self, done: Done) -> int:
-        if done.field == SUBSCRIPTION:
-            return self.policy.group_id
-        return self.policy.interests[done.field].group_id
 
     # --- at Mailchimp -----------------------------------------------------------------------------
 
@@ -393,7 +390,7 @@ class _Work:
             return None
         if done.before not in (GroupStatus.ADDED, GroupStatus.REMOVED, None):
             return Left.KEPT
-        group_id = self._find_group(done)
+        group_id = find_group(self.policy, done.field)
         status = GroupStatus(done.before or GroupStatus.REMOVED)
         self.groups[group_id] = GroupWrite(
             contact.contact_id, group_id, status, Reason.UNDONE, self._find_newest(done)
@@ -407,7 +404,10 @@ class _Work:
         thing = self._find_thing(done)
         if thing is None or thing == ADDRESS:
             return LONG_AGO
-        return find_newest_word(self.person, self.policy, thing)
+        people = [self.person]
+        if thing != NAMES and done.side is Side.MAILCHIMP:
+            people += self.person.sharers
+        return max(find_newest_word(person, self.policy, thing) for person in people)
 
     def _mark(self, done: Done) -> None:
         """Have it left alone from now on."""
@@ -416,12 +416,15 @@ class _Work:
             return
         at, run, now = self._find_newest(done), self.undoing.run, self.undoing.at
         if thing == ADDRESS:
-            self.undone[ADDRESS] = Undone(at, run, now, email_key(done.after or ""))
+            self.undone[ADDRESS] = Undone(at, run, now, print_of(email_key(done.after or "")))
         elif thing == NAMES:
             self.undone[NAMES] = Undone(at, run, now)
         else:
             value = find_place(self.person, self.policy, thing)
-            self.undone[name_topic(self.policy, thing)] = Undone(at, run, now, value)
+            group_id = find_group(self.policy, thing)
+            self.undone[make_group_topic(group_id)] = Undone(at, run, now, value)
+            if done.side is Side.MAILCHIMP and self.person.sharers:
+                self.undone[make_member_topic(group_id)] = Undone(at, run, now)
 
     def decide(self) -> Decision:
         """All that is put back, as a decision.
@@ -435,7 +438,7 @@ class _Work:
             contact_id = self.person.contact.contact_id
             names = (NameWrite(contact_id, first, last, LONG_AGO, LONG_AGO, Reason.UNDONE, at),)
             now = self.person.contact.contact
-            written = join_lines(first or now.first_name, last or now.last_name)
+            written = print_of(first or now.first_name, last or now.last_name)
             self.undone[NAMES] = replace(self.undone[NAMES], value=written)
         return Decision(
             verdicts=tuple(self._mark_row(row) for row in self.person.rows),

@@ -90,9 +90,12 @@ def test_an_undo_that_was_held_is_done_by_force(
     assert bedrock.member_status("p0@example.org") == "subscribed"
 
 
-def test_off_a_terminal_it_says_nothing_when_all_is_well(accident: str, mcsync: CommandLine):
+def test_off_a_terminal_it_tells_what_it_did_and_whom_it_left(accident: str, mcsync: CommandLine):
     told = mcsync("undo", "--run", accident)
-    assert (told.code, told.out, told.err) == (0, "", "")
+    assert (told.code, told.err) == (0, "")
+    assert f"Main audience: run {accident}: 11 changes put back, 1 left" in told.out
+    assert "p3@example.org" in told.out
+    assert mcsync("undo", "--run", accident, "-q").out == ""
 
 
 @pytest.mark.parametrize(
