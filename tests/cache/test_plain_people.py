@@ -162,6 +162,7 @@ class Crowd:
                 "reconfirmed_at": self.time() if self.rarely() else None,
                 "owned_by": luck.choice((None, contact, 7)),
                 "agreed": self.agree(interests) if self.chance(0.5) else None,
+                "undone": self.undo() if self.chance(0.1) else None,
             },
         )
         if self.rarely():
@@ -209,6 +210,10 @@ class Crowd:
     def refuse(self, key: str) -> str:
         refusal = StoredRefusal(key, "forgotten-email", {"subscribe": self.time()})
         return msgspec.json.encode([refusal]).decode()
+
+    def undo(self) -> str:
+        marks = {f"group/{GROUP}": (self.time(), "0badcafe", self.time(), "")}
+        return msgspec.json.encode(marks).decode()
 
     def agree(self, interests: list[str]) -> str:
         """What was agreed: about this, about other things, or about another group."""
