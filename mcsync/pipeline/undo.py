@@ -38,6 +38,7 @@ from mcsync.cache.undos import (
 from mcsync.decision import REASONS, Decision, Policy, Reason
 from mcsync.errors import GuardTripped, UsageError
 from mcsync.model import LONG_AGO, SUBSCRIPTION, Side
+from mcsync.name_tags import TAG_OF_NAME
 from mcsync.pipeline.batches import process_batches, wait_for_batches
 from mcsync.pipeline.carry_out import carry_out
 from mcsync.pipeline.changes import Line
@@ -280,7 +281,7 @@ def foresee(
         key: replace(each, is_push_only=each.is_push_only or each.group_id in smart)
         for key, each in policy.interests.items()
     }
-    tags = policy.name_tags or frozenset(("FNAME", "LNAME"))
+    tags = policy.name_tags or frozenset(TAG_OF_NAME.values())
     policy = replace(policy, interests=interests, name_tags=tags)
     offer, size = Offer(policy.list_id, name), sum_up(())
     dones = load_dones(store, policy.list_id, target)

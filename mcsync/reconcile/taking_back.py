@@ -39,6 +39,7 @@ from mcsync.model import (
     Side,
     email_key,
 )
+from mcsync.name_tags import TAG_OF_NAME, WHOLE_NAME_TAG
 from mcsync.reconcile.gate import find_closed_gate
 from mcsync.reconcile.left_alone import (
     find_group,
@@ -116,7 +117,7 @@ class Undoing:
     is_resumed: bool = False
 
 
-_NAME_FIELDS = ("first_name", "last_name")
+_NAME_FIELDS = tuple(TAG_OF_NAME)
 
 
 def take_back(person: Person, dones: Sequence[Done], policy: Policy, undoing: Undoing) -> Taken:
@@ -320,11 +321,11 @@ class _Work:
             self._change(row, member, done, interests={done.field: done.before == "yes"})
             return None
         tags = self.policy.name_tags
-        tag = "FNAME" if done.field == "first_name" else "LNAME"
+        tag = TAG_OF_NAME[done.field]
         if tag in tags:
             self._change(row, member, done, merge_fields={tag: done.before or ""})
             return None
-        if "NAME" not in tags or tags & {"FNAME", "LNAME"}:
+        if WHOLE_NAME_TAG not in tags or tags & set(TAG_OF_NAME.values()):
             return Left.KEPT
         planned = self.changes.get(row.row_id)
         now = {"first_name": member.first_name, "last_name": member.last_name}
@@ -334,7 +335,7 @@ class _Work:
             if d.row_id == row.row_id and d.side is Side.MAILCHIMP and d.field in _NAME_FIELDS
         }
         now[done.field] = done.before or ""
-        self._change(row, member, done, merge_fields={"NAME": join_names(**_as_names(now))})
+        self._change(row, member, done, merge_fields={WHOLE_NAME_TAG: join_names(**_as_names(now))})
         return None
 
     def _change(

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from mcsync.decision import LONG_AGO, Decision, Person, Policy, Reason, SyncStatus, Undone
+from mcsync.decision import Decision, Person, Policy, Reason, SyncStatus, Undone
 from mcsync.model import SUBSCRIPTION, GroupStatus, MemberStatus, Side
 from mcsync.reconcile.enforce import decide
 from mcsync.reconcile.left_alone import is_left_alone
