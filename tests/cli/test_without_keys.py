@@ -9,7 +9,7 @@ from tests.cli.conftest import API_KEY, LIST, Office, Said
 KEYS = {"MAILCHIMP_API_KEY": API_KEY}
 LOOKING = (
     *("status", "report", "explain wilma@bedrock.example", "history"),
-    *("resync wilma@bedrock.example", "snapshot DIR"),
+    *("resync wilma@bedrock.example", "snapshot DIR", "undo --dry-run"),
 )
 
 

@@ -7,20 +7,23 @@ A sample of the places runs always. All of them:
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 
 from mcsync.cache.undos import find_cut_undo, load_undone
+from mcsync.errors import McsyncError
 from mcsync.pipeline import undo as undoing
 from mcsync.pipeline.undo import undo
 from mcsync.sandbox.town import Town
 from tests.scenario.aftermath import find_unsettled, look_at_both
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
-from tests.scenario.faults import START
+from tests.scenario.faults import FAULTS, START
 from tests.scenario.wire import Death, Mortal, direct_wire
 
 EVERY, PARTS = 12, 6  # of the places, one in so many is in the sample
@@ -101,13 +104,32 @@ def finish(accident: Accident) -> object:
     return look_at_both(bedrock)
 
 
+class Undisturbed(NamedTuple):
+    """Both sides before the accident was carried out, and at the end.
+
+    `places` is how many there are to die at, `writes` which of the requests to each of the
+    services (Mailchimp, CiviCRM) writes anything.
+    """
+
+    before: object
+    end: object
+    places: int
+    writes: tuple[list[int], list[int]]
+
+
 @cache
-def play_undisturbed(way: str) -> tuple[object, object, int]:
-    """Both sides before the accident was carried out, and at the end; how many places there are."""
+def play_undisturbed(way: str) -> Undisturbed:
     with playing(way) as accident:
-        mortal = Mortal()
+        town, mortal = accident.bedrock.town, Mortal()
+        servers = (town.mailchimp_server, town.civicrm_server)
+        begins = [len(server.requests) for server in servers]
         run_undo(accident, mortal)
-        return accident.before, finish(accident), mortal.passed
+        asked = [s.requests[begin:] for s, begin in zip(servers, begins, strict=True)]
+        writes = (
+            [n for n, each in enumerate(asked[0]) if each.request.method != "GET"],
+            [n for n, each in enumerate(asked[1]) if each.request.path.endswith("/save")],
+        )
+        return Undisturbed(accident.before, finish(accident), mortal.passed, writes)
 
 
 def die_and_go_on(way: str, place: int, *, with_sync: bool) -> object:
@@ -127,7 +149,7 @@ def die_and_go_on(way: str, place: int, *, with_sync: bool) -> object:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_everything_is_as_before_but_for_whom_the_run_subscribed(way: str):
-    before, end, _ = play_undisturbed(way)
+    before, end, *_ = play_undisturbed(way)
     assert isinstance(before, tuple)
     assert isinstance(end, tuple)
     [members_then], [members] = before[0], end[0]
@@ -137,7 +159,7 @@ def test_everything_is_as_before_but_for_whom_the_run_subscribed(way: str):
 
 
 def find_differences(places: range, way: str) -> list[str]:
-    end = play_undisturbed(way)[1]
+    end = play_undisturbed(way).end
     found = []
     for place in places:
         for with_sync in (False, True):
@@ -151,7 +173,7 @@ def find_differences(places: range, way: str) -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_it_may_die_at_any_place_of_the_sample(way: str):
-    places = play_undisturbed(way)[2]
+    places = play_undisturbed(way).places
     assert find_differences(range(3, places + 1, EVERY), way) == []
 
 
@@ -161,5 +183,31 @@ def test_it_may_die_at_any_place_of_the_sample(way: str):
 def test_it_may_die_anywhere(request: pytest.FixtureRequest, way: str, part: int):
     if "matrix" not in request.config.getoption("markexpr"):
         pytest.skip("takes minutes; run by hand with -m matrix")
-    places = play_undisturbed(way)[2]
+    places = play_undisturbed(way).places
     assert find_differences(range(part + 1, places + 1, PARTS), way) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_service_may_fail_any_write(way: str):
+    """One kind of trouble after the other, once or from then on, at each request that writes."""
+    undisturbed = play_undisturbed(way)
+    troubles = cycle((kind, times) for times in (1, None) for kind in FAULTS)
+    found = []
+    assert all(undisturbed.writes)
+    for service, numbers in enumerate(undisturbed.writes):
+        for number, (kind, times) in zip(numbers, troubles, strict=False):
+            with playing(way) as accident:
+                town = accident.bedrock.town
+                server = (town.mailchimp_server, town.civicrm_server)[service]
+                server.faults.append(replace(FAULTS[kind], skip=number, times=times))
+                with suppress(McsyncError):
+                    run_undo(accident, Mortal(), accident.run_id)
+                server.faults.clear()
+                accident.bedrock.pass_time(minutes=5)  # nobody knows before whether it was done
+                with closing(accident.bedrock.open_store()) as store:
+                    has_ended = load_undone(store) and not find_cut_undo(store, accident.run_id)
+                if not has_ended:
+                    run_undo(accident, Mortal(), accident.run_id)
+                if finish(accident) != undisturbed.end:
+                    found.append(f"{way}: {kind} at request {number} of {service}, {times} times")
+    assert found == []
