@@ -41,7 +41,8 @@ class RowCount:
 APART = """
 (mailchimp_status IS NOT 'subscribed' OR mark <> 'ok'
     OR sync_reason = 'other-address-subscribed' OR sync_reason = 'signed-up-despite-opt-out'
-    OR sync_reason = 'contact-deleted' OR sync_reason = 'differed-before-the-move')
+    OR sync_reason = 'contact-deleted' OR sync_reason = 'differed-before-the-move'
+    OR sync_reason = 'undone')
 """
 ODD = (APART, f"due > 0 AND {APART} IS NOT TRUE")  # one excludes the other
 _ODD_ROWS = """

@@ -527,7 +527,8 @@ CREATE INDEX cache_apart ON civicrm_mailchimpsync_cache
     (mailchimp_list_id, sync_reason, mailchimp_status, mark, due, civicrm_contact_id)
 WHERE mailchimp_status IS NOT 'subscribed' OR mark <> 'ok'
     OR sync_reason = 'other-address-subscribed' OR sync_reason = 'signed-up-despite-opt-out'
-    OR sync_reason = 'contact-deleted' OR sync_reason = 'differed-before-the-move';
+    OR sync_reason = 'contact-deleted' OR sync_reason = 'differed-before-the-move'
+    OR sync_reason = 'undone';
 """
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from mcsync.cache.rows import DUE_IDS, TABLE, decode_refusals
-from mcsync.cache.store import Store, json_list
+from mcsync.cache.store import Store, column_or_null, json_list
 from mcsync.cache.times import LONG_AGO_TEXT, from_text, from_text_or_none, to_text
 from mcsync.decision import (
     Agreed,
@@ -179,10 +179,11 @@ def _load_rivals(store: Store) -> dict[int, tuple[int, ...]]:
 
 
 def _load_rows(store: Store, policy: Policy, now: datetime) -> dict[int, RowView]:
+    undone = column_or_null(store, TABLE, "undone")
     rows = store.query(
         "SELECT id, civicrm_contact_id, mailchimp_member_id, mailchimp_email, mailchimp_status,"
         " mailchimp_data, refusals, reconfirmed_at, lost_at, is_shared,"
-        " moved_from, owned_by, agreed, due, undone"
+        f" moved_from, owned_by, agreed, due, {undone}"
         f" FROM {TABLE} WHERE id IN (SELECT row_id FROM person_row)"
     )
     under_way = load_under_way_rows(store, "SELECT row_id FROM person_row")

@@ -75,7 +75,7 @@ SNAPSHOTS = Keeping(
     _HISTORY,
 )
 # Tables with settings, times and numbers.
-NOBODYS = ("status", "state", "tag", "reason", "place_count", "forgetting")
+NOBODYS = ("status", "state", "tag", "reason", "place_count", "forgetting", "undo")
 
 
 def text_of(keeping: Keeping, retention: Retention) -> str:

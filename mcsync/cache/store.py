@@ -297,6 +297,12 @@ def has_table(store: Store, name: str) -> bool:
     return bool(store.number(sql, (name,)))
 
 
+def column_or_null(store: Store, table: str, name: str) -> str:
+    """The name of a column, or, where the table does not have it yet, what stands for nothing."""
+    sql = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+    return name if store.number(sql, (table, name)) else f"NULL AS {name}"
+
+
 def make_uid() -> str:
     """A short random id, for this cache or for one run."""
     return secrets.token_hex(4)

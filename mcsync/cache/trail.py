@@ -6,7 +6,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from mcsync.cache.store import Store, json_list
+from mcsync.cache.store import Store, column_or_null, json_list
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.decision import Reason
 from mcsync.model import Side, email_key
@@ -151,7 +151,8 @@ WHERE list_id IN (SELECT value FROM json_each(:lists))
 def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
     """The changes asked for, oldest first."""
     where = _where(store, asked)
-    columns = f"SELECT {_COLUMNS} {_ASKED}"
+    caused_at = column_or_null(store, "civicrm_mailchimpsync_change", "caused_at")
+    columns = f"SELECT {_COLUMNS.replace('caused_at', caused_at)} {_ASKED}"
     if asked.most is None:
         yield from map(_read_change, store.conn.execute(f"{columns} ORDER BY id", where))
         return

@@ -8,7 +8,7 @@ import msgspec
 
 from mcsync.cache.mirror import LAST_ID
 from mcsync.cache.outbox import StoredCause, decode_update
-from mcsync.cache.store import Store, json_list
+from mcsync.cache.store import Store, has_table, json_list
 from mcsync.cache.times import from_text, to_text
 from mcsync.model import MemberChange
 
@@ -44,8 +44,16 @@ def end_undo(store: Store, run: str, now: datetime) -> None:
     )
 
 
+def forget_undos(store: Store, before: datetime) -> None:
+    """Drop what began before a time: of what was undone the history tells nothing any more."""
+    with store.atomic():
+        store.query("DELETE FROM civicrm_mailchimpsync_undo WHERE began_at < ?", (to_text(before),))
+
+
 def find_undo(store: Store, run: str) -> Undo | None:
     """What a run undid, None for one that undid nothing."""
+    if not has_table(store, "civicrm_mailchimpsync_undo"):
+        return None
     row = store.query(
         f"SELECT {_COLUMNS} FROM civicrm_mailchimpsync_undo WHERE run = ?", (run,)
     ).fetchone()
@@ -54,6 +62,8 @@ def find_undo(store: Store, run: str) -> Undo | None:
 
 def find_cut_undo(store: Store, undone_run: str) -> Undo | None:
     """The newest undo of a run that was cut off, or left something held."""
+    if not has_table(store, "civicrm_mailchimpsync_undo"):
+        return None
     row = store.query(
         f"SELECT {_COLUMNS} FROM civicrm_mailchimpsync_undo"
         " WHERE undone_run = ? AND ended_at IS NULL ORDER BY began_at DESC LIMIT 1",
@@ -70,6 +80,8 @@ def _read_undo(row: tuple[str, str, str | None, int]) -> Undo:
 def load_undone(store: Store) -> Mapping[str, list[str]]:
     """By run, the runs that undid it, in order."""
     found: dict[str, list[str]] = {}
+    if not has_table(store, "civicrm_mailchimpsync_undo"):
+        return found
     for run, undone_run in store.query(
         "SELECT run, undone_run FROM civicrm_mailchimpsync_undo ORDER BY began_at, rowid"
     ):

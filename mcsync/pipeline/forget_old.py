@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from mcsync.cache.outbox import forget_sent
 from mcsync.cache.trail import forget_history
+from mcsync.cache.undos import forget_undos
 from mcsync.pipeline.first_snapshot import forget_old_snapshots
 from mcsync.pipeline.run import Run
 from mcsync.text import count_of
@@ -20,6 +21,7 @@ def forget_old(run: Run) -> None:
         return
     before = run.earliest_now() - timedelta(days=run.history_days)
     forget_history(run.store, before)
+    forget_undos(run.store, before)
     today = run.clock().date().isoformat()
     if run.store.get_state(_DONE_ON) != today:
         count = forget_sent(run.store, before)

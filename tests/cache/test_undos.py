@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from mcsync.cache.outbox import StoredCause, add_update, claim, complete
+from mcsync.cache.persons import load_persons_of
 from mcsync.cache.rows import add_row
 from mcsync.cache.store import Store
-from mcsync.cache.trail import Change, note_changes
+from mcsync.cache.trail import Asked, Change, find_changes, note_changes
 from mcsync.cache.undos import (
     begin_undo,
     end_undo,
     find_cut_undo,
     find_last_run,
     find_undo,
+    forget_undos,
     has_run,
     load_undone,
 )
-from mcsync.decision import Reason
+from mcsync.decision import Policy, Reason
 from mcsync.model import MemberChange, MemberStatus, Side
 
 LIST, OTHER = "aaaaaaaaaa", "bbbbbbbbbb"
@@ -103,3 +105,27 @@ def test_an_undo_is_gone_on_with_until_it_has_ended(store: Store):
     assert ended.is_ended
     assert find_undo(store, "one") is None
     assert load_undone(store) == {"one": ["undo"]}
+
+
+def test_what_is_older_than_the_history_goes(store: Store):
+    with store.atomic():
+        begin_undo(store, "old", "one", None, NOW)
+        begin_undo(store, "new", "two", None, NOW + timedelta(days=1))
+    forget_undos(store, NOW + timedelta(hours=1))
+    assert load_undone(store) == {"two": ["new"]}
+
+
+def test_a_cache_of_before_can_be_looked_at(store: Store):
+    """One that no run has opened since mcsync was upgraded."""
+    change(store, "one", 0)
+    with store.atomic():
+        store.conn.execute("DROP TABLE civicrm_mailchimpsync_undo")
+        store.conn.execute("ALTER TABLE civicrm_mailchimpsync_change DROP COLUMN caused_at")
+        store.conn.execute("ALTER TABLE civicrm_mailchimpsync_cache DROP COLUMN undone")
+        add_row(store, LIST, 1)
+    assert load_undone(store) == {}
+    assert find_undo(store, "one") is None
+    assert find_cut_undo(store, "one") is None
+    (found,) = find_changes(store, Asked(list_ids=[LIST]))
+    assert found.caused_at is None
+    load_persons_of(store, Policy(LIST, 111), [1])
