@@ -44,6 +44,7 @@ Where to begin:
     what a run asks         pipeline/ports.py; of all audiences: pipeline/ahead.py, side by side
     a reason                decision.Reason and REASONS, answers/advice.py, answers/status.py,
                             docs/troubleshooting.md
+    what undo puts back     reconcile/taking_back.py; and left_alone.py, which the judge asks
     a guard                 reconcile/guards.py, safety.py, _SAFETY_KEYS in config/builder.py; it
                             counts people, and what has a limit is left to a sync by webhooks
     a refusal               _REFUSALS in mailchimp/wire.py, _NEVER_AGAIN in pipeline/results.py;
@@ -54,9 +55,10 @@ Where to begin:
 
 Words: a *look* is whatever was learned about a member; a *word* what a human last said, and when;
 a *place* where a contact stands in a group; *agreed* what was right the last time; a row is *due*
-when it is to be judged; *muted*: out only because they may not be mailed; *held*: a plan that a
-guard keeps back; an *update* is queued for Mailchimp, an *operation* sent; *webhooks* are
-Mailchimp's, *hooks* a plugin's; *who may be mailed*: the mail gate.
+when it is to be judged; *muted*: out only because they may not be mailed; *left alone*: as undo
+put them back; *held*: a plan that a guard keeps back; an *update* is queued for Mailchimp, an
+*operation* sent; *webhooks* are Mailchimp's, *hooks* a plugin's; *who may be mailed*: the mail
+gate.
 """
 
 __version__ = "0.2.0"

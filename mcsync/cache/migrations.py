@@ -511,6 +511,7 @@ CREATE TABLE civicrm_mailchimpsync_undo (
     began_at TEXT NOT NULL,
     ended_at TEXT
 ) STRICT;
+CREATE INDEX undo_began ON civicrm_mailchimpsync_undo (began_at);
 """
 
 

@@ -125,10 +125,12 @@ def find_target(
     if wanted is None and last is not None and not last.is_ended:
         meant = last.undone_run
     cut = find_cut_undo(store, meant)
-    if cut is None or (rows is not None and cut.row_ids != _flatten(rows)):
+    if cut is None:
         return Target(meant, Undoing(run_id, now), rows)
-    if rows is None and cut.row_ids is not None:
+    if rows is None and wanted is None and cut.row_ids is not None:
         rows = dict.fromkeys(list_ids, cut.row_ids)
+    if cut.row_ids != (None if rows is None else _flatten(rows)):  # of others, or of more
+        return Target(meant, Undoing(run_id, now), rows)
     return Target(meant, Undoing(cut.run, now, is_resumed=True), rows)
 
 
@@ -332,7 +334,8 @@ def undo(
                 _carry_out(run, tasks[offer.list_id], offer)
     if wait_s is not None:
         wait_for_batches(run, wait_s)
-    if not any(report.trouble for report in run.reports.values()):
+    waits = any(line.reason == Left.UNDER_WAY for offer in offers for line in offer.left)
+    if not waits and not any(report.trouble for report in run.reports.values()):
         with run.store.atomic():  # the very last: whoever is cut off before that is gone on with
             end_undo(run.store, target.undoing.run, run.clock())
     return target, offers

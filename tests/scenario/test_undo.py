@@ -8,13 +8,21 @@ from contextlib import closing
 import pytest
 
 from mcsync.cache.trail import load_changes
+from mcsync.cache.undos import begin_undo
+from mcsync.cli.session import watch
 from mcsync.decision import Reason
 from mcsync.errors import GuardTripped, UsageError
 from mcsync.model import Side
+from mcsync.pipeline.fetch import Window, fetch
+from mcsync.pipeline.reconcile import reconcile
+from mcsync.pipeline.resync import resync_rows
+from mcsync.pipeline.sync_contact import sync_contact
 from mcsync.pipeline.undo import Offer, undo
 from mcsync.reconcile.taking_back import Left
+from mcsync.sandbox.mailchimp.problems import PROBLEMS
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.cron import Cron, mail
+from tests.scenario.postal import Post
 from tests.scenario.test_one_group_for_two_audiences import READERS, add_newsletter, has_theirs
 
 SUBSCRIBED, UNSUBSCRIBED = "subscribed", "unsubscribed"
@@ -159,6 +167,35 @@ def test_who_was_put_back_is_heard_again(bedrock: Bedrock):
     ]
     assert bedrock.group_status(people[added]) == "Added"
     stay_quiet(bedrock, 3)
+
+
+def test_it_holds_whatever_is_looked_at(bedrock: Bedrock):
+    """Everything fetched, every rule changed, one person asked for, a webhook: all the same."""
+    people = settle(bedrock, 4)
+    post = Post(bedrock)
+    slip(bedrock, people)
+    take_back(bedrock)
+    before = dict.fromkeys(people, SUBSCRIBED)
+    bedrock.sync_until_quiet()
+    assert bedrock.sync(window=Window(None)) == 0
+    bedrock.options["reconfirm"] = "never"  # rules that change have everybody judged anew
+    assert bedrock.sync() == 0
+    bedrock.options["duplicates"] = "skip"
+    assert bedrock.sync() == 0
+    bedrock.pass_time(days=8)
+    assert bedrock.sync() == 0
+    for email, contact in people.items():
+        bedrock.town.civicrm.update_contact(contact, last_name="Slate")
+        with closing(bedrock.open_store()) as store:
+            sync_contact(bedrock.make_run(store), email=email)
+    bedrock.town.mailchimp.edit_profile(LIST, "p0@example.org", "Some", "Name")
+    post.bring()
+    bedrock.sync_until_quiet()
+    assert {email: bedrock.member_status(email) for email in people} == before
+    assert {bedrock.group_status(contact) for contact in people.values()} == {"Removed"}
+    with closing(bedrock.open_store()) as store:
+        told = store.column("SELECT DISTINCT sync_reason FROM civicrm_mailchimpsync_cache")
+    assert told == ["undone"]
 
 
 def test_a_wrong_trust_is_taken_back(bedrock: Bedrock):
@@ -316,9 +353,6 @@ def test_what_is_only_queued_is_withdrawn(bedrock: Bedrock):
     for contact in people.values():
         bedrock.town.civicrm.remove_from_group(contact, GROUP)
     with closing(bedrock.open_store()) as store:
-        from mcsync.pipeline.fetch import fetch
-        from mcsync.pipeline.reconcile import reconcile
-
         run = bedrock.make_run(store)
         fetch(run)
         reconcile(run)
@@ -342,7 +376,8 @@ def test_what_has_no_result_yet_is_left_until_it_has(bedrock: Bedrock):
     bedrock.town.mailchimp.settings.batch_delay_polls = 0
     bedrock.sync_until_quiet()
     assert {bedrock.member_status(email) for email in people} == {UNSUBSCRIBED}
-    take_back(bedrock, run)
+    take_back(bedrock)  # it goes on with the run that it has begun to undo
+    assert last_run(bedrock) != run
     assert {bedrock.member_status(email) for email in people} == {SUBSCRIBED}
     stay_quiet(bedrock)
 
@@ -350,8 +385,6 @@ def test_what_has_no_result_yet_is_left_until_it_has(bedrock: Bedrock):
 @pytest.mark.parametrize("count", [3, 20], ids=["directly", "by a batch"])
 def test_nobody_is_asked_to_confirm(bedrock: Bedrock, count: int):
     """Mailchimp takes an unsubscribe by the API for final, as it is said to do of late."""
-    from mcsync.sandbox.mailchimp.problems import PROBLEMS
-
     people = settle(bedrock, count)
     slip(bedrock, people)
     stubborn = next(iter(people))
@@ -408,10 +441,24 @@ def test_only_those_who_are_named(bedrock: Bedrock):
     ]
 
 
-def test_resync_ends_it(bedrock: Bedrock):
-    from mcsync.cli.session import watch
-    from mcsync.pipeline.resync import resync_rows
+def test_an_undo_of_some_that_was_cut_off_is_gone_on_with_for_these(bedrock: Bedrock):
+    people = settle(bedrock, 3)
+    run = slip(bedrock, people)
+    with closing(bedrock.open_store()) as store, store.atomic():
+        begin_undo(store, "0badcafe", run, [1], bedrock.town.clock())
+    take_back(bedrock)
+    assert last_run(bedrock) == "0badcafe"
+    with closing(bedrock.open_store()) as store:
+        (email,) = store.query(
+            "SELECT mailchimp_email FROM civicrm_mailchimpsync_cache WHERE id = 1"
+        ).fetchone()
+    assert {each for each in people if bedrock.member_status(each) == SUBSCRIBED} == {email}
+    offer = take_back(bedrock, run)
+    assert len(offer.back) == 2
+    assert {bedrock.member_status(each) for each in people} == {SUBSCRIBED}
 
+
+def test_resync_ends_it(bedrock: Bedrock):
     people = settle(bedrock, 2)
     slip(bedrock, people)
     take_back(bedrock)
