@@ -69,7 +69,7 @@ LEFT: Mapping[Left, str] = {  # each may follow "because"
     Left.SPOKE: "it was changed again since, by them, by staff or by a later run",
     Left.CONFIRM: "Mailchimp would mail them to confirm",
     Left.BARRED: "they may not be mailed, or no longer have the address",
-    Left.UNDER_WAY: "it was sent and has no result yet; undo the run again when it has",
+    Left.UNDER_WAY: "it was sent and has no result yet; undo goes on with it when it has",
     Left.GONE: "the member or the contact is no longer there",
     Left.CREATED: "the run created the contact, which is not deleted",
     Left.KEPT: "this cannot be put back, or only by hand",
