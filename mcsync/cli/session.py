@@ -258,6 +258,12 @@ def show_progress(state: State) -> Iterator["Progress | None"]:
         yield progress
 
 
+def end_progress(state: State) -> None:
+    """Tell no more of it: what is printed, or asked, from now on has the terminal for itself."""
+    if state.spinner is not None:
+        state.spinner.stop()
+
+
 def text_of_progress(audience: str, what: str, count: int, of: int) -> str:
     """How far a piece of work is, in one line; `of` is only believed where it is enough."""
     done = f"{count:,} of {of:,}" if of >= count else f"{count:,}"

@@ -13,7 +13,7 @@ from mcsync.cli.options import (
     lock_wait_option,
     wait_option,
 )
-from mcsync.cli.session import is_watched, open_look, open_run
+from mcsync.cli.session import end_progress, is_watched, open_look, open_run
 from mcsync.cli.state import State
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def command(
             told.update({offer.list_id: len(offer.left) for offer in offers})
             if not is_asked:
                 return True
-            if state.spinner is not None:
-                state.spinner.stop()
+            end_progress(state)
             show_undo(run.store, target, offers, in_full=in_full)
             if not any(offer.back for offer in offers):
                 return True
@@ -82,6 +81,7 @@ def command(
         target, offers = undo(
             run, wanted, rows, may_exceed=may_exceed, approve=approve, wait_s=wait_s
         )
+        end_progress(state)
         if state.wants_json:
             keep_undo(state, target, offers)
         elif is_asked:
