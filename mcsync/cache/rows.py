@@ -26,7 +26,7 @@ Only `mark_judged` and `mark_plain` ever take a row out of the queue. No row wit
 is `live` or `redo`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -356,6 +356,35 @@ def leave_rows_to_others(store: Store, row_ids: Iterable[int], contact_ids: Iter
         f"UPDATE {TABLE} SET owned_by = NULL WHERE owned_by IN (SELECT value FROM json_each(?))",
         (json_list(contact_ids),),
     )
+
+
+def forget_addresses(store: Store, emails: Collection[str]) -> None:
+    """Others' rows tell no longer that these addresses, as `email_key` has them, were theirs once.
+
+    Call it when the rows that are at these addresses now are erased.
+    """
+    keys = json_list(emails)
+    store.query(
+        f"UPDATE {TABLE} SET moved_from = NULL"
+        " WHERE moved_from IN (SELECT value FROM json_each(?))",
+        (keys,),
+    )
+    strays = store.query(
+        f"SELECT id, mailchimp_email FROM {TABLE}"
+        " WHERE email_key IS NULL AND mailchimp_email IS NOT NULL"
+    ).fetchall()
+    store.run_many(
+        f"UPDATE {TABLE} SET mailchimp_email = NULL WHERE id = ?",
+        [(row_id,) for row_id, email in strays if email_key(email) in emails],
+    )
+    refused = store.column(
+        f"SELECT DISTINCT r.id FROM {TABLE} r, json_each(r.refusals) f WHERE r.refusals IS NOT NULL"
+        " AND f.value ->> 'email' IN (SELECT value FROM json_each(?))",
+        (keys,),
+    )
+    for row_id in refused:
+        rest = [each for each in load_refusals(store, row_id) if each.email not in emails]
+        save_refusals(store, row_id, rest)
 
 
 # --- what was sent, asked and agreed --------------------------------------------------------------

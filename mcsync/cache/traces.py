@@ -12,7 +12,13 @@ from functools import partial
 import msgspec
 
 from mcsync.cache.forgotten import ToHash
-from mcsync.cache.rows import TABLE, decode_refusals, erase_rows, leave_rows_to_others
+from mcsync.cache.rows import (
+    TABLE,
+    decode_refusals,
+    erase_rows,
+    forget_addresses,
+    leave_rows_to_others,
+)
 from mcsync.cache.store import Store, json_list
 from mcsync.decision import Decision
 from mcsync.model import email_key
@@ -393,6 +399,7 @@ def erase(store: Store, found: Traces) -> None:
     )
     erase_rows(store, found.rows)
     leave_rows_to_others(store, found.shared_rows, found.contacts)
+    forget_addresses(store, found.emails)
     for sql in _DELETIONS:
         store.query(sql, where)
 

@@ -15,7 +15,7 @@ from mcsync.cache.forgotten import (
 from mcsync.cache.mirror import save_contacts
 from mcsync.cache.outbox import claim, load_batch_updates, note_batch, note_processed, queue_update
 from mcsync.cache.plans import add_to_plan
-from mcsync.cache.rows import add_row
+from mcsync.cache.rows import add_row, load_refusals
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.traces import AskedFor, erase, find_open_batch, find_owners, find_traces
@@ -256,6 +256,29 @@ def test_an_address_they_had_before_is_theirs_unless_somebody_came_to_it(store: 
     assert (found.emails, found.rows) == ({"slate@example.org"}, {moved})
     found = find_traces(store, AskedFor(WILMA, email=WILMA))
     assert (found.emails, found.rows) == ({WILMA}, {pebbles})
+
+
+@pytest.mark.parametrize("column", ["moved_from", "mailchimp_email", "refusals"])
+def test_who_had_the_address_before_keeps_nothing_of_it(store: Store, column: str):
+    slate = add_member_row(store, "slate@example.org", None)
+    other = '{"email": "slate@example.org", "reason": "x"}'
+    kept = f'[{{"email": "{WILMA}", "reason": "x"}}, {other}]'
+    key = None if column == "mailchimp_email" else "slate@example.org"
+    with store.atomic():
+        store.query(
+            f"UPDATE civicrm_mailchimpsync_cache SET {column} = ?, email_key = ? WHERE id = ?",  # noqa: S608
+            (kept if column == "refusals" else WILMA.upper(), key, slate),
+        )
+        if column == "moved_from":
+            store.query("UPDATE civicrm_mailchimpsync_cache SET moved_from = lower(moved_from)")
+    add_member_row(store, WILMA, None)
+    with store.atomic():
+        erase(store, find_traces(store, AskedFor(WILMA, email=WILMA)))
+    assert store.column("SELECT id FROM civicrm_mailchimpsync_cache") == [slate]
+    assert WILMA not in "\n".join(store.conn.iterdump()).lower()
+    assert [each.email for each in load_refusals(store, slate)] == (
+        ["slate@example.org"] if column == "refusals" else []
+    )
 
 
 def test_decisions_about_them_are_dropped_from_a_held_plan(store: Store):

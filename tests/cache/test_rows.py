@@ -240,6 +240,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "lose_contacts: trashed": (be_trashed, GROWS),
     "lose_strangers": (lambda s, _: rows.lose_strangers(s, [CONTACT], AT), GROWS),
     "leave_rows_to_others": (lambda s, i: rows.leave_rows_to_others(s, [i], [CONTACT]), GROWS),
+    "forget_addresses": (lambda s, _: rows.forget_addresses(s, {"x@example.org"}), STAYS),
     "erase_rows: others": (lambda s, i: rows.erase_rows(s, [i + 1000]), STAYS),
     "tidy_links": (lambda s, _: rows.tidy_links(s, LIST, 0, 99), STAYS),
     "add_row": (lambda s, _: rows.add_row(s, LIST, WINNER), STAYS),
