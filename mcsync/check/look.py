@@ -171,7 +171,8 @@ class Report:
     """What was found, in the order in which it was looked at, and what would put it right.
 
     `replacements` take extensions' webhooks away, and are for those who ask for that only;
-    `extensions` are those that were seen at work.
+    `extensions` are those that were seen at work. `unready` are places (where, list id) whose own
+    webhook is wanted, and cannot be made as the config has it.
     `accounts` and `site` are what there is, for the reader; `site` is empty when nothing was
     seen of it. `subscribed`: how many members audiences have, by list id.
     """
@@ -180,6 +181,7 @@ class Report:
     fixes: list[tuple[MailchimpSide, Fix]] = field(default_factory=list)
     replacements: list[tuple[MailchimpSide, Fix]] = field(default_factory=list)
     extensions: set[Extension] = field(default_factory=set)
+    unready: set[tuple[str, str]] = field(default_factory=set)
     accounts: list[dict[str, object]] = field(default_factory=list)
     site: dict[str, object] = field(default_factory=dict)
     interest_names: dict[str, str] = field(default_factory=dict)
@@ -313,6 +315,7 @@ def _look_at_webhooks(
         report.findings += judge_own_address(task.name, wanted.url, wanted.shown, task.list_id)
         report.extensions |= _find_extensions(found)
         return
+    _note_unready(task.name, wanted, report, task.list_id)
     if wanted is not None and wanted.is_valid:
         report.findings += judge_webhooks(task.name, wanted, found, task.list_id)
         fixes = plan_fixes(task.name, wanted, found, task.list_id)
@@ -336,11 +339,17 @@ def _look_at_batch_webhooks(
         report.findings += judge_own_address(where, wanted.url, wanted.shown)
         report.extensions |= _find_extensions(found)
         return []
+    _note_unready(where, wanted, report)
     if wanted is not None or account.hooks:  # else it has been told for each audience
         report.findings += judge_batch_webhooks(where, wanted, found)
     if wanted is not None:
         report.fixes += [(account.mailchimp, fix) for fix in plan_fixes(where, wanted, found)]
     return [(account.mailchimp, fix) for fix in plan_replacements(where, others)]
+
+
+def _note_unready(where: str, wanted: WantedHook | None, report: Report, list_id: str = "") -> None:
+    if wanted is not None and (wanted.is_open or not wanted.is_valid):
+        report.unready.add((where, list_id))
 
 
 def _look_at_extensions(

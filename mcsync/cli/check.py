@@ -160,7 +160,8 @@ class Deeds:
     def leave(self, state: State, fix: Fix) -> None:
         """Leave an extension's webhook until ours is there."""
         self.told.append({**fix.as_dict(), "is_done": False})
-        _show_done(state, fix, f"did not {fix.sentence}, because mcsync's own is not ready")
+        verb = "would not" if state.is_dry_run else "did not"
+        _show_done(state, fix, f"{verb} {fix.sentence}, because mcsync's own is not ready")
 
     def do(self, state: State, mailchimp: MailchimpSide, fix: Fix) -> str | None:
         """Do a fix and tell it; the signing secret, which nobody will tell again."""
@@ -194,7 +195,8 @@ def _put_right(state: State, wanted: Check, report: Report, is_dry_run: bool) ->
     deeds = Deeds()
     state.answer |= {"fixes": deeds.told, "signing_secrets": deeds.secrets}
     for mailchimp, fix in report.fixes:
-        if fix.kind is FixKind.REPLACE and deeds.has_failed(fix.where, fix.list_id):
+        place = (fix.where, fix.list_id)
+        if fix.kind is FixKind.REPLACE and (place in report.unready or deeds.has_failed(*place)):
             deeds.leave(state, fix)
             continue
         if is_dry_run:

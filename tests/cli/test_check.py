@@ -1123,6 +1123,25 @@ def test_what_cannot_be_replaced_stays(extended: Extended) -> None:
     assert sorted(extended.urls()) == sorted(ITS)
 
 
+@pytest.mark.parametrize("fault", ["no secret", "no address"])
+@pytest.mark.parametrize("args", [[], ["--dry-run"]], ids=["done", "dry"])
+def test_where_ours_cannot_be_made_an_extensions_stays(
+    extended: Extended, fault: str, args: list[str]
+) -> None:
+    """What is wrong with our own address is told, and somebody goes on being told of changes."""
+    desk = extended.desk
+    if fault == "no secret":
+        bare = (url.partition("?")[0] for url in (desk.hook, desk.batch_hook))
+        desk.want_webhooks(**dict(zip(("webhookUrl", "batchWebhook"), bare, strict=True)))
+    else:
+        desk.want_webhooks(audiences={LIST: {"webhook": "nonsense"}})
+    said = desk.check("--fix", "--replace-extension", *args)
+    assert said.code == 3
+    stay = ITS if fault == "no secret" else ITS[:1]
+    assert said.out.count(f"{'would' if args else 'did'} not delete") == len(stay), said.out
+    assert set(stay) <= set(extended.urls())
+
+
 def test_a_config_with_the_extensions_own_addresses(extended: Extended) -> None:
     """As its blob has them: nothing would be sent to mcsync, and nothing is replaced by itself."""
     extended.desk.want_webhooks(webhookUrl=extended.hook, batchWebhook=extended.batch_hook)
