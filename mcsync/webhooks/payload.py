@@ -44,8 +44,11 @@ class Payload:
 def parse_delivery(body: bytes) -> Payload | ContactsTold:
     """Read what Mailchimp or CiviCRM sent; the body itself tells which of them it was.
 
+    Mailchimp never sends JSON, in which any address may have what looks like a field.
     Raises: NotAPayload, and nothing else.
     """
+    if _is_json(body):
+        return parse_contacts(body)
     try:
         return parse_payload(body)
     except NotAPayload:
@@ -58,13 +61,17 @@ def parse_contacts(body: bytes) -> ContactsTold:
 
     Raises: NotAPayload, and nothing else, for a body without an id, or with too many.
     """
-    found = _read_json(body) if body.lstrip()[:1] == b"{" else _read_form(body)
+    found = _read_json(body) if _is_json(body) else _read_form(body)
     contact_ids = tuple(dict.fromkeys(map(int, found)))
     if not contact_ids or len(contact_ids) > _MAX_FIELDS:
         raise NotAPayload
     if not all(0 < contact_id <= _MAX_CONTACT_ID for contact_id in contact_ids):
         raise NotAPayload
     return ContactsTold(contact_ids)
+
+
+def _is_json(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"{"
 
 
 class _Json(msgspec.Struct):

@@ -24,6 +24,7 @@ READ = {
     "JSON": (b'{"contact_id": 7, "op": "edit"}', (7,)),
     "JSON, as text": (b' \n{"contact_id": "7"}', (7,)),
     "JSON, several": (b'{"contact_id": [7, "8", 7]}', (7, 8)),
+    "JSON with what Mailchimp's has": (b'{"contact_id": 7, "url": "?a=1&type=profile&b=2"}', (7,)),
     "very many": (b'{"contact_id": [%b]}' % b",".join(b"%d" % n for n in range(1, 5001)), None),
 }
 REFUSED = {
