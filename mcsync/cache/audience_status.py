@@ -92,8 +92,8 @@ class AudienceStatus(msgspec.Struct, rename="camel"):
     and of members that are not understood, by its words. `troubles` are those of the last runs,
     `past_troubles` those that were over within a day; `ended_at`: when a sync last came to its
     end, whatever it held. `snapshot_at`: when both sides were kept, before the first change.
-    `done_alone`: how many people of each kind were changed at once since the last complete sync,
-    because CiviCRM told of them.
+    `done_alone`: how many people of each kind were changed at once, because CiviCRM told of them,
+    since a whole plan was last found to be not too much.
     """
 
     since: str | None = None

@@ -74,11 +74,11 @@ def _sync(run: Run, contact_ids: Sequence[int]) -> None:
 
 
 class _Allowance:
-    """What may be done at once, as far as the guards allow it in the time of one sync.
+    """What may be done at once, as far as the guards allow it from one plan to the next.
 
     A guard looks at a plan as a whole. Changes that come one by one would never be too many, so
-    those done since the last complete sync count together: what is more, and what is held already,
-    is left to the next sync.
+    those done since the last plan that no guard held count together: what is more, and what is
+    held already, is left to the next sync.
     """
 
     def __init__(self, run: Run, task: Task) -> None:

@@ -215,7 +215,7 @@ def _guard(run: Run, task: Task, size: PlanSize) -> frozenset[Kind]:
     rulebook = Rulebook(task.safety, is_first=status.synced_at is None, is_strict=status.is_strict)
     in_group = count_places(store, [policy.group_id]).get((policy.group_id, "Added"), 0)
     subscribed = count_subscribed(store, task.list_id) if size else 0
-    # What was done person by person since the last sync is part of what comes together here.
+    # What was done person by person since the last plan is part of what comes together here.
     size = size + PlanSize({kind: status.done_alone.get(kind.value, 0) for kind in size})
     size[Kind.UNSEEN] = count_unseen(store, policy.group_id)
     excesses = find_excesses(size, rulebook, subscribed, in_group)
@@ -271,5 +271,6 @@ def _note_held(
         )
     else:
         status.is_strict = False
+        status.done_alone = {}  # it was looked at together with this plan, and is not too much
     with run.store.atomic():
         save_status(run.store, task.list_id, status)

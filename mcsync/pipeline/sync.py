@@ -119,7 +119,6 @@ def _note_synced(run: Run, task: Task) -> None:
     status = load_status(run.store, task.list_id)
     status.synced_at = to_text(run.clock())
     status.is_in_sync = not waiting and not count_queued(run.store, task.list_id)
-    status.done_alone = {}
     run.report(task).in_sync = status.is_in_sync
     with run.store.atomic():
         save_status(run.store, task.list_id, status)

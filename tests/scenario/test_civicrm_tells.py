@@ -352,6 +352,17 @@ def test_each_sync_begins_to_count_anew(door: Doorway, bedrock: Bedrock):
         assert load_status(store, LIST).done_alone == {}
 
 
+def test_so_does_the_stage_by_itself(door: Doorway, bedrock: Bedrock, mcsync: CommandLine):
+    bedrock.safety = {**NO_LIMITS, "maxUnsubscribes": "10%"}
+    crowd = settle(bedrock, 20)
+    for part in (crowd[:6], crowd[6:12]):
+        remove(door, part)
+        for stage in ("fetch", "reconcile"):
+            told = mcsync(stage)
+            assert (told.code, told.err) == (0, "")
+    assert count_unsubscribed(bedrock) == 12
+
+
 # --- under load, and deaths -----------------------------------------------------------------------
 
 
