@@ -54,6 +54,8 @@ def test_words_are_cut_before_anything_looks_at_them_d5() -> None:
         ("@fred@example.org", "(address)"),
         ("mailto:fred@example.org", "mailto:(address)"),
         ("fred@example.org wilma@example.org", "(address) (address)"),
+        ("(the portion before the @: fréd)", "(the portion before the @: …)"),
+        ("(the portion after the @: bedröck)", "(the portion after the @: …)"),
         ("nobody at all", "nobody at all"),
         ("", ""),
     ],
