@@ -76,6 +76,14 @@ def find_extension(url: str) -> Extension | None:
     return route.extension if route else None
 
 
+def find_host(url: str) -> str:
+    """Where an address leads, as sites are told apart; with "www." it is the same one."""
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+
+
 # --- what is wrong --------------------------------------------------------------------------------
 
 
@@ -106,6 +114,20 @@ def judge_extension_webhooks(
             f"the extension {find_extension(webhook.url)} still gets a {kind}, at {shown}",
             f'{REPLACE}, when its turn comes: see "switching over" in this list',
             list_id,
+        )
+
+
+def judge_elsewhere(
+    where: str, found: Sequence[tuple[Webhook | BatchWebhook, str]]
+) -> Iterator[Finding]:
+    """Which extensions of other sites use the account, too? `found` as above."""
+    for webhook, shown in found:
+        yield Finding(
+            "extension-elsewhere",
+            where,
+            f"the extension {find_extension(webhook.url)} of another site,"
+            f" {find_host(webhook.url)}, gets a batch webhook, at {shown}; it is left alone",
+            "nothing to do; if that site is no longer there, delete the webhook at Mailchimp",
         )
 
 

@@ -62,7 +62,7 @@ _NOTES = (
     *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),
     *("names-not-synced", "first-sync"),
     *("batch-webhook-unset", "webhook-foreign", "batch-webhook-foreign"),
-    "civicrm-hook-untried",
+    *("civicrm-hook-untried", "extension-elsewhere"),
 )
 # Every code there is. One never changes its meaning: scripts know them.
 SEVERITIES: Mapping[str, Severity] = {

@@ -6,6 +6,7 @@ Mailchimp, by `carry_out`, and the cache is not touched.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeGuard, TypeVar
 
 from mcsync.cache.audience_status import KnownTrouble
@@ -13,7 +14,9 @@ from mcsync.cache.counts import FirstSync
 from mcsync.check.extensions import (
     Extension,
     find_extension,
+    find_host,
     judge_batches,
+    judge_elsewhere,
     judge_extension_webhooks,
     judge_own_address,
     judge_switching,
@@ -65,6 +68,7 @@ from mcsync.check.webhook_findings import (
 from mcsync.clock import utc_now
 from mcsync.errors import McsyncError, ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import (
+    BatchWebhook,
     Group,
     GroupStatus,
     MergeField,
@@ -334,7 +338,10 @@ def _look_at_batch_webhooks(
     if isinstance(found, Trouble):
         report.findings.append(found.as_finding("mailchimp", where))
         return []
-    others = _look_at_extensions(where, found, wanted, report)
+    elsewhere = _find_elsewhere(check, account, found)
+    report.findings += judge_elsewhere(where, [(each, show_url(each.url)) for each in elsewhere])
+    here = [each for each in found if each not in elsewhere]
+    others = _look_at_extensions(where, here, wanted, report)
     if _leads_to_extension(wanted, check):
         report.findings += judge_own_address(where, wanted.url, wanted.shown)
         report.extensions |= _find_extensions(found)
@@ -345,6 +352,22 @@ def _look_at_batch_webhooks(
     if wanted is not None:
         report.fixes += [(account.mailchimp, fix) for fix in plan_fixes(where, wanted, found)]
     return [(account.mailchimp, fix) for fix in plan_replacements(where, others)]
+
+
+def _find_elsewhere(
+    check: Check, account: AccountToCheck, found: Sequence[BatchWebhook]
+) -> list[BatchWebhook]:
+    """Batch webhooks of extensions that another site has: an account may serve several.
+
+    A site is ours when CiviCRM is there, or an extension there has to do with our audiences.
+    """
+    ours = {find_host(check.place)}
+    others = [e for e in found if find_extension(e.url) and find_host(e.url) not in ours]
+    for task in account.audiences if others else ():
+        webhooks = attempt(partial(account.mailchimp.fetch_webhooks, task.list_id))
+        if not isinstance(webhooks, Trouble):
+            ours |= {find_host(each.url) for each in webhooks if find_extension(each.url)}
+    return [each for each in others if find_host(each.url) not in ours]
 
 
 def _note_unready(where: str, wanted: WantedHook | None, report: Report, list_id: str = "") -> None:

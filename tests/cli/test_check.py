@@ -1123,6 +1123,29 @@ def test_what_cannot_be_replaced_stays(extended: Extended) -> None:
     assert sorted(extended.urls()) == sorted(ITS)
 
 
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_the_batch_webhook_of_another_sites_extension_stays(
+    extended: Extended, is_ours: bool
+) -> None:
+    """One account may serve several sites; which are ours our audiences' webhooks tell."""
+    desk = extended.desk
+    desk.want_webhooks()
+    there = extended.base.replace("127.0.0.1", "localhost")
+    desk.register_batch(f"{there}/civicrm/mailchimpsync/batch-webhook?secret={ITS_SECRET}")
+    if is_ours:
+        desk.register(f"{there}/civicrm/mailchimpsync/webhook?secret={ITS_SECRET}")
+    found = extended.find("--fix", "--replace-extension")
+    assert ("extension-elsewhere" in found) is not is_ours
+    left = [] if is_ours else [f"{there}{ITS[1]}"]
+    assert sorted(extended.urls()) == sorted([*OURS, *left])
+    if not is_ours:
+        assert found["extension-elsewhere"]["severity"] == "note"
+        assert (
+            "the extension mailchimpsync of another site, localhost, gets"
+            in (found["extension-elsewhere"]["message"])
+        )
+
+
 @pytest.mark.parametrize("fault", ["no secret", "no address"])
 @pytest.mark.parametrize("args", [[], ["--dry-run"]], ids=["done", "dry"])
 def test_where_ours_cannot_be_made_an_extensions_stays(

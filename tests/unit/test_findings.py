@@ -12,6 +12,7 @@ from mcsync.check.extensions import (
     Extension,
     find_route,
     judge_batches,
+    judge_elsewhere,
     judge_extension_webhooks,
     judge_own_address,
     judge_switching,
@@ -224,6 +225,9 @@ FOUND = {
     ),
     "extension-batch-webhook": codes(
         judge_extension_webhooks("x", [(BatchWebhook("1", EXTENSIONS_URL, True), "y")])
+    ),
+    "extension-elsewhere": codes(
+        judge_elsewhere("x", [(BatchWebhook("1", EXTENSIONS_URL, True), "y")])
     ),
     "extension-at-work": codes(judge_switching({Extension.MAILCHIMPSYNC})),
     "batches-under-way": codes(
