@@ -153,7 +153,8 @@ def _remember(store: Store, people: Iterable[str]) -> None:
 def leave_out_contacts(store: Store, page: ContactPage) -> ContactPage:
     """Contacts and addresses without those that were forgotten.
 
-    A contact goes by their id, or when all addresses they have are forgotten ones.
+    A contact goes by their id, or when all addresses they have are forgotten ones; whoever is in
+    the mirror is somebody else, who came to such an address, and only loses that.
     """
     key = _load_key(store)
     if key is None:
@@ -171,10 +172,21 @@ def leave_out_contacts(store: Store, page: ContactPage) -> ContactPage:
         return page
     rest = [email for email in page.emails if emails[email.email_id] not in found]
     left = {e.contact_id for e in page.emails} - {e.contact_id for e in rest}
+    left -= _find_mirrored(store, left)
     left |= {contact_id for contact_id, hashes in contacts.items() if hashes & found.keys()}
     return ContactPage(
         tuple(contact for contact in page.contacts if contact.contact_id not in left),
         tuple(email for email in rest if email.contact_id not in left),
+    )
+
+
+def _find_mirrored(store: Store, contact_ids: Iterable[int]) -> set[int]:
+    return set(
+        store.column(
+            "SELECT contact_id FROM civicrm_mailchimpsync_contact"
+            " WHERE contact_id IN (SELECT value FROM json_each(?))",
+            (json_list(contact_ids),),
+        )
     )
 
 

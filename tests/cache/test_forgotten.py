@@ -185,6 +185,17 @@ def test_contacts_go_by_id_or_when_no_other_address_is_left(store: Store):
     assert [email.email_id for email in left.emails] == [4]
 
 
+def test_of_whom_we_know_nothing_goes_unseen_but_the_address(store: Store):
+    """Fred was given an address of hers, and then he opted out."""
+    mirror(store, 3, "fred@example.org")
+    forget(store, WILMA)
+    page = ContactPage((Contact(3, "Fred", is_opt_out=True),), (Email(3, 3, WILMA),))
+    save_contacts(store, page, at(9))
+    sql = "SELECT is_opt_out FROM civicrm_mailchimpsync_contact WHERE contact_id = 3"
+    assert store.value(sql) == 1
+    assert store.column("SELECT email_key FROM civicrm_mailchimpsync_email") == []
+
+
 def test_an_id_that_is_somebody_elses_now_is_not_forgotten(store: Store):
     forget(store, contacts=((1, to_text(at(1))),))
     page = ContactPage((Contact(1, "Betty", created_at=at(2)),), ())
