@@ -379,6 +379,7 @@ def _gather_account(
                 name_fields=a.name_fields,
                 limits_additions=a.safety.additions.number is not None,
                 asks_first=a.confirm_new,
+                moved_at=a.moved_at,
             )
             for a in own
         ),

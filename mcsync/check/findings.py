@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mcsync.cache.audience_status import HELD, KnownTrouble
@@ -41,7 +41,7 @@ _PROBLEMS = (
     *("webhook-loop", "webhook-secret", "webhook-url", "webhook-no-secret", "webhook-silent"),
     *("batch-webhook-missing", "batch-webhook-duplicated", "batch-webhook-disabled"),
     *("batch-webhook-secret", "batch-webhook-url", "fix-failed", "webhook-unsigned"),
-    *("webhook-of-extension", "extension-webhook", "extension-batch-webhook"),
+    *("webhook-of-extension", "extension-webhook", "extension-batch-webhook", "moved-at-ahead"),
     *("plugin-not-loaded", "civicrm-field-unknown", "cache-unusable", "plan-held"),
 )
 _WARNINGS = (
@@ -112,12 +112,15 @@ class Trouble:
         return Finding(f"{service}-{self.kind}", where, self.message, self.hint, list_id)
 
 
+_AHEAD = timedelta(minutes=10)  # more than clocks are apart
+
+
 @dataclass(frozen=True, slots=True)
 class AudienceToCheck:
     """An audience as the config has it; `name_fields` are the merge tags of names, "" for none.
 
     `limits_additions` is whether a guard holds back too many new subscribers; `asks_first` whether
-    whom CiviCRM adds is asked to confirm.
+    whom CiviCRM adds is asked to confirm. `moved_at` is when it was taken over from an extension.
     """
 
     list_id: str
@@ -128,6 +131,7 @@ class AudienceToCheck:
     name_fields: Mapping[str, str] = field(default_factory=lambda: NAME_FIELDS)
     limits_additions: bool = True
     asks_first: bool = False
+    moved_at: datetime | None = None
 
 
 # --- Mailchimp ------------------------------------------------------------------------------------
@@ -371,6 +375,19 @@ def judge_nested(
                 "nothing to do, if they are not meant; else add them to the group itself",
                 task.list_id,
             )
+
+
+def judge_move(task: AudienceToCheck, now: datetime) -> Iterator[Finding]:
+    """Has it been moved over yet? What is said before that may not count."""
+    if task.moved_at is not None and task.moved_at > now + _AHEAD:
+        yield Finding(
+            "moved-at-ahead",
+            task.name,
+            f"movedAt is {task.moved_at:%Y-%m-%d %H:%M} UTC, which is still to come: what staff"
+            " say at either side until then changes nobody at the other",
+            'correct the time in the config; one that ends in "Z" is UTC',
+            task.list_id,
+        )
 
 
 def judge_additions(

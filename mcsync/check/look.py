@@ -39,6 +39,7 @@ from mcsync.check.findings import (
     judge_groups,
     judge_interests,
     judge_merge_fields,
+    judge_move,
     judge_nested,
     judge_plugins,
     judge_sight,
@@ -230,6 +231,7 @@ def look(check: Check) -> Report:
         known = check.known.get(task.list_id, Known())
         report.findings += judge_troubles(task, known.troubles)
         report.findings += judge_first_sync(task, known.first)
+        report.findings += judge_move(task, utc_now())
     asked: set[str] = set()
     for account in check.accounts:
         where = _look_at_account(check, account, report)

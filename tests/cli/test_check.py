@@ -1187,6 +1187,14 @@ def test_mcsync_may_have_been_given_the_extensions_addresses(extended: Extended)
     assert sorted(extended.urls()) == sorted(ITS)
 
 
+def test_a_move_that_is_still_to_come(desk: Desk) -> None:
+    """As when local time is written as UTC: what staff say until then would not count."""
+    desk.office.write_config(defaults={"movedAt": "2999-01-01T00:00:00Z"})
+    found = Extended(desk, "").find()
+    assert found["moved-at-ahead"]["severity"] == "problem"
+    assert "movedAt is 2999-01-01 00:00 UTC" in found["moved-at-ahead"]["message"]
+
+
 def test_batches_that_an_extension_has_sent_are_waited_for(extended: Extended) -> None:
     extended.desk.town.mailchimp.settings.batch_delay_polls = None
     operation = {"method": "GET", "path": f"/lists/{LIST}", "operation_id": "wilma"}

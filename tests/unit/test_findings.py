@@ -34,6 +34,7 @@ from mcsync.check.findings import (
     judge_groups,
     judge_interests,
     judge_merge_fields,
+    judge_move,
     judge_nested,
     judge_plugins,
     judge_sight,
@@ -150,6 +151,10 @@ def additions(
     return codes(judge_additions(task, group(111) if there else None, in_group, subscribed))
 
 
+def moved(*, at: datetime) -> list[str]:
+    return codes(judge_move(replace(TASK, moved_at=at), NOW))
+
+
 BOTH = (group(111), group(222))
 FOUND = {
     "mailchimp-key-refused": trouble("mailchimp", "key-refused"),
@@ -226,6 +231,7 @@ FOUND = {
     "extension-batch-webhook": codes(
         judge_extension_webhooks("x", [(BatchWebhook("1", EXTENSIONS_URL, True), "y")])
     ),
+    "moved-at-ahead": moved(at=NOW + timedelta(hours=1)),
     "extension-elsewhere": codes(
         judge_elsewhere("x", [(BatchWebhook("1", EXTENSIONS_URL, True), "y")])
     ),
@@ -283,6 +289,7 @@ ALL_WELL: dict[str, Sequence[str]] = {
     "data are synced": codes(judge_data(True, ["data.fields"])),
     "all are asked": codes(judge_audience(replace(TASK, asks_first=True), audience(double=True))),
     "an interest's group mails nobody": groups(group(111), group(222, mailing=False)),
+    "just moved": moved(at=NOW),
     "site": codes(judge_site(NOW, NOW + timedelta(seconds=60), None)),
     "sight": codes(judge_sight(True, ())),
     "contact fields": codes(judge_contact_fields({"JOB": ["job_title"]}, ())),
