@@ -1,11 +1,13 @@
-"""What is older than the history goes: the trail, what was sent, and snapshots."""
+"""What was kept long enough goes: the trail, what was sent, snapshots, webhooks given up."""
 
 import logging
 from datetime import timedelta
 
 from mcsync.cache.outbox import forget_sent
+from mcsync.cache.retention import GIVEN_UP_FOR
 from mcsync.cache.trail import forget_history
 from mcsync.cache.undos import forget_undos
+from mcsync.cache.webhooks import drop_given_up
 from mcsync.pipeline.first_snapshot import forget_old_snapshots
 from mcsync.pipeline.run import Run
 from mcsync.text import count_of
@@ -16,7 +18,10 @@ _DONE_ON = "forgot-old-on"  # the day when all that was sent was last looked thr
 
 
 def forget_old(run: Run) -> None:
-    """Drop what is older than `historyDays`; call it where a run ends. A dry run drops nothing."""
+    """Drop what is older than `historyDays`, or was given up long ago; call it where a run ends.
+
+    A dry run drops nothing.
+    """
     if run.is_dry_run:
         return
     before = run.earliest_now() - timedelta(days=run.history_days)
@@ -30,3 +35,6 @@ def forget_old(run: Run) -> None:
         if count:
             log.info("dropped %s older than the history", count_of(count, "finished update"))
     forget_old_snapshots(run)
+    dropped = drop_given_up(run.store, run.earliest_now() - GIVEN_UP_FOR)
+    if dropped:
+        log.warning("dropped %s given up over a month ago", count_of(dropped, "webhook"))

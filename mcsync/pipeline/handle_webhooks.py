@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 
 from mcsync.cache.audience_status import load_status
 from mcsync.cache.persons import load_persons_of
-from mcsync.cache.retention import GIVEN_UP_FOR
 from mcsync.cache.row_facts import find_rows, load_known_members
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
@@ -23,7 +22,6 @@ from mcsync.cache.webhooks import (
     StoredEvent,
     count_news_of_given_up,
     drop_events,
-    drop_given_up,
     give_up_events,
     has_events,
     load_events,
@@ -124,15 +122,12 @@ def take_back_attempts(store: Store, event_ids: Sequence[int]) -> None:
 
 
 def _give_up(run: Run) -> None:
-    """What nobody could handle for a week is given up, and tells so; a month later it is dropped.
+    """What nobody could handle for a week is given up, and tells so.
 
     People were looked at by every sync meanwhile: what is lost is at most a hold or a name.
     """
     give_up_events(run.store, run.earliest_now() - _TRIED_FOR)
     _warn_of_given_up(run)
-    dropped = drop_given_up(run.store, run.earliest_now() - GIVEN_UP_FOR)
-    if dropped:
-        log.warning("dropped %s given up over a month ago", count_of(dropped, "webhook"))
 
 
 def _warn_of_given_up(run: Run) -> None:

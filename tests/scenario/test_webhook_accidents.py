@@ -25,6 +25,7 @@ from mcsync.pipeline.sync_contact import sync_contact
 from tests.scenario.aftermath import contact_of
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.postal import Post
+from tests.scenario.telling import CommandLine
 
 WILMA, FRED, DINO = "wilma@example.org", "fred@example.org", "dino@example.org"
 OTHER_LIST, OTHER_GROUP = "bbbbbbbbbb", 777
@@ -398,6 +399,19 @@ def test_what_is_a_week_old_is_given_up_and_not_dropped_silently_d2(
     bedrock.sync()
     assert post.waiting() == 0
     assert "dropped" in warnings(caplog)[0]
+
+
+def test_it_goes_too_where_only_stages_are_run(
+    post: Post, bedrock: Bedrock, mcsync: CommandLine, monkeypatch: pytest.MonkeyPatch
+):
+    post.store([WebhookEvent(EventKind.CLEANED, LIST, WILMA)])
+    die_over_everything(post, monkeypatch, 3)
+    bedrock.pass_time(days=36)
+    assert mcsync("process-batches").code == 0
+    assert given_up(bedrock) == 1
+    bedrock.pass_time(days=2)
+    assert mcsync("process-batches").code == 0
+    assert post.waiting() == 0
 
 
 def test_one_given_up_after_a_later_one_is_told_too_d2(bedrock: Bedrock):
