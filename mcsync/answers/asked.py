@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcsync.cache.erase_snapshots import is_in_snapshots
 from mcsync.cache.forgotten import find_hashes
 from mcsync.cache.row_facts import (
     Match,
@@ -98,7 +99,12 @@ def find_meant(store: Store | None, list_ids: Sequence[str], text: str) -> Who |
 def _is_kept(store: Store, email: str) -> bool:
     """Whether anything is kept of an address, though nobody in an audience or a group has it."""
     traces = find_traces(store, AskedFor(email, email=email_key(email)))
-    return not traces.is_empty or bool(find_hashes(store, traces.to_hash)) or is_noted(store, email)
+    return (
+        not traces.is_empty
+        or bool(find_hashes(store, traces.to_hash))
+        or is_noted(store, email)
+        or is_in_snapshots(store.path, email)
+    )
 
 
 def find_who(store: Store, list_id: str, who: Who) -> list[Found]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mcsync.cache.both_sides import CONTACT_ID, CONTACT_OF_MEMBER, MEMBER_ID
-from mcsync.cache.snapshots import EXACT
+from mcsync.cache.snapshots import EXACT, list_snapshots, snapshot_folder
 from mcsync.cache.traces import Traces
 from mcsync.model import email_key
 
@@ -54,6 +54,20 @@ def find_in_snapshot(path: Path, people: Iterable[Traces]) -> list[dict[str, str
         columns = next(rows, [])
         found = list(filter(sought.make_test(columns), rows))
     return [dict(zip(columns, row, strict=False)) for row in found]
+
+
+def is_in_snapshots(cache: Path, email: str) -> bool:
+    """Whether a snapshot beside the cache has an address, as far as they can be read.
+
+    They go back further than the cache, which does not keep who is at neither side.
+    """
+    sought = [Traces(emails={email_key(email)})]
+    with suppress(OSError):
+        for path in list_snapshots(snapshot_folder(cache)):
+            with suppress(OSError, ValueError, csv.Error):
+                if find_in_snapshot(path, sought):
+                    return True
+    return False
 
 
 def _open(path: Path) -> TextIO:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mcsync.cache.copies import replace_copies
-from mcsync.cache.erase_snapshots import erase_from_snapshot
+from mcsync.cache.erase_snapshots import erase_from_snapshot, is_in_snapshots
 from mcsync.cache.forgotten import (
     ToHash,
     is_forgotten,
@@ -74,7 +74,11 @@ def _is_known(store: Store, asked: AskedFor) -> bool:
     if asked.email is None:
         return False
     to_hash = ToHash(emails=frozenset((email_key(asked.email),)))
-    return is_forgotten(store, to_hash) or is_noted(store, asked.email)
+    return (
+        is_forgotten(store, to_hash)
+        or is_noted(store, asked.email)
+        or is_in_snapshots(store.path, asked.email)
+    )
 
 
 def _several(owners: Sequence[int]) -> UsageError:

@@ -137,6 +137,23 @@ def test_snapshots_beside_the_cache_lose_their_rows(crowd: Bedrock, mcsync: Comm
     assert len(left) == 3, "a place in another column than a contact's is no contact"
 
 
+def test_whom_only_a_snapshot_has_can_be_forgotten_too(crowd: Bedrock, mcsync: CommandLine):
+    """They are at neither side any more, and the cache does not know them."""
+    settle_wilma(crowd, mcsync)
+    folder = crowd.folder / "mcsync.db.snapshots"
+    old = "dino@example.org"
+    path = folder / snapshot_name("mailchimp")
+    columns, *_ = SNAPSHOTS["mailchimp"]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, ("Dino@Example.org", "Dino", "d", "", "")])
+    explained = mcsync("explain", old)
+    assert (explained.code, "snapshot" in explained.out) == (0, True)
+    assert mcsync("forget", old, "--yes").code == 0
+    assert find_in_files(crowd.folder, [old.encode()]) == {}
+    assert rows_of(crowd) == 1
+    assert mcsync("forget", "hoppy@example.org", "--yes").code == ExitCode.USAGE
+
+
 def test_a_snapshot_that_cannot_be_cleaned_stops_it(crowd: Bedrock, mcsync: CommandLine):
     settle_wilma(crowd, mcsync)
     folder = crowd.folder / "mcsync.db.snapshots"
