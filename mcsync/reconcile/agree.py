@@ -18,11 +18,11 @@ from mcsync.decision import (
     Policy,
     Reason,
     Statement,
-    make_group_topic,
     make_topic,
 )
 from mcsync.model import LONG_AGO, SUBSCRIPTION, MemberStatus, Side
 from mcsync.reconcile.gate import find_closed_gate
+from mcsync.reconcile.left_alone import is_as_undone
 
 Word = Statement[bool]
 
@@ -215,7 +215,7 @@ def _stand_at_mailchimp(person: Person, before: Agreed | None, policy: Policy) -
     known = [m for m in heard if _is_known(m)]
     if not known:
         return None
-    is_undone = make_group_topic(policy.group_id) in person.undone  # then undo took them out
+    is_undone = is_as_undone(person, policy, SUBSCRIPTION)  # then undo took them out
     return any(
         m.is_in or (m.is_muted and not is_undone and not _is_overruled(m, before)) for m in known
     )

@@ -28,11 +28,16 @@ from mcsync.model import LONG_AGO, SUBSCRIPTION
 
 
 def is_left_alone(person: Person, policy: Policy, thing: str) -> bool:
-    """Whether a subscription, an interest or the names are as undo put them back.
+    """Whether a subscription, an interest or the names stay as undo put them back.
 
     `thing` is "subscription", an interest's id or "names".
     """
-    if not person.undone or thing in policy.trust:
+    return thing not in policy.trust and is_as_undone(person, policy, thing)
+
+
+def is_as_undone(person: Person, policy: Policy, thing: str) -> bool:
+    """Whether undo put it back, and nobody has said anything newer since; whoever is trusted."""
+    if not person.undone:
         return False
     undone = person.undone.get(NAMES if thing == NAMES else name_topic(policy, thing))
     if undone is None:
