@@ -208,6 +208,8 @@ def plan_back(
     store: Store, policy: Policy, dones: Sequence[Done], target: Target, now: datetime
 ) -> Iterator[list[Taken]]:
     """What is put back, person by person, in chunks; what nobody is found for is left."""
+    heard_at = max((d.caused_at for d in dones if d.caused_at is not None), default=LONG_AGO)
+    target = replace(target, undoing=replace(target.undoing, heard_at=heard_at))
     by_whom: dict[tuple[str, int], list[Done]] = defaultdict(list)
     for done in dones:
         key = ("contact", done.contact_id) if done.contact_id else ("row", done.row_id or 0)

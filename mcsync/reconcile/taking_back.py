@@ -110,11 +110,15 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """The run that puts back, and when by our own clock; `is_resumed`: an earlier one was cut."""
+    """The run that puts back, and when by our own clock; `is_resumed`: an earlier one was cut.
+
+    `heard_at` is the time of the newest word that the run followed which is undone.
+    """
 
     run: str
     at: datetime
     is_resumed: bool = False
+    heard_at: datetime = LONG_AGO
 
 
 _NAME_FIELDS = tuple(TAG_OF_NAME)
@@ -222,7 +226,26 @@ class _Work:
         if thing is None or thing == ADDRESS:
             return False
         since = done.at if done.caused_at is None else done.caused_at
-        return any(at > since for at in find_word_times(self.person, self.policy, thing, members))
+        if thing != NAMES:  # who is in with another address has said so for this one, too
+            members = [*members, *self.person.members]
+        times = find_word_times(self.person, self.policy, thing, members)
+        return any(at > since for at in times) or self._is_needed(done, thing, since)
+
+    def _is_needed(self, done: Done, thing: str, since: datetime) -> bool:
+        """Whether somebody who shares the member has said since to be in.
+
+        What was said before the newest word that the run followed, it may have known.
+        """
+        if thing != SUBSCRIPTION or done.side is not Side.MAILCHIMP or done.before in IN:
+            return False
+        since = max(since, self.undoing.heard_at)
+        said = [
+            sharer.contact.place(self.policy.group_id).said
+            for sharer in self.person.sharers
+            if sharer.contact is not None
+        ]
+        said += [m.subscription for sharer in self.person.sharers for m in sharer.members]
+        return any(word is not None and word.value and word.at > since for word in said)
 
     def _find_thing(self, done: Done) -> str | None:
         """What it is about, for `left_alone`; None for what undo does not put back."""

@@ -1,14 +1,55 @@
 """Undo and the words of those who have spoken since, at any address and beside anybody."""
 
 from mcsync.model import Side
-from tests.scenario.bedrock import LIST, Bedrock
+from mcsync.reconcile.taking_back import Left
+from tests.scenario.bedrock import GROUP, LIST, Bedrock
 from tests.scenario.test_undo import (
     SUBSCRIBED,
     UNSUBSCRIBED,
+    last_run,
+    reasons,
     settle,
     slip,
     take_back,
 )
+
+
+def test_who_signed_up_with_another_address_since_gets_no_second_one(bedrock: Bedrock):
+    people = settle(bedrock, 2)
+    bedrock.town.civicrm.add_email(people["p0@example.org"], "second@example.org")
+    bedrock.sync_until_quiet()
+    run = slip(bedrock, people)
+    bedrock.town.mailchimp.sign_up(LIST, "second@example.org", "P0", "Flintstone")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    assert bedrock.group_status(people["p0@example.org"]) == "Added"
+    offer = take_back(bedrock, run)
+    assert reasons(offer) == {"p0@example.org": Left.SPOKE}
+    assert bedrock.member_status("p0@example.org") == UNSUBSCRIBED
+    assert bedrock.member_status("p1@example.org") == SUBSCRIBED
+
+
+def test_who_was_added_since_beside_another_keeps_the_member_they_share(bedrock: Bedrock):
+    home = "home@example.org"
+    ned = bedrock.add_contact(home, group=False)
+    mia = bedrock.town.civicrm.add_contact("Mia", "Rubble", [home])
+    bedrock.add_member(home, "unsubscribed")
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.add_to_group(ned, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync()
+    run = last_run(bedrock)
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status(home) in (SUBSCRIBED, "pending")
+    bedrock.pass_time(minutes=1)
+    bedrock.town.civicrm.add_to_group(mia, GROUP)
+    bedrock.pass_time(minutes=1)
+    bedrock.sync_until_quiet()
+    status = bedrock.member_status(home)
+    offer = take_back(bedrock, run)
+    assert bedrock.member_status(home) == status
+    assert reasons(offer) == {home: Left.SPOKE}
 
 
 def test_who_has_signed_up_since_and_is_muted_is_in_for_whoever_trusts_mailchimp(bedrock: Bedrock):
