@@ -497,10 +497,11 @@ def m010_told_contacts(db: "Database") -> None:
     _execute(db, _M010)
 
 
-# Undo: when the word was said that caused a change; what was put back, and is left alone (by what
-# it is about: the newest word known, the run that put it back, when, and a value); and which run
-# undid which. `row_ids`: of whom only, as JSON.
+# Undo: in which group a change was, and when the word was said that caused it; what was put back,
+# and is left alone (by what it is about: the newest word known, the run that put it back, when, and
+# a value); and which run undid which. `row_ids`: of whom only, as JSON.
 _M011 = """
+ALTER TABLE civicrm_mailchimpsync_change ADD COLUMN group_id INTEGER;
 ALTER TABLE civicrm_mailchimpsync_change ADD COLUMN caused_at TEXT;
 CREATE INDEX change_run ON civicrm_mailchimpsync_change (run);
 ALTER TABLE civicrm_mailchimpsync_cache ADD COLUMN undone TEXT;

@@ -18,7 +18,8 @@ class Change:
 
     `run` is the one that decided on it, which may have ended before the change was made; `at` is
     when it was known to be made, by our own clock. `caused_at` is the time of the word that caused
-    it, by the service's; None where no word did, or nobody kept it.
+    it, by the service's; None where no word did, or nobody kept it. `group_id`: the group of
+    CiviCRM's in which a place was changed; None where nobody kept it.
     """
 
     list_id: str
@@ -30,6 +31,7 @@ class Change:
     row_id: int | None = None
     contact_id: int | None = None
     email: str | None = None
+    group_id: int | None = None
     caused_at: datetime | None = None
     at: datetime | None = None
     run: str = ""
@@ -38,7 +40,8 @@ class Change:
 # In the order of the fields; `at` is the same for all that is kept together, and so is `run` but
 # for changes that an earlier one decided on.
 _COLUMNS = (
-    "list_id, side, field, before, after, reason, cache_id, contact_id, email, caused_at, at, run"
+    "list_id, side, field, before, after, reason, cache_id, contact_id, email, group_id,"
+    " caused_at, at, run"
 )
 _values_of = attrgetter(*[field.name for field in fields(Change)][:-3])
 
@@ -57,7 +60,7 @@ def note_changes(store: Store, changes: Iterable[Change], run: str, now: datetim
         "  coalesce(?9, (SELECT mailchimp_email FROM civicrm_mailchimpsync_cache WHERE id = ?7),"
         "   (SELECT email FROM civicrm_mailchimpsync_email WHERE contact_id = ?8"
         "    ORDER BY is_primary DESC, email_id LIMIT 1)),"
-        "  ?10, ?11, ?12",
+        "  ?10, ?11, ?12, ?13",
         [
             (*_values_of(change), to_text_or_none(change.caused_at), at, change.run or run)
             for change in changes
@@ -111,8 +114,8 @@ def _read_change(row: tuple[Any, ...]) -> Change:
         Change(*row),
         side=Side(row[1]),
         reason=Reason(row[5]),
-        caused_at=from_text_or_none(row[9]),
-        at=from_text(row[10]),
+        caused_at=from_text_or_none(row[10]),
+        at=from_text(row[11]),
     )
 
 
@@ -151,8 +154,11 @@ WHERE list_id IN (SELECT value FROM json_each(:lists))
 def find_changes(store: Store, asked: Asked) -> Iterator[Change]:
     """The changes asked for, oldest first."""
     where = _where(store, asked)
-    caused_at = column_or_null(store, "civicrm_mailchimpsync_change", "caused_at")
-    columns = f"SELECT {_COLUMNS.replace('caused_at', caused_at)} {_ASKED}"
+    columns = _COLUMNS
+    for name in ("group_id", "caused_at"):
+        there = column_or_null(store, "civicrm_mailchimpsync_change", name)
+        columns = columns.replace(name, there)
+    columns = f"SELECT {columns} {_ASKED}"
     if asked.most is None:
         yield from map(_read_change, store.conn.execute(f"{columns} ORDER BY id", where))
         return

@@ -140,11 +140,13 @@ def civicrm_change(
     before: str | None = None,
     row_id: int | None = None,
     email: str | None = None,
+    group_id: int | None = None,
     caused_at: datetime | None = None,
 ) -> Change:
     """A change that was made in CiviCRM for an audience, for the audit trail."""
-    who = (row_id, contact_id, email)
-    return Change(task.list_id, Side.CIVICRM, field, before, after, reason, *who, caused_at)
+    what = (field, before, after, reason)
+    whose = (row_id, contact_id, email, group_id)
+    return Change(task.list_id, Side.CIVICRM, *what, *whose, caused_at)
 
 
 # --- createNewContactsFromMailchimp -------------------------------------------------------------
@@ -316,6 +318,7 @@ def _note_written(
                 write.reason,
                 write.contact_id,
                 before=was,
+                group_id=write.group_id,
                 caused_at=write.caused_at,
             )
         )

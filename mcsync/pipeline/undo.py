@@ -161,6 +161,7 @@ def load_dones(store: Store, list_id: str, target: Target) -> list[Done]:
             row_id=change.row_id,
             contact_id=change.contact_id,
             email=change.email,
+            group_id=change.group_id,
         )
     for done in _load_open(store, list_id, target.undone_run):
         key = (done.side, done.row_id or 0, done.field)

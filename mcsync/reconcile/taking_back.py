@@ -83,7 +83,8 @@ class Done:
     """One thing that a run did: what was there before its first change of it, and after its last.
 
     As the history has it; `caused_at` is the time of the word that caused it, `at` our own time
-    when it was known to be done. `is_queued`: it was never sent, so that only to have it stay so
+    when it was known to be done. `group_id`: in which group a place was changed, None where that
+    is not known. `is_queued`: it was never sent, so that only to have it stay so
     is left to do; `is_under_way`: nobody knows yet whether it was done.
     """
 
@@ -96,6 +97,7 @@ class Done:
     row_id: int | None = None
     contact_id: int | None = None
     email: str | None = None
+    group_id: int | None = None
     is_queued: bool = False
     is_under_way: bool = False
 
@@ -193,7 +195,16 @@ class _Work:
             return Left.GONE
         if contact.contact.created_at > done.at:  # the id means somebody else now
             return Left.GONE
+        if done.field not in _NAME_FIELDS and not self._is_of_group(done):
+            return Left.KEPT
         return self._compare(done, self._stands_in_civicrm(done, contact), self.person.voices)
+
+    def _is_of_group(self, done: Done) -> bool:
+        """Whether it was in the group that stands for the thing now: the config may have changed.
+
+        What a run did in another group says nothing about this one.
+        """
+        return done.group_id in (None, find_group(self.policy, done.field))
 
     def _find_obstacle_at_mailchimp(self, done: Done) -> Left | None:
         row = self._find_row(done)

@@ -120,12 +120,13 @@ def test_a_cache_of_before_can_be_looked_at(store: Store):
     change(store, "one", 0)
     with store.atomic():
         store.conn.execute("DROP TABLE civicrm_mailchimpsync_undo")
-        store.conn.execute("ALTER TABLE civicrm_mailchimpsync_change DROP COLUMN caused_at")
+        for name in ("group_id", "caused_at"):
+            store.conn.execute(f"ALTER TABLE civicrm_mailchimpsync_change DROP COLUMN {name}")
         store.conn.execute("ALTER TABLE civicrm_mailchimpsync_cache DROP COLUMN undone")
         add_row(store, LIST, 1)
     assert load_undone(store) == {}
     assert find_undo(store, "one") is None
     assert find_cut_undo(store, "one") is None
     (found,) = find_changes(store, Asked(list_ids=[LIST]))
-    assert found.caused_at is None
+    assert (found.group_id, found.caused_at) == (None, None)
     load_persons_of(store, Policy(LIST, 111), [1])

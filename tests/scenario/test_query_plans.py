@@ -51,8 +51,8 @@ PARTIAL = {
 }
 # Not of the run: bedrock reads the trail of changes afterwards.
 BEDROCK_S_OWN = (
-    "SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, caused_at,"
-    " at, run FROM civicrm_mailchimpsync_change WHERE id > ? ORDER BY id"
+    "SELECT list_id, side, field, before, after, reason, cache_id, contact_id, email, group_id,"
+    " caused_at, at, run FROM civicrm_mailchimpsync_change WHERE id > ? ORDER BY id"
 )
 # Two dozen steps through the mirror, each of which ends at the first row that it finds.
 LIMITED = "WHERE contact_id >= ? ORDER BY contact_id LIMIT 1"

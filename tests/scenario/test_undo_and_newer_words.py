@@ -10,6 +10,7 @@ from tests.scenario.test_undo import (
     reasons,
     settle,
     slip,
+    stay_quiet,
     take_back,
 )
 
@@ -72,3 +73,22 @@ def test_who_has_signed_up_since_and_is_muted_is_in_for_whoever_trusts_mailchimp
     civicrm.update_contact(people[again], is_opt_out=False)
     bedrock.sync_until_quiet()
     assert bedrock.member_status(again) == SUBSCRIBED
+
+
+def test_what_was_done_in_another_group_is_not_done_to_this_one(bedrock: Bedrock):
+    """The config named a wrong group for a while, and everybody came into it."""
+    wrong = 333
+    bedrock.town.civicrm.add_group("Wrong", group_id=wrong)
+    people = settle(bedrock, 3)
+    bedrock.options["subscriptionGroup"] = str(wrong)
+    bedrock.sync()
+    run = last_run(bedrock)
+    assert {bedrock.group_status(each, wrong) for each in people.values()} == {"Added"}
+    bedrock.options["subscriptionGroup"] = str(GROUP)
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(minutes=1)
+    offer = take_back(bedrock, run)
+    assert {line.reason for line in offer.left} == {Left.KEPT}
+    assert {bedrock.group_status(each) for each in people.values()} == {"Added"}
+    stay_quiet(bedrock, 3)
+    assert {bedrock.member_status(email) for email in people} == {SUBSCRIBED}
