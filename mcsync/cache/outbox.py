@@ -193,6 +193,7 @@ def count_queued(store: Store, list_id: str) -> int:
 # hangs for too long is not waited for.
 _LOAD_QUEUED = f"""
 SELECT u.id, c.id, c.mailchimp_list_id, u.data, u.cause {_QUEUED}
+  AND (:of_run IS NULL OR json_extract(u.cause, '$.run') = :of_run)
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_update other
       LEFT JOIN civicrm_mailchimpsync_batch b ON b.id = other.mailchimpsync_batch_id
       WHERE other.mailchimpsync_cache_id = c.id AND other.completed = 0
@@ -210,16 +211,19 @@ def claim(
     *,
     limit: int = -1,
     direct: Collection[int] | None = None,
+    of_run: str | None = None,
 ) -> tuple[StoredBatch, tuple[QueuedUpdate, ...]] | None:
     """Claim queued updates of one audience for one batch, or None when there are none.
 
-    Of the rows `direct` only, if they are given, to be sent by direct calls. One transaction:
+    Of the rows `direct` only, if they are given, to be sent by direct calls; and of what one run
+    has queued, if that is given. One transaction:
     afterwards these updates belong to the batch, whatever happens to us. A confirmation counts as
     asked from now on. `claimed_at` is Mailchimp's time: by it the batch is found again.
     """
     status = CLAIMED if direct is None else DIRECT
     with store.atomic():
-        rows = store.query(_LOAD_QUEUED, {"list": list_id, "limit": limit}).fetchall()
+        where = {"list": list_id, "limit": limit, "of_run": of_run}
+        rows = store.query(_LOAD_QUEUED, where).fetchall()
         updates = tuple(_read_queued(r) for r in rows if direct is None or r[1] in direct)
         if not updates:
             return None
@@ -248,14 +252,17 @@ def find_unbatchable(store: Store, list_id: str) -> list[int]:
     )
 
 
-def has_queued(store: Store, list_id: str) -> bool:
-    """Whether anything of the audience could be sent now."""
-    return bool(store.query(_LOAD_QUEUED, {"list": list_id, "limit": 1}).fetchall())
+def has_queued(store: Store, list_id: str, of_run: str | None = None) -> bool:
+    """Whether anything of the audience could be sent now, or of what one run has queued for it."""
+    where = {"list": list_id, "limit": 1, "of_run": of_run}
+    return bool(store.query(_LOAD_QUEUED, where).fetchall())
 
 
 def load_queued(store: Store, list_id: str) -> Iterator[QueuedUpdate]:
     """What would be sent next, in order; read while it is asked for."""
-    return map(_read_queued, store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1}))
+    return map(
+        _read_queued, store.query(_LOAD_QUEUED, {"list": list_id, "limit": -1, "of_run": None})
+    )
 
 
 def _read_queued(row: tuple[Any, ...]) -> QueuedUpdate:

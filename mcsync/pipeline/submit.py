@@ -45,18 +45,22 @@ def submit_audience(run: Run, task: Task) -> None:
     for start in range(0, len(alone), _DIRECT_SIZE):
         send_directly(run, task, alone[start : start + _DIRECT_SIZE])
         run.check_time()
-    while has_queued(run.store, task.list_id) and _submit_batch(run, task):
+    submit_batches(run, task)
+
+
+def submit_batches(run: Run, task: Task, of_run: str | None = None) -> None:
+    """Send what is queued for one audience, or what one run has queued, in batches."""
+    while has_queued(run.store, task.list_id, of_run) and _submit_batch(run, task, of_run):
         run.check_time()
 
 
-def _submit_batch(run: Run, task: Task) -> bool:
+def _submit_batch(run: Run, task: Task, of_run: str | None) -> bool:
     """Send one batch; False when nothing was queued."""
     with run.store.atomic():
         uid = get_cache_uid(run.store)
     claimed_at = task.mailchimp.fetch_now()
-    claimed = claim(
-        run.store, task.list_id, task.account, run.clock(), claimed_at, limit=BATCH_SIZE
-    )
+    whose = (task.list_id, task.account)
+    claimed = claim(run.store, *whose, run.clock(), claimed_at, limit=BATCH_SIZE, of_run=of_run)
     if claimed is None:
         return False
     batch, updates = claimed

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mcsync.cache.audience_status import count_subscribed, load_status
 from mcsync.cache.looks import read_written
 from mcsync.cache.mirror import count_places, load_mirror_state
-from mcsync.cache.outbox import find_newest_update
+from mcsync.cache.outbox import close_queued, find_newest_update
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import add_to_plan, forget_plan
 from mcsync.cache.row_facts import load_row_facts
@@ -48,7 +48,7 @@ from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.reconcile import adapt_rules
 from mcsync.pipeline.results import show_field_value
 from mcsync.pipeline.run import Run, Task
-from mcsync.pipeline.submit import submit_audience
+from mcsync.pipeline.submit import submit_batches
 from mcsync.reconcile.guards import PlanSize, Rulebook, find_excesses, measure, sum_up
 from mcsync.reconcile.taking_back import LEFT, Done, Left, Taken, Undoing, take_back
 from mcsync.safety import Safety
@@ -349,6 +349,8 @@ def _plan_audience(run: Run, task: Task, target: Target) -> tuple[Offer, Task]:
     task = adapt_rules(run, task, with_names=any(d.field.endswith("_name") for d in dones))
     offer, size = Offer(task.list_id, task.name), sum_up(())
     forget_plan(run.store, task.list_id)
+    if target.undoing.is_resumed:
+        _withdraw(run, task)
     for taken in plan_back(run.store, task.policy, dones, target, run.clock()):
         tell(offer, taken)
         planned = [each.decision for each in taken if each.decision.undone]
@@ -362,6 +364,15 @@ def _plan_audience(run: Run, task: Task, target: Target) -> tuple[Offer, Task]:
         run.progress(task.name, "changes looked at", len(offer.back) + len(offer.left), len(dones))
     offer.held = find_held(run.store, task.policy, task.safety, size)
     return offer, task
+
+
+def _withdraw(run: Run, task: Task) -> None:
+    """What an undo has queued and not sent is decided anew: somebody may have spoken since."""
+    opened = load_open_updates(run.store, task.list_id, run.run_id)
+    row_ids = sorted({update.row_id for update in opened if not update.is_sent})
+    with run.store.atomic():
+        close_queued(run.store, row_ids, "undo was cut off", run.clock())
+        mark_due(run.store, row_ids)
 
 
 def _hold(run: Run, offers: Iterable[Offer], target: Target) -> None:
@@ -392,7 +403,7 @@ def _carry_out(run: Run, task: Task, offer: Offer) -> None:
         send_directly(run, task, sorted(queued))
         _tell_refused(run, offer)
     else:
-        submit_audience(run, task)
+        submit_batches(run, task, run.run_id)  # another's was perhaps decided before a newer word
 
 
 def _tell_refused(run: Run, offer: Offer) -> None:

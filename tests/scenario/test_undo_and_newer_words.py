@@ -1,6 +1,13 @@
 """Undo and the words of those who have spoken since, at any address and beside anybody."""
 
+from contextlib import closing
+
+import pytest
+
 from mcsync.model import Side
+from mcsync.pipeline import undo as undoing
+from mcsync.pipeline.fetch import fetch
+from mcsync.pipeline.reconcile import reconcile
 from mcsync.reconcile.taking_back import Left
 from tests.scenario.bedrock import GROUP, LIST, Bedrock
 from tests.scenario.test_undo import (
@@ -13,6 +20,7 @@ from tests.scenario.test_undo import (
     stay_quiet,
     take_back,
 )
+from tests.scenario.wire import Death
 
 
 def test_who_signed_up_with_another_address_since_gets_no_second_one(bedrock: Bedrock):
@@ -73,6 +81,56 @@ def test_who_has_signed_up_since_and_is_muted_is_in_for_whoever_trusts_mailchimp
     civicrm.update_contact(people[again], is_opt_out=False)
     bedrock.sync_until_quiet()
     assert bedrock.member_status(again) == SUBSCRIBED
+
+
+def test_what_another_run_queued_is_not_sent_along(bedrock: Bedrock):
+    people = settle(bedrock, 21)
+    (last, contact), *_ = list(people.items())[20:]
+    del people[last]
+    run = slip(bedrock, people)
+    bedrock.town.civicrm.remove_from_group(contact, GROUP)
+    bedrock.pass_time(minutes=1)
+    with closing(bedrock.open_store()) as store:
+        queueing = bedrock.make_run(store)
+        fetch(queueing)
+        reconcile(queueing)
+    bedrock.pass_time(minutes=1)
+    bedrock.town.civicrm.add_to_group(contact, GROUP)
+    bedrock.pass_time(minutes=1)
+    operations = bedrock.town.mailchimp.operations
+    sent = len(operations)
+    take_back(bedrock, run)
+    assert not [o for o in operations[sent:] if last in str(o)], operations[sent:]
+    assert bedrock.member_status(last) == SUBSCRIBED
+    assert {bedrock.member_status(email) for email in people} == {SUBSCRIBED}
+
+
+def test_what_a_cut_undo_has_queued_is_decided_anew(
+    bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
+):
+    people = settle(bedrock, 3)
+    slip(bedrock, people)
+
+    def die(*_: object) -> None:
+        raise Death
+
+    with monkeypatch.context() as patch:
+        patch.setattr(undoing, "send_directly", die)
+        with pytest.raises(Death):
+            take_back(bedrock)
+    bedrock.pass_time(minutes=1)
+    spoke, *others = people
+    bedrock.town.civicrm.add_to_group(people[spoke], GROUP)
+    bedrock.town.civicrm.remove_from_group(people[spoke], GROUP)
+    bedrock.pass_time(minutes=1)
+    sent = len(bedrock.town.mailchimp.operations)
+    offer = take_back(bedrock)
+    assert reasons(offer) == {spoke: Left.SPOKE}
+    assert bedrock.member_status(spoke) == UNSUBSCRIBED
+    assert spoke not in str(bedrock.town.mailchimp.operations[sent:])
+    assert {bedrock.member_status(email) for email in others} == {SUBSCRIBED}
+    stay_quiet(bedrock, 3)
+    assert bedrock.member_status(spoke) == UNSUBSCRIBED
 
 
 def test_what_was_done_in_another_group_is_not_done_to_this_one(bedrock: Bedrock):
