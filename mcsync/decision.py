@@ -525,13 +525,14 @@ class Decision:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be written at either side."""
+        """Whether nothing is to be written at either side, or kept of what undo put back."""
         return not (
             self.group_writes
             or self.changes
             or self.new_contact
             or self.name_writes
             or self.email_writes
+            or self.undone
         )
 
     def with_verdict(self, row_id: int, sync_status: SyncStatus, reason: Reason) -> "Decision":

@@ -37,7 +37,24 @@ def add_address_changes(decision: Decision, person: Person, policy: Policy) -> D
             changed = _follow_contact(decision, person, row, contact)
             has_moved = len(changed.changes) > 0 and changed is not decision
             decision = changed
-    return decision
+    return _end_undone(decision, person, contact)
+
+
+def _end_undone(decision: Decision, person: Person, contact: ContactView) -> Decision:
+    """Once nobody is wanted where undo took them back from, a later wish for it is a newer one."""
+    marks = [row.undone[ADDRESS] for row in person.rows if ADDRESS in row.undone]
+    marks = [mark for mark in marks if mark.value]
+    if not marks or person.is_under_way:
+        return decision
+    wanted = [
+        _choose_address(contact, row, row.member.email)
+        for row in person.rows
+        if row.member is not None
+    ]
+    if {mark.value for mark in marks} & {print_of(email_key(each)) for each in wanted if each}:
+        return decision
+    ended = replace(max(marks, key=lambda mark: mark.done_at), value="")
+    return replace(decision, undone={**decision.undone, ADDRESS: ended})
 
 
 def _follow_member(

@@ -150,3 +150,36 @@ def test_what_was_done_in_another_group_is_not_done_to_this_one(bedrock: Bedrock
     assert {bedrock.group_status(each) for each in people.values()} == {"Added"}
     stay_quiet(bedrock, 3)
     assert {bedrock.member_status(email) for email in people} == {SUBSCRIBED}
+
+
+def test_an_address_that_is_right_later_is_followed(bedrock: Bedrock):
+    contact = bedrock.add_both("wilma@example.org")
+    bedrock.sync_until_quiet()
+    (email,) = bedrock.town.civicrm.emails(contact)
+    bedrock.town.civicrm.update_email(email.id, email="wrong@example.com")
+    bedrock.sync_until_quiet()
+    take_back(bedrock)
+    assert bedrock.member_status("wilma@example.org") == SUBSCRIBED
+    bedrock.town.civicrm.update_email(email.id, email="wilma@example.org")
+    bedrock.sync_until_quiet()
+    bedrock.pass_time(hours=30)
+    bedrock.sync_until_quiet()
+    bedrock.town.civicrm.update_email(email.id, email="wrong@example.com")
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("wrong@example.com") == SUBSCRIBED
+
+
+def test_an_address_undo_took_back_stays_so_beside_another_member(bedrock: Bedrock):
+    contact = bedrock.add_both("wilma@example.org")
+    bedrock.add_member("second@example.org")
+    bedrock.town.civicrm.add_email(contact, "second@example.org")
+    bedrock.sync_until_quiet()
+    email = bedrock.town.civicrm.emails(contact)[0]
+    bedrock.town.civicrm.update_email(email.id, email="wrong@example.com")
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("wrong@example.com") == SUBSCRIBED
+    take_back(bedrock)
+    for name in ("Slate", "Rubble"):
+        bedrock.town.civicrm.update_contact(contact, last_name=name)  # she is judged
+        bedrock.sync_until_quiet()
+    assert bedrock.member_status("wilma@example.org") == SUBSCRIBED
