@@ -60,7 +60,7 @@ def _end_undone(decision: Decision, person: Person, contact: ContactView) -> Dec
 def _follow_member(
     decision: Decision, old_email: str, email: str, contact: ContactView
 ) -> Decision:
-    if email_key(email) in contact.keys:
+    if not email or email_key(email) in contact.keys:  # no address: erased, and another has it now
         return decision
     write = EmailWrite(contact.contact_id, email, old_email)
     return replace(decision, email_writes=(*decision.email_writes, write))

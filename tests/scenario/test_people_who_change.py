@@ -203,3 +203,16 @@ def test_a_smart_group_is_pushed_and_never_written(bedrock: Bedrock):
     bedrock.pass_time(minutes=1)
     bedrock.sync_until_quiet()
     assert not bedrock.has_interest("wilma@example.org")
+
+
+@pytest.mark.parametrize("status", ["subscribed", "unsubscribed"])
+def test_who_is_erased_and_imported_anew_gets_no_blank_address(bedrock: Bedrock, status: str):
+    """The address is the new member's, so that the old one has none left."""
+    contact = bedrock.add_both("wilma@example.org")
+    bedrock.sync_until_quiet()
+    addresses = [email.email for email in bedrock.town.civicrm.emails(contact)]
+    bedrock.town.mailchimp.staff_delete_permanently(LIST, "wilma@example.org")
+    bedrock.pass_time(minutes=1)
+    bedrock.add_member("wilma@example.org", status)
+    bedrock.sync_until_quiet()
+    assert [email.email for email in bedrock.town.civicrm.emails(contact)] == addresses
