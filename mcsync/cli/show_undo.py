@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcsync.answers.labels import load_labels
+from mcsync.cache.undos import find_undo
 from mcsync.cli.show_changes import show_kinds
 from mcsync.cli.state import State
 from mcsync.cli.tables import show_gap, show_heading, show_line, show_table
@@ -51,6 +52,12 @@ def show_undo(
 ) -> None:
     """What is put back, by kinds and with the first few people; then what is left, and why."""
     labels = load_labels(store, [offer.list_id for offer in offers])
+    itself = find_undo(store, target.undone_run)
+    if itself is not None:
+        show_line(
+            f"Run {itself.run} was itself an undo, of run {itself.undone_run}: what that did is"
+            f" {'done' if is_done else 'to be done'} again."
+        )
     for offer in offers:
         verb = "put back" if is_done else "to be put back"
         show_line(

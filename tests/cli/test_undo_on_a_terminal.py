@@ -56,3 +56,12 @@ def test_whoever_says_yes_before_is_not_asked(office: Office):
     assert "Put this back?" not in shown
     assert "put back" in shown
     assert list(office.statuses().values()).count("subscribed") == 5
+
+
+@pytest.mark.usefixtures("slip")
+def test_whoever_undoes_an_undo_is_told(office: Office):
+    """Whoever runs it twice would otherwise do the accident again without a word."""
+    assert "was itself an undo" not in answer(office, "y")
+    told = " ".join(answer(office, "n").split())
+    assert "was itself an undo, of run" in told
+    assert "to be done again. Main audience: run" in told
