@@ -59,11 +59,11 @@ def _show(history: "History", names: "Mapping[str, str]") -> None:
         rows = [(show_time(each.at), each.run, *_row(each, history.labels)) for each in changes]
         show_table(("Time", "Run", *_COLUMNS), rows)
         runs = dict.fromkeys(each.run for each in changes)
-        told = [f"Run {run}{text}" for run in runs if (text := _text_of_undo(run, history))]
+        told = [f"Run {run} {said}." for run in runs if (said := _say_undo(run, history))]
         if told:
             show_gap()
         for line in told:
-            show_line(f"{line.replace(',', '', 1)}.")
+            show_line(line)
     if history.count is not None and len(changes) < history.count:
         show_gap()
         show_line(
@@ -72,13 +72,12 @@ def _show(history: "History", names: "Mapping[str, str]") -> None:
         )
 
 
-def _text_of_undo(run: str, history: "History") -> str:
+def _say_undo(run: str, history: "History") -> str:
     """Which run a run undid, and by which it was undone."""
-    undone = [each for each, runs in history.undone.items() if run in runs]
+    told = [f"undid run {each}" for each, runs in history.undone.items() if run in runs]
     by = [each for each in history.undone.get(run, ()) if each != run]
-    told = [f", which undid run {each}" for each in undone]
-    told += [f", undone by run {' and '.join(by)}"] if by else []
-    return "".join(told)
+    told += [f"was undone by run {' and '.join(by)}"] if by else []
+    return " and ".join(told)
 
 
 def _show_runs(changes: "list[Change]", history: "History", names: "Mapping[str, str]") -> None:
@@ -89,7 +88,7 @@ def _show_runs(changes: "list[Change]", history: "History", names: "Mapping[str,
         if number:
             show_gap()
         at = f"{text_of_time(of_run[0].at)}, " if of_run[0].at else ""
-        undo = _text_of_undo(run, history)
+        undo = f", which {said}" if (said := _say_undo(run, history)) else ""
         show_heading(f"{at}{names.get(list_id, list_id)}, run {run}{undo}")
         show_table(_COLUMNS, [_row(change, history.labels) for change in of_run])
 

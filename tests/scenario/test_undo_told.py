@@ -69,8 +69,8 @@ def test_undo_and_what_is_told_afterwards(
         }
     ]
     history = tell("history")
-    assert f"Run {accident} undone by run {undo_run}." in history.out
-    assert f"Run {undo_run} which undid run {accident}." in history.out
+    assert f"Run {accident} was undone by run {undo_run}." in history.out
+    assert f"Run {undo_run} undid run {accident}." in history.out
     assert tell.json("history")["undone"] == {accident: [undo_run]}
     explained = tell("explain", "p0@example.org").out
     assert f"(run {undo_run}), to stay until either side says something newer" in explained
