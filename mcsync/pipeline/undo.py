@@ -111,8 +111,10 @@ def find_target(
 ) -> Target:
     """The run that is meant: the one that was named, else the last that changed anything.
 
-    An undo that was cut off is no run to be undone by itself: it is gone on with. `run_id` is
-    that of the run that undoes. Raises: UsageError when there is no such run.
+    An undo that was cut off is no run to be undone by itself: it is gone on with. One that came to
+    its end has to be named: whoever runs the command once more, to be sure, does not want the
+    accident back. `run_id` is that of the run that undoes. Raises: UsageError when there is no
+    such run.
     """
     meant = wanted or find_last_run(store, list_ids)
     if meant is None:
@@ -122,7 +124,12 @@ def find_target(
             f'the history knows no run "{meant}"', hint='"mcsync history" lists the runs'
         )
     last = find_undo(store, meant)
-    if wanted is None and last is not None and not last.is_ended:
+    if wanted is None and last is not None:
+        if last.is_ended:
+            raise UsageError(
+                f"the last run, {meant}, was itself an undo, of run {last.undone_run}",
+                hint=f'"mcsync undo --run {meant}" would do again what that run did',
+            )
         meant = last.undone_run
     cut = find_cut_undo(store, meant)
     if cut is None:

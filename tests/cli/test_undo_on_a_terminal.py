@@ -1,6 +1,7 @@
 """`mcsync undo` shows a person what it would put back, and asks."""
 
 import os
+import re
 
 import pytest
 
@@ -59,9 +60,15 @@ def test_whoever_says_yes_before_is_not_asked(office: Office):
 
 
 @pytest.mark.usefixtures("slip")
-def test_whoever_undoes_an_undo_is_told(office: Office):
+def test_whoever_undoes_an_undo_names_it_and_is_told(office: Office):
     """Whoever runs it twice would otherwise do the accident again without a word."""
     assert "was itself an undo" not in answer(office, "y")
-    told = " ".join(answer(office, "n").split())
+    again = office.run("undo", "--yes")
+    assert again.code == 2
+    assert "was itself an undo, of run" in again.err
+    run = re.search(r"mcsync undo --run (\w+)", again.err)
+    assert run is not None
+    told = " ".join(answer(office, "n", "--run", run[1]).split())
     assert "was itself an undo, of run" in told
     assert "to be done again. Main audience: run" in told
+    assert list(office.statuses().values()).count("subscribed") == 5

@@ -250,7 +250,8 @@ def test_of_an_undo_that_was_cut_off_what_is_back_is_marked():
 def test_what_is_only_queued_is_withdrawn_and_marked():
     queued = replace(UNSUBSCRIBED, is_queued=True)
     taken = take(fred(OUT[0], member("fred@", "subscribed", 1)), queued)
-    assert taken.decision.is_empty
+    assert not taken.decision.changes
+    assert not taken.decision.group_writes
     assert taken.decision.undone
     assert [becomes for _, becomes in taken.back] == ["subscribed"]
 
