@@ -536,6 +536,15 @@ def mark_due(store: Store, row_ids: Iterable[int]) -> None:
     store.query(f"UPDATE {TABLE} SET due = due + 1 WHERE {_THESE}", (json_list(row_ids),))
 
 
+def mark_names_due(store: Store, list_id: str, contact_ids: Iterable[int]) -> None:
+    """Have the rows judged, with data, that these contacts have in audiences other than this."""
+    store.query(
+        f"UPDATE {TABLE} SET due = due + 1, is_data_due = 1 WHERE civicrm_contact_id IN"
+        " (SELECT value FROM json_each(?)) AND mailchimp_list_id <> ?",
+        (json_list(contact_ids), list_id),
+    )
+
+
 def mark_shared_due(store: Store, row_id: int) -> None:
     """Have a row judged whose address several contacts own."""
     store.query(

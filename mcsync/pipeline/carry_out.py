@@ -36,6 +36,7 @@ from mcsync.cache.rows import (
     load_refused_by_civicrm,
     mark_due,
     mark_judged,
+    mark_names_due,
     mark_settled,
     note_agreed,
     note_civicrm_refused,
@@ -348,6 +349,7 @@ def write_names(run: Run, task: Task, names: Iterable[NameWrite]) -> Refusals:
             ]
             note_changes(run.store, changes, run.run_id, run.clock())
             note_names(run.store, done)
+            mark_names_due(run.store, task.list_id, result.done)
         run.report(task).names_updated += len(done)
         run.progress(task.name, "names written", run.report(task).names_updated)
         refused |= result.failed

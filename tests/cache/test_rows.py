@@ -265,6 +265,8 @@ DEEDS: dict[str, tuple[Deed, str]] = {
         STAYS,
     ),
     "mark_due": (lambda s, i: rows.mark_due(s, [i]), GROWS),
+    "mark_names_due: others": (lambda s, _: rows.mark_names_due(s, "b", [CONTACT]), GROWS),
+    "mark_names_due: own": (lambda s, _: rows.mark_names_due(s, LIST, [CONTACT]), STAYS),
     "mark_shared_due": (share_and_mark, GROWS),
     "mark_addresses": (lambda s, _: rows.mark_addresses(s, f"SELECT {CONTACT}"), GROWS),
     "mark_refused_due": (refuse_and_mark, GROWS),

@@ -163,6 +163,34 @@ def test_what_one_audience_writes_about_a_contact_of_another_ends_in_sync_f8(twi
     assert_at_peace(twin)
 
 
+@pytest.mark.parametrize("heard_at", [LIST, OTHER])
+def test_a_name_that_changes_at_one_audience_changes_at_the_others(twin: Bedrock, heard_at: str):
+    twin.with_data = True
+    twin.sync_until_quiet()
+    twin.town.mailchimp.edit_profile(heard_at, "fred@example.org", first_name="Frederick")
+    twin.pass_time(minutes=1)
+    twin.sync_until_quiet()
+    [fred] = twin.town.civicrm.contacts_by_email("fred@example.org")
+    assert fred.first_name == "Frederick"
+    for list_id in (LIST, OTHER):
+        member = twin.town.mailchimp.member(list_id, "fred@example.org")
+        assert member is not None
+        assert member["merge_fields"]["FNAME"] == "Frederick"
+    assert_at_peace(twin)
+
+
+def test_an_audience_counts_as_in_sync_only_when_its_names_are_those_of_the_others(twin: Bedrock):
+    twin.with_data = True
+    twin.sync_until_quiet()
+    twin.town.mailchimp.edit_profile(OTHER, "fred@example.org", first_name="Frederick")
+    twin.pass_time(minutes=1)
+    twin.sync()
+    assert twin.last_run is not None
+    assert not twin.last_run.reports[LIST].in_sync, "it had its turn before"
+    twin.sync_until_quiet()
+    assert_in_sync(twin)
+
+
 def test_an_address_that_moves_at_one_audience_ends_in_sync_f8(twin: Bedrock):
     """The brother: the new bulk address that we write in CiviCRM moves the other member, too."""
     twin.town.mailchimp.change_address(LIST, "wilma@example.org", "wilma@example.net")
