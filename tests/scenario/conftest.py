@@ -96,3 +96,9 @@ def helper() -> Iterator[Helper]:
     """The process that forks runs which die."""
     with Helper() as found:
         yield found
+
+
+@pytest.fixture
+def _by_hand(request: pytest.FixtureRequest) -> None:
+    if "matrix" not in request.config.getoption("markexpr"):
+        pytest.skip("takes many minutes; run by hand with -m matrix")

@@ -6,6 +6,7 @@ sending and committing with points, counts them, and at the chosen one kills its
 SIGKILL. For each job the helper writes one line: how the child ended, and the points it passed.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -27,10 +28,13 @@ import requests
 from mcsync.assemble import build_run
 from mcsync.cache import persons, plans
 from mcsync.cache.store import Store
+from mcsync.civicrm import pace, reading
+from mcsync.cli.signals import Stopped, catch_signals
 from mcsync.config import load_config
 from mcsync.errors import McsyncError
 from mcsync.lock import hold_lock
-from mcsync.pipeline import batches, submit
+from mcsync.mailchimp import members
+from mcsync.pipeline import ahead, batches, carry_out, submit
 from mcsync.pipeline.run import Run
 from mcsync.pipeline.sync import sync
 
@@ -41,17 +45,23 @@ CRASHED, FAILED = 70, 69
 class Job:
     """One run: its config, the time that stands still during it, and where it is to die.
 
-    `wait_s` is that of `sync --wait`; `die_at` counts points from 1, None lives on; `trace` is
-    where the points passed are noted when it does. `chunk` is the size of batches and of
-    transactions, so that a small town has several of each.
+    `wait_s` is that of `sync --wait`; `die_at` counts points from 1, None lives on, and `die_by` is
+    the signal; `trace` is where the points passed are noted when it does. `chunk` is the size of
+    batches and of transactions, so that a small town has several of each. `at_once` is how many
+    read an account, None as in the field; `few`: pages and requests are small, too, so that a small
+    town has several under way. After `limit_s` the run is ended by SIGALRM: it hangs.
     """
 
     config: str
     now: str
     wait_s: float | None = None
     die_at: int | None = None
+    die_by: int = signal.SIGKILL
     trace: str | None = None
     chunk: int = 200
+    at_once: int | None = None
+    few: int | None = None
+    limit_s: int = 0
 
 
 def run_once(job: Job, *, raises: bool = True) -> Run:
@@ -62,7 +72,7 @@ def run_once(job: Job, *, raises: bool = True) -> Run:
     now = datetime.fromisoformat(job.now)
     config = load_config(Path(job.config), {})
     cache = config.cache.absolute()
-    with hold_lock(cache), _in_chunks_of(job.chunk):
+    with hold_lock(cache), _in_chunks_of(job.chunk), _side_by_side(job.at_once, job.few):
         store = Store(cache)
         try:
             run = build_run(
@@ -87,23 +97,39 @@ def _in_chunks_of(size: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _side_by_side(at_once: int | None, few: int | None) -> Iterator[None]:
+    with ExitStack() as stack:
+        if at_once is not None:
+            stack.enter_context(patch.object(ahead, "AT_ONCE", at_once))
+        if few is not None:
+            page, sizes = 10 * few, dict.fromkeys(pace.SIZES, (few, 2 * few))
+            stack.enter_context(patch.object(members, "PAGE_SIZE", page))
+            stack.enter_context(patch.object(members, "MIN_PAGE_SIZE", page - few))
+            stack.enter_context(patch.object(reading, "PAGE_SIZE", page))
+            stack.enter_context(patch.object(pace, "SIZES", sizes))
+            stack.enter_context(patch.object(carry_out, "_LOOKED_UP_AT_ONCE", 2 * few))
+        yield
+
+
 # --- points -------------------------------------------------------------------------------------
 
 
 class Points:
     """Counts the places where a process may die, and dies at one of them."""
 
-    def __init__(self, die_at: int | None) -> None:
+    def __init__(self, die_at: int | None, die_by: int = signal.SIGKILL) -> None:
         self.passed: list[str] = []
         self._die_at = die_at
+        self._die_by = die_by
         self._lock = threading.Lock()
 
     def reach(self, name: str) -> None:
-        """One more point; SIGKILL if it is the chosen one."""
+        """One more point; the signal comes if it is the chosen one."""
         with self._lock:
             self.passed.append(name)
             if len(self.passed) == self._die_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._die_by)
 
 
 def instrument(points: Points) -> None:
@@ -200,14 +226,20 @@ def _is_id(part: str) -> bool:
 
 def be_child(job: Job) -> int:
     """Run the job in this process and return its exit code; does not return when it is to die."""
-    points = Points(job.die_at)
+    faulthandler.enable()
+    points = Points(job.die_at, job.die_by)
     instrument(points)
+    signal.alarm(job.limit_s)
+    if job.die_by != signal.SIGKILL:
+        catch_signals()
     try:
         run_once(job)
         code = 0
     except McsyncError as error:
         sys.stderr.write(f"{type(error).__name__}: {error.message}\n")
         code = FAILED
+    except Stopped as stopped:
+        code = 128 + stopped.signal
     except Exception:  # a bug; the parent knows it by the code, who reads by the trace
         traceback.print_exc()
         code = CRASHED

@@ -47,12 +47,6 @@ def load(helper: Helper) -> Load:
     return play
 
 
-@pytest.fixture
-def _by_hand(request: pytest.FixtureRequest) -> None:
-    if "matrix" not in request.config.getoption("markexpr"):
-        pytest.skip("takes many minutes; run by hand with -m matrix")
-
-
 def find_failures(cells: list[Cell], undisturbed: Undisturbed, helper: Helper) -> str:
     """What went wrong in which cell; empty when all is well."""
     failures = []
