@@ -6,11 +6,13 @@ are halved where it was too much (civicrm: Writing).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 QUICK_S = 5.0  # a request that takes less may become larger
 SLOW_S = 15.0  # half of a slow host's 30 s: what takes longer becomes smaller before it fails
+# Who is given up sooner was not given up for the size: what answers has nobody behind it just then.
+GIVEN_UP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,25 @@ class Sent:
 class Pace:
     """The size of the next request of one kind; `start` is the first one's, `most` the bound.
 
-    `is_proved`: one has succeeded already.
+    `is_proved`: one has succeeded already. `limit` is what later runs may go by: the bound, as
+    far as the size was surely what was too much.
     """
 
     start: int
     most: int
     size: int = 0
     is_proved: bool = False
+    limit: int = field(init=False)
+    _first_limit: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.size = min(self.size or self.start, self.most)
+        self.limit = self._first_limit = self.most
 
     @property
     def is_limited(self) -> bool:
         """Whether the site takes less than we begin with."""
-        return self.most < self.start
+        return self.limit < self.start
 
     def learn(self, sent: Sent) -> None:
         """Go by what became of one request.
@@ -56,11 +62,19 @@ class Pace:
         self.is_proved |= not sent.is_too_much
         if sent.is_too_much:
             self.most = min(self.most, max(1, sent.size // 2))
+            self._learn_limit(sent)
         elif sent.took_s > SLOW_S:
             self.size = min(self.size, max(1, sent.size // 2))
         elif sent.size >= self.size and sent.took_s < QUICK_S:
             self.size = max(self.size, int(sent.size * min(2.0, QUICK_S / (sent.took_s or 1.0))))
         self.size = min(self.size, self.most)
+
+    def _learn_limit(self, sent: Sent) -> None:
+        """A site that is down for a while is not one that takes little, all day."""
+        if sent.is_silent and sent.size == 1:
+            self.limit = self._first_limit  # not even one: it was never the size
+        elif not sent.is_silent or sent.took_s >= GIVEN_UP_S:
+            self.limit = min(self.limit, max(1, sent.size // 2))
 
     def cut(self, left: int | None, lanes: int) -> int:
         """How many of those that are `left`, if that is known, go into the next request.

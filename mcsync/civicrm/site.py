@@ -53,4 +53,4 @@ class CivicrmClient(DataReader, Writer, ContactWriter, AddressWriter):
 
     def find_limits(self) -> Mapping[str, int]:
         """How many records of a kind the site takes in one request, where it takes few."""
-        return {kind: pace.most for kind, pace in self._paces.items() if pace.is_limited}
+        return {kind: pace.limit for kind, pace in self._paces.items() if pace.is_limited}

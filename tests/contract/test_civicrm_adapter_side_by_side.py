@@ -242,9 +242,10 @@ class SlowHost:
 @pytest.mark.parametrize("is_done", [True, False], ids=["part-written", "nothing-written"])
 @pytest.mark.parametrize("status", [502, 504])
 def test_requests_become_smaller_where_the_site_ends_them(
-    site: Site, status: int, is_done: bool
+    site: Site, status: int, is_done: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next run knows, and creates whom this one had to leave in doubt."""
+    monkeypatch.setattr(pace, "GIVEN_UP_S", 0.0)  # as if it had taken long
     host = SlowHost(site, 2, status, is_done=is_done)
     site.server.faults.append(Fault(path=SAVE_CONTACT, rewrite=host.answer, times=None))
     port = site.client()

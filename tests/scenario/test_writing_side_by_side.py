@@ -179,8 +179,9 @@ def end_long_requests(bedrock: Bedrock, limit: int) -> None:
 
 
 def test_a_site_that_takes_few_at_a_time_gets_few_and_everybody_in_the_end(
-    bedrock: Bedrock,
+    bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pace, "GIVEN_UP_S", 0.0)  # as if it had taken long
     sign_up_many(bedrock)
     end_long_requests(bedrock, limit=2)
     bedrock.sync(raises=False)
@@ -192,7 +193,31 @@ def test_a_site_that_takes_few_at_a_time_gets_few_and_everybody_in_the_end(
     assert_everybody_is_there_once(bedrock)
 
 
-def test_after_a_day_as_many_as_at_first_are_tried(bedrock: Bedrock) -> None:
+@pytest.mark.parametrize("requests", [1, 3, None], ids=["a moment", "some seconds", "all the time"])
+def test_a_site_that_is_down_for_a_while_gets_as_many_as_ever_afterwards(
+    bedrock: Bedrock, requests: int | None
+) -> None:
+    """A gateway that has nobody behind it says so at once: that is not the size."""
+    sign_up_many(bedrock)
+    down = Fault(path="/save", answer=Response(502, b"<html>", HTML), times=requests)
+    bedrock.town.civicrm_server.faults.append(down)
+    bedrock.sync(raises=False)
+    bedrock.town.civicrm_server.faults.clear()
+    bedrock.town.civicrm_server.requests.clear()
+    for number in range(MANY):
+        name = f"pearl{number}@example.org"
+        bedrock.town.mailchimp.sign_up(LIST, name, "Pearl", f"Slaghoople {number}")
+    bedrock.pass_time(minutes=5)
+    bedrock.sync()
+    assert count_created(bedrock)[0] == 5
+    bedrock.sync_until_quiet()
+    assert len(bedrock.town.civicrm.contacts(source="mailchimpsync")) == 2 * MANY
+
+
+def test_after_a_day_as_many_as_at_first_are_tried(
+    bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "GIVEN_UP_S", 0.0)  # as if it had taken long
     sign_up_many(bedrock)
     end_long_requests(bedrock, limit=2)
     bedrock.sync(raises=False)

@@ -61,3 +61,42 @@ def test_a_limit_of_an_earlier_run_is_begun_with():
     assert (untouched.size, untouched.most) == SIZES[GROUP_CONTACTS]
     assert not untouched.is_limited
     assert make_paces({CONTACTS: 80})[CONTACTS].size == 50
+
+
+def silent(size: int, took_s: float) -> Sent:
+    return Sent(size, took_s, is_too_much=True, is_silent=True)
+
+
+def test_what_took_long_and_was_not_answered_limits_later_runs():
+    pace = Pace(50, 100)
+    assert after(pace, silent(50, 60.0), silent(25, 60.0), Sent(12, 4.0)) == 12
+    assert pace.is_limited
+    assert pace.limit == 12
+
+
+def test_a_gateway_with_nobody_behind_it_limits_no_later_run():
+    """As while PHP is restarted: a 502 comes at once, whatever the size."""
+    pace = Pace(50, 100)
+    assert after(pace, silent(50, 0.1), silent(25, 0.1), Sent(12, 1.0)) == 12
+    assert not pace.is_limited
+
+
+def test_a_site_that_is_silent_whatever_the_size_limits_no_later_run():
+    pace = Pace(50, 100)
+    for _ in range(7):
+        pace.learn(silent(pace.size, 130.0))
+    assert pace.size == 1
+    assert not pace.is_limited
+
+
+def test_what_an_earlier_run_found_out_outlasts_a_site_that_is_down():
+    pace = Pace(50, 12)
+    for _ in range(5):
+        pace.learn(silent(pace.size, 130.0))
+    assert pace.limit == 12
+
+
+def test_a_request_that_was_refused_for_its_size_limits_later_runs_however_soon():
+    pace = Pace(50, 100)
+    pace.learn(Sent(50, 0.1, is_too_much=True))
+    assert pace.limit == 25
