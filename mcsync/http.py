@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -143,11 +143,30 @@ def decode_json(body: bytes, shape: type[T], max_values: int = MAX_VALUES) -> T:
     if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
         raise AnswerTooLarge("an answer is larger than any that mcsync asks for")
     try:
-        return msgspec.json.decode(body, type=shape, strict=False)
+        return _decoder_of(shape).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         where = re.search(r"at `[^`]*`", str(error))
         place = f" {where.group()}" if where else ""
         raise ProtocolError(f"an answer is not the JSON that mcsync expects{place}") from None
+
+
+_decoders: dict[object, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
+
+
+def _decoder_of(shape: type[T]) -> "msgspec.json.Decoder[T]":
+    """The decoder for a shape, made once.
+
+    While one thread makes what msgspec has to know of a Struct, another one that decodes the same
+    for the first time finds it half made, and the process dies.
+    """
+    decoder = _decoders.get(shape)
+    if decoder is None:
+        with _making:
+            decoder = _decoders.get(shape)
+            if decoder is None:
+                decoder = _decoders[shape] = msgspec.json.Decoder(shape, strict=False)
+    return decoder
 
 
 class _Session(requests.Session):

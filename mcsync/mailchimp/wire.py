@@ -442,11 +442,14 @@ def read_outcome(operation_id: str, status: int, answer: bytes) -> Outcome:
     return Outcome(operation_id, False, status, refusal=refusal, error=words, merge_tags=tags)
 
 
+_decode_member = msgspec.json.Decoder(WireMember).decode
+
+
 def _read_member_of(answer: bytes) -> Member | None:
     if answer.strip() in (b"", b"null", b"[]", b"{}"):
         return None
     try:
-        member = read_member(msgspec.json.decode(answer, type=WireMember))
+        member = read_member(_decode_member(answer))
     except msgspec.ValidationError:
         return None  # a success of some other kind of operation, such as a collection
     except msgspec.DecodeError:

@@ -80,9 +80,12 @@ class _Json(msgspec.Struct):
     contact_id: int | str | list[int | str]
 
 
+_decode = msgspec.json.Decoder(_Json).decode  # made once, as several threads read
+
+
 def _read_json(body: bytes) -> list[str]:
     try:
-        told = msgspec.json.decode(body, type=_Json).contact_id
+        told = _decode(body).contact_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotAPayload from None
     return _digits(map(str, told if isinstance(told, list) else [told]))
