@@ -453,8 +453,20 @@ def _member_ids(key: str) -> Sequence[str]:
 def _map_few(
     fetch: Callable[[str], Member | None], keys: Sequence[str]
 ) -> dict[str, Member | None]:
-    """What `fetch` says of each key, a few at the same time."""
+    """What `fetch` says of each key, a few at the same time.
+
+    Only a signal does not wait for those under way, as the process ends with it.
+    """
     if len(keys) < 2:
         return {key: fetch(key) for key in keys}
-    with ThreadPoolExecutor(READERS) as pool:
-        return dict(zip(keys, pool.map(fetch, keys), strict=True))
+    pool = ThreadPoolExecutor(READERS, "mailchimp-single")
+    try:
+        found = dict(zip(keys, pool.map(fetch, keys), strict=True))
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return found
