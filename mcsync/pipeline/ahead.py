@@ -78,6 +78,12 @@ class _Reading(Generic[T]):
         """Of how many members there are answers that nobody took yet."""
         return sum(map(self.wish.size, self.items))
 
+    def drop(self) -> None:
+        """Nobody will take it any more; whoever wants it after all asks anew."""
+        self.is_begun = self.is_taken = self.is_dropped = True
+        self.has_readers = False
+        self.items.clear()
+
 
 @contextmanager
 def asking_ahead(wishes: Iterable[Wish[T]]) -> Iterator["Ahead[T]"]:
@@ -96,7 +102,7 @@ def asking_ahead(wishes: Iterable[Wish[T]]) -> Iterator["Ahead[T]"]:
 class Ahead(Generic[T]):
     """The answers, to be taken in the order of the wishes, of each account one after the other.
 
-    To turn to the next of an account drops what is left of the one before.
+    To turn to one drops what is left of those before it in its account.
     """
 
     def __init__(self, wishes: Iterable[Wish[T]]) -> None:
@@ -146,8 +152,9 @@ class Ahead(Generic[T]):
         with self._changed:
             self._turn_to(reading)
             reading.is_taken = True
-            is_begun, reading.is_begun = reading.is_begun, True
-        if not is_begun:
+            is_left = reading.is_dropped or not reading.is_begun
+            reading.is_begun = True
+        if is_left:
             reading.has_readers = False
             yield from reading.wish.read(lambda: True)
             return
@@ -171,11 +178,14 @@ class Ahead(Generic[T]):
         return cast(A, next(self.take(key)))
 
     def _turn_to(self, reading: _Reading[T]) -> None:
-        before = self._awaited.get(reading.wish.account)
-        if before is not None and before is not reading:
-            before.is_dropped = True
-            before.items.clear()
-        self._awaited[reading.wish.account] = reading
+        account = reading.wish.account
+        if self._awaited.get(account) is not reading:
+            for before in self._readings.values():
+                if before is reading:
+                    break
+                if before.wish.account == account and not before.is_dropped:
+                    before.drop()  # also one that was passed over: it would keep others' room
+            self._awaited[account] = reading
         self._changed.notify_all()
 
     # --- the others ---------------------------------------------------------------------------

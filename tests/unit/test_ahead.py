@@ -154,6 +154,26 @@ def test_who_is_passed_over_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
         assert list(asked.take("19")) == list(range(50))
 
 
+def test_who_is_passed_over_takes_no_room(monkeypatch: pytest.MonkeyPatch):
+    """Else nobody could begin to read whom the main thread waits for."""
+    monkeypatch.setattr(ahead, "AT_ONCE", 2)
+    monkeypatch.setattr(ahead, "MOST_WAITING", 20)
+    account, other = Account(pages=3), Account()
+    wishes = [*map(account.wish, "abcdef"), other.wish("other", "other")]
+    with asking_ahead(wishes) as asked:
+        account.wait(lambda: len(account.told) >= 2)  # of a, or of a and b: no more has room
+        found: list[object] = []
+        waiter = threading.Thread(target=lambda: found.append(asked.wait_for_any(["e"])))
+        waiter.start()
+        waiter.join(PATIENCE_S / 2)
+        assert found == ["e"]
+        assert list(asked.take("e")) == [0, 1, 2]
+        assert "d" not in account.begun, "nor is it asked for"
+        assert asked.answer("d", lambda: 7) == 7, "whoever wants it after all, asks anew"
+        assert asked.wait_for_any(["b"]) == "b"
+        assert list(asked.take("b")) == [0, 1, 2]
+
+
 def test_only_who_is_awaited_may_ask_for_more_at_once():
     heard: dict[str, list[bool]] = {}
     changed = threading.Event()
