@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from mcsync.model import (
     LONG_AGO,
+    BulkMove,
     Contact,
     Email,
     EmailWrite,
@@ -75,7 +76,7 @@ class Undone:
     value: str = ""
 
 
-NAMES, ADDRESS = "names", "address"  # of what may be undone; else it is a group
+NAMES, ADDRESS, BULK = "names", "address", "bulk"  # of what may be undone; else it is a group
 
 
 def make_group_topic(group_id: int) -> str:
@@ -520,6 +521,7 @@ class Decision:
     new_contact: NewContact | None = None
     name_writes: tuple[NameWrite, ...] = ()
     email_writes: tuple[EmailWrite, ...] = ()
+    bulk_moves: tuple[BulkMove, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     undone: Mapping[str, Undone] = field(default_factory=dict)
 
@@ -532,6 +534,7 @@ class Decision:
             or self.new_contact
             or self.name_writes
             or self.email_writes
+            or self.bulk_moves
             or self.undone
         )
 

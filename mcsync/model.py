@@ -557,6 +557,15 @@ class EmailWrite:
     old_email: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BulkMove:
+    """A contact's bulk mail that goes to `email`, and to `old_email` no more; None: to none."""
+
+    contact_id: int
+    email: str | None
+    old_email: str | None
+
+
 # --- accounts, webhooks, and groups to choose from ------------------------------------------------
 
 

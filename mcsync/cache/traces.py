@@ -333,8 +333,10 @@ def _is_about(decision: Decision, found: Traces) -> bool:
         *(write.contact_id for write in decision.group_writes),
         *(write.contact_id for write in decision.name_writes),
         *(write.contact_id for write in decision.email_writes),
+        *(move.contact_id for move in decision.bulk_moves),
     }
     emails = {write.email for write in decision.email_writes}
+    emails |= {each or "" for move in decision.bulk_moves for each in (move.email, move.old_email)}
     for planned in decision.changes:
         rows |= {planned.row_id or 0}
         contacts |= {planned.contact_id or 0}

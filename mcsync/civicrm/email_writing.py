@@ -1,6 +1,8 @@
 """Writing addresses: each record is a call of its own, so that one bad one fails alone."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from mcsync.civicrm import records
 from mcsync.civicrm.lanes import Lanes
@@ -9,7 +11,7 @@ from mcsync.civicrm.progress import Progress, all_told, is_silent, joined, told,
 from mcsync.civicrm.reading import chunks
 from mcsync.civicrm.transport import Call, Transport, get
 from mcsync.errors import McsyncError
-from mcsync.model import EmailWrite, WriteResult, email_key
+from mcsync.model import BulkMove, EmailWrite, WriteResult, email_key
 
 EMAILS_PER_REQUEST, _ = SIZES[EMAILS]
 
@@ -93,6 +95,70 @@ class AddressWriter:
             )
             calls = {key: _hold(key) for key in rows if key not in progress.done}
             yield from told(joined(progress, write_each(self._transport, calls, tries_left=1)))
+
+    def move_bulk_mail(self, moves: Sequence[BulkMove]) -> Iterator[WriteResult]:
+        """Have other addresses that contacts have get their bulk mail; keys are contact ids.
+
+        Where the bulk mail goes to a third address by now, or the new one is gone or on hold, the
+        contact is among those that failed, and stays as it is. All may be done twice.
+        """
+        unique = list({move.contact_id: move for move in moves}.values())
+        for part in chunks(unique, EMAILS_PER_REQUEST):
+            yield from told(self._move_some(part))
+
+    def _move_some(self, part: Sequence[BulkMove]) -> Progress:
+        """One chunk: from the old ones first, for a site may not do that by itself."""
+        contact_ids = [move.contact_id for move in part]
+        call = get("Email", records.WireEmail, where=[["contact_id", "IN", contact_ids]])
+        rows: dict[int | None, list[records.WireEmail]] = defaultdict(list)
+        for row in self._transport.call(call):
+            rows[row.contact_id].append(row)
+        plans = {move.contact_id: _plan_move(move, rows[move.contact_id]) for move in part}
+        failed = {i: plan for i, plan in plans.items() if isinstance(plan, str)}
+        able = {i: plan for i, plan in plans.items() if not isinstance(plan, str)}
+        taking = {i: _flag(plan.taken, is_it=False) for i, plan in able.items() if plan.taken}
+        taken = write_each(self._transport, taking, tries_left=1)
+        ready = {i: plan for i, plan in able.items() if i not in taking or i in taken.done}
+        giving = {i: _flag(plan.given, is_it=True) for i, plan in ready.items() if plan.given}
+        given = Progress()
+        if taken.error is None:
+            given = write_each(self._transport, giving, tries_left=1)
+        done = {i: i for i in ready if i not in giving or i in given.done}
+        failed |= taken.failed | given.failed
+        return Progress(done=done, failed=failed, error=taken.error or given.error)
+
+
+class _Move(NamedTuple):
+    """Which of a contact's addresses, by their ids, lose the flag, and which get it."""
+
+    taken: list[int]
+    given: list[int]
+
+
+def _plan_move(move: BulkMove, rows: Sequence[records.WireEmail]) -> _Move | str:
+    """What is to be written, or why it cannot be, in words."""
+    keyed = [(email_key(row.email or ""), row) for row in rows]
+    old, new = email_key(move.old_email or ""), email_key(move.email or "")
+    flagged = [(key, row.id) for key, row in keyed if row.is_bulkmail]
+    if any(key not in (old, new) for key, _ in flagged):
+        return "another address of the contact is the one for bulk mail by now"
+    usable = [row for key, row in keyed if new and key == new and not row.on_hold]
+    if new and not usable:
+        return "the contact no longer has the address, or it is on hold"
+    is_given = any(row.is_bulkmail for row in usable)
+    return _Move(
+        [email_id for key, email_id in flagged if key != new],
+        [] if is_given else [row.id for row in usable[:1]],
+    )
+
+
+def _flag(email_ids: Sequence[int], *, is_it: bool) -> Call[records.WireOwned]:
+    params = {
+        "where": [["id", "IN", email_ids]],
+        "values": {"is_bulkmail": is_it},
+        "reload": ["id", "contact_id"],
+    }
+    return Call("Email", "update", params, records.WireOwned)
 
 
 def _new_email(write: EmailWrite) -> Call[records.WireOwned]:

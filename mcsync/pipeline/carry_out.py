@@ -57,6 +57,7 @@ from mcsync.decision import (
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.model import (
     SUBSCRIPTION,
+    BulkMove,
     Contact,
     EmailWrite,
     GroupStatus,
@@ -116,6 +117,7 @@ def _carry_out_chunk(run: Run, task: Task, chunk: Planned) -> list[int]:
     refused = _write_groups(run, task, [*writes, *joins])
     refused |= write_names(run, task, [w for d in decisions for w in d.name_writes])
     refused |= _write_emails(run, task, decisions)
+    refused |= _move_bulk_mail(run, task, decisions)
     sorted_out = _sort_out(chunk, waiting, created, failed, refused)
     _record(run, task, [plan_id for plan_id, _ in chunk], sorted_out)
     return owned
@@ -134,7 +136,7 @@ def _find_waiting(run: Run, chunk: Planned) -> set[int]:
 def civicrm_change(
     task: Task,
     field: str,
-    after: str,
+    after: str | None,
     reason: Reason,
     contact_id: int | None = None,
     *,
@@ -404,6 +406,32 @@ def _describe_email(task: Task, write: EmailWrite, bulk: str | None) -> list[Cha
     ]
 
 
+def _move_bulk_mail(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusals:
+    """Have contacts' other addresses get the bulk mail again; returns who was refused, and why."""
+    moves = {move.contact_id: move for decision in decisions for move in decision.bulk_moves}
+    refused: Refusals = {}
+    written: list[int] = []
+    for result in run.civicrm.move_bulk_mail(list(moves.values())) if moves else ():
+        changes = [_describe_move(task, moves[contact_id]) for contact_id in result.done]
+        with run.store.atomic():
+            note_changes(run.store, changes, run.run_id, run.clock())
+        written += result.done
+        refused |= result.failed
+    _read_back(run, written)
+    return refused
+
+
+def _describe_move(task: Task, move: BulkMove) -> Change:
+    return civicrm_change(
+        task,
+        "bulk_email",
+        move.email,
+        Reason.UNDONE,
+        move.contact_id,
+        before=move.old_email,
+    )
+
+
 # --- the outbox, and the end of a chunk -----------------------------------------------------------
 
 
@@ -472,6 +500,7 @@ def _note_undone(run: Run, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
             contacts = {write.contact_id for write in decision.group_writes}
             contacts |= {write.contact_id for write in decision.name_writes}
+            contacts |= {move.contact_id for move in decision.bulk_moves}
             rows = [verdict.row_id for verdict in decision.verdicts]
             note_undone(run.store, rows, contacts, decision.undone)
 
@@ -491,6 +520,7 @@ def _print_writes(decision: Decision) -> str:
     wishes = [(w.contact_id, w.group_id, w.status, w.caused_at) for w in decision.group_writes]
     names = [(w.contact_id, w.first_name, w.last_name) for w in decision.name_writes]
     emails = [(w.contact_id, w.email) for w in decision.email_writes]
+    emails += [(move.contact_id, move.email or "") for move in decision.bulk_moves]
     new = decision.new_contact
     contact = (new.email, new.first_name, new.last_name) if new is not None else None
     return sha256(repr((wishes, names, emails, contact)).encode()).hexdigest()[:16]
@@ -501,6 +531,7 @@ def _find_refusal(decision: Decision, joins: Sequence[GroupWrite], refused: Refu
     contacts = [write.contact_id for write in (*decision.group_writes, *joins)]
     contacts += [write.contact_id for write in decision.name_writes]
     contacts += [write.contact_id for write in decision.email_writes]
+    contacts += [move.contact_id for move in decision.bulk_moves]
     return next((refused[contact] for contact in contacts if contact in refused), None)
 
 

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from mcsync.model import (
+    BulkMove,
     Contact,
     ContactPage,
     Email,
@@ -95,6 +96,10 @@ class DryCivicrm(_Dry):
     def add_emails(self, emails: Sequence[EmailWrite]) -> Iterator[WriteResult]:
         """As if it had been done."""
         yield WriteResult(done={write.contact_id: write.contact_id for write in emails})
+
+    def move_bulk_mail(self, moves: Sequence[BulkMove]) -> Iterator[WriteResult]:
+        """As if it had been done."""
+        yield WriteResult(done={move.contact_id: move.contact_id for move in moves})
 
     def hold_emails(self, email_ids: Sequence[int]) -> Iterator[WriteResult]:
         """As if it had been done."""

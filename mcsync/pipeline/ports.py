@@ -14,6 +14,7 @@ from mcsync.model import (
     Audience,
     Batch,
     BatchWebhook,
+    BulkMove,
     Contact,
     ContactPage,
     DataAudience,
@@ -328,6 +329,14 @@ class CivicrmPort(Protocol):
 
     def add_emails(self, emails: Sequence[EmailWrite]) -> Iterator[WriteResult]:
         """Add bulk addresses to contacts that do not have them yet; keys are contact ids."""
+        ...
+
+    def move_bulk_mail(self, moves: Sequence[BulkMove]) -> Iterator[WriteResult]:
+        """Have other addresses that contacts have get their bulk mail; keys are contact ids.
+
+        Where the bulk mail goes to a third address by now, or the new one is gone or on hold, the
+        contact is among those that failed, and stays as it is.
+        """
         ...
 
     def hold_emails(self, email_ids: Sequence[int]) -> Iterator[WriteResult]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mcsync.decision import (
     ADDRESS,
+    BULK,
     ContactView,
     Decision,
     Person,
@@ -42,19 +43,25 @@ def add_address_changes(decision: Decision, person: Person, policy: Policy) -> D
 
 def _end_undone(decision: Decision, person: Person, contact: ContactView) -> Decision:
     """Once nobody is wanted where undo took them back from, a later wish for it is a newer one."""
-    marks = [row.undone[ADDRESS] for row in person.rows if ADDRESS in row.undone]
-    marks = [mark for mark in marks if mark.value]
-    if not marks or person.is_under_way:
+    if person.is_under_way or not person.undone:
         return decision
     wanted = [
-        _choose_address(contact, row, row.member.email)
+        (email_key(email), email_key(row.member.email))
         for row in person.rows
         if row.member is not None
+        and (email := _choose_address(contact, row, row.member.email)) is not None
     ]
-    if {mark.value for mark in marks} & {print_of(email_key(each)) for each in wanted if each}:
-        return decision
-    ended = replace(max(marks, key=lambda mark: mark.done_at), value="")
-    return replace(decision, undone={**decision.undone, ADDRESS: ended})
+    still = {
+        ADDRESS: {print_of(email) for email, _ in wanted},
+        BULK: {print_of(*email_and_now) for email_and_now in wanted},
+    }
+    ended = dict(decision.undone)
+    for topic, prints in still.items():
+        marks = [row.undone[topic] for row in person.rows if topic in row.undone]
+        marks = [mark for mark in marks if mark.value]
+        if marks and not {mark.value for mark in marks} & prints:
+            ended[topic] = replace(max(marks, key=lambda mark: mark.done_at), value="")
+    return replace(decision, undone=ended)
 
 
 def _follow_member(
@@ -81,6 +88,8 @@ def _follow_contact(
     if wanted is not None and undone is not None and undone.value == print_of(email_key(wanted)):
         return tell_undone(decision)  # it took the member back from there
     key = email_key(member.email)
+    if wanted is not None and _is_given_back(row, contact, email_key(wanted), key):
+        return tell_undone(decision)
     if any(sharer.contact is not None and key in sharer.contact.keys for sharer in person.sharers):
         return decision  # it is another one's, too
     taken = {email_key(other.email) for other in (*person.members, *person.shared_members)}
@@ -90,6 +99,15 @@ def _follow_contact(
         empty = MemberChange(email=member.email, member_id=member.member_id)
         planned = PlannedChange(row.row_id, contact.contact_id, empty, Reason.ADDRESS)
     return decision.with_change(replace(planned, change=replace(planned.change, new_email=wanted)))
+
+
+def _is_given_back(row: RowView, contact: ContactView, wanted: str, now: str) -> bool:
+    """Whether undo gave an address the bulk mail again: nobody is moved there for that.
+
+    Until the contact gives up the address that the member has, or the member moves.
+    """
+    undone = row.undone.get(BULK)
+    return undone is not None and now in contact.keys and undone.value == print_of(wanted, now)
 
 
 def _choose_address(contact: ContactView, row: RowView, now: str) -> str | None:

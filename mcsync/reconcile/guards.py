@@ -98,7 +98,7 @@ def _find_kinds(decision: Decision, person: Person | None) -> Iterator[Kind]:
             yield Kind.REMOVALS
     if decision.new_contact is not None:
         yield Kind.NEW_CONTACTS
-    if decision.email_writes:
+    if decision.email_writes or decision.bulk_moves:
         yield Kind.ADDRESSES
 
 

@@ -4,7 +4,7 @@ Nothing is put back over what somebody has said since, nobody is made to get a m
 nobody is subscribed who may not be mailed. Whatever is left has a reason, which people are told.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mcsync.decision import (
     ADDRESS,
+    BULK,
     NAMES,
     ContactView,
     Decision,
@@ -33,6 +34,7 @@ from mcsync.model import (
     IN,
     LONG_AGO,
     SUBSCRIPTION,
+    BulkMove,
     GroupStatus,
     MemberChange,
     MemberStatus,
@@ -60,6 +62,7 @@ class Left(StrEnum):
     UNDER_WAY = "under-way"
     GONE = "erased"
     CREATED = "contact-created"
+    ADDED = "address-added"
     KEPT = "cannot-be-put-back"
     BACK = "already-back"
     REFUSED = "refused"
@@ -72,6 +75,7 @@ LEFT: Mapping[Left, str] = {  # each may follow "because"
     Left.UNDER_WAY: "it was sent and has no result yet; undo goes on with it when it has",
     Left.GONE: "the member or the contact is no longer there",
     Left.CREATED: "the run created the contact, which is not deleted",
+    Left.ADDED: "the run added the address to the contact, who keeps it",
     Left.KEPT: "this cannot be put back, or only by hand",
     Left.BACK: "it is already as it was before",
     Left.REFUSED: "Mailchimp refused it",
@@ -131,7 +135,7 @@ def take_back(person: Person, dones: Sequence[Done], policy: Policy, undoing: Un
     work = _Work(person, policy, undoing)
     has_made = any(d.side is Side.CIVICRM and d.field == "contact" for d in dones)
     work.let_in = {done.row_id for done in dones if _lets_in(done)}
-    for done in sorted(dones, key=lambda each: each.field != SUBSCRIPTION):
+    for done in sorted(_add_flags(dones), key=lambda each: each.field != SUBSCRIPTION):
         if has_made and done.side is Side.CIVICRM:
             work.left.append((done, Left.CREATED))
         elif not work.goes_with_member(done):
@@ -148,6 +152,7 @@ class _Work:
     undoing: Undoing
     changes: dict[int, PlannedChange] = field(default_factory=dict)
     groups: dict[int, GroupWrite] = field(default_factory=dict)
+    bulk_moves: tuple[BulkMove, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     undone: dict[str, Undone] = field(default_factory=dict)
     back: list[tuple[Done, str | None]] = field(default_factory=list)
@@ -195,7 +200,9 @@ class _Work:
             return Left.GONE
         if contact.contact.created_at > done.at:  # the id means somebody else now
             return Left.GONE
-        if done.field not in _NAME_FIELDS and not self._is_of_group(done):
+        if done.field == "email":
+            return Left.ADDED if email_key(done.after or "") in contact.keys else Left.SPOKE
+        if done.field not in (*_NAME_FIELDS, "bulk_email") and not self._is_of_group(done):
             return Left.KEPT
         return self._compare(done, self._stands_in_civicrm(done, contact), self.person.voices)
 
@@ -234,7 +241,7 @@ class _Work:
         Of an address, and of the history of older versions, that is not known.
         """
         thing = self._find_thing(done)
-        if thing is None or thing == ADDRESS:
+        if thing in _UNTIMED:
             return False
         since = done.at if done.caused_at is None else done.caused_at
         if thing != NAMES:  # who is in with another address has said so for this one, too
@@ -262,8 +269,8 @@ class _Work:
         """What it is about, for `left_alone`; None for what undo does not put back."""
         if done.field in _NAME_FIELDS:
             return NAMES
-        if done.field == "email" and done.side is Side.MAILCHIMP:
-            return ADDRESS
+        if done.field in ("email", "bulk_email"):
+            return ADDRESS if done.field == "email" else BULK
         is_known = done.field == SUBSCRIPTION or done.field in self.policy.interests
         return done.field if is_known else None
 
@@ -285,6 +292,8 @@ class _Work:
         if done.field in _NAME_FIELDS:
             whole = contact.contact
             return whole.first_name if done.field == "first_name" else whole.last_name
+        if done.field == "bulk_email":
+            return self._find_bulk_mail(done, contact)
         place = contact.place(find_group(self.policy, done.field))
         if place.is_added:
             return GroupStatus.ADDED.value
@@ -292,6 +301,18 @@ class _Work:
             return _NOWHERE  # taken out altogether, or never in: the id may mean somebody else
         outs = [each for each in (done.after, done.before) if each != GroupStatus.ADDED.value]
         return outs[0] or "" if outs else ""
+
+    def _find_bulk_mail(self, done: Done, contact: ContactView) -> str:
+        """Where the contact's bulk mail goes now, in the words of the history; "" if nowhere."""
+        flagged = {email_key(email.email) for email in contact.emails if email.is_bulkmail}
+        before, after = email_key(done.before or ""), email_key(done.after or "")
+        if after in flagged and flagged <= {before, after}:  # some sites flag several
+            return done.after or ""
+        if not flagged and before and after and self.undoing.is_resumed:
+            return done.after or ""  # it was cut off after half of it
+        if not flagged:
+            return ""
+        return done.before or "" if flagged == {before} else _ELSEWHERE
 
     # --- at Mailchimp -----------------------------------------------------------------------------
 
@@ -423,6 +444,8 @@ class _Work:
             self.names[done.field] = done.before
             self.back.append((done, done.before))
             return None
+        if done.field == "bulk_email":
+            return self._put_bulk_mail(done, contact)
         if done.before not in (GroupStatus.ADDED, GroupStatus.REMOVED, None):
             return Left.KEPT
         group_id = find_group(self.policy, done.field)
@@ -433,11 +456,25 @@ class _Work:
         self.back.append((done, status.value))
         return None
 
+    def _put_bulk_mail(self, done: Done, contact: ContactView) -> Left | None:
+        """The address that had it before gets it again, if it is still there; else none does."""
+        keys = {email_key(each) for each in (done.before, done.after) if each}
+        if not any(email_key(member.email) in keys for member in self.person.members):
+            return Left.SPOKE  # the member has moved on
+        there = [e for e in contact.emails if email_key(e.email) == email_key(done.before or "")]
+        if done.before and not there:
+            return Left.SPOKE
+        if done.before and all(email.on_hold for email in there):
+            return Left.BARRED
+        self.bulk_moves = (BulkMove(contact.contact_id, done.before, done.after),)
+        self.back.append((done, done.before))
+        return None
+
     # --- all of it --------------------------------------------------------------------------------
 
     def _find_newest(self, done: Done) -> datetime:
         thing = self._find_thing(done)
-        if thing is None or thing == ADDRESS:
+        if thing in _UNTIMED:
             return LONG_AGO
         people = [self.person]
         if thing != NAMES and done.side is Side.MAILCHIMP:
@@ -452,6 +489,9 @@ class _Work:
         at, run, now = self._find_newest(done), self.undoing.run, self.undoing.at
         if thing == ADDRESS:
             self.undone[ADDRESS] = Undone(at, run, now, print_of(email_key(done.after or "")))
+        elif thing == BULK:
+            keys = (email_key(each or "") for each in (done.before, done.after))
+            self.undone[BULK] = Undone(at, run, now, print_of(*keys) if done.before else "")
         elif thing == NAMES:
             self.undone[NAMES] = Undone(at, run, now)
         else:
@@ -480,6 +520,7 @@ class _Work:
             group_writes=tuple(self.groups.values()),
             changes=tuple(self.changes.values()),
             name_writes=names,
+            bulk_moves=self.bulk_moves,
             undone=self.undone,
         )
 
@@ -488,7 +529,8 @@ class _Work:
         return RowVerdict(row.row_id, status, Reason.UNDONE, _NEVER)
 
 
-_NOWHERE = "nowhere"
+_NOWHERE, _ELSEWHERE = "nowhere", "elsewhere"
+_UNTIMED = (None, ADDRESS, BULK)  # of which nobody knows when a word about it was said
 _NEVER = -1  # a mark that no row has in the queue, so that none leaves it
 
 
@@ -496,6 +538,19 @@ def _lets_in(done: Done) -> bool:
     """Whether it subscribed somebody, or asked them to confirm, who was out before."""
     is_of_member = done.side is Side.MAILCHIMP and done.field == SUBSCRIPTION
     return is_of_member and done.after in IN and done.before not in IN
+
+
+def _add_flags(dones: Iterable[Done]) -> Iterator[Done]:
+    """Each thing; an address that was added was made the one for bulk mail, too.
+
+    The history tells that only where another one was it before.
+    """
+    dones = list(dones)
+    is_told = any(done.field == "bulk_email" for done in dones)
+    for done in dones:
+        yield done
+        if done.side is Side.CIVICRM and done.field == "email" and not is_told:
+            yield replace(done, field="bulk_email", before=None)
 
 
 def _as_no(done: Done) -> str:

@@ -20,7 +20,16 @@ from mcsync.cache.store import Store
 from mcsync.cache.times import to_text
 from mcsync.cache.traces import AskedFor, erase, find_open_batch, find_owners, find_traces
 from mcsync.decision import Decision, NameWrite, PlannedChange, Reason
-from mcsync.model import Batch, Contact, ContactPage, Email, Member, MemberChange, MemberStatus
+from mcsync.model import (
+    Batch,
+    BulkMove,
+    Contact,
+    ContactPage,
+    Email,
+    Member,
+    MemberChange,
+    MemberStatus,
+)
 from tests.hours import at
 
 LIST = "aaaaaaaaaa"
@@ -298,6 +307,11 @@ def test_decisions_about_them_are_dropped_from_a_held_plan(store: Store):
     about = [
         Decision((), name_writes=(NameWrite(contact, "Wilma", None, at(7), at(7)),))
         for contact in (1, 2)
+    ]
+    about += [
+        Decision((), bulk_moves=(BulkMove(1, None, None),)),
+        Decision((), bulk_moves=(BulkMove(2, WILMA, None),)),
+        Decision((), bulk_moves=(BulkMove(2, None, WILMA),)),
     ]
     with store.atomic():
         add_to_plan(store, LIST, [(decision, frozenset()) for decision in about])

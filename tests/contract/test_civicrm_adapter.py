@@ -11,6 +11,7 @@ from mcsync.civicrm.endpoint import call_url, url_templates
 from mcsync.errors import RemoteRefused
 from mcsync.model import (
     LONG_AGO,
+    BulkMove,
     Contact,
     EmailWrite,
     GroupStatus,
@@ -530,6 +531,39 @@ def test_a_bulk_address_is_added(site: Site) -> None:
     assert merged(site.port.add_emails(new)) == result
     assert len(site.sim.emails(fred)) == 2
     assert list(site.port.add_emails([])) == []
+
+
+def bulk_of(site: Site, contact: int) -> set[str]:
+    return {email.email for email in site.sim.emails(contact) if email.is_bulkmail}
+
+
+def test_bulk_mail_goes_to_another_address(site: Site) -> None:
+    """Whether the site takes the flag off the others by itself, or not; twice does no harm."""
+    old, new = "OLD@example.org", "new@example.org"
+    people = [site.add(name) for name in ("Fred", "Wilma", "Barney", "Betty")]
+    for contact in people:
+        site.sim.add_email(contact, old.lower())
+        site.sim.add_email(contact, new, is_bulkmail=True)
+    fred, wilma, barney, betty = people
+    both = site.sim.emails(betty)[1].id
+    site.sim.store.tables["Email"].rows[both]["is_bulkmail"] = True  # as some sites allow
+    site.sim.update_email(site.sim.emails(barney)[1].id, on_hold=1)
+    moves = [
+        BulkMove(fred, old, new),
+        BulkMove(wilma, None, new),
+        BulkMove(barney, old, new),
+        BulkMove(betty, old, new),
+        BulkMove(99_999, old, new),
+    ]
+    for _ in range(2):
+        result = merged(site.port.move_bulk_mail(moves))
+        assert result.done == {fred: fred, wilma: wilma, betty: betty}
+        assert set(result.failed) == {barney, 99_999}
+        now = [bulk_of(site, contact) for contact in people]
+        assert now == [{old.lower()}, set(), {new}, {old.lower()}]
+    assert merged(site.port.move_bulk_mail([BulkMove(fred, new, "third@example.org")])).failed
+    assert bulk_of(site, fred) == {old.lower()}
+    assert list(site.port.move_bulk_mail([])) == []
 
 
 @pytest.mark.fact("civicrm: Reading", "on_hold 0, 1, 2")

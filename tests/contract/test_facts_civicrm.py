@@ -18,7 +18,7 @@ from mcsync.civicrm import pace, reading
 from mcsync.civicrm.transport import Call, Transport
 from mcsync.errors import ProtocolError, RemoteRefused
 from mcsync.http import HttpClient
-from mcsync.model import Contact, EmailWrite, GroupStatus, NewContact
+from mcsync.model import BulkMove, Contact, EmailWrite, GroupStatus, NewContact
 from mcsync.sandbox.civicrm import CivicrmSimulator
 from mcsync.sandbox.server import Fault, LoopbackServer, Request, Response
 
@@ -78,6 +78,7 @@ def visit(civicrm_server: LoopbackServer) -> Visit:
         list(site.port.save_names([Contact(ids[2], "Pearl", ""), Contact(99_999, "Nobody", "")]))
         list(site.port.add_emails([EmailWrite(ids[3], "other@example.org")]))
         list(site.port.hold_emails([site.sim.emails(ids[4])[0].id]))
+        list(site.port.move_bulk_mail([BulkMove(ids[3], None, "other@example.org")]))
     return Visit(site, [exchange.request for exchange in site.server.requests])
 
 
@@ -345,6 +346,9 @@ CHANGES: dict[str, Callable[[Site, int], object]] = {
         site.port.add_emails([EmailWrite(fred, "new@example.org")])
     ),
     "Email.update": lambda site, fred: list(site.port.hold_emails([site.sim.emails(fred)[0].id])),
+    "Email.update, for bulk mail": lambda site, fred: list(
+        site.port.move_bulk_mail([BulkMove(fred, "fred@example.org", None)])
+    ),
 }
 
 

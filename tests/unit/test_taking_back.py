@@ -128,7 +128,7 @@ LEFT_ROWS = [
     ("a shop's customer before", at_mailchimp("transactional", "subscribed"), Left.KEPT, *IN),
     ("tags", at_mailchimp("yes", "no", "tag Donor"), Left.KEPT, *IN),
     ("an interest no longer mapped", at_mailchimp("yes", "no", VOLUNTEERING), Left.KEPT, *IN),
-    ("an address added in CiviCRM", in_civicrm("a@b.org", "c@d.org", "email"), Left.KEPT, *IN),
+    ("an address put on hold", in_civicrm("no", "yes", "on_hold"), Left.KEPT, *IN),
     ("a blank name", in_civicrm(None, "Fred", "first_name"), Left.KEPT, *IN),
     ("pending in the group before", in_civicrm("Pending", "Added"), Left.KEPT, *IN),
     (
