@@ -20,6 +20,7 @@ from mcsync.cache.undos import find_cut_undo, load_undone
 from mcsync.errors import McsyncError
 from mcsync.pipeline import undo as undoing
 from mcsync.pipeline.undo import undo
+from mcsync.sandbox.server import Request
 from mcsync.sandbox.town import Town
 from tests.scenario.aftermath import find_unsettled, look_at_both
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
@@ -55,8 +56,9 @@ def playing(way: str) -> Iterator[Accident]:
 
 def _have_accident(bedrock: Bedrock) -> Accident:
     civicrm, mailchimp = bedrock.town.civicrm, bedrock.town.mailchimp
-    names = ("a", "b", "c", "d", "e", "f", "g", "h", "i")
+    names = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "k")
     people = {name: bedrock.add_both(f"{name}@example.org") for name in names}
+    civicrm.add_email(people["k"], "news@example.org", is_bulkmail=True)
     bedrock.sync_until_quiet()
     bedrock.pass_time(minutes=1)
     for name in ("a", "b"):
@@ -69,15 +71,23 @@ def _have_accident(bedrock: Bedrock) -> Accident:
     mailchimp.edit_profile(LIST, "h@example.org", interests={VOLUNTEERING: True})
     [email] = civicrm.emails(people["i"])
     civicrm.update_email(email.id, email="wrong@example.org")
+    mailchimp.change_address(LIST, "news@example.org", "k.new@example.org")
     bedrock.add_contact("j@example.org")
     bedrock.pass_time(minutes=1)
-    before = look_at_both(bedrock)
+    before = look(bedrock)
     bedrock.sync()
     assert bedrock.last_run is not None
     run_id = bedrock.last_run.run_id
     bedrock.sync_until_quiet()
     bedrock.pass_time(minutes=1)
     return Accident(bedrock, before, run_id)
+
+
+def look(bedrock: Bedrock) -> tuple[object, ...]:
+    """Both sides, with where each contact's bulk mail goes."""
+    contacts = bedrock.town.civicrm.contacts()
+    bulk = [[email.email for email in c.emails if email.is_bulkmail] for c in contacts]
+    return (*look_at_both(bedrock), bulk)
 
 
 def run_undo(accident: Accident, mortal: Mortal, wanted: str | None = None) -> None:
@@ -101,7 +111,7 @@ def finish(accident: Accident) -> object:
         bedrock.pass_time(hours=hours)
         assert bedrock.sync() == 0, f"after {hours} h"
     assert bedrock.confirmation_mails == []
-    return look_at_both(bedrock)
+    return look(bedrock)
 
 
 class Undisturbed(NamedTuple):
@@ -127,9 +137,13 @@ def play_undisturbed(way: str) -> Undisturbed:
         asked = [s.requests[begin:] for s, begin in zip(servers, begins, strict=True)]
         writes = (
             [n for n, each in enumerate(asked[0]) if each.request.method != "GET"],
-            [n for n, each in enumerate(asked[1]) if each.request.path.endswith("/save")],
+            [n for n, each in enumerate(asked[1]) if _is_writing(each.request)],
         )
         return Undisturbed(accident.before, finish(accident), mortal.passed, writes)
+
+
+def _is_writing(request: Request) -> bool:
+    return request.path.endswith("/save") or b"%22update%22" in request.body
 
 
 def die_and_go_on(way: str, place: int, *, with_sync: bool) -> object:
