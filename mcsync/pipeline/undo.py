@@ -344,6 +344,8 @@ def undo(
                 _carry_out(run, tasks[offer.list_id], offer)
     if wait_s is not None:
         wait_for_batches(run, wait_s)
+        for offer in offers:
+            _tell_refused(run, offer)
     waits = any(line.reason == Left.UNDER_WAY for offer in offers for line in offer.left)
     if not waits and not any(report.trouble for report in run.reports.values()):
         with run.store.atomic():  # the very last: whoever is cut off before that is gone on with
