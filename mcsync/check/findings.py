@@ -57,6 +57,7 @@ _WARNINGS = (
     *("clock-civicrm", "civicrm-url", "civicrm-may-not-write", "merge-field-unusable"),
     *("values-left-out", "tag-group-gone", "group-nested", "additions-unlimited"),
     *("config-warning", "sync-trouble", "extension-at-work", "batches-under-way"),
+    "group-changed-by-others",
 )
 _NOTES = (
     *("double-opt-in", "interest-group-smart", "trash-unseen", "webhook-unset"),
@@ -386,6 +387,20 @@ def judge_move(task: AudienceToCheck, now: datetime) -> Iterator[Finding]:
             f"movedAt is {task.moved_at:%Y-%m-%d %H:%M} UTC, which is still to come: what staff"
             " say at either side until then changes nobody at the other",
             'correct the time in the config; one that ends in "Z" is UTC',
+            task.list_id,
+        )
+
+
+def judge_others(task: AudienceToCheck, changes: Mapping[int, int]) -> Iterator[Finding]:
+    """Does another program change the groups since the move? `changes`: how many, by group."""
+    count = sum(changes.get(each, 0) for each in {task.group_id, *task.interests.values()})
+    if task.moved_at is not None and count:
+        yield Finding(
+            "group-changed-by-others",
+            task.name,
+            f"another program has made {count_of(count, 'change')} to its groups in CiviCRM since"
+            f" the move on {task.moved_at:%Y-%m-%d}",
+            "nothing to do, if you know it; if it is the extension, disable its scheduled job",
             task.list_id,
         )
 

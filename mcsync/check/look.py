@@ -41,6 +41,7 @@ from mcsync.check.findings import (
     judge_merge_fields,
     judge_move,
     judge_nested,
+    judge_others,
     judge_plugins,
     judge_sight,
     judge_site,
@@ -455,6 +456,7 @@ def _look_at_site(check: Check, report: Report) -> None:
     report.findings += judge_site(utc_now(), seen.now, site.found_url)
     report.findings += _judge_all_groups(tasks, seen, report)
     report.findings += _look_inside(site, tasks, seen.groups, report.interest_names)
+    report.findings += _look_for_others(site, tasks)
     report.findings += judge_tag_groups(check.group_tags, seen.groups)
     report.findings += _look_closer(check)
 
@@ -487,6 +489,19 @@ def _look_inside(
         return
     for task in tasks:
         yield from judge_nested(task, groups, nested, names)
+
+
+def _look_for_others(site: CivicrmSide, tasks: Sequence[AudienceToCheck]) -> Iterator[Finding]:
+    """Who else changes the groups of audiences that were moved over."""
+    for task in tasks:
+        if task.moved_at is None:
+            continue
+        group_ids, since = sorted(_name_groups([task])), task.moved_at
+        changes = attempt(partial(site.fetch_others_changes, group_ids, since))
+        if isinstance(changes, Trouble):
+            yield changes.as_finding("civicrm", "CiviCRM")
+            return
+        yield from judge_others(task, changes)
 
 
 def _look_at_rights(site: CivicrmSide, refusal: Trouble | None = None) -> list[Finding]:

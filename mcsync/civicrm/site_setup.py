@@ -1,6 +1,7 @@
 """How a CiviCRM site is set up: what `pipeline.ports.CivicrmSetupPort` asks for, over HTTP."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -27,6 +28,13 @@ class WireNesting(records.WireId):
 
     saved_search_id: int | None = None
     children: object = None
+
+
+class WireGroupNumber(msgspec.Struct):
+    """How many rows there are of a group."""
+
+    group_id: int
+    n: int
 
 
 class WireNumber(msgspec.Struct):
@@ -121,6 +129,27 @@ class CivicrmSetup(CivicrmClient):
             group_id: max(0, sum(row.n for row in found) - own.get(group_id, 0))
             for group_id, found in zip(outer, counts, strict=True)
         }
+
+    def fetch_others_changes(self, group_ids: Sequence[int], since: datetime) -> Mapping[int, int]:
+        """How many changes to each of these groups other programs have made since then.
+
+        As far as they came by the API; what staff do by hand, and what we did, is left out.
+        """
+        call = _count_others(group_ids, records.write_time(since, self._known_offset()))
+        return {row.group_id: row.n for row in self._transport.call(call)}
+
+
+def _count_others(group_ids: Sequence[int], since: str) -> Call[WireGroupNumber]:
+    """Changes by the API that are not ours, by group (civicrm: Group contacts)."""
+    ours = records.OURS
+    where = [
+        ["group_id", "IN", list(group_ids)],
+        ["method", "=", "API"],
+        ["date", ">", since],
+        ["OR", [["tracking", "IS NULL"], ["tracking", "NOT LIKE", f"{ours}%"]]],
+    ]
+    params = {"select": ["group_id", "COUNT(id) AS n"], "where": where, "groupBy": ["group_id"]}
+    return Call("SubscriptionHistory", "get", params, WireGroupNumber)
 
 
 def _count_resolved(group_id: int) -> Call[WireNumber]:

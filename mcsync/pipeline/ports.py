@@ -215,6 +215,10 @@ class CivicrmSetupPort(Protocol):
         """
         ...
 
+    def fetch_others_changes(self, group_ids: Sequence[int], since: datetime) -> Mapping[int, int]:
+        """How many changes to each of these groups other programs have made by the API since."""
+        ...
+
 
 class CivicrmPort(Protocol):
     """One CiviCRM site."""

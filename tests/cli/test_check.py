@@ -1187,6 +1187,21 @@ def test_mcsync_may_have_been_given_the_extensions_addresses(extended: Extended)
     assert sorted(extended.urls()) == sorted(ITS)
 
 
+def test_an_extension_that_goes_on_after_the_move_is_seen_in_the_groups(desk: Desk) -> None:
+    town = desk.office.town
+    pam = town.civicrm.add_contact("Pam", emails=["pam@example.org"])
+    town.civicrm.add_to_group(pam, 111, method="API")
+    town.clock.advance(minutes=1)
+    desk.office.write_config(defaults={"movedAt": f"{town.clock():%Y-%m-%dT%H:%M:%SZ}"})
+    town.clock.advance(minutes=1)
+    town.civicrm.remove_from_group(pam, 111)
+    assert "group-changed-by-others" not in Extended(desk, "").find()
+    town.civicrm.add_to_group(pam, 111, method="API")
+    found = Extended(desk, "").find()["group-changed-by-others"]
+    assert found["severity"] == "warning"
+    assert "another program has made 1 change to its groups" in found["message"]
+
+
 def test_a_move_that_is_still_to_come(desk: Desk) -> None:
     """As when local time is written as UTC: what staff say until then would not count."""
     desk.office.write_config(defaults={"movedAt": "2999-01-01T00:00:00Z"})

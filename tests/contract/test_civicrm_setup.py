@@ -1,6 +1,7 @@
 """How a site is set up, against the simulator and against what was recorded."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from cassettes import CIVICRM_URL, recorder
@@ -47,6 +48,26 @@ def test_without_permission_there_is_a_refusal_and_no_empty_list(site: Site) -> 
     with pytest.raises(RemoteRefused) as caught:
         setup_of(site).fetch_groups()
     assert "access CiviCRM" in (caught.value.hint or "")
+
+
+def test_what_other_programs_change_in_a_group_is_counted(site: Site) -> None:
+    fred = site.add("fred", "fred@example.org")
+    begun = site.snapshot().now
+    later = begun + timedelta(minutes=1)
+    for method, tracking in (
+        ("API", None),
+        ("API", "other"),
+        ("API", "mcsync sync"),
+        ("Admin", None),
+    ):
+        site.sim.remove_from_group(fred, site.group, method=method, tracking=tracking, at=later)
+        site.sim.add_to_group(fred, site.group, method=method, tracking=tracking, at=later)
+    apart = site.sim.add_group("Choir")
+    site.sim.add_to_group(fred, apart, method="API", at=later)
+    port: CivicrmSetupPort = setup_of(site)
+    assert port.fetch_others_changes([site.group], begun) == {site.group: 4}
+    assert port.fetch_others_changes([site.group, apart], begun) == {site.group: 4, apart: 1}
+    assert port.fetch_others_changes([site.group], later) == {}
 
 
 @pytest.mark.fact("civicrm: Groups", "groups IN finds those in groups inside it, too")
