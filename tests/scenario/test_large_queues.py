@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from mcsync.cache import linking, mirror, persons, plain_people, rows
+from mcsync.cache import linking, mirror, persons, plain_people, plans, rows
 from mcsync.cache.store import Store
 from mcsync.civicrm import reading
 from mcsync.mailchimp import members
@@ -200,6 +200,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
         (mirror, "_CHUNK"),
         (persons, "CHUNK"),
         (plain_people, "CHUNK"),
+        (plans, "CHUNK"),
         (rows, "_MARK_CHUNK"),
         (pipeline_mirror, "_CONTACTS_AT_ONCE"),
         (pipeline_mirror, "_OWNERS_AT_ONCE"),
