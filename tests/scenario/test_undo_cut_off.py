@@ -27,7 +27,7 @@ from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedroc
 from tests.scenario.faults import FAULTS, START
 from tests.scenario.wire import Death, Mortal, direct_wire
 
-EVERY, PARTS = 12, 6  # of the places, one in so many is in the sample
+EVERY, PARTS = 40, 6  # of the places, one in so many is in the sample
 WAYS = ("directly", "by a batch")
 
 
