@@ -12,7 +12,7 @@ from mcsync.answers.asked import Found, Who, find_who
 from mcsync.answers.labels import Labels, load_labels
 from mcsync.answers.status import Watched
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.mirror import only_push_smart_groups
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.row_facts import RowFacts, UpdateFacts, load_row_facts, load_updates
 from mcsync.cache.store import Store
@@ -124,15 +124,9 @@ def _adapt_policy(store: Store, watched: Watched) -> Policy:
 
     Smart groups are push-only, and an override in the config that has not acted yet will.
     """
-    smart = load_mirror_state(store).smart_group_ids
     spent = load_status(store, watched.list_id).spent_trust
-    policy = watched.policy
     return replace(
-        policy,
-        interests={
-            key: replace(i, is_push_only=True) if i.group_id in smart else i
-            for key, i in policy.interests.items()
-        },
+        only_push_smart_groups(store, watched.policy),
         trust={k: s for k, s in watched.trust_override.items() if spent.get(k) != s.value},
     )
 

@@ -15,6 +15,7 @@ from mcsync.answers.status import (
     text_of_reason,
 )
 from mcsync.cache.audience_status import HELD
+from mcsync.cache.bounds import make_rulebook
 from mcsync.cache.report_counts import (
     Barred,
     StandCount,
@@ -27,7 +28,7 @@ from mcsync.cache.report_counts import (
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text_or_none, to_text
 from mcsync.model import MemberStatus, Side
-from mcsync.reconcile.guards import Kind, Rulebook, find_base
+from mcsync.reconcile.guards import Kind, find_base
 from mcsync.text import count_of, show_length
 
 DAYS = 30
@@ -373,9 +374,7 @@ def _sum_reasons(stands: Iterable[StandCount]) -> Iterator[ReasonCount]:
 def _measure_guards(standing: Standing) -> Iterator[GuardRoom]:
     """The kinds that have a limit, or are held."""
     status = standing.status
-    rulebook = Rulebook(
-        standing.watched.safety, is_first=status.synced_at is None, is_strict=status.is_strict
-    )
+    rulebook = make_rulebook(status, standing.watched.safety)
     sizes = status.held_plan.sizes if status.held_plan is not None else {}
     for kind in Kind:
         limit, held = rulebook.limit(kind), sizes.get(kind.value, 0)

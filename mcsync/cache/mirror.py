@@ -6,6 +6,7 @@ history rows that we wrote ourselves never count.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -14,7 +15,7 @@ from mcsync.cache.forgotten import leave_out_contacts, text_of_created
 from mcsync.cache.rows import lose_strangers, mark_addresses
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import LONG_AGO_TEXT, to_text
-from mcsync.decision import GroupWrite, NameWrite
+from mcsync.decision import GroupWrite, NameWrite, Policy
 from mcsync.model import (
     ContactPage,
     Email,
@@ -59,6 +60,18 @@ class MirrorState(msgspec.Struct, rename="camel"):
 def load_mirror_state(store: Store) -> MirrorState:
     """Where the last fetch of CiviCRM ended."""
     return store.load_state("mirror", MirrorState)
+
+
+def only_push_smart_groups(store: Store, policy: Policy) -> Policy:
+    """The rules with every smart group push-only: nobody can be added to a computed group."""
+    smart = load_mirror_state(store).smart_group_ids
+    interests = {
+        interest_id: replace(interest, is_push_only=True)
+        if interest.group_id in smart
+        else interest
+        for interest_id, interest in policy.interests.items()
+    }
+    return replace(policy, interests=interests)
 
 
 def save_mirror_state(store: Store, state: MirrorState) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcsync.answers.labels import Labels
     from mcsync.cache.store import Store
     from mcsync.pipeline.changes import Line
-    from mcsync.pipeline.undo import LeftLine, Offer, Target
+    from mcsync.pipeline.undo import Offer, Target
 
 _SHOWN = 3  # people of one kind who are named
 
@@ -87,7 +87,7 @@ def show_refused(store: "Store", offers: "Sequence[Offer]", told: "Mapping[str, 
         _show_left(offer.left[told.get(offer.list_id, 0) :], labels)
 
 
-def _show_left(lines: "Sequence[LeftLine]", labels: "Labels") -> None:
+def _show_left(lines: "Sequence[Line]", labels: "Labels") -> None:
     """One row for what is left for the same reason, with the first few people."""
     if not lines:
         return
@@ -117,10 +117,10 @@ def _show_all(offer: "Offer", labels: "Labels") -> None:
         show_line(one_line(f"{_text_of(left, labels)} (left: {left.why})"))
 
 
-def _text_of(line: "Line | LeftLine", labels: "Labels") -> str:
+def _text_of(line: "Line", labels: "Labels") -> str:
     what = text_of_change(labels.field(line.field), line.before, line.after)
     return f"{SIDES[line.side]}: {_name(line)}: {what}"
 
 
-def _name(line: "Line | LeftLine") -> str:
+def _name(line: "Line") -> str:
     return line.email or f"contact {line.contact_id}"

@@ -8,8 +8,8 @@ more. Once CiviCRM was read the news are in the cache, so that the next sync doe
 import logging
 from collections.abc import Sequence
 
-from mcsync.cache.audience_status import count_subscribed, load_status, save_status
-from mcsync.cache.mirror import count_places
+from mcsync.cache.audience_status import load_status, save_status
+from mcsync.cache.bounds import Bounds
 from mcsync.cache.row_facts import find_addresses
 from mcsync.cache.told_contacts import find_with_news, forget_told, load_told
 from mcsync.decision import Decision
@@ -19,7 +19,7 @@ from mcsync.pipeline.fetch import link
 from mcsync.pipeline.fetch_civicrm import look_up_owners, read_site, read_told, take_in_news
 from mcsync.pipeline.identity import know_accounts
 from mcsync.pipeline.run import Run, Task
-from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, measure
+from mcsync.reconcile.guards import Kind, PlanSize, measure
 from mcsync.text import count_of
 
 log = logging.getLogger("mcsync.webhooks")
@@ -86,10 +86,7 @@ class _Allowance:
         status = load_status(run.store, task.list_id)
         self._done: PlanSize = PlanSize({Kind(k): n for k, n in status.done_alone.items()})
         self._held = {Kind(kind) for kind in status.held_plan.sizes} if status.held_plan else set()
-        self._rules = Rulebook(task.safety, status.synced_at is None, status.is_strict)
-        self._subscribed = count_subscribed(run.store, task.list_id)
-        group = task.policy.group_id
-        self._in_group = count_places(run.store, [group]).get((group, "Added"), 0)
+        self._bounds = Bounds(run.store, task.policy, task.safety)
 
     def permits(self, decision: Decision) -> bool:
         """Whether a decision may be carried out now; it counts from then on."""
@@ -97,8 +94,7 @@ class _Allowance:
         if kinds & self._held:
             return False
         size = self._done + PlanSize(kinds)
-        excesses = find_excesses(size, self._rules, self._subscribed, self._in_group)
-        if kinds & excesses.keys():
+        if kinds & self._bounds.find_excesses(size).keys():
             return False
         self._done = size
         return True

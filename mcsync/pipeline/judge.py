@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from mcsync.cache.mirror import load_mirror_state
+from mcsync.cache.mirror import only_push_smart_groups
 from mcsync.cache.outbox import close_queued
 from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.plain_people import Shape, load_alike
@@ -34,18 +34,6 @@ from mcsync.reconcile.refused_before import (
 )
 
 log = logging.getLogger("mcsync.reconcile")
-
-
-def only_push_smart_groups(run: Run, policy: Policy) -> Policy:
-    """The rules with every smart group push-only: nobody can be added to a computed group."""
-    smart = load_mirror_state(run.store).smart_group_ids
-    interests = {
-        interest_id: replace(interest, is_push_only=True)
-        if interest.group_id in smart
-        else interest
-        for interest_id, interest in policy.interests.items()
-    }
-    return replace(policy, interests=interests)
 
 
 def make_plan(run: Run, task: Task) -> PlanSize:
@@ -186,7 +174,7 @@ def judge_quietly(run: Run, task: Task, row_ids: Sequence[int]) -> None:
     """
     if not row_ids:
         return
-    policy = only_push_smart_groups(run, task.policy)
+    policy = only_push_smart_groups(run.store, task.policy)
     people = load_persons_of(run.store, policy, row_ids, run.clock())
     judged = [(person, decide(person, policy)) for person in people]
     needed = {row.row_id for p, d in judged if _is_open(d) for row in p.shared}

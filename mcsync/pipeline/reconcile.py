@@ -12,13 +12,13 @@ from typing import Any
 
 from mcsync.cache.audience_status import (
     HeldPlan,
-    count_subscribed,
     count_todo,
     load_status,
     save_status,
 )
+from mcsync.cache.bounds import Bounds
 from mcsync.cache.linking import populate_missing_contact_ids
-from mcsync.cache.mirror import count_places, count_unseen
+from mcsync.cache.mirror import count_unseen, only_push_smart_groups
 from mcsync.cache.outbox import find_newest_update
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end, forget_plan
@@ -37,9 +37,9 @@ from mcsync.pipeline.data_step import (
     note_data_synced,
 )
 from mcsync.pipeline.identity import not_fetched
-from mcsync.pipeline.judge import make_plan, only_push_smart_groups, plan_people
+from mcsync.pipeline.judge import make_plan, plan_people
 from mcsync.pipeline.run import Run, Task, with_trust
-from mcsync.reconcile.guards import Kind, PlanSize, Rulebook, find_excesses, has_grown
+from mcsync.reconcile.guards import Kind, PlanSize, has_grown
 
 log = logging.getLogger("mcsync.reconcile")
 
@@ -156,7 +156,7 @@ def _adapt_rules(
 ) -> Task:
     """`merge_fields` are the audience's when names are synced, else None."""
     policy = _leave_out_unknown_interests(run, task, ahead)
-    policy = only_push_smart_groups(run, policy)
+    policy = only_push_smart_groups(run.store, policy)
     if merge_fields is not None:
         tags = frozenset(field.tag for field in merge_fields)
         policy = replace(policy, syncs_names=True, name_tags=NAME_TAGS & tags)
@@ -212,13 +212,10 @@ def _guard(run: Run, task: Task, size: PlanSize) -> frozenset[Kind]:
     """
     store, policy = run.store, task.policy
     status = load_status(store, task.list_id)
-    rulebook = Rulebook(task.safety, is_first=status.synced_at is None, is_strict=status.is_strict)
-    in_group = count_places(store, [policy.group_id]).get((policy.group_id, "Added"), 0)
-    subscribed = count_subscribed(store, task.list_id) if size else 0
     # What was done person by person since the last plan is part of what comes together here.
     size = size + PlanSize({kind: status.done_alone.get(kind.value, 0) for kind in size})
     size[Kind.UNSEEN] = count_unseen(store, policy.group_id)
-    excesses = find_excesses(size, rulebook, subscribed, in_group)
+    excesses = Bounds(store, policy, task.safety).find_excesses(size)
     if run.is_dry_run:
         run.report(task).would_be_held = "; ".join(excesses.values()) or None
         return frozenset()

@@ -11,11 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 
-from mcsync.cache.audience_status import count_subscribed, load_status
+from mcsync.cache.bounds import Bounds
 from mcsync.cache.looks import read_written
-from mcsync.cache.mirror import count_places, load_mirror_state
+from mcsync.cache.mirror import only_push_smart_groups
 from mcsync.cache.outbox import close_queued, find_newest_update
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import add_to_plan, forget_plan
@@ -49,7 +48,7 @@ from mcsync.pipeline.reconcile import adapt_rules
 from mcsync.pipeline.results import show_field_value
 from mcsync.pipeline.run import Run, Task
 from mcsync.pipeline.submit import submit_batches
-from mcsync.reconcile.guards import PlanSize, Rulebook, find_excesses, measure, sum_up
+from mcsync.reconcile.guards import measure, sum_up
 from mcsync.reconcile.taking_back import LEFT, Done, Left, Taken, Undoing, take_back
 from mcsync.safety import Safety
 
@@ -68,20 +67,6 @@ class Target:
     rows: Mapping[str, Sequence[int]] | None = None
 
 
-class LeftLine(NamedTuple):
-    """One change of a run that is not put back, and why (a code and a sentence)."""
-
-    list_id: str
-    side: str
-    field: str
-    before: str | None
-    after: str | None
-    email: str | None
-    contact_id: int | None
-    reason: str
-    why: str
-
-
 @dataclass(slots=True, eq=False)
 class Offer:
     """What undo would do about one audience, or has done; lines are of one change each.
@@ -94,7 +79,7 @@ class Offer:
     name: str
     back: list[Line] = field(default_factory=list)
     back_rows: list[int | None] = field(default_factory=list)
-    left: list[LeftLine] = field(default_factory=list)
+    left: list[Line] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
 
 
@@ -267,18 +252,9 @@ def _line(offer: Offer, done: Done, before: str | None, after: str | None) -> Li
     return Line(offer.list_id, *what, *who, reason.value, REASONS[reason])
 
 
-def _left_line(offer: Offer, done: Done, why: Left) -> LeftLine:
+def _left_line(offer: Offer, done: Done, why: Left) -> Line:
     what = (done.side.value, done.field, done.before, done.after)
-    return LeftLine(offer.list_id, *what, done.email, done.contact_id, why.value, LEFT[why])
-
-
-def find_held(store: Store, policy: Policy, safety: Safety, size: PlanSize) -> list[str]:
-    """A phrase for every kind of which undo would do more than is allowed."""
-    status = load_status(store, policy.list_id)
-    rulebook = Rulebook(safety, is_first=status.synced_at is None)
-    in_group = count_places(store, [policy.group_id]).get((policy.group_id, "Added"), 0)
-    subscribed = count_subscribed(store, policy.list_id)
-    return list(find_excesses(size, rulebook, subscribed, in_group).values())
+    return Line(offer.list_id, *what, done.email, done.contact_id, why.value, LEFT[why])
 
 
 # --- only looking ---------------------------------------------------------------------------------
@@ -288,19 +264,14 @@ def foresee(
     store: Store, policy: Policy, name: str, safety: Safety, target: Target, now: datetime
 ) -> Offer:
     """What undo would do about an audience, by what the cache knows; nothing is written."""
-    smart = load_mirror_state(store).smart_group_ids
-    interests = {
-        key: replace(each, is_push_only=each.is_push_only or each.group_id in smart)
-        for key, each in policy.interests.items()
-    }
     tags = policy.name_tags or frozenset(TAG_OF_NAME.values())
-    policy = replace(policy, interests=interests, name_tags=tags)
+    policy = only_push_smart_groups(store, replace(policy, name_tags=tags))
     offer, size = Offer(policy.list_id, name), sum_up(())
     dones = load_dones(store, policy.list_id, target)
     for taken in plan_back(store, policy, dones, target, now):
         tell(offer, taken)
         size += sum_up(measure(each.decision) for each in taken)
-    offer.held = find_held(store, policy, safety, size)
+    offer.held = list(Bounds(store, policy, safety).find_excesses(size).values())
     return offer
 
 
@@ -371,7 +342,7 @@ def _plan_audience(run: Run, task: Task, target: Target) -> tuple[Offer, Task]:
             # What another run has queued for them is decided anew, after this.
             mark_due(run.store, find_queued_rows(run.store, rows, target.undone_run))
         run.progress(task.name, "changes looked at", len(offer.back) + len(offer.left), len(dones))
-    offer.held = find_held(run.store, task.policy, task.safety, size)
+    offer.held = list(Bounds(run.store, task.policy, task.safety).find_excesses(size).values())
     return offer, task
 
 
@@ -426,4 +397,4 @@ def _tell_refused(run: Run, offer: Offer) -> None:
             reasons = {each.reason for each in load_refusals(run.store, row_id)}
             why = Left.CONFIRM if Reason.COMPLIANCE in reasons else Left.REFUSED
             what = (line.side, line.field, line.before, line.after, line.email, line.contact_id)
-            offer.left.append(LeftLine(offer.list_id, *what, why.value, LEFT[why]))
+            offer.left.append(Line(offer.list_id, *what, why.value, LEFT[why]))

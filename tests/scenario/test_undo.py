@@ -422,6 +422,16 @@ def test_too_much_at_once_is_held_before_anything_is_written(bedrock: Bedrock):
     assert {bedrock.member_status(email) for email in people} == {SUBSCRIBED}
 
 
+def test_under_new_rules_it_is_held_as_any_plan(bedrock: Bedrock):
+    people = settle(bedrock, 30)
+    slip(bedrock, people)
+    bedrock.safety = {"maxAdditions": None}
+    bedrock.options["removal"] = "archive"
+    with pytest.raises(GuardTripped, match="subscribe 30 people in addition to 0"):
+        take_back(bedrock, may_exceed=False)
+    assert {bedrock.member_status(email) for email in people} == {UNSUBSCRIBED}
+
+
 def test_what_was_not_approved_is_not_done(bedrock: Bedrock):
     people = settle(bedrock, 3)
     slip(bedrock, people)

@@ -16,7 +16,8 @@ from hypothesis import given as given_some
 from hypothesis import strategies as st
 
 from mcsync.model import Side
-from mcsync.pipeline.undo import LeftLine, undo
+from mcsync.pipeline.changes import Line
+from mcsync.pipeline.undo import undo
 from mcsync.sandbox.town import Town
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.faults import START
@@ -158,7 +159,7 @@ def begin(world: World, beginnings: tuple[str, ...]) -> None:
     world.bedrock.pass_time(minutes=1)
 
 
-def find_untold(before: State, after: State, left: list[LeftLine]) -> list[str]:
+def find_untold(before: State, after: State, left: list[Line]) -> list[str]:
     """What is not as before, and of which nobody is told."""
     told = {(line.side, line.field, line.email) for line in left}
     told |= {(line.side, line.field, str(line.contact_id)) for line in left}
@@ -236,7 +237,7 @@ def _play(
     assert len(bedrock.confirmation_mails) == mails
 
 
-def _undo(bedrock: Bedrock, run_id: str) -> list[LeftLine]:
+def _undo(bedrock: Bedrock, run_id: str) -> list[Line]:
     with closing(bedrock.open_store()) as store:
         run = bedrock.make_run(store)
         _, offers = undo(run, run_id, None, may_exceed=True, approve=lambda *_: True, wait_s=0)
