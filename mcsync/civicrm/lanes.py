@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from mcsync.civicrm.pace import Pace
 from mcsync.civicrm.progress import Progress
 from mcsync.errors import McsyncError
+from mcsync.http import threads
 
 T = TypeVar("T")
 
@@ -59,21 +60,9 @@ class Lanes(Generic[T]):
         self._is_probing = is_wary and not pace.is_proved
 
     def run(self) -> Iterator[tuple[list[T], Progress]]:
-        """Each part and what became of it, in their order; then the first error is raised.
-
-        A write that is under way is waited for, whatever else failed: it must not arrive after
-        the run's end. Only a signal does not wait, as the process ends with it.
-        """
-        pool = ThreadPoolExecutor(self._connections, "civicrm-writing")
-        try:
+        """Each part and what became of it, in their order; then the first error is raised."""
+        with threads(self._connections, "civicrm-writing") as pool:
             yield from self._run(pool)
-        except (Exception, GeneratorExit):
-            pool.shutdown(cancel_futures=True)
-            raise
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        pool.shutdown()
         if self._errors:
             raise self._errors[0]
 

@@ -14,6 +14,7 @@ from mcsync.civicrm import records, sight
 from mcsync.civicrm.sight import ANY_TRASH
 from mcsync.civicrm.transport import Call, TooLarge, Transport, get
 from mcsync.errors import ProtocolError
+from mcsync.http import threads
 from mcsync.model import (
     Contact,
     ContactPage,
@@ -359,23 +360,12 @@ def read_parts(fetch: Callable[[list[K]], R], items: Sequence[K], size: int) -> 
 
 
 def in_flight(work: Callable[[list[K]], list[R]], parts: Iterator[list[K]]) -> Iterator[R]:
-    """Do the parts, IN_FLIGHT at once, and yield what they give in the order of the parts.
-
-    Only a signal does not wait for those under way, as the process ends with it.
-    """
-    pool = ThreadPoolExecutor(IN_FLIGHT, "civicrm")
+    """Do the parts, IN_FLIGHT at once, and yield what they give in the order of the parts."""
     waiting: list[Future[list[R]]] = []
-    try:
+    with threads(IN_FLIGHT, "civicrm") as pool:
         for part in parts:
             waiting.append(pool.submit(work, part))
             if len(waiting) >= IN_FLIGHT:
                 yield from waiting.pop(0).result()
         while waiting:
             yield from waiting.pop(0).result()
-    except (Exception, GeneratorExit):
-        pool.shutdown(cancel_futures=True)
-        raise
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()

@@ -4,7 +4,6 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ import msgspec
 
 from mcsync.errors import ProtocolError, RemoteRefused, RemoteUnavailable
 from mcsync.exchange import MAX_ANSWER_BYTES
-from mcsync.http import DEADLINE_S, NEXT_RUN, READ_TIMEOUT_S, HttpClient, Reply, place_of
+from mcsync.http import DEADLINE_S, NEXT_RUN, READ_TIMEOUT_S, HttpClient, Reply, place_of, threads
 from mcsync.mailchimp import wire
 from mcsync.mailchimp.archive import MAX_PACKED_BYTES, parse_batch_archive
 from mcsync.mailchimp.members import MemberReader, RawPage
@@ -453,20 +452,8 @@ def _member_ids(key: str) -> Sequence[str]:
 def _map_few(
     fetch: Callable[[str], Member | None], keys: Sequence[str]
 ) -> dict[str, Member | None]:
-    """What `fetch` says of each key, a few at the same time.
-
-    Only a signal does not wait for those under way, as the process ends with it.
-    """
+    """What `fetch` says of each key, a few at the same time."""
     if len(keys) < 2:
         return {key: fetch(key) for key in keys}
-    pool = ThreadPoolExecutor(READERS, "mailchimp-single")
-    try:
-        found = dict(zip(keys, pool.map(fetch, keys), strict=True))
-    except Exception:
-        pool.shutdown(cancel_futures=True)
-        raise
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-    return found
+    with threads(READERS, "mailchimp-single") as pool:
+        return dict(zip(keys, pool.map(fetch, keys), strict=True))

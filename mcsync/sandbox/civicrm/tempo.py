@@ -43,7 +43,7 @@ class Tempo:
             begun = time.monotonic()
             response = handle(request)
             self._work(kind, records if response.status == 200 else 0)
-            time.sleep(max(0.0, begun + LEAST_S - time.monotonic()))
+            time.sleep(max(0.0, begun + LEAST_S - time.monotonic()))  # what any request takes
         return response
 
     def _work(self, kind: str, records: float) -> None:
@@ -52,7 +52,7 @@ class Tempo:
             begun = time.monotonic()
             together = min(4, self._under_way.total())
             pace = RATES[kind][together] / together
-            time.sleep(min(_STEP_S, records / pace))
+            time.sleep(min(_STEP_S, records / pace))  # as a live site is busy
             records -= pace * (time.monotonic() - begun)
 
     @contextmanager
