@@ -438,3 +438,28 @@ TestSingles = a_case(Singles, 20, 901)
 TestBatches = a_case(Batches, 40, 902)
 TestFamilies = a_case(Families, 14, 900)
 TestTrusting = a_case(Trusting, 18, 2000)
+
+
+def test_who_was_refused_for_good_and_then_volunteers_is_judged_refused() -> None:
+    """Barney only bought something, and is added; Mailchimp says that he was deleted for good.
+
+    Mailchimp would take him later, but nobody wishes once more to have him subscribed.
+    """
+    world = World(Options())
+    try:
+        cast = Cast(world, SINGLES)
+        world.add_pearl()
+        cast.import_member(1, LIST, "transactional")
+        world.sync()
+        cast.play(Act(("add",), 1, False))
+        world.refuse(LIST, "barney@example.org", "forgotten", 2)
+        world.sync()
+        cast.play(Act(("add volunteer",), 1, False))
+        world.calm_down()
+        world.sync()
+        world.pass_time(hours=25)
+        world.sync()
+        world.check_end()
+        assert world.complaints == []
+    finally:
+        world.close()

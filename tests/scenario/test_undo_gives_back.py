@@ -1,8 +1,8 @@
 """Any run, then undo with nobody acting between: both sides are as before, or it is told why not.
 
 Hypothesis plays small worlds: a few people, two of whom share an address, who stand anyhow at both
-sides; then things happen to some of them, one run carries that out, and undo takes it back. With
-MCSYNC_FUZZ=long there are many more worlds.
+sides; then things happen to some of them, one run carries that out, and undo takes it back. They
+are always the same worlds; with MCSYNC_FUZZ=long there are many more, and others each time.
 """
 
 import os
@@ -23,7 +23,8 @@ from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedroc
 from tests.scenario.faults import START
 from tests.scenario.wire import Mortal, direct_wire
 
-EXAMPLES = 100 if os.environ.get("MCSYNC_FUZZ") == "long" else 12
+IS_LONG = os.environ.get("MCSYNC_FUZZ") == "long"
+EXAMPLES = 100 if IS_LONG else 12
 HOME = "home@example.org"
 PEOPLE = {
     "wilma": ("wilma@example.org",),
@@ -159,20 +160,30 @@ def begin(world: World, beginnings: tuple[str, ...]) -> None:
     world.bedrock.pass_time(minutes=1)
 
 
+def find_changed(before: State, after: State) -> set[Key]:
+    """Whatever is not as before."""
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def only(keys: set[Key], state: State) -> State:
+    """The part of a state."""
+    return {key: value for key, value in state.items() if key in keys}
+
+
 def find_untold(before: State, after: State, left: list[Line]) -> list[str]:
     """What is not as before, and of which nobody is told."""
     told = {(line.side, line.field, line.email) for line in left}
     told |= {(line.side, line.field, str(line.contact_id)) for line in left}
     # Of a member who is new, or a contact, all that came with them stays with them.
     found = []
-    for key in sorted(before.keys() | after.keys()):
+    for key in sorted(find_changed(before, after)):
         side, whose, topic = key
         was, now = before.get(key), after.get(key)
         is_new = not any(k[:2] == key[:2] for k in before)
         is_archived = after.get((side, whose, "subscription")) in NO_MEMBER
         is_created = ("civicrm", "contact", whose) in told or (side is Side.CIVICRM and is_new)
         is_gone = is_new and side is Side.MAILCHIMP and is_archived
-        if was != now and not is_gone and not is_created and (side, topic, whose) not in told:
+        if not is_gone and not is_created and (side, topic, whose) not in told:
             found.append(f"{side} {whose} {topic}: {was} before, {now} now")
     return found
 
@@ -185,7 +196,13 @@ def find_untold(before: State, after: State, left: list[Line]) -> list[str]:
     trust=TRUST,
     has_data=st.booleans(),
 )
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=not IS_LONG,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 def test_a_run_is_given_back(
     beginnings: tuple[str, ...],
     earlier: list[tuple[str, str, str]],
@@ -224,15 +241,16 @@ def _play(
     assert bedrock.last_run is not None
     if not bedrock.changes:
         return
+    done = find_changed(before, world.look())
     left = _undo(bedrock, bedrock.last_run.run_id)
-    after = world.look()
-    untold = find_untold(before, after, left)
+    untold = find_untold(before, world.look(), left)
     assert untold == [], left
     for hours in (1, 25, 25 * 7):
         bedrock.sync_until_quiet(8) if hours == 1 else None
         bedrock.pass_time(hours=hours)
         assert bedrock.sync() == 0, f"after {hours} h"
-    again = find_untold(before, world.look(), left)
+    # What the run had not come to yet is a later run's business: nobody has taken that back.
+    again = find_untold(only(done, before), only(done, world.look()), left)
     assert again == [], "a later run took it away again"
     assert len(bedrock.confirmation_mails) == mails
 
@@ -259,3 +277,15 @@ def test_whoever_shares_a_member_leaves_it_alone_too():
                 [("leave", "ned", "ned@example.org"), ("add", "mia", HOME)],
                 None,
             )
+
+
+def test_what_the_run_had_not_come_to_is_a_later_runs_business():
+    """Ned bounced, but has Mia's address as well, until that is out; undo cannot put her in."""
+    with TemporaryDirectory() as folder, Town(start=START) as town:
+        bedrock = Bedrock(town, Path(folder), with_data=False)
+        town.mailchimp.settings.batch_delay_polls = 0
+        with direct_wire(town, Mortal()):
+            world = World(bedrock)
+            acts = [("bounce", "barney", "ned@example.org"), ("opt_out", "mia", HOME)]
+            _play(world, ("both", "both", "both", "both"), [], acts, None)
+            assert world.civicrm.group_status(world.contacts["ned"], GROUP) == "Removed"

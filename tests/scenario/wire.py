@@ -17,8 +17,9 @@ import requests
 import requests.adapters
 from urllib3 import HTTPResponse
 
+from mcsync import http
 from mcsync.civicrm import reading
-from mcsync.mailchimp import client, members
+from mcsync.mailchimp import members
 from mcsync.pipeline import ahead
 from mcsync.sandbox.server import LoopbackServer, Request
 from mcsync.sandbox.town import Town
@@ -71,8 +72,8 @@ def direct_wire(
         patch.object(requests.sessions, "get_environ_proxies", _find_no_proxies),
         patch.object(sqlite3, "connect", partial(_connect, sqlite3.connect, mortal)),
         patch.object(ahead, "AT_ONCE", 1),
+        patch.object(http, "ThreadPoolExecutor", AtOnce),
         patch.object(members, "ThreadPoolExecutor", AtOnce),
-        patch.object(client, "ThreadPoolExecutor", AtOnce),
         patch.object(reading, "ThreadPoolExecutor", AtOnce),
     ):
         yield

@@ -34,6 +34,7 @@ from tests.scenario.watched import Watched, show
 from tests.scenario.wire import Death, Mortal, direct_wire
 from tests.scenario.words import SUBSCRIPTION, Look, Member, Word
 
+SUBSCRIBED_BY = frozenset(things[SUBSCRIPTION] for things in THINGS.values())
 ONLY_SUBSCRIBES = ("fake", "forgotten", "no-address", "compliance-state")
 LONG_BEFORE = START - timedelta(days=400)
 Acts = Sequence[Callable[[], None]]
@@ -163,7 +164,7 @@ class World(Watched):
             place.hear(word)
         if status == "Added":
             self.wishes[contact_id] = self.now
-        self._touched(contact_id)
+        self._touched(contact_id, group)
 
     def sql_says(self, contact_id: int, group: int, status: str | None) -> None:
         """A place changes without a history line."""
@@ -171,7 +172,7 @@ class World(Watched):
         self.model.contact(contact_id).places[group].is_unexplained = True
         if status == "Added":
             self.wishes[contact_id] = self.now
-        self._touched(contact_id)
+        self._touched(contact_id, group)
 
     def lose_contact(self, contact_id: int, *, is_purged: bool = False) -> None:
         """A contact is gone: its members stand alone, or become another's."""
@@ -214,9 +215,17 @@ class World(Watched):
             agreed |= {Word(at, True), Word(at, False)}
         self.wishes[contact_id] = self.now
 
-    def _touched(self, contact_id: int) -> None:
-        for address in self.model.contact(contact_id).addresses:
-            self.something_changed(address)
+    def _touched(self, contact_id: int, group: int | None = None) -> None:
+        """Something about a contact changed, or just their place in a group.
+
+        To volunteer, too, is no new wish to subscribe whoever is not in.
+        """
+        contact = self.model.contact(contact_id)
+        is_about_all = group is None or group in SUBSCRIBED_BY
+        members = [m for list_id in LISTS for m in self.model.members_of(contact, list_id)]
+        for address in contact.addresses:
+            if is_about_all or any(m.is_in for m in members if m.address == address):
+                self.something_changed(address)
         self.mirror()
 
     def something_changed(self, address: str) -> None:
