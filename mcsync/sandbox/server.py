@@ -124,6 +124,11 @@ class LoopbackServer:
         """`http://127.0.0.1:PORT`, without a path."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether it was started, and is not stopped yet."""
+        return self._thread.is_alive()
+
     def start(self) -> "LoopbackServer":
         """Begin to serve in a thread of its own."""
         self._thread.start()

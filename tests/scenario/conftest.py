@@ -15,13 +15,15 @@ from tests.scenario.bedrock import LIST, Bedrock
 from tests.scenario.cron import Cron
 from tests.scenario.faults import Helper
 from tests.scenario.postal import Post
+from tests.scenario.straight import without_sockets
 from tests.scenario.telling import CommandLine, Teller
 
 
 @pytest.fixture
-def bedrock(town: Town, tmp_path: Path) -> Bedrock:
+def bedrock(town: Town, tmp_path: Path) -> Iterator[Bedrock]:
     """One audience, empty of people."""
-    return Bedrock(town, tmp_path, open_cache=open_anew)
+    with without_sockets(town):
+        yield Bedrock(town, tmp_path, open_cache=open_anew)
 
 
 @pytest.fixture

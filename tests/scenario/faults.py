@@ -27,6 +27,7 @@ from mcsync.sandbox.server import Fault, LoopbackServer, Response
 from mcsync.sandbox.town import Town
 from tests.scenario.bedrock import GROUP, LIST, NO_LIMITS, VOLUNTEERING, VOLUNTEERS
 from tests.scenario.matrix_child import Job, encode, run_once
+from tests.scenario.straight import without_sockets
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 LONG_BEFORE = START - timedelta(days=2)
@@ -401,7 +402,7 @@ class Play:
 @contextmanager
 def playing(story: Story) -> Iterator[Play]:
     """A town with the people of a story and their news, just before the first run."""
-    with tempfile.TemporaryDirectory() as name, Town(START) as town:
+    with tempfile.TemporaryDirectory() as name, Town(START) as town, without_sockets(town):
         play = Play(story, town, Path(name))
         town.clock.advance(minutes=1)
         if story.knows:
@@ -416,7 +417,7 @@ _caches = tempfile.TemporaryDirectory()
 @cache
 def _make_cache(story: Story) -> Path:
     """The cache of a run over the people before their news; it finds nothing to write."""
-    with tempfile.TemporaryDirectory() as name, Town(START) as town:
+    with tempfile.TemporaryDirectory() as name, Town(START) as town, without_sockets(town):
         play = Play(story, town, Path(name))
         town.clock.advance(minutes=1)
         run_once(play.job())

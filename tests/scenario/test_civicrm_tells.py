@@ -21,6 +21,7 @@ from mcsync.sandbox.town import Town
 from tests.scenario.aftermath import contact_of, find_unsettled, load_rows, look_at_both, settle
 from tests.scenario.bedrock import GROUP, LIST, NO_LIMITS, VOLUNTEERS, Bedrock
 from tests.scenario.doorway import Doorway
+from tests.scenario.straight import without_sockets
 from tests.scenario.telling import CommandLine
 
 WILMA, FRED, BETTY = "wilma@example.org", "fred@example.org", "betty@example.org"
@@ -395,7 +396,7 @@ def play(folder: Path, *, told: bool, others: int = 0) -> tuple[object, int]:
     CiviCRM tells in 2,000 requests of who changed, and of `others` in no group of ours, while a
     run holds the lock and the server is restarted in between.
     """
-    with Town(datetime(2026, 11, 22, 6, 0, tzinfo=UTC)) as town:
+    with Town(datetime(2026, 11, 22, 6, 0, tzinfo=UTC)) as town, without_sockets(town):
         town.mailchimp.settings.batch_delay_polls = 0
         bedrock, door, changed, _ = populate(folder, town)
         before = town.writes
@@ -440,7 +441,7 @@ STEPS = ("take_in_news", "read_told", "find_with_news", "forget_told", "take_in_
 def test_who_dies_while_handling_loses_nobody(
     tmp_path: Path, untold: tuple[object, int], monkeypatch: pytest.MonkeyPatch, step: str
 ):
-    with Town(datetime(2026, 11, 22, 6, 0, tzinfo=UTC)) as town:
+    with Town(datetime(2026, 11, 22, 6, 0, tzinfo=UTC)) as town, without_sockets(town):
         town.mailchimp.settings.batch_delay_polls = 0
         bedrock, door, changed, _ = populate(tmp_path, town)
         door.tell(*changed)

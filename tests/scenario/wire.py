@@ -9,21 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
-from io import BytesIO
 from unittest.mock import patch
-from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
-from urllib3 import HTTPResponse
 
 from mcsync import http
 from mcsync.civicrm import reading
 from mcsync.mailchimp import members
 from mcsync.pipeline import ahead
-from mcsync.sandbox.server import LoopbackServer, Request
 from mcsync.sandbox.town import Town
 from tests.scenario.matrix_child import is_committing
+from tests.scenario.straight import answer, find_no_proxies, servers_of
 
 
 class Death(BaseException):
@@ -55,7 +52,7 @@ def direct_wire(
     town: Town, mortal: Mortal, before_request: Callable[[], None] | None = None
 ) -> Iterator[None]:
     """Send what mcsync sends straight to the town; `before_request` is called each time."""
-    servers = {str(server.port): server for server in (town.mailchimp_server, town.civicrm_server)}
+    servers = servers_of(town)
 
     def send(
         adapter: requests.adapters.HTTPAdapter, request: requests.PreparedRequest, **_how: object
@@ -63,13 +60,13 @@ def direct_wire(
         mortal.pass_point()
         if before_request is not None:
             before_request()
-        response = _answer(servers, adapter, request)
+        response = answer(servers, adapter, request)
         mortal.pass_point()
         return response
 
     with (
         patch.object(requests.adapters.HTTPAdapter, "send", send),
-        patch.object(requests.sessions, "get_environ_proxies", _find_no_proxies),
+        patch.object(requests.sessions, "get_environ_proxies", find_no_proxies),
         patch.object(sqlite3, "connect", partial(_connect, sqlite3.connect, mortal)),
         patch.object(ahead, "AT_ONCE", 1),
         patch.object(http, "ThreadPoolExecutor", AtOnce),
@@ -77,40 +74,6 @@ def direct_wire(
         patch.object(reading, "ThreadPoolExecutor", AtOnce),
     ):
         yield
-
-
-def _find_no_proxies(_url: str, **_how: object) -> dict[str, str]:
-    """Looking them up takes as long as the rest of a request."""
-    return {}
-
-
-def _answer(
-    servers: dict[str, LoopbackServer],
-    adapter: requests.adapters.HTTPAdapter,
-    request: requests.PreparedRequest,
-) -> requests.Response:
-    parts = urlsplit(request.url or "")
-    server = servers[str(parts.port)]
-    body = request.body or b""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    headers["host"] = parts.netloc
-    given = Request(
-        request.method or "GET",
-        parts.path,
-        parts.query,
-        headers,
-        body if isinstance(body, bytes) else str(body).encode(),
-    )
-    answer = server.answer(given)
-    if answer is None:
-        raise requests.ConnectionError("the connection was dropped")
-    raw = HTTPResponse(
-        BytesIO(answer.body),
-        headers={"Date": server.service.date_header(), **answer.headers},
-        status=answer.status,
-        preload_content=False,
-    )
-    return adapter.build_response(request, raw)
 
 
 class AtOnce(Executor):
