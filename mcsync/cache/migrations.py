@@ -540,6 +540,20 @@ def m012_who_stands_apart(db: "Database") -> None:
     _execute(db, _M012)
 
 
+_M013 = """
+CREATE TABLE civicrm_mailchimpsync_creation (
+    email_key TEXT PRIMARY KEY,
+    began_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m013_creations(db: "Database") -> None:
+    """Whose contacts CiviCRM may be creating, should nobody live to hear of it."""
+    _execute(db, _M013)
+
+
 def _give_each_group_a_cursor(db: "Database") -> None:
     """One cursor and one time of comparing served for all groups."""
     table = "civicrm_mailchimpsync_state"

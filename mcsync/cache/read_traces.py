@@ -35,6 +35,7 @@ _SINCE = {
     "change": "at",
     "webhook": "received_at",
     "told_contact": "received_at",
+    "creation": "began_at",
 }
 # Members at an address that is somebody else's too, whoever is linked to them, and what is or was
 # queued for these.

@@ -68,6 +68,10 @@ TABLES: Mapping[str, Keeping] = {
     ),
     "forgotten": Keeping("keyed hashes of people who were forgotten", "until they sign up again"),
     "told_contact": Keeping("ids of contacts that CiviCRM's hook reported", "until looked at"),
+    "creation": Keeping(
+        "addresses of contacts that CiviCRM is asked to create",
+        "until it answers; minutes, should it not",
+    ),
 }
 COPIES = Keeping("the whole cache of that day", "until there are `backups` newer ones; {backups}")
 SNAPSHOTS = Keeping(

@@ -303,6 +303,7 @@ PARTS: Mapping[str, str] = {
     ),
     "webhook": f"id {_THEIRS.format('webhooks')}",
     "told_contact": _BY_CONTACT,
+    "creation": f"email_key {_THEIRS.format('emails')}",
 }
 
 
@@ -380,6 +381,7 @@ _DELETIONS = (
     f"DELETE FROM civicrm_mailchimpsync_contact_data WHERE {PARTS['contact_data']}",
     f"DELETE FROM civicrm_mailchimpsync_entity_tag WHERE {PARTS['entity_tag']}",
     f"DELETE FROM civicrm_mailchimpsync_told_contact WHERE {PARTS['told_contact']}",
+    f"DELETE FROM civicrm_mailchimpsync_creation WHERE {PARTS['creation']}",
 )
 
 

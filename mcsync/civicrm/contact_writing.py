@@ -5,7 +5,7 @@ writes any (civicrm: Writing). So what was created is found again by what only i
 request may still be creating somebody, they are not tried again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -32,6 +32,10 @@ class ContactWriter:
     _paces: Mapping[str, Pace]
     _connections: int
     _doubtful: dict[str, McsyncError]  # by the address of who may still be created
+
+    def find_doubtful(self) -> Collection[str]:
+        """Addresses, as keys, whose contact a request that was not answered may yet create."""
+        return self._doubtful.keys()
 
     def create_contacts(self, contacts: Iterable[NewContact], source: str) -> Iterator[WriteResult]:
         """Create individuals; keys are the contacts' row ids. Several requests go at once.

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
+from mcsync.cache.creations import find_creations, note_creations, settle_creations
 from mcsync.cache.looks import find_row
 from mcsync.cache.mirror import (
     load_bulk_addresses,
@@ -73,7 +74,7 @@ from mcsync.pipeline.judge import close_overtaken
 from mcsync.pipeline.run import Run, Task
 from mcsync.reconcile.guards import Kind
 from mcsync.reconcile.refused_before import PAUSES
-from mcsync.text import without_addresses
+from mcsync.text import count_of, without_addresses
 
 log = logging.getLogger("mcsync.reconcile")
 
@@ -172,9 +173,11 @@ def _create_contacts(
             failed |= result.failed.keys()
             _note_creation(run, task, newcomers.by_row, result)
     except _REMOTE_TROUBLES:
+        newcomers.settle()
         with suppress(*_REMOTE_TROUBLES):  # who is linked is to be known, too
             _read_back(run, list(created.values()))
         raise
+    newcomers.settle()
     _read_back(run, list(created.values()))
     joins = {
         row_id: [
@@ -191,6 +194,7 @@ def _note_creation(
 ) -> None:
     with run.store.atomic():
         link_rows(run.store, result.done)
+        settle_creations(run.store, [by_row[row_id].email for row_id in result.done])
         _note_created(run, task, [by_row[row_id] for row_id in result.done])
         _note_refused(run, task, {by_row[i]: words for i, words in result.failed.items()})
     run.report(task).contacts_created += len(result.done)
@@ -201,7 +205,8 @@ class _Newcomers:
     """Members whom nobody owns, looked up a few at a time, shortly before they are created.
 
     `by_row` are those handed out so far, `owned` the rows whose address is owned after all. When
-    the run's time is over no more are handed out: they are still in the queue.
+    the run's time is over no more are handed out: they are still in the queue. So are those whom
+    a request of an earlier run may still be creating.
     """
 
     def __init__(self, run: Run, task: Task, decisions: Iterable[Decision]) -> None:
@@ -217,11 +222,34 @@ class _Newcomers:
             if self.by_row and self._run.is_late:
                 return
             there = _leave_out_gone(self._run, self._task, part)
-            owned = take_in_owners(self._run, [new.email for new in there]) if there else set()
+            emails = [new.email for new in there]
+            coming = find_creations(self._run.store, emails, self._run.clock())
+            owned = take_in_owners(self._run, emails) if there else set()
             self.owned += [new.row_id for new in there if email_key(new.email) in owned]
-            free = {new.row_id: new for new in there if email_key(new.email) not in owned}
-            self.by_row |= free
-            yield from free.values()
+            free = [new for new in there if email_key(new.email) not in owned | coming]
+            self._tell_waiting(len(coming - owned))
+            with self._run.store.atomic():
+                settle_creations(self._run.store, owned)
+                note_creations(self._run.store, [new.email for new in free], self._run.clock())
+            self.by_row |= {new.row_id: new for new in free}
+            yield from free
+
+    def _tell_waiting(self, people: int) -> None:
+        if people:
+            log.info(
+                "%s: %s may still be coming into being by a request that nobody waited for; a run"
+                " in a few minutes sees to them",
+                self._task.name,
+                count_of(people, "contact"),
+            )
+
+    def settle(self) -> None:
+        """Once nothing is under way any more, but for what was not answered."""
+        doubtful = set(self._run.civicrm.find_doubtful())
+        emails = {email_key(new.email) for new in self.by_row.values()}
+        with self._run.store.atomic():
+            settle_creations(self._run.store, emails)
+            note_creations(self._run.store, emails & doubtful, self._run.clock())
 
 
 def _leave_out_gone(run: Run, task: Task, wanted: list[NewContact]) -> list[NewContact]:

@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from mcsync.cache.creations import forget_creations
 from mcsync.cache.outbox import forget_sent
 from mcsync.cache.retention import GIVEN_UP_FOR
 from mcsync.cache.trail import forget_history
@@ -27,6 +28,7 @@ def forget_old(run: Run) -> None:
     before = run.earliest_now() - timedelta(days=run.history_days)
     forget_history(run.store, before)
     forget_undos(run.store, before)
+    forget_creations(run.store, run.clock())
     today = run.clock().date().isoformat()
     if run.store.get_state(_DONE_ON) != today:
         count = forget_sent(run.store, before)

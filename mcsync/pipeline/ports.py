@@ -5,7 +5,7 @@ answer after all retries, `RemoteRefused` when it refused our key or a permissio
 `ProtocolError` when its answer makes no sense; none returns half an answer as if it were whole.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -320,6 +320,10 @@ class CivicrmPort(Protocol):
 
     def find_limits(self) -> Mapping[str, int]:
         """How many records of a kind the site takes in one request, where it takes few."""
+        ...
+
+    def find_doubtful(self) -> Collection[str]:
+        """Addresses, as keys, whose contact a request that was not answered may yet create."""
         ...
 
     def create_contacts(self, contacts: Iterable[NewContact], source: str) -> Iterator[WriteResult]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mcsync.cache.creations import note_creations
 from mcsync.cache.plans import add_to_plan
 from mcsync.cache.traces import PARTS
 from mcsync.cache.trail import Change, note_changes
@@ -21,7 +22,7 @@ WILMA = "Wilma.Slaghoople@example.org"
 FIRST = "Wilhelmina"
 SNAPSHOT = "Main-aaaaaaaaaa-mailchimp-2026-11-02T0202Z.csv"
 KEYS = {"contact": ("contact_id",), "email": ("email_id",), "entity_tag": ("entity_tag_id",)}
-KEYS["told_contact"] = ("contact_id",)
+KEYS |= {"told_contact": ("contact_id",), "creation": ("email_key",)}
 KEYS |= {"group_contact": ("group_id", "contact_id"), "contact_data": ("kind", "contact_id")}
 
 
@@ -84,6 +85,7 @@ def fill(bedrock: Bedrock, mcsync: CommandLine, post: Post) -> int:
         store.query(
             "INSERT INTO civicrm_mailchimpsync_told_contact VALUES (?, ?, 1)", (contact, "x")
         )
+        note_creations(store, [WILMA], bedrock.town.clock())
     return contact
 
 

@@ -30,6 +30,7 @@ SMALL = {
     "new_dirty": "those of its contacts that changed",
     "temp.changed": "who changed in CiviCRM since the last run",
     "civicrm_mailchimpsync_told_contact": "contacts that CiviCRM told of and nobody looked at",
+    "civicrm_mailchimpsync_creation": "contacts that CiviCRM is asked to create",
 }
 # Indexes that only hold the rows that wait for something, or the few that were trashed.
 PARTIAL = {

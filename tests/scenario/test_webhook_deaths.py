@@ -11,6 +11,7 @@ import requests
 from mcsync.sandbox.town import Town
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERS, Bedrock
 from tests.scenario.postal import Post
+from tests.scenario.straight import without_sockets
 
 REQUESTS = 32  # more than handling makes: the last of them disturb nothing
 
@@ -42,7 +43,7 @@ def dying(at: int, *, after: bool) -> Iterator[None]:
 
 def play(folder: Path, *, die_at: int | None = None, after: bool = False) -> tuple[object, int]:
     """Four people act and one batch is under way; returns how it ended, and the requests made."""
-    with Town(datetime(2026, 11, 22, 6, 0, tzinfo=UTC)) as town:
+    with Town(datetime(2026, 11, 22, 6, 0, tzinfo=UTC)) as town, without_sockets(town):
         bedrock = Bedrock(town, folder)
         for name in ("wilma", "fred", "barney", "betty"):
             bedrock.add_both(f"{name}@example.org")
@@ -70,7 +71,7 @@ def play(folder: Path, *, die_at: int | None = None, after: bool = False) -> tup
                     bedrock.pass_time(minutes=1)
         post.bring()
         made = town.requests - before
-        bedrock.pass_time(minutes=3)
+        bedrock.pass_time(minutes=6)  # who may still be created is waited for
         bedrock.sync_until_quiet()
         return look(bedrock), made
 
