@@ -31,13 +31,15 @@ class Wish(Generic[T]):
     """What is going to be asked of an account; `size` says how many members an item is about.
 
     `read` is called in another thread, with what tells whether its items are awaited: then it may
-    ask for several at once.
+    ask for several at once. What `is_unsure` may not be wanted in the end: it is read by whoever
+    takes it, and not before.
     """
 
     key: Hashable
     account: str
     read: Callable[[Callable[[], bool]], Iterable[T]]
     size: Callable[[T], int]
+    is_unsure: bool = False
 
 
 def wish_for(
@@ -114,7 +116,8 @@ class Ahead(Generic[T]):
         self._is_over = False
         if AT_ONCE > 1:
             are_one = len({reading.wish.account for reading in readings}) == 1
-            for reading in readings[1:] if are_one else readings:
+            sure = [reading for reading in readings if not reading.wish.is_unsure]
+            for reading in sure[1:] if are_one else sure:
                 reading.has_readers = True
                 self._lanes.setdefault(reading.wish.account, []).append(reading)
 

@@ -75,8 +75,11 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
     """Fetch what changed since last time, since `window`, or everything with `in_full`."""
     know_accounts(run)
     told = load_told(run.store)  # before CiviCRM is read: what is told later stays in the queue
-    site = read_site(run)
-    fetched = _fetch_audiences(run, window, in_full=in_full)
+    plans = _make_plans(run, window, in_full=in_full)
+    with _asking_ahead(run, plans) as ahead:
+        site = read_site(run)  # meanwhile Mailchimp is asked
+        wanted = _make_plans(run, window, in_full=in_full)
+        fetched = _fetch_audiences(run, ahead, plans, wanted)
     is_whole = in_full or (window is not None and window.since is None)
     take_in_civicrm(run, site, window.since if window else None, is_whole=is_whole)
     take_told(run, told)
@@ -127,22 +130,51 @@ class _Plan:
         return self.since if self.reached is None else self.reached - _STEP
 
 
-def _fetch_audiences(
-    run: Run, window: Window | None, *, in_full: bool
-) -> dict[str, AudienceStatus]:
-    """All audiences, those of an account one after the other while the next ones are asked for."""
+_Sources = dict[str, tuple[_Plan, Iterator[MemberPage]]]
+
+
+def _make_plans(run: Run, window: Window | None, *, in_full: bool) -> dict[str, _Plan]:
+    """What of each audience is to be fetched, of those that no trouble has stopped."""
     in_turn = _choose_for_full_fetch(run)
-    plans: dict[str, _Plan] = {}
-    wishes: list[Wish[MemberPage]] = []
+    return {
+        task.list_id: _make_plan(run, task, window, in_full=in_full or task.list_id in in_turn)
+        for task in run.healthy_tasks()
+    }
+
+
+@contextmanager
+def _asking_ahead(run: Run, plans: Mapping[str, _Plan]) -> Iterator[Ahead[MemberPage]]:
+    """Those that were in trouble may be so still, and are asked about once that is known."""
+    wishes = []
     for task in run.healthy_tasks():
-        plan = _make_plan(run, task, window, in_full=in_full or task.list_id in in_turn)
-        plans[task.list_id] = plan
-        read = partial(task.mailchimp.fetch_members, task.list_id, plan.begin)
-        wishes.append(Wish(task.list_id, task.key_print, read, lambda page: len(page.members)))
-    fetched: dict[str, AudienceStatus] = {}
+        read = partial(task.mailchimp.fetch_members, task.list_id, plans[task.list_id].begin)
+        is_unsure = bool(load_status(run.store, task.list_id).troubles)
+        wishes.append(Wish(task.list_id, task.key_print, read, _count_members, is_unsure))
     with asking_ahead(wishes) as ahead:
-        accounts = dict.fromkeys(task.key_print for task in run.healthy_tasks())
-        _take_turns(ahead, [_fetch_account(run, key, plans, ahead, fetched) for key in accounts])
+        yield ahead
+
+
+def _count_members(page: MemberPage) -> int:
+    return len(page.members)
+
+
+def _fetch_audiences(
+    run: Run, ahead: Ahead[MemberPage], asked: Mapping[str, _Plan], wanted: Mapping[str, _Plan]
+) -> dict[str, AudienceStatus]:
+    """All audiences, those of an account one after the other while the next ones are asked for.
+
+    Where CiviCRM has stopped one that was to be fetched in full, it is another's turn: what was
+    `asked` about that one beforehand is not what is `wanted` of it now.
+    """
+    sources: _Sources = {}
+    for task in run.healthy_tasks():
+        plan, pages = wanted[task.list_id], ahead.take(task.list_id)
+        if plan != asked[task.list_id]:
+            pages = task.mailchimp.fetch_members(task.list_id, plan.begin)
+        sources[task.list_id] = plan, pages
+    fetched: dict[str, AudienceStatus] = {}
+    accounts = dict.fromkeys(task.key_print for task in run.healthy_tasks())
+    _take_turns(ahead, [_fetch_account(run, key, sources, fetched) for key in accounts])
     return fetched
 
 
@@ -164,8 +196,7 @@ def _take_turns(ahead: Ahead[MemberPage], accounts: Iterable[_Turns[None]]) -> N
 def _fetch_account(
     run: Run,
     key_print: str,
-    plans: Mapping[str, _Plan],
-    ahead: Ahead[MemberPage],
+    sources: _Sources,
     fetched: dict[str, AudienceStatus],
 ) -> _Turns[None]:
     """The audiences of an account; `fetched` gets the statuses of those that went well."""
@@ -173,7 +204,7 @@ def _fetch_account(
         if task.key_print == key_print:
             with run.isolated(task):
                 yield task.list_id
-                plan, pages = plans[task.list_id], ahead.take(task.list_id)
+                plan, pages = sources[task.list_id]
                 fetched[task.list_id] = yield from _fetch_members(run, task, plan, pages)
 
 

@@ -16,14 +16,16 @@ from pathlib import Path
 import pytest
 
 from mcsync.assemble import build_run
-from mcsync.cache.audience_status import load_status
+from mcsync.cache.audience_status import load_status, save_status
 from mcsync.cache.store import Store
+from mcsync.cache.times import from_text, to_text
 from mcsync.config import load_config
 from mcsync.errors import McsyncError
 from mcsync.mailchimp import members
 from mcsync.pipeline import ahead
 from mcsync.pipeline.run import OutOfTime, Run
 from mcsync.pipeline.sync import sync
+from mcsync.pipeline.tell_troubles import note_troubles
 from mcsync.sandbox.mailchimp.simulator import read_key
 from mcsync.sandbox.server import Fault, Request, Response
 from mcsync.sandbox.town import API_KEY, OTHER_API_KEY, Town
@@ -76,6 +78,11 @@ class Gate:
         """Until so many are held."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.waiting) >= needed, PATIENCE_S)
+
+    def wait_until_met(self) -> None:
+        """Until so many audiences were being asked at once, or nobody waits for them any longer."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_open, PATIENCE_S)
 
     def open(self) -> None:
         """Hold nobody any longer."""
@@ -132,6 +139,7 @@ class Street:
         """One run; the troubles by list id."""
         with self.running(*lists) as run:
             sync(run, wait_s=0)
+            note_troubles(run)
         self.town.clock.advance(minutes=1)
         return {key: report.error for key, report in run.reports.items()}
 
@@ -401,12 +409,55 @@ def test_an_audience_that_is_not_meant_is_not_asked_about(street: Street):
     }
 
 
-def test_an_audience_in_trouble_beforehand_is_not_asked_about(street: Street):
+def test_mailchimp_is_asked_while_civicrm_is(street: Street):
+    """CiviCRM does not answer before Mailchimp has all connections' questions."""
+    settle(street, 8)
+    gate = street.hold(Gate(MOST))
+    handle = street.town.civicrm.handle
+
+    def wait_for_mailchimp(request: Request) -> Response:
+        gate.wait_until_met()
+        return handle(request)
+
+    street.town.civicrm.handle = wait_for_mailchimp  # type: ignore[method-assign]
+    street.sync_well()
+    assert gate.has_met
+
+
+def test_of_an_audience_that_civicrm_stops_nothing_is_taken_in(street: Street):
+    """The first time its pages may be there already; then it is not asked about."""
     settle(street, 5)
     street.town.civicrm.disable_group(1002)
-    troubles = street.sync()
-    assert [key for key, error in troubles.items() if error] == [street.lists[1]]
+    street.town.mailchimp.sign_up(street.lists[1], "dino1@example.org")
+    street.town.clock.advance(minutes=1)
+    for _ in range(2):
+        street.forget_requests()
+        troubles = street.sync()
+        assert [key for key, error in troubles.items() if error] == [street.lists[1]]
     assert not any(street.lists[1] in each.path for each in street.requests())
+    with closing(Store(street.folder / "mcsync.db")) as store:
+        emails = store.column("SELECT email_key FROM civicrm_mailchimpsync_cache")
+    assert "wilma1@example.org" in emails
+    assert "dino1@example.org" not in emails
+    street.town.civicrm.enable_group(1002)
+    street.sync_well()
+    assert len(street.in_group(1)) == 3
+
+
+def test_who_cannot_be_fetched_in_full_does_not_keep_others_from_it(street: Street):
+    """CiviCRM stops the audience that has waited the longest; it is the next one's turn."""
+    settle(street, 4)
+    with closing(Store(street.folder / "mcsync.db")) as store, store.atomic():
+        for number, days in ((2, 7.8), (1, 7.5)):
+            status = load_status(store, street.lists[number])
+            status.full_fetched_at = to_text(street.town.clock() - timedelta(days=days))
+            save_status(store, street.lists[number], status)
+    street.town.civicrm.disable_group(1004)
+    street.forget_requests()
+    street.sync()
+    with closing(Store(street.folder / "mcsync.db")) as store:
+        at = from_text(load_status(store, street.lists[1]).full_fetched_at)
+    assert street.town.clock() - at < timedelta(hours=1)
 
 
 # --- trouble --------------------------------------------------------------------------------------
