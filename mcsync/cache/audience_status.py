@@ -142,6 +142,14 @@ def save_status(store: Store, list_id: str, status: AudienceStatus) -> None:
     )
 
 
+def forget_past_troubles(store: Store) -> None:
+    """A service's words in them may name anybody. Call inside a transaction."""
+    for (list_id,) in store.query("SELECT list_id FROM civicrm_mailchimpsync_status").fetchall():
+        status = load_status(store, list_id)
+        status.past_troubles = []
+        save_status(store, list_id, status)
+
+
 def demand_full_scan(store: Store, but: Sequence[str]) -> None:
     """Have all audiences but these look at everybody in their group next time.
 

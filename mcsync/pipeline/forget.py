@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from mcsync.cache.audience_status import forget_past_troubles
 from mcsync.cache.copies import replace_copies
 from mcsync.cache.erase_snapshots import erase_from_snapshot, is_in_snapshots
 from mcsync.cache.forgotten import (
@@ -196,6 +197,7 @@ def forget(
             at = max(to_text(now), person.changed_at)
             keep_hashes(store, person.to_hash, at, find_open_batch(store, person.rows))
             erase(store, person)
+        forget_past_troubles(store)
         note_forgetting(store, run_id, now, len(people), is_at_mailchimp=with_mailchimp)
         mark_unclean(store, True)
     try:

@@ -94,6 +94,22 @@ def test_no_file_has_anything_of_whom_was_forgotten(
     assert WILMA.lower() not in (told.out + told.err).lower()
 
 
+def test_a_trouble_that_is_over_tells_nobodys_name(crowd: Bedrock, mcsync: CommandLine):
+    """CiviCRM's own words are kept for a day, should the trouble come back."""
+    settle_wilma(crowd, mcsync)
+    words = f'{{"error_message": "{FIRST} {LAST} is locked", "status": 500}}'
+    answer = Response(500, words.encode(), {"Content-Type": "application/json"})
+    crowd.town.civicrm_server.faults.append(Fault(path="/api4", answer=answer, times=None))
+    assert mcsync("sync").code != 0
+    crowd.town.civicrm_server.faults.clear()
+    crowd.pass_time(minutes=5)
+    assert mcsync("sync").code == 0
+    status = (crowd.folder / "mcsync.db").read_bytes().lower()
+    assert b"is locked" in status, "it is remembered"
+    assert mcsync("forget", WILMA, "--yes").code == 0
+    assert find_in_files(crowd.folder, [*needles(), LAST.lower().encode()]) == {}
+
+
 AS_IT_WAS = json.dumps({"Email Address": f"=cmd {WILMA}, {WILMA}"}).replace("@", "\\u0040")
 SNAPSHOTS = {
     "mailchimp": [
