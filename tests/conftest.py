@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import gc
 import logging
 import os
 import shutil
@@ -18,6 +19,9 @@ START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 # A machine that has other work is no fault of the product: timings live in benchmarks.
 settings.register_profile("mcsync", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mcsync")
+
+# What tests make is gone soon, and most of the rest stays: to look through it often takes long.
+gc.set_threshold(100_000, 50, 100)
 
 # Tests talk to loopback only, and for a host named here nobody looks for a proxy at each request:
 # that takes as long as a tenth of it.
