@@ -70,7 +70,7 @@ TABLES: Mapping[str, Keeping] = {
     "told_contact": Keeping("ids of contacts that CiviCRM's hook reported", "until looked at"),
     "creation": Keeping(
         "addresses of contacts that CiviCRM is asked to create",
-        "until it answers; minutes, should it not",
+        "until it answers; if it does not, until a run after five minutes",
     ),
 }
 COPIES = Keeping("the whole cache of that day", "until there are `backups` newer ones; {backups}")

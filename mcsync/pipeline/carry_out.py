@@ -7,7 +7,7 @@ here alone.
 
 import logging
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -237,14 +237,15 @@ class _Newcomers:
     def _tell_waiting(self, people: int) -> None:
         if people:
             log.info(
-                "%s: %s may still be coming into being by a request that nobody waited for; a run"
-                " in a few minutes sees to them",
+                "%s: CiviCRM may still be creating %s for an earlier run; left for a few minutes",
                 self._task.name,
                 count_of(people, "contact"),
             )
 
     def settle(self) -> None:
         """Once nothing is under way any more, but for what was not answered."""
+        if not self.by_row:
+            return
         doubtful = set(self._run.civicrm.find_doubtful())
         emails = {email_key(new.email) for new in self.by_row.values()}
         with self._run.store.atomic():
@@ -409,12 +410,23 @@ def _describe_names(task: Task, write: NameWrite, before: Mapping[str, str]) -> 
 def _write_emails(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusals:
     """Give contacts the addresses that their members moved to; returns who was refused, and why."""
     writes = {w.contact_id: w for decision in decisions for w in decision.email_writes}
+    results = run.civicrm.add_emails(list(writes.values())) if writes else ()
+
+    def describe(contact_ids: list[int]) -> list[Change]:
+        bulk = load_bulk_addresses(run.store, contact_ids)
+        return [c for i in contact_ids for c in _describe_email(task, writes[i], bulk.get(i))]
+
+    return _take_addresses(run, results, describe)
+
+
+def _take_addresses(
+    run: Run, results: Iterable[WriteResult], describe: Callable[[list[int]], list[Change]]
+) -> Refusals:
+    """Note what was written to contacts' addresses, and read them back; returns who was refused."""
     refused: Refusals = {}
     written: list[int] = []
-    for result in run.civicrm.add_emails(list(writes.values())) if writes else ():
-        bulk = load_bulk_addresses(run.store, list(result.done))
-        done = [writes[contact_id] for contact_id in result.done]
-        changes = [c for w in done for c in _describe_email(task, w, bulk.get(w.contact_id))]
+    for result in results:
+        changes = describe(list(result.done))
         with run.store.atomic():
             note_changes(run.store, changes, run.run_id, run.clock())
         written += result.done
@@ -437,16 +449,8 @@ def _describe_email(task: Task, write: EmailWrite, bulk: str | None) -> list[Cha
 def _move_bulk_mail(run: Run, task: Task, decisions: Sequence[Decision]) -> Refusals:
     """Have contacts' other addresses get the bulk mail again; returns who was refused, and why."""
     moves = {move.contact_id: move for decision in decisions for move in decision.bulk_moves}
-    refused: Refusals = {}
-    written: list[int] = []
-    for result in run.civicrm.move_bulk_mail(list(moves.values())) if moves else ():
-        changes = [_describe_move(task, moves[contact_id]) for contact_id in result.done]
-        with run.store.atomic():
-            note_changes(run.store, changes, run.run_id, run.clock())
-        written += result.done
-        refused |= result.failed
-    _read_back(run, written)
-    return refused
+    results = run.civicrm.move_bulk_mail(list(moves.values())) if moves else ()
+    return _take_addresses(run, results, lambda ids: [_describe_move(task, moves[i]) for i in ids])
 
 
 def _describe_move(task: Task, move: BulkMove) -> Change:
