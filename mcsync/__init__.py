@@ -39,7 +39,7 @@ Where to begin:
                             pipeline/handle_told.py
     a column                cache/migrations.py, the one file that writes it (rows.py for a row's
                             marks), whoever reads it: cache/persons.py, cache/plain_people.py
-    a flag of the contact   model.Contact, civicrm/records.py, cache/mirror.py (GATE_FLAGS if it
+    a flag of the contact   model.Contact, civicrm/records.py, cache/contacts.py (GATE_FLAGS if it
                             closes the gate), cache/persons.py, reconcile/gate.py
     what a run asks         pipeline/ports.py; of all audiences: pipeline/ahead.py, side by side
     a reason                decision.Reason and REASONS, answers/advice.py, answers/status.py,

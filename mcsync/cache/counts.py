@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from mcsync.cache.mirror import BEST_ADDRESS, count_places
+from mcsync.cache.contacts import BEST_ADDRESS
+from mcsync.cache.mirror import count_places
 from mcsync.cache.outbox import DIRECT
 from mcsync.cache.rows import SQL_IN
 from mcsync.cache.store import Store, has_table, json_list

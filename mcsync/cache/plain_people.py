@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from mcsync.cache.mirror import GATE_FLAGS
+from mcsync.cache.contacts import GATE_FLAGS
 from mcsync.cache.rows import DUE_IDS, SQL_IN, TABLE
 from mcsync.cache.store import Store
 from mcsync.cache.times import to_text

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from mcsync.cache.contacts import BEST_ADDRESS
 from mcsync.cache.counts import WEBHOOK_TABLE, RowCount, count_odd_rows
-from mcsync.cache.mirror import BEST_ADDRESS
 from mcsync.cache.store import Store, has_table, json_list, json_object
 from mcsync.cache.times import to_text
 from mcsync.cache.webhooks import MOST_ATTEMPTS

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from mcsync.cache.mirror import LAST_ID
+from mcsync.cache.contacts import LAST_ID
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, has_table, json_list
 from mcsync.cache.times import from_text, to_text

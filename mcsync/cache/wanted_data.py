@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from mcsync.cache.mirror import BEST_ADDRESS
+from mcsync.cache.contacts import BEST_ADDRESS
 from mcsync.cache.rows import SQL_IN, save_data
 from mcsync.cache.store import Store, json_list
 from mcsync.model import DataRow, MemberChange, MemberStatus, MergeValue

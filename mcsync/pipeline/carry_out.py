@@ -16,16 +16,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from mcsync.cache.audience_status import load_status
+from mcsync.cache.contacts import load_bulk_addresses, load_names, note_names
 from mcsync.cache.creations import find_creations, note_creations, settle_creations
 from mcsync.cache.looks import find_row
-from mcsync.cache.mirror import (
-    load_bulk_addresses,
-    load_names,
-    load_places,
-    note_names,
-    note_places,
-    note_words,
-)
+from mcsync.cache.mirror import load_places, note_places, note_words
 from mcsync.cache.outbox import queue_update
 from mcsync.cache.plans import count_plan, drop_from_plan, load_plan
 from mcsync.cache.request_limits import keep_request_limits

@@ -5,6 +5,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from mcsync.cache.contacts import (
+    count_mirrored_contacts,
+    count_unmirrored_contacts,
+    forget_purged,
+    load_mirrored_contacts,
+    load_not_deleted,
+    load_sample,
+    load_unmirrored_contacts,
+    load_unseen,
+    mark_purged,
+    mark_unseen,
+    save_contacts,
+)
 from mcsync.cache.linking import (
     count_addresses_to_look_up,
     load_addresses_to_look_up,
@@ -18,20 +31,9 @@ from mcsync.cache.mirror import (
     MirrorState,
     apply_history,
     begin_compare,
-    count_mirrored_contacts,
     count_places,
-    count_unmirrored_contacts,
     finish_compare,
-    forget_purged,
     load_mirror_state,
-    load_mirrored_contacts,
-    load_not_deleted,
-    load_sample,
-    load_unmirrored_contacts,
-    load_unseen,
-    mark_purged,
-    mark_unseen,
-    save_contacts,
     save_mirror_state,
     see_group_contacts,
     see_history,

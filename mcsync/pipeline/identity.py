@@ -11,7 +11,7 @@ from datetime import timedelta
 import msgspec
 
 from mcsync.cache.audience_status import AudienceStatus, load_status, save_status
-from mcsync.cache.mirror import load_sample
+from mcsync.cache.contacts import load_sample
 from mcsync.cache.rows import mark_everyone
 from mcsync.cache.store import Store
 from mcsync.cache.times import from_text, to_text

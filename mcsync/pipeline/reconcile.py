@@ -17,8 +17,9 @@ from mcsync.cache.audience_status import (
     save_status,
 )
 from mcsync.cache.bounds import Bounds
+from mcsync.cache.contacts import count_unseen
 from mcsync.cache.linking import populate_missing_contact_ids
-from mcsync.cache.mirror import count_unseen, only_push_smart_groups
+from mcsync.cache.mirror import only_push_smart_groups
 from mcsync.cache.outbox import find_newest_update
 from mcsync.cache.persons import load_persons_of
 from mcsync.cache.plans import find_plan_end, forget_plan

@@ -1,6 +1,6 @@
 """The mail gate: may this contact be mailed at all, and at which address.
 
-The same in SQL, for whole sites: `cache.mirror.GATE_FLAGS`, and what uses it.
+The same in SQL, for whole sites: `cache.contacts.GATE_FLAGS`, and what uses it.
 """
 
 from mcsync.decision import ContactView, Reason

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from mcsync.cache.contacts import save_contacts
 from mcsync.cache.forgotten import (
     ToHash,
     is_forgotten,
@@ -12,7 +13,6 @@ from mcsync.cache.forgotten import (
     leave_out_contacts,
     leave_out_members,
 )
-from mcsync.cache.mirror import save_contacts
 from mcsync.cache.outbox import claim, load_batch_updates, note_batch, note_processed, queue_update
 from mcsync.cache.plans import add_to_plan
 from mcsync.cache.rows import add_row, load_refusals

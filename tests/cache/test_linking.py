@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from mcsync.cache import linking
+from mcsync.cache.contacts import mark_purged, save_contacts
 from mcsync.cache.linking import (
     add_civi_only,
     cleanup_duplicates,
@@ -17,7 +18,6 @@ from mcsync.cache.linking import (
     populate_missing_contact_ids,
     remove_invalid_contact_ids,
 )
-from mcsync.cache.mirror import mark_purged, save_contacts
 from mcsync.cache.rows import note_looked_up
 from mcsync.cache.store import Store
 from mcsync.model import Contact, ContactPage, Email

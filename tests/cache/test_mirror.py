@@ -9,27 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcsync.cache import linking
-from mcsync.cache.mirror import (
-    GroupState,
-    MirrorState,
-    apply_history,
-    begin_compare,
-    count_places,
+from mcsync.cache.contacts import (
     count_unseen,
-    finish_compare,
     forget_purged,
-    load_mirror_state,
     load_mirrored_contacts,
     load_not_deleted,
-    load_places,
     load_sample,
     load_unmirrored_contacts,
     load_unseen,
     mark_purged,
     mark_unseen,
     note_names,
-    note_places,
     save_contacts,
+)
+from mcsync.cache.mirror import (
+    GroupState,
+    MirrorState,
+    apply_history,
+    begin_compare,
+    count_places,
+    finish_compare,
+    load_mirror_state,
+    load_places,
+    note_places,
     save_mirror_state,
     see_group_contacts,
     see_history,

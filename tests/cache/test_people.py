@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 import mcsync.cache.persons as people_module
-from mcsync.cache.mirror import mark_unseen, save_contacts
+from mcsync.cache.contacts import mark_unseen, save_contacts
 from mcsync.cache.persons import load_people, load_persons_of
 from mcsync.cache.rows import StoredRefusal, note_agreed, note_asked, save_refusals
 from mcsync.cache.store import Store

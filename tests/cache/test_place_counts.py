@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
+from mcsync.cache.contacts import save_contacts
 from mcsync.cache.migrations import migrations
 from mcsync.cache.mirror import (
     apply_history,
@@ -14,7 +15,6 @@ from mcsync.cache.mirror import (
     count_places,
     finish_compare,
     note_places,
-    save_contacts,
     see_group_contacts,
     see_smart_group,
 )

@@ -1,0 +1,409 @@
+"""CiviCRM's contacts and their addresses, as far as they concern us.
+
+Contacts that changed are marked dirty until `linking` has told every audience.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from mcsync.cache.forgotten import leave_out_contacts, text_of_created
+from mcsync.cache.rows import lose_strangers, mark_addresses
+from mcsync.cache.store import Store, json_list
+from mcsync.cache.times import to_text
+from mcsync.decision import NameWrite
+from mcsync.model import ContactPage, Email, email_key
+
+LAST_ID = 2**62  # above all ids
+
+GATE_FLAGS = (
+    "is_deceased",
+    "is_opt_out",
+    "do_not_email",
+)  # as `reconcile.gate` has them
+_CONTACT_COLUMNS = (
+    f"contact_id, first_name, last_name, is_deleted, {', '.join(GATE_FLAGS)}, is_person"
+)
+_EMAIL_COLUMNS = "email_id, contact_id, email, email_key, is_primary, is_bulkmail, on_hold"
+
+_NEW_CONTACT = f"""
+CREATE TEMP TABLE IF NOT EXISTS new_contact AS
+    SELECT {_CONTACT_COLUMNS}, modified_at, created_at FROM civicrm_mailchimpsync_contact LIMIT 0
+"""
+_NEW_EMAIL = f"""
+CREATE TEMP TABLE IF NOT EXISTS new_email AS
+    SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email LIMIT 0
+"""
+_NEW_DIRTY = "CREATE TEMP TABLE IF NOT EXISTS new_dirty (contact_id INTEGER PRIMARY KEY)"
+
+_FIND_DIRTY = f"""
+INSERT INTO new_dirty
+SELECT contact_id FROM (
+    SELECT {_CONTACT_COLUMNS} FROM new_contact
+    EXCEPT
+    SELECT {_CONTACT_COLUMNS} FROM civicrm_mailchimpsync_contact
+        WHERE contact_id IN (SELECT contact_id FROM new_contact)
+)
+UNION
+SELECT contact_id FROM (
+    SELECT {_EMAIL_COLUMNS} FROM new_email
+    EXCEPT
+    SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email
+        WHERE contact_id IN (SELECT contact_id FROM new_contact)
+)
+UNION
+SELECT contact_id FROM (
+    SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email
+        WHERE contact_id IN (SELECT contact_id FROM new_contact)
+    EXCEPT
+    SELECT {_EMAIL_COLUMNS} FROM new_email
+)
+"""
+_DROP_EMAILS = """
+DELETE FROM civicrm_mailchimpsync_email
+WHERE contact_id IN (SELECT contact_id FROM new_dirty)
+   OR email_id IN (SELECT email_id FROM new_email
+                   WHERE contact_id IN (SELECT contact_id FROM new_dirty))
+"""
+_KEEP_EMAILS = f"""
+INSERT INTO civicrm_mailchimpsync_email ({_EMAIL_COLUMNS})
+SELECT {_EMAIL_COLUMNS} FROM new_email WHERE contact_id IN (SELECT contact_id FROM new_dirty)
+"""
+# The address at which a contact is to be mailed best (reconcile.gate), though it be on hold.
+BEST_ADDRESS = """
+(SELECT e.email FROM civicrm_mailchimpsync_email e WHERE e.contact_id = {contact}
+    ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1)
+"""
+# The gate (reconcile.gate) as SQL, only to remember since when it has been closed: no later
+# than CiviCRM's last change of the contact.
+_KEEP_CONTACTS = f"""
+INSERT INTO civicrm_mailchimpsync_contact
+    ({_CONTACT_COLUMNS}, modified_at, created_at, first_name_at, last_name_at, gate_closed_at,
+    is_dirty)
+SELECT {_CONTACT_COLUMNS}, modified_at, created_at, modified_at, modified_at,
+    CASE WHEN {" OR ".join(GATE_FLAGS)} OR NOT EXISTS (
+        SELECT 1 FROM civicrm_mailchimpsync_email e
+        WHERE e.contact_id = new_contact.contact_id AND e.email <> '' AND NOT e.on_hold
+    ) THEN modified_at END,
+    1
+FROM new_contact WHERE contact_id IN (SELECT contact_id FROM new_dirty)
+ON CONFLICT (contact_id) DO UPDATE SET
+    first_name = excluded.first_name, last_name = excluded.last_name,
+    {", ".join(f"{flag} = excluded.{flag}" for flag in ("is_deleted", *GATE_FLAGS, "is_person"))},
+    modified_at = excluded.modified_at, created_at = excluded.created_at, is_dirty = 1,
+    first_name_at = CASE WHEN excluded.first_name = first_name
+        THEN first_name_at ELSE excluded.modified_at END,
+    last_name_at = CASE WHEN excluded.last_name = last_name
+        THEN last_name_at ELSE excluded.modified_at END,
+    merged_to = CASE WHEN excluded.is_deleted THEN merged_to END,
+    gate_closed_at = CASE
+        WHEN excluded.gate_closed_at IS NULL THEN NULL
+        WHEN {" OR ".join(f"excluded.{flag} > {flag}" for flag in GATE_FLAGS)}
+            THEN excluded.gate_closed_at
+        ELSE coalesce(gate_closed_at, excluded.gate_closed_at) END
+"""
+
+
+# A contact id with another date of creation is another person.
+_FIND_STRANGERS = """
+SELECT n.contact_id FROM new_contact n
+JOIN civicrm_mailchimpsync_contact k ON k.contact_id = n.contact_id
+WHERE k.created_at <> '' AND n.created_at <> '' AND k.created_at <> n.created_at
+"""
+_NOTE_SEEN = """
+UPDATE civicrm_mailchimpsync_contact SET is_unseen = 0, is_dirty = 1 WHERE is_unseen = 1
+  AND contact_id IN (SELECT contact_id FROM new_contact)
+"""
+_NOTE_CREATED = """
+UPDATE civicrm_mailchimpsync_contact SET created_at = n.created_at FROM new_contact n
+WHERE n.contact_id = civicrm_mailchimpsync_contact.contact_id
+  AND civicrm_mailchimpsync_contact.created_at = '' AND n.created_at <> ''
+"""
+
+
+def save_contacts(
+    store: Store, page: ContactPage, now: datetime, *, only_known: bool = False
+) -> list[int]:
+    """Take in contacts with all their addresses, in one transaction.
+
+    With `only_known`, contacts that are neither in the mirror nor own an address of a cache row
+    are left out: a site has more contacts than audiences have members. So are those who were
+    forgotten. Returns the ids that mean other people now; what we knew of them is gone. `now` is
+    CiviCRM's time.
+    """
+    with store.atomic():
+        page = leave_out_contacts(store, page)
+        for sql in (_NEW_CONTACT, _NEW_EMAIL, _NEW_DIRTY):
+            store.query(sql)
+        for table in ("new_contact", "new_email", "new_dirty"):
+            store.query(f"DELETE FROM temp.{table}")
+        store.run_many(
+            "INSERT INTO new_contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    contact.contact_id,
+                    contact.first_name,
+                    contact.last_name,
+                    contact.is_deleted,
+                    contact.is_deceased,
+                    contact.is_opt_out,
+                    contact.do_not_email,
+                    contact.is_person,
+                    to_text(contact.modified_at),
+                    text_of_created(contact),
+                )
+                for contact in page.contacts
+            ),
+        )
+        store.run_many(
+            "INSERT INTO new_email VALUES (?, ?, ?, ?, ?, ?, ?)", map(_email_row, page.emails)
+        )
+        if only_known:
+            store.query(_FORGET_STRANGERS)
+            store.query(
+                "DELETE FROM new_email WHERE contact_id NOT IN (SELECT contact_id FROM new_contact)"
+            )
+        strangers = store.column(_FIND_STRANGERS)
+        if strangers:
+            _forget_contacts(store, strangers, now)
+        store.query(_FIND_DIRTY)
+        # An address that leaves a contact concerns whoever has it at Mailchimp.
+        mark_addresses(store, "SELECT contact_id FROM new_dirty")
+        store.query(_DROP_EMAILS)
+        store.query(_KEEP_EMAILS)
+        store.query(_KEEP_CONTACTS)
+        store.query(_NOTE_SEEN)
+        store.query(_NOTE_CREATED)
+    return strangers
+
+
+def _forget_contacts(store: Store, contact_ids: Sequence[int], now: datetime) -> None:
+    """These ids mean other people now: what we knew of them, and who was linked to them, goes."""
+    lose_strangers(store, contact_ids, to_text(now))
+    ids = json_list(contact_ids)
+    mark_addresses(store, f"SELECT value FROM json_each('{ids}')")
+    _delete_contacts(store, contact_ids)
+
+
+def _delete_contacts(store: Store, contact_ids: Sequence[int]) -> None:
+    ids = json_list(contact_ids)
+    for table in ("contact", "email", "group_contact", "contact_data", "entity_tag"):
+        store.query(
+            f"DELETE FROM civicrm_mailchimpsync_{table}"
+            " WHERE contact_id IN (SELECT value FROM json_each(?))",
+            (ids,),
+        )
+    # Nor is the history of the one before that of the other.
+    store.query(
+        "UPDATE civicrm_mailchimpsync_change SET contact_id = NULL"
+        " WHERE contact_id IN (SELECT value FROM json_each(?))",
+        (ids,),
+    )
+
+
+_FORGET_STRANGERS = """
+DELETE FROM new_contact
+WHERE NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_contact k
+    WHERE k.contact_id = new_contact.contact_id)
+  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_group_contact g
+    WHERE g.contact_id = new_contact.contact_id)
+  AND contact_id NOT IN (
+    SELECT n.contact_id FROM new_email n
+    CROSS JOIN civicrm_mailchimpsync_cache c ON c.email_key = n.email_key)
+"""
+
+
+def _email_row(email: Email) -> tuple[object, ...]:
+    return (
+        email.email_id,
+        email.contact_id,
+        email.email,
+        email_key(email.email),
+        email.is_primary,
+        email.is_bulkmail,
+        email.on_hold,
+    )
+
+
+def mark_purged(store: Store, contact_ids: Iterable[int]) -> None:
+    """Treat contacts that CiviCRM no longer has at all like trashed ones."""
+    with store.atomic():
+        store.run_many(
+            "UPDATE civicrm_mailchimpsync_contact SET is_deleted = 1, is_unseen = 0, is_dirty = 1"
+            " WHERE contact_id = ? AND is_deleted = 0",
+            [(contact_id,) for contact_id in contact_ids],
+        )
+
+
+# Whom nothing leads to any more: nobody was linked to them, and they stand in no group.
+_FORGOTTEN_BY_ALL = """
+SELECT contact_id FROM civicrm_mailchimpsync_contact
+WHERE contact_id IN (SELECT value FROM json_each(:ids))
+    AND is_deleted = 1 AND is_dirty = 0 AND modified_at < :before
+    AND contact_id NOT IN (SELECT contact_id FROM civicrm_mailchimpsync_group_contact
+        WHERE status IS NOT NULL AND contact_id IN (SELECT value FROM json_each(:ids)))
+    AND contact_id NOT IN (SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache
+        WHERE civicrm_contact_id IN (SELECT value FROM json_each(:ids)))
+    AND contact_id NOT IN (SELECT lost_contact_id FROM civicrm_mailchimpsync_cache
+        WHERE lost_contact_id IS NOT NULL)
+"""
+
+
+def forget_purged(store: Store, contact_ids: Sequence[int], before: datetime) -> int:
+    """Drop contacts that CiviCRM no longer has at all, not in its trash either; how many.
+
+    Only those that were last changed before a time, and that nothing leads to any more.
+    """
+    if not contact_ids:
+        return 0
+    where = {"ids": json_list(contact_ids), "before": to_text(before)}
+    found = store.column(_FORGOTTEN_BY_ALL, where)
+    with store.atomic():
+        _delete_contacts(store, found)
+    return len(found)
+
+
+def load_not_deleted(store: Store, contact_ids: Iterable[int]) -> list[int]:
+    """Those of these contacts whom the mirror has, and not as deleted."""
+    return store.column(
+        "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_deleted = 0"
+        " AND contact_id IN (SELECT value FROM json_each(?)) ORDER BY contact_id",
+        (json_list(contact_ids),),
+    )
+
+
+def mark_unseen(store: Store, contact_ids: Iterable[int]) -> None:
+    """CiviCRM shows these no longer, and they are too many to be believed."""
+    with store.atomic():
+        store.run_many(
+            "UPDATE civicrm_mailchimpsync_contact SET is_unseen = 1"
+            " WHERE contact_id = ? AND is_deleted = 0",
+            [(contact_id,) for contact_id in contact_ids],
+        )
+
+
+def load_unseen(store: Store) -> list[int]:
+    """Contacts that CiviCRM shows no longer, and of which nobody believes it yet."""
+    return store.column(
+        "SELECT contact_id FROM civicrm_mailchimpsync_contact WHERE is_unseen = 1"
+        " AND is_deleted = 0 ORDER BY contact_id"
+    )
+
+
+def count_unseen(store: Store, group_id: int) -> int:
+    """How many of a group's contacts CiviCRM shows no longer."""
+    return store.number(
+        "SELECT count(*) FROM civicrm_mailchimpsync_contact c"
+        " CROSS JOIN civicrm_mailchimpsync_group_contact g"
+        "  ON g.contact_id = c.contact_id AND g.group_id = ?"
+        " WHERE c.is_unseen = 1 AND c.is_deleted = 0",
+        (group_id,),
+    )
+
+
+_SAMPLE = 50  # contacts asked for in each run, to know the site again
+
+
+def load_sample(store: Store) -> dict[int, str]:
+    """Some contacts, from all over the mirror, and when each was created, as text."""
+    first, last = (  # two questions: one for both would read the whole table
+        store.value(f"SELECT {end}(contact_id) FROM civicrm_mailchimpsync_contact")
+        for end in ("min", "max")
+    )
+    if first is None:
+        return {}
+    step = max(1, (last - first) // _SAMPLE)
+    found = {}
+    for start in range(first, last + 1, step):
+        contact_id, created_at, is_deleted = store.query(
+            "SELECT contact_id, created_at, is_deleted FROM civicrm_mailchimpsync_contact"
+            " WHERE contact_id >= ? ORDER BY contact_id LIMIT 1",
+            (start,),
+        ).fetchone()
+        if created_at and not is_deleted:
+            found[contact_id] = created_at
+    return found
+
+
+def load_mirrored_contacts(
+    store: Store, after: int, *, last: int = LAST_ID, limit: int = -1
+) -> list[int]:
+    """Ids of contacts that concern us, in id order: in a mapped group, linked, or known before.
+
+    Those above `after` up to `last`, and at most `limit`.
+    """
+    return store.column(
+        "SELECT contact_id FROM (SELECT contact_id FROM civicrm_mailchimpsync_contact"
+        "  WHERE contact_id > ?1 AND contact_id <= ?2 ORDER BY contact_id LIMIT ?3)"
+        " UNION SELECT contact_id FROM (SELECT DISTINCT contact_id"
+        "  FROM civicrm_mailchimpsync_group_contact"
+        "  WHERE contact_id > ?1 AND contact_id <= ?2 ORDER BY contact_id LIMIT ?3)"
+        " ORDER BY contact_id LIMIT ?3",
+        (after, last, limit),
+    )
+
+
+_UNMIRRORED = """
+FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty
+WHERE is_dirty = 1 AND NOT EXISTS (
+    SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)
+"""
+
+
+def count_unmirrored_contacts(store: Store) -> int:
+    """How many contacts in mapped groups the mirror knows nothing of yet."""
+    return store.number(f"SELECT count(DISTINCT contact_id) {_UNMIRRORED}")
+
+
+def count_mirrored_contacts(store: Store) -> int:
+    """How many contacts the mirror knows."""
+    return store.number("SELECT count(*) FROM civicrm_mailchimpsync_contact")
+
+
+def load_unmirrored_contacts(store: Store, size: int) -> Iterator[list[int]]:
+    """Ids of contacts in a mapped group that the mirror knows nothing of yet, so many at once."""
+    sql = (
+        f"SELECT DISTINCT contact_id {_UNMIRRORED}"
+        " AND contact_id > :after ORDER BY contact_id LIMIT :limit"
+    )
+    return store.id_pages(sql, size)
+
+
+def load_names(store: Store, contact_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The first and last names of these contacts, as the mirror has them, by their columns."""
+    rows = store.query(
+        "SELECT contact_id, first_name, last_name FROM civicrm_mailchimpsync_contact"
+        " WHERE contact_id IN (SELECT value FROM json_each(?))",
+        (json_list(contact_ids),),
+    )
+    return {row[0]: {"first_name": row[1], "last_name": row[2]} for row in rows}
+
+
+def load_bulk_addresses(store: Store, contact_ids: Sequence[int]) -> dict[int, str]:
+    """The addresses of these contacts that are marked for bulk mail, as the mirror has them."""
+    rows = store.query(
+        "SELECT contact_id, email FROM civicrm_mailchimpsync_email"
+        " WHERE is_bulkmail AND contact_id IN (SELECT value FROM json_each(?))",
+        (json_list(contact_ids),),
+    )
+    return dict(rows.fetchall())
+
+
+def note_names(store: Store, writes: Iterable[NameWrite]) -> None:
+    """Remember names that we wrote ourselves, with the time of the human who caused them."""
+    store.run_many(
+        "UPDATE civicrm_mailchimpsync_contact SET first_name = coalesce(?1, first_name),"
+        " first_name_at = CASE WHEN ?1 IS NULL THEN first_name_at ELSE ?2 END,"
+        " last_name = coalesce(?3, last_name),"
+        " last_name_at = CASE WHEN ?3 IS NULL THEN last_name_at ELSE ?4 END"
+        " WHERE contact_id = ?5",
+        [
+            (
+                write.first_name,
+                to_text(write.first_name_at),
+                write.last_name,
+                to_text(write.last_name_at),
+                write.contact_id,
+            )
+            for write in writes
+        ],
+    )
