@@ -141,7 +141,7 @@ def decode_json(body: bytes, shape: type[T], max_values: int = MAX_VALUES) -> T:
 
     Raises: ProtocolError; AnswerTooLarge when there are more than so many values in it.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
+    if len(body) > max_values and len(body) - len(body.translate(None, b",[{")) > max_values:
         raise AnswerTooLarge("an answer is larger than any that mcsync asks for")
     try:
         return _decoder_of(shape).decode(body)

@@ -258,8 +258,7 @@ class Outcome:
 # --- CiviCRM ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """One contact; `modified_at` is when CiviCRM last touched it or one of its addresses.
 
     `created_at` tells whether an id still means the same contact; LONG_AGO where CiviCRM does
@@ -279,8 +278,7 @@ class Contact:
     is_person: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Email:
+class Email(NamedTuple):
     """One address of a contact; `on_hold` is true for both of CiviCRM's kinds of hold."""
 
     email_id: int
@@ -299,8 +297,7 @@ class ContactPage:
     emails: tuple[Email, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GroupContact:
+class GroupContact(NamedTuple):
     """One contact's place in one group; `status` is empty where CiviCRM has none."""
 
     group_id: int
@@ -308,8 +305,7 @@ class GroupContact:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
+class HistoryRow(NamedTuple):
     """One row of the subscription history; `is_ours` when its tracking says that we wrote it.
 
     Where CiviCRM has no status it is empty; where it has no date, or an impossible one, `at` is

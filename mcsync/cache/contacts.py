@@ -3,8 +3,10 @@
 Contacts that changed are marked dirty until `linking` has told every audience.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
+from typing import NamedTuple
 
 from mcsync.cache.forgotten import leave_out_contacts, text_of_created
 from mcsync.cache.rows import lose_strangers, mark_addresses
@@ -20,72 +22,27 @@ GATE_FLAGS = (
     "is_opt_out",
     "do_not_email",
 )  # as `reconcile.gate` has them
-_CONTACT_COLUMNS = (
+_CONTACT_COLUMNS = (  # those by which two contacts are compared
     f"contact_id, first_name, last_name, is_deleted, {', '.join(GATE_FLAGS)}, is_person"
 )
 _EMAIL_COLUMNS = "email_id, contact_id, email, email_key, is_primary, is_bulkmail, on_hold"
 
-_NEW_CONTACT = f"""
-CREATE TEMP TABLE IF NOT EXISTS new_contact AS
-    SELECT {_CONTACT_COLUMNS}, modified_at, created_at FROM civicrm_mailchimpsync_contact LIMIT 0
-"""
-_NEW_EMAIL = f"""
-CREATE TEMP TABLE IF NOT EXISTS new_email AS
-    SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email LIMIT 0
-"""
-_NEW_DIRTY = "CREATE TEMP TABLE IF NOT EXISTS new_dirty (contact_id INTEGER PRIMARY KEY)"
-
-_FIND_DIRTY = f"""
-INSERT INTO new_dirty
-SELECT contact_id FROM (
-    SELECT {_CONTACT_COLUMNS} FROM new_contact
-    EXCEPT
-    SELECT {_CONTACT_COLUMNS} FROM civicrm_mailchimpsync_contact
-        WHERE contact_id IN (SELECT contact_id FROM new_contact)
-)
-UNION
-SELECT contact_id FROM (
-    SELECT {_EMAIL_COLUMNS} FROM new_email
-    EXCEPT
-    SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email
-        WHERE contact_id IN (SELECT contact_id FROM new_contact)
-)
-UNION
-SELECT contact_id FROM (
-    SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email
-        WHERE contact_id IN (SELECT contact_id FROM new_contact)
-    EXCEPT
-    SELECT {_EMAIL_COLUMNS} FROM new_email
-)
-"""
-_DROP_EMAILS = """
-DELETE FROM civicrm_mailchimpsync_email
-WHERE contact_id IN (SELECT contact_id FROM new_dirty)
-   OR email_id IN (SELECT email_id FROM new_email
-                   WHERE contact_id IN (SELECT contact_id FROM new_dirty))
-"""
-_KEEP_EMAILS = f"""
-INSERT INTO civicrm_mailchimpsync_email ({_EMAIL_COLUMNS})
-SELECT {_EMAIL_COLUMNS} FROM new_email WHERE contact_id IN (SELECT contact_id FROM new_dirty)
-"""
 # The address at which a contact is to be mailed best (reconcile.gate), though it be on hold.
 BEST_ADDRESS = """
 (SELECT e.email FROM civicrm_mailchimpsync_email e WHERE e.contact_id = {contact}
     ORDER BY e.on_hold, e.is_bulkmail DESC, e.is_primary DESC, e.email_id LIMIT 1)
 """
-# The gate (reconcile.gate) as SQL, only to remember since when it has been closed: no later
-# than CiviCRM's last change of the contact.
-_KEEP_CONTACTS = f"""
-INSERT INTO civicrm_mailchimpsync_contact
-    ({_CONTACT_COLUMNS}, modified_at, created_at, first_name_at, last_name_at, gate_closed_at,
-    is_dirty)
-SELECT {_CONTACT_COLUMNS}, modified_at, created_at, modified_at, modified_at,
-    CASE WHEN {" OR ".join(GATE_FLAGS)} OR NOT EXISTS (
-        SELECT 1 FROM civicrm_mailchimpsync_email e
-        WHERE e.contact_id = new_contact.contact_id AND e.email <> '' AND NOT e.on_hold
-    ) THEN modified_at END,
-    1
-FROM new_contact WHERE contact_id IN (SELECT contact_id FROM new_dirty)
+_KEEP_EMAIL = f"""
+INSERT INTO civicrm_mailchimpsync_email ({_EMAIL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (email_id) DO UPDATE SET contact_id = excluded.contact_id, email = excluded.email,
+    email_key = excluded.email_key, is_primary = excluded.is_primary,
+    is_bulkmail = excluded.is_bulkmail, on_hold = excluded.on_hold
+"""
+# Since when the gate has been closed is remembered: no later than CiviCRM's last change.
+_KEEP_CONTACT = f"""
+INSERT INTO civicrm_mailchimpsync_contact ({_CONTACT_COLUMNS},
+    created_at, gate_closed_at, modified_at, first_name_at, last_name_at, is_dirty)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, ''), ?11, ?11, ?11, 1)
 ON CONFLICT (contact_id) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name,
     {", ".join(f"{flag} = excluded.{flag}" for flag in ("is_deleted", *GATE_FLAGS, "is_person"))},
@@ -102,22 +59,36 @@ ON CONFLICT (contact_id) DO UPDATE SET
         ELSE coalesce(gate_closed_at, excluded.gate_closed_at) END
 """
 
+_Address = tuple[int, int, str, str, int, int, int]  # by _EMAIL_COLUMNS
 
-# A contact id with another date of creation is another person.
-_FIND_STRANGERS = """
-SELECT n.contact_id FROM new_contact n
-JOIN civicrm_mailchimpsync_contact k ON k.contact_id = n.contact_id
-WHERE k.created_at <> '' AND n.created_at <> '' AND k.created_at <> n.created_at
-"""
-_NOTE_SEEN = """
-UPDATE civicrm_mailchimpsync_contact SET is_unseen = 0, is_dirty = 1 WHERE is_unseen = 1
-  AND contact_id IN (SELECT contact_id FROM new_contact)
-"""
-_NOTE_CREATED = """
-UPDATE civicrm_mailchimpsync_contact SET created_at = n.created_at FROM new_contact n
-WHERE n.contact_id = civicrm_mailchimpsync_contact.contact_id
-  AND civicrm_mailchimpsync_contact.created_at = '' AND n.created_at <> ''
-"""
+
+class _Known(NamedTuple):
+    """A contact as the mirror has it."""
+
+    row: tuple[object, ...]  # by _CONTACT_COLUMNS
+    created_at: str
+    is_unseen: int
+    addresses: list[_Address]
+
+
+class _Told(NamedTuple):
+    """A contact as CiviCRM has it now."""
+
+    row: tuple[object, ...]  # by _CONTACT_COLUMNS
+    created_at: str
+    modified_at: datetime
+    addresses: list[_Address]
+
+    def differs_from(self, known: _Known) -> bool:
+        """Whether anything but dates is other than it was."""
+        return self.row != known.row or self.addresses != known.addresses
+
+    def to_columns(self) -> tuple[object, ...]:
+        """The values of _KEEP_CONTACT; the mail gate is that of `reconcile.gate`."""
+        is_mailable = any(email and not on_hold for *_, email, _, _, _, on_hold in self.addresses)
+        is_closed = not is_mailable or any(self.row[4:7])  # GATE_FLAGS
+        at = to_text(self.modified_at)
+        return (*self.row, self.created_at, at if is_closed else "", at)
 
 
 def save_contacts(
@@ -131,56 +102,133 @@ def save_contacts(
     CiviCRM's time.
     """
     with store.atomic():
-        page = leave_out_contacts(store, page)
-        for sql in (_NEW_CONTACT, _NEW_EMAIL, _NEW_DIRTY):
-            store.query(sql)
-        for table in ("new_contact", "new_email", "new_dirty"):
-            store.query(f"DELETE FROM temp.{table}")
-        store.run_many(
-            "INSERT INTO new_contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    contact.contact_id,
-                    contact.first_name,
-                    contact.last_name,
-                    contact.is_deleted,
-                    contact.is_deceased,
-                    contact.is_opt_out,
-                    contact.do_not_email,
-                    contact.is_person,
-                    to_text(contact.modified_at),
-                    text_of_created(contact),
-                )
-                for contact in page.contacts
-            ),
-        )
-        store.run_many(
-            "INSERT INTO new_email VALUES (?, ?, ?, ?, ?, ?, ?)", map(_email_row, page.emails)
-        )
+        told = _read_page(leave_out_contacts(store, page))
+        known = _load_known(store, told)
         if only_known:
-            store.query(_FORGET_STRANGERS)
-            store.query(
-                "DELETE FROM new_email WHERE contact_id NOT IN (SELECT contact_id FROM new_contact)"
-            )
-        strangers = store.column(_FIND_STRANGERS)
+            unknown = {key: contact for key, contact in told.items() if key not in known}
+            for key in unknown.keys() - _find_ours(store, unknown):
+                del told[key]
+        strangers = [key for key, before in known.items() if _is_another(before, told[key])]
         if strangers:
             _forget_contacts(store, strangers, now)
-        store.query(_FIND_DIRTY)
+            for key in strangers:
+                del known[key]
+        changed = [
+            key
+            for key, contact in told.items()
+            if key not in known or contact.differs_from(known[key])
+        ]
         # An address that leaves a contact concerns whoever has it at Mailchimp.
-        mark_addresses(store, "SELECT contact_id FROM new_dirty")
-        store.query(_DROP_EMAILS)
-        store.query(_KEEP_EMAILS)
-        store.query(_KEEP_CONTACTS)
-        store.query(_NOTE_SEEN)
-        store.query(_NOTE_CREATED)
+        were_known = [key for key in changed if key in known]
+        mark_addresses(store, were_known)
+        _drop_addresses(store, were_known)
+        kept = [told[key] for key in changed]
+        store.run_many(_KEEP_EMAIL, (row for contact in kept for row in contact.addresses))
+        store.run_many(_KEEP_CONTACT, (contact.to_columns() for contact in kept))
+        _note_met(store, known, told)
     return strangers
+
+
+def _read_page(page: ContactPage) -> dict[int, _Told]:
+    addresses: dict[int, list[_Address]] = {contact.contact_id: [] for contact in page.contacts}
+    for email in sorted(page.emails, key=attrgetter("email_id")):
+        addresses[email.contact_id].append(_email_row(email))
+    return {
+        contact.contact_id: _Told(
+            (
+                contact.contact_id,
+                contact.first_name,
+                contact.last_name,
+                int(contact.is_deleted),
+                int(contact.is_deceased),
+                int(contact.is_opt_out),
+                int(contact.do_not_email),
+                int(contact.is_person),
+            ),
+            text_of_created(contact),
+            contact.modified_at,
+            addresses[contact.contact_id],
+        )
+        for contact in page.contacts
+    }
+
+
+_LOAD_CONTACTS = f"""
+SELECT {_CONTACT_COLUMNS}, created_at, is_unseen FROM civicrm_mailchimpsync_contact
+WHERE contact_id IN (SELECT value FROM json_each(?))
+"""
+_LOAD_ADDRESSES = f"""
+SELECT {_EMAIL_COLUMNS} FROM civicrm_mailchimpsync_email
+WHERE contact_id IN (SELECT value FROM json_each(?)) ORDER BY email_id
+"""
+
+
+def _load_known(store: Store, contact_ids: Iterable[int]) -> dict[int, _Known]:
+    found = store.query(_LOAD_CONTACTS, (json_list(contact_ids),))
+    known = {row[0]: _Known(row[:-2], row[-2], row[-1], []) for row in found}
+    for row in store.query(_LOAD_ADDRESSES, (json_list(known),)):
+        known[row[1]].addresses.append(row)
+    return known
+
+
+def _find_ours(store: Store, unknown: Mapping[int, _Told]) -> set[int]:
+    """Those of these contacts who stand in one of our groups, or own an address of a cache row."""
+    ours = set(
+        store.column(
+            "SELECT value FROM json_each(?) WHERE EXISTS"
+            " (SELECT 1 FROM civicrm_mailchimpsync_group_contact WHERE contact_id = value)",
+            (json_list(unknown),),
+        )
+    )
+    owners: dict[str, list[int]] = {}
+    for key in unknown.keys() - ours:
+        for address in unknown[key].addresses:
+            owners.setdefault(address[3], []).append(key)
+    if owners:
+        found = store.column(
+            "SELECT DISTINCT email_key FROM civicrm_mailchimpsync_cache"
+            " WHERE email_key IN (SELECT value FROM json_each(?))",
+            (json_list(owners),),
+        )
+        ours.update(key for address in found for key in owners[address])
+    return ours
+
+
+def _is_another(known: _Known, told: _Told) -> bool:
+    """Whether a contact id with another date of creation is another person's now."""
+    dates = {known.created_at, told.created_at}
+    return "" not in dates and len(dates) > 1
+
+
+def _drop_addresses(store: Store, contact_ids: Sequence[int]) -> None:
+    store.query(
+        "DELETE FROM civicrm_mailchimpsync_email"
+        " WHERE contact_id IN (SELECT value FROM json_each(?))",
+        (json_list(contact_ids),),
+    )
+
+
+def _note_met(store: Store, known: Mapping[int, _Known], told: Mapping[int, _Told]) -> None:
+    """Contacts that were out of our sight are not any more; some tell now when they were made."""
+    store.query(
+        "UPDATE civicrm_mailchimpsync_contact SET is_unseen = 0, is_dirty = 1"
+        " WHERE contact_id IN (SELECT value FROM json_each(?))",
+        (json_list(key for key, before in known.items() if before.is_unseen),),
+    )
+    store.run_many(
+        "UPDATE civicrm_mailchimpsync_contact SET created_at = ? WHERE contact_id = ?",
+        [
+            (told[key].created_at, key)
+            for key, before in known.items()
+            if told[key].created_at and not before.created_at
+        ],
+    )
 
 
 def _forget_contacts(store: Store, contact_ids: Sequence[int], now: datetime) -> None:
     """These ids mean other people now: what we knew of them, and who was linked to them, goes."""
     lose_strangers(store, contact_ids, to_text(now))
-    ids = json_list(contact_ids)
-    mark_addresses(store, f"SELECT value FROM json_each('{ids}')")
+    mark_addresses(store, contact_ids)
     _delete_contacts(store, contact_ids)
 
 
@@ -200,27 +248,15 @@ def _delete_contacts(store: Store, contact_ids: Sequence[int]) -> None:
     )
 
 
-_FORGET_STRANGERS = """
-DELETE FROM new_contact
-WHERE NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_contact k
-    WHERE k.contact_id = new_contact.contact_id)
-  AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_group_contact g
-    WHERE g.contact_id = new_contact.contact_id)
-  AND contact_id NOT IN (
-    SELECT n.contact_id FROM new_email n
-    CROSS JOIN civicrm_mailchimpsync_cache c ON c.email_key = n.email_key)
-"""
-
-
-def _email_row(email: Email) -> tuple[object, ...]:
+def _email_row(email: Email) -> _Address:
     return (
         email.email_id,
         email.contact_id,
         email.email,
         email_key(email.email),
-        email.is_primary,
-        email.is_bulkmail,
-        email.on_hold,
+        int(email.is_primary),
+        int(email.is_bulkmail),
+        int(email.on_hold),
     )
 
 

@@ -125,12 +125,13 @@ def _take(
 ) -> int:
     """Take in members by their addresses; about how many there was anything new."""
     under_way = load_under_way(store, [row.row_id for row in known.values()])
+    strangers: list[rows.NewRow] = []
     learned: list[rows.LookRow] = []
     seen: list[tuple[str, int, int]] = []
     for key, member in by_key.items():
         row = known.get(key)
         if row is None:
-            learned.append(_new_row(list_id, key, member, read, fetch_no))
+            strangers.append(_new_row(list_id, key, member, read, fetch_no))
             continue
         at = to_text(member.last_changed)
         look = Look(read(member), at, member.has_left, under_way.get(row.row_id, ()))
@@ -141,7 +142,7 @@ def _take(
             seen.append((at, fetch_no, row.row_id))
     rows.save_looks(store, learned)
     rows.note_seen(store, seen)
-    return len(learned)
+    return len(learned) + rows.add_strangers(store, strangers)
 
 
 def _learn(row: _Known, look: Look) -> tuple[str, bool]:
@@ -150,11 +151,10 @@ def _learn(row: _Known, look: Look) -> tuple[str, bool]:
     return _encode(data).decode(), is_news
 
 
-def _new_row(list_id: str, key: str, member: Member, read: Reader, fetch_no: int) -> rows.LookRow:
+def _new_row(list_id: str, key: str, member: Member, read: Reader, fetch_no: int) -> rows.NewRow:
     at = to_text(member.last_changed)
     text = _encode(observe_first(read(member), at, has_left=member.has_left)).decode()
     return (
-        None,
         list_id,
         key,
         member.member_id,
@@ -179,7 +179,6 @@ def _row(
     is_news: bool,
 ) -> rows.LookRow:
     return (
-        row.row_id,
         list_id,
         key,
         member.member_id,
@@ -190,6 +189,7 @@ def _row(
         member.unique_contact or row.unique_contact,
         fetch_no,
         int(is_news),
+        row.row_id,
     )
 
 
@@ -352,7 +352,6 @@ def _keep(known: _Known, list_id: str, data: Data, *, is_news: bool) -> rows.Loo
     """The row as it is, with this data."""
     status = data.get("status")
     return (
-        known.row_id,
         list_id,
         known.key,
         known.member_id,
@@ -363,6 +362,7 @@ def _keep(known: _Known, list_id: str, data: Data, *, is_news: bool) -> rows.Loo
         known.unique_contact,
         0,
         int(is_news),
+        known.row_id,
     )
 
 

@@ -5,7 +5,7 @@ what is there now (`status`) and what a human last said (`says_in`, `said_at`), 
 history rows that we wrote ourselves never count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -93,24 +93,26 @@ WHERE excluded.history_id > history_id OR excluded.said_id > said_id
 
 def apply_history(store: Store, rows: Sequence[HistoryRow]) -> None:
     """Take in new history, oldest first. Repeating it is harmless."""
-    store.run_many(_APPLY_HISTORY, [_history_row(row) for row in rows if row.status in _SAYING])
+    store.run_many(_APPLY_HISTORY, _history_rows(rows))
 
 
-_SAYING = frozenset(GroupStatus)  # a row with an odd status says nothing
+# What a human's row says; a Pending one takes back what they said before.
+_SAYS_IN: dict[str, int | None] = {
+    GroupStatus.ADDED: 1,
+    GroupStatus.REMOVED: 0,
+    GroupStatus.DELETED: 0,
+    GroupStatus.PENDING: None,
+}
 
 
-def _history_row(row: HistoryRow) -> tuple[object, ...]:
-    says_in = None if row.status == GroupStatus.PENDING else row.status == GroupStatus.ADDED
-    is_said = not row.is_ours  # a human's Pending takes back what they said before
-    return (
-        row.group_id,
-        row.contact_id,
-        row.status,
-        row.history_id,
-        says_in if is_said else None,
-        to_text(row.at) if is_said and says_in is not None else None,
-        row.history_id if is_said else 0,
-    )
+def _history_rows(rows: Iterable[HistoryRow]) -> Iterator[tuple[object, ...]]:
+    """The values of a history row, without those whose odd status says nothing."""
+    for history_id, group_id, contact_id, status, at, is_ours in rows:
+        if status in _SAYS_IN:
+            says_in = None if is_ours else _SAYS_IN[status]
+            said_at = None if says_in is None else to_text(at)
+            said_id = 0 if is_ours else history_id
+            yield group_id, contact_id, status, history_id, says_in, said_at, said_id
 
 
 def begin_compare(store: Store) -> None:
@@ -143,7 +145,7 @@ ON CONFLICT (group_id, contact_id) DO UPDATE SET
 def see_history(store: Store, rows: Sequence[HistoryRow]) -> None:
     """One page of the whole history, oldest first."""
     with store.scratch():
-        store.run_many(_SEE_HISTORY, [_history_row(row) for row in rows if row.status in _SAYING])
+        store.run_many(_SEE_HISTORY, _history_rows(rows))
 
 
 def see_group_contacts(store: Store, rows: Sequence[GroupContact]) -> None:
@@ -151,7 +153,7 @@ def see_group_contacts(store: Store, rows: Sequence[GroupContact]) -> None:
     with store.scratch():
         store.run_many(
             "INSERT OR REPLACE INTO seen_place VALUES (?, ?, ?)",
-            ((row.group_id, row.contact_id, row.status) for row in rows),
+            rows,
         )
 
 

@@ -63,8 +63,7 @@ _OWNER = (
 
 # --- Mailchimp's half: what a look taught ---------------------------------------------------------
 
-LookRow = tuple[
-    int | None,  # row id; None: a new row
+NewRow = tuple[
     str,  # list id
     str | None,  # address, as it is compared
     str | None,  # Mailchimp's member id
@@ -76,23 +75,28 @@ LookRow = tuple[
     int,  # the fetch that saw the member; 0 for none
     int,  # 1 when there are news
 ]
-_SAVE_LOOKS = f"""
-INSERT INTO {TABLE} (id, mailchimp_list_id, email_key, mailchimp_member_id, mailchimp_email,
+LookRow = tuple[*NewRow, int]  # the same, and the row's id
+_ADD_STRANGERS = f"""
+INSERT INTO {TABLE} (mailchimp_list_id, email_key, mailchimp_member_id, mailchimp_email,
     mailchimp_status, mailchimp_updated, mailchimp_data, unique_contact, seen_fetch, due, mark)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok')
-ON CONFLICT (id) DO UPDATE SET
-    email_key = excluded.email_key,
-    is_looked_up = is_looked_up AND email_key IS excluded.email_key,
-    mailchimp_member_id = excluded.mailchimp_member_id,
-    mailchimp_email = excluded.mailchimp_email,
-    mailchimp_status = excluded.mailchimp_status,
-    mailchimp_updated = excluded.mailchimp_updated,
-    mailchimp_data = excluded.mailchimp_data,
-    unique_contact = excluded.unique_contact,
-    civicrm_data = iif(excluded.mailchimp_member_id IS NULL, NULL, civicrm_data),
-    seen_fetch = max(seen_fetch, excluded.seen_fetch),
-    is_data_due = max(is_data_due, excluded.due),
-    due = due + excluded.due
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ok')
+ON CONFLICT DO NOTHING
+"""
+_SAVE_LOOKS = f"""
+UPDATE {TABLE} SET
+    email_key = ?2,
+    is_looked_up = is_looked_up AND email_key IS ?2,
+    mailchimp_member_id = ?3,
+    mailchimp_email = ?4,
+    mailchimp_status = ?5,
+    mailchimp_updated = ?6,
+    mailchimp_data = ?7,
+    unique_contact = ?8,
+    civicrm_data = iif(?3 IS NULL, NULL, civicrm_data),
+    seen_fetch = max(seen_fetch, ?9),
+    is_data_due = max(is_data_due, ?10),
+    due = due + ?10
+WHERE id = ?11 AND mailchimp_list_id = ?1
 """
 
 
@@ -101,13 +105,13 @@ def save_looks(store: Store, rows: Sequence[LookRow]) -> None:
     store.run_many(_SAVE_LOOKS, rows)
 
 
-def add_strangers(store: Store, rows: Sequence[LookRow]) -> int:
+def add_strangers(store: Store, rows: Sequence[NewRow]) -> int:
     """Add members who cannot be known; how many were added.
 
     The others have a row after all: audiences from before 2015 may have an address twice.
     """
     before = store.conn.total_changes
-    store.run_many(_SAVE_LOOKS.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING", rows)
+    store.run_many(_ADD_STRANGERS, rows)
     return store.conn.total_changes - before
 
 
@@ -581,11 +585,13 @@ def mark_concerned(store: Store, after: int, last: int) -> None:
     store.query(_MARK_CONCERNED, {"after": after, "last": last})
 
 
-def mark_addresses(store: Store, contacts: str) -> None:
-    """Have the rows judged that have an address of these contacts (a SELECT)."""
+def mark_addresses(store: Store, contact_ids: Iterable[int]) -> None:
+    """Have the rows judged that have an address of these contacts."""
     store.query(
         f"UPDATE {TABLE} SET due = due + 1 WHERE email_key IN ("
-        f" SELECT email_key FROM civicrm_mailchimpsync_email WHERE contact_id IN ({contacts}))"
+        " SELECT email_key FROM civicrm_mailchimpsync_email"
+        " WHERE contact_id IN (SELECT value FROM json_each(?)))",
+        (json_list(contact_ids),),
     )
 
 

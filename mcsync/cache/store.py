@@ -163,7 +163,11 @@ class Store:
         return int(self.value(sql, parameters) or 0)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run one statement for each of the rows; one that writes needs a transaction."""
+        """Run one statement for each of the rows; one that writes needs a transaction.
+
+        Of very many rows, None and bools cost much more than texts and numbers: for each of them
+        sqlite3 looks for an adapter.
+        """
         self._refuse_loose_write(sql)
         with self.explaining():
             self.conn.executemany(sql, rows)

@@ -118,14 +118,14 @@ Deed = Callable[[Store, int], object]
 
 def look(is_news: int) -> Deed:
     def deed(store: Store, row_id: int) -> None:
-        row = (row_id, LIST, ADDRESS, "hash", ADDRESS, "cleaned", AT, "{}", "u1", 3, is_news)
+        row = (LIST, ADDRESS, "hash", ADDRESS, "cleaned", AT, "{}", "u1", 3, is_news, row_id)
         rows.save_looks(store, [row])
 
     return deed
 
 
 def look_at_a_stranger(store: Store, _: int) -> None:
-    row = (None, LIST, "x@example.org", "x", "x@example.org", "cleaned", AT, "{}", "u2", 3, 1)
+    row = (LIST, "x@example.org", "x", "x@example.org", "cleaned", AT, "{}", "u2", 3, 1)
     assert rows.add_strangers(store, [row]) == 1
 
 
@@ -321,9 +321,8 @@ def test_every_function_has_a_row_in_the_table():
 def test_a_row_that_is_made_is_to_be_judged(store: Store):
     with store.atomic():
         look_at_a_stranger(store, 0)
-        rows.save_looks(
-            store, [(None, LIST, "y@b.org", "y", "y@b.org", "pending", AT, "{}", None, 0, 1)]
-        )
+        row = (LIST, "y@b.org", "y", "y@b.org", "pending", AT, "{}", None, 0, 1)
+        assert rows.add_strangers(store, [row]) == 1
         assert rows.add_civi_only(store, LIST, GROUP, 0, 99, everybody=True) == 2
     found = store.query("SELECT due, mark, sync_status FROM civicrm_mailchimpsync_cache").fetchall()
     assert found == [(1, "ok", "todo")] * 4
@@ -794,7 +793,7 @@ def test_where_a_table_is_named_by_a_variable_it_is_never_that_of_the_rows():
 
 _SET = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\Z)", re.DOTALL)
 _DUE = re.compile(r"\bdue = ((?:CASE.*?\bEND\b)|(?:\([^)]*\)|[^,(])+)", re.DOTALL)
-RAISING = {"due + 1", "due + excluded.due", "max(due, 1)", "1"}
+RAISING = {"due + 1", "due + ?10", "max(due, 1)", "1"}
 
 
 def test_only_the_judge_takes_a_row_out_of_the_queue():

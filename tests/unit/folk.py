@@ -413,8 +413,7 @@ def settle(people: People, policy: Policy, runs: int = 4) -> People:
 
 def _rename(view: ContactView, write: NameWrite) -> ContactView:
     now = view.contact
-    named = replace(
-        now,
+    named = now._replace(
         first_name=now.first_name if write.first_name is None else write.first_name,
         last_name=now.last_name if write.last_name is None else write.last_name,
     )

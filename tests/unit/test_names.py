@@ -90,7 +90,7 @@ ONE_FIELD = replace(PLAIN, syncs_names=True, name_tags=frozenset(("NAME",)))
 
 def called(view: ContactView, first: str, last: str, hour: int = 8) -> ContactView:
     """The contact under these names, given at `hour`."""
-    named = replace(view.contact, first_name=first, last_name=last)
+    named = view.contact._replace(first_name=first, last_name=last)
     return replace(view, contact=named, first_name_at=at(hour), last_name_at=at(hour))
 
 
@@ -120,7 +120,7 @@ def fred_at_mailchimp(first: str, last: str, hour: int = 8, **said: str) -> RowV
 def slate(hour: int) -> ContactView:
     """An organisation."""
     view = fred("Slate & Company", "", hour)
-    return replace(view, contact=replace(view.contact, is_person=False))
+    return replace(view, contact=view.contact._replace(is_person=False))
 
 
 LONG = "Wolfeschlegelsteinhausenbergerdorff" * 3

@@ -213,7 +213,7 @@ def test_a_place_is_put_back(done: Done, parts: tuple[object, ...], status: Grou
 
 def test_a_place_of_somebody_who_got_the_id_later_is_not():
     here, there = OUT
-    newer = replace(here.contact, created_at=DONE_AT + timedelta(hours=1))
+    newer = here.contact._replace(created_at=DONE_AT + timedelta(hours=1))
     taken = take(fred(replace(here, contact=newer), there), REMOVED)
     assert [why for _, why in taken.left] == [Left.GONE]
 
