@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from mcsync.cache import rows
-from mcsync.cache.rows import TABLE
+from mcsync.cache.rows import TABLE, Chunk
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
+from mcsync.decision import Policy
 
 CHUNK = 5000  # rows, or contacts, in one transaction
 
@@ -40,10 +41,13 @@ def begin(store: Store) -> int:
     return store.number("SELECT count(*) FROM changed")
 
 
-def add_civi_only(store: Store, list_id: str, group_id: int, *, everybody: bool) -> int:
+def add_civi_only(
+    store: Store, list_id: str, group_id: int, group_ids: Sequence[int], *, everybody: bool
+) -> int:
     """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
 
-    Looks only at those whom `begin` found, unless `everybody` is asked for.
+    Looks only at those whom `begin` found, unless `everybody` is asked for. Once all other rows
+    have their contacts; `group_ids` are the groups that a row tells of.
     """
     among = _CHANGED
     if everybody:
@@ -54,7 +58,9 @@ def add_civi_only(store: Store, list_id: str, group_id: int, *, everybody: bool)
     found = 0
     for after, last in store.ranges(among, CHUNK):
         with store.atomic():
-            found += rows.add_civi_only(store, list_id, group_id, after, last, everybody=everybody)
+            found += rows.add_civi_only(
+                store, list_id, group_id, group_ids, (after, last), everybody=everybody
+            )
     return found
 
 
@@ -72,11 +78,12 @@ def finish(store: Store) -> None:
         store.query("DROP TABLE IF EXISTS temp.changed")
 
 
-def _due_chunks(store: Store, list_id: str) -> Iterator[tuple[int, int]]:
-    return store.ranges(rows.DUE_IDS, CHUNK, list=list_id)
-
-
 # --- each audience --------------------------------------------------------------------------------
+
+
+def due_chunks(store: Store, list_id: str) -> Iterator[Chunk]:
+    """The rows to be judged, so many at once as one transaction is to have."""
+    return store.ranges(rows.DUE_IDS, CHUNK, list=list_id)
 
 
 def remove_invalid_contact_ids(store: Store, list_id: str, now: datetime) -> None:
@@ -89,7 +96,7 @@ def remove_invalid_contact_ids(store: Store, list_id: str, now: datetime) -> Non
 
 
 _NEW_OWNERS = """
-CREATE TEMP TABLE owner (
+CREATE TEMP TABLE IF NOT EXISTS owner (
     row_id INTEGER, contact_id INTEGER, PRIMARY KEY (row_id, contact_id)) WITHOUT ROWID
 """
 _FIND_OWNERS = f"""
@@ -143,42 +150,22 @@ _STEPS = (
 _LOWEST_ID = _CHOSEN.format(among="")
 
 
-def populate_missing_contact_ids(
-    store: Store, list_id: str, group_id: int, *, skips_duplicates: bool
-) -> int:
-    """populateMissingContactIDs: find the contact of each member that has none; how many found."""
+def populate_missing_contact_ids(store: Store, policy: Policy, chunk: Chunk) -> int:
+    """populateMissingContactIDs: find the contact of each member that has none; how many found.
+
+    Call inside a transaction.
+    """
     found = 0
-    with store.scratch():
-        store.query("DROP TABLE IF EXISTS temp.owner")
-        store.query(_NEW_OWNERS)
-    for after, last in _due_chunks(store, list_id):
-        where = {"list": list_id, "after": after, "last": last}
-        with store.atomic():
-            store.query("DELETE FROM owner")
-            store.query(_FIND_OWNERS, where)
-            for select in (*_STEPS, *(() if skips_duplicates else (_LOWEST_ID,))):
-                found += rows.link_found(store, select, {"group": group_id})
-                store.query(
-                    f"DELETE FROM owner WHERE row_id IN (SELECT id FROM {TABLE}"
-                    " WHERE id IN (SELECT row_id FROM owner) AND civicrm_contact_id IS NOT NULL)"
-                )
-    with store.scratch():
-        store.query("DROP TABLE temp.owner")
+    store.query(_NEW_OWNERS)
+    store.query("DELETE FROM owner")
+    store.query(_FIND_OWNERS, {"list": policy.list_id, "after": chunk[0], "last": chunk[1]})
+    for select in (*_STEPS, *(() if policy.skips_duplicates else (_LOWEST_ID,))):
+        found += rows.link_found(store, select, {"group": policy.group_id})
+        store.query(
+            f"DELETE FROM owner WHERE row_id IN (SELECT id FROM {TABLE}"
+            " WHERE id IN (SELECT row_id FROM owner) AND civicrm_contact_id IS NOT NULL)"
+        )
     return found
-
-
-def cleanup_duplicates(store: Store, list_id: str) -> None:
-    """cleanupDuplicatesInCache, as `rows.tidy_links` says."""
-    for after, last in _due_chunks(store, list_id):
-        with store.atomic():
-            rows.tidy_links(store, list_id, after, last)
-
-
-def identify_group_contact_changes(store: Store, list_id: str, group_ids: Sequence[int]) -> None:
-    """identifyGroupContactChanges: the rows' own copy of where their contact stands."""
-    for after, last in _due_chunks(store, list_id):
-        with store.atomic():
-            rows.note_groups(store, list_id, group_ids, after, last)
 
 
 # --- whose address is it --------------------------------------------------------------------------
@@ -189,13 +176,6 @@ _TO_LOOK_UP = (
     " WHERE mailchimp_list_id = :list AND due > 0 AND civicrm_contact_id IS NULL"
     " AND is_looked_up = 0 AND mailchimp_member_id IS NOT NULL AND email_key IS NOT NULL"
 )
-
-
-def note_all_looked_up(store: Store, list_id: str) -> None:
-    """Whoever owns an address of the audience's members is in the mirror."""
-    for after, last in _due_chunks(store, list_id):
-        with store.atomic():
-            rows.note_range_looked_up(store, list_id, after, last)
 
 
 def count_addresses_to_look_up(store: Store, list_id: str) -> int:

@@ -38,6 +38,7 @@ from mcsync.reconcile.refused_before import is_of_data
 
 TABLE = "civicrm_mailchimpsync_cache"
 SQL_IN = str(tuple(sorted(str(status) for status in IN)))  # statuses of whoever is in
+Chunk = tuple[int, int]  # row ids, or contact ids, above the one and up to the other
 DUE_IDS = f"SELECT id FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0"
 
 _encode = msgspec.json.Encoder().encode
@@ -259,21 +260,28 @@ DELETE FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0 AND id > :after 
 """
 
 
-def tidy_links(store: Store, list_id: str, after: int, last: int) -> None:
+def cleanup_duplicates(store: Store, list_id: str, chunk: Chunk) -> None:
     """cleanupDuplicatesInCache: a contact whose member has a row needs none of its own.
 
     Rows with neither half go. And an address that only one contact owns any more is shared no
-    more. For due rows above `after` up to `last`.
+    more. For the due rows of a chunk.
     """
-    where = {"list": list_id, "after": after, "last": last}
+    where = {"list": list_id, "after": chunk[0], "last": chunk[1]}
     store.query(_DROP_EMPTY, where)
     store.query(_NO_LONGER_SHARED, where)
     store.query(_DROP_DUPLICATES, where)
 
 
+# The row's own copy of where its contact stands.
+_GROUPS_OF = """
+(SELECT json_group_object(p.group_id, json_object(
+    'status', coalesce(p.status, 'Deleted'), 'date', p.said_at))
+FROM civicrm_mailchimpsync_group_contact p
+WHERE p.contact_id = {contact} AND p.group_id IN (SELECT value FROM json_each(:groups)))
+"""
 _ADD_CIVI_ONLY = f"""
-INSERT INTO {TABLE} (mailchimp_list_id, civicrm_contact_id, mark, due)
-SELECT :list, g.contact_id, 'ok', 1
+INSERT INTO {TABLE} (mailchimp_list_id, civicrm_contact_id, civicrm_groups, mark, due)
+SELECT :list, g.contact_id, {_GROUPS_OF.format(contact="g.contact_id")}, 'ok', 1
 FROM {{source}}
 CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = g.contact_id AND c.is_deleted = 0
 WHERE g.group_id = :group AND g.status = 'Added'
@@ -292,37 +300,43 @@ _ADD_CHANGED = _ADD_CIVI_ONLY.format(
 
 
 def add_civi_only(
-    store: Store, list_id: str, group_id: int, after: int, last: int, *, everybody: bool
+    store: Store,
+    list_id: str,
+    group_id: int,
+    group_ids: Sequence[int],
+    chunk: Chunk,
+    *,
+    everybody: bool,
 ) -> int:
     """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
 
-    For contacts above `after` up to `last`: those in `temp.changed`, or everybody. Call inside a
-    transaction.
+    For a chunk of contacts: those in `temp.changed`, or everybody. Call inside a transaction.
     """
-    where = {"list": list_id, "group": group_id, "after": after, "last": last}
+    where = {
+        "list": list_id,
+        "group": group_id,
+        "groups": json_list(group_ids),
+        "after": chunk[0],
+        "last": chunk[1],
+    }
     return store.query(_ADD_EVERYBODY if everybody else _ADD_CHANGED, where).rowcount
 
 
 _NOTE_GROUPS = f"""
-UPDATE {TABLE} SET civicrm_groups = (
-    SELECT json_group_object(g.group_id, json_object(
-        'status', coalesce(g.status, 'Deleted'), 'date', g.said_at))
-    FROM civicrm_mailchimpsync_group_contact g
-    WHERE g.contact_id = {TABLE}.civicrm_contact_id
-      AND g.group_id IN (SELECT value FROM json_each(:groups)))
+UPDATE {TABLE} SET civicrm_groups = {_GROUPS_OF.format(contact=f"{TABLE}.civicrm_contact_id")}
 WHERE mailchimp_list_id = :list AND due > 0 AND id > :after AND id <= :last
   AND civicrm_contact_id IS NOT NULL
 """
 
 
-def note_groups(
-    store: Store, list_id: str, group_ids: Sequence[int], after: int, last: int
+def identify_group_contact_changes(
+    store: Store, list_id: str, group_ids: Sequence[int], chunk: Chunk
 ) -> None:
     """identifyGroupContactChanges: the rows' own copy of where their contact stands.
 
-    For due rows above `after` up to `last`.
+    For the due rows of a chunk.
     """
-    where = {"list": list_id, "groups": json_list(group_ids), "after": after, "last": last}
+    where = {"list": list_id, "groups": json_list(group_ids), "after": chunk[0], "last": chunk[1]}
     store.query(_NOTE_GROUPS, where)
 
 
@@ -331,12 +345,13 @@ def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
     store.query(f"UPDATE {TABLE} SET is_looked_up = 1 WHERE {_THESE}", (json_list(row_ids),))
 
 
-def note_range_looked_up(store: Store, list_id: str, after: int, last: int) -> None:
-    """The same for all due rows with an address, above `after` up to `last`."""
+def note_all_looked_up(store: Store, list_id: str, chunk: Chunk) -> None:
+    """The same for the due rows of a chunk that found no contact: nobody owns their address."""
     store.query(
         f"UPDATE {TABLE} SET is_looked_up = 1 WHERE mailchimp_list_id = ? AND due > 0"
-        " AND id > ? AND id <= ? AND is_looked_up = 0 AND email_key IS NOT NULL",
-        (list_id, after, last),
+        " AND id > ? AND id <= ? AND is_looked_up = 0 AND email_key IS NOT NULL"
+        " AND civicrm_contact_id IS NULL",
+        (list_id, *chunk),
     )
 
 

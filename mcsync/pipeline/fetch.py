@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from mcsync.cache import linking
+from mcsync.cache import linking, rows
 from mcsync.cache.audience_status import (
     AudienceStatus,
     CutFetch,
@@ -31,7 +31,6 @@ from mcsync.cache.looks import (
     take_look,
     take_page,
 )
-from mcsync.cache.rows import mark_failed_again
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.cache.told_contacts import load_told
 from mcsync.errors import GuardTripped
@@ -409,16 +408,22 @@ def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
 def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     store, policy, report = run.store, task.policy, run.report(task)
     with store.atomic():
-        mark_failed_again(store, policy.list_id, to_text(run.clock()))
+        rows.mark_failed_again(store, policy.list_id, to_text(run.clock()))
     linking.remove_invalid_contact_ids(store, policy.list_id, run.site_now or run.clock())
-    report.contacts_matched += linking.populate_missing_contact_ids(
-        store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates
-    )
-    linking.cleanup_duplicates(store, policy.list_id)
+    for chunk in linking.due_chunks(store, policy.list_id):
+        with store.atomic():
+            report.contacts_matched += linking.populate_missing_contact_ids(store, policy, chunk)
+            rows.cleanup_duplicates(store, policy.list_id, chunk)
+            rows.identify_group_contact_changes(store, policy.list_id, task.group_ids, chunk)
+            if run.has_read_everybody:
+                rows.note_all_looked_up(store, policy.list_id, chunk)
     report.civicrm_only_added += linking.add_civi_only(
-        store, policy.list_id, policy.group_id, everybody=status.needs_full_scan
+        store,
+        policy.list_id,
+        policy.group_id,
+        task.group_ids,
+        everybody=status.needs_full_scan,
     )
-    linking.identify_group_contact_changes(store, policy.list_id, task.group_ids)
     report.todo = count_todo(store, policy.list_id)
     log.info(
         "%s: %s fetched, %s changed; %s to check",

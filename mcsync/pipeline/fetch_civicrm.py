@@ -23,7 +23,6 @@ from mcsync.cache.linking import (
     load_addresses_to_look_up,
     load_linked_to_deleted,
     load_unknown_contacts,
-    note_all_looked_up,
     note_merged,
 )
 from mcsync.cache.mirror import (
@@ -459,7 +458,6 @@ def _follow_merges(run: Run) -> None:
 def look_up_owners(run: Run, task: Task) -> None:
     """Ask CiviCRM who owns the addresses of members that have no contact yet; each once."""
     if run.has_read_everybody:
-        note_all_looked_up(run.store, task.list_id)
         return
     count, wanted = 0, count_addresses_to_look_up(run.store, task.list_id)
     for rows in load_addresses_to_look_up(run.store, task.list_id, _OWNERS_AT_ONCE):

@@ -18,7 +18,7 @@ from mcsync.cache.audience_status import (
 )
 from mcsync.cache.bounds import Bounds
 from mcsync.cache.contacts import count_unseen
-from mcsync.cache.linking import populate_missing_contact_ids
+from mcsync.cache.linking import due_chunks, populate_missing_contact_ids
 from mcsync.cache.mirror import only_push_smart_groups
 from mcsync.cache.outbox import find_newest_update
 from mcsync.cache.persons import load_persons_of
@@ -118,11 +118,11 @@ def _carry_out(run: Run, task: Task, held: frozenset[Kind]) -> None:
     if not again:
         return
     begin = find_plan_end(run.store)  # ids of what was carried out are given again
-    policy = task.policy
-    run.report(task).contacts_matched += populate_missing_contact_ids(
-        run.store, policy.list_id, policy.group_id, skips_duplicates=policy.skips_duplicates
-    )
-    people = load_persons_of(run.store, policy, again, run.clock())
+    for chunk in due_chunks(run.store, task.list_id):
+        with run.store.atomic():
+            found = populate_missing_contact_ids(run.store, task.policy, chunk)
+        run.report(task).contacts_matched += found
+    people = load_persons_of(run.store, task.policy, again, run.clock())
     plan_people(run, task, [p for p in people if p.contact is not None])
     carry_out(run, task, begin, held=held)
 

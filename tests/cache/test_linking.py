@@ -9,8 +9,7 @@ from mcsync.cache import linking
 from mcsync.cache.contacts import mark_purged, save_contacts
 from mcsync.cache.linking import (
     add_civi_only,
-    cleanup_duplicates,
-    identify_group_contact_changes,
+    due_chunks,
     load_addresses_to_look_up,
     load_linked_to_deleted,
     load_unknown_contacts,
@@ -18,8 +17,13 @@ from mcsync.cache.linking import (
     populate_missing_contact_ids,
     remove_invalid_contact_ids,
 )
-from mcsync.cache.rows import note_looked_up
+from mcsync.cache.rows import (
+    cleanup_duplicates,
+    identify_group_contact_changes,
+    note_looked_up,
+)
 from mcsync.cache.store import Store
+from mcsync.decision import Policy
 from mcsync.model import Contact, ContactPage, Email
 from tests.cache.filling import place
 from tests.hours import at
@@ -76,8 +80,18 @@ def rows(store: Store, columns: str = "id, civicrm_contact_id") -> list[tuple[ob
     return store.query(sql).fetchall()
 
 
+EVERYBODY = (-(2**62), 2**62)
+
+
 def match(store: Store, *, skips_duplicates: bool = False) -> int:
-    return populate_missing_contact_ids(store, LIST, GROUP, skips_duplicates=skips_duplicates)
+    policy = Policy(LIST, GROUP, skips_duplicates=skips_duplicates)
+    with store.atomic():
+        return populate_missing_contact_ids(store, policy, EVERYBODY)
+
+
+def tidy(store: Store) -> None:
+    with store.atomic():
+        cleanup_duplicates(store, LIST, EVERYBODY)
 
 
 # --- populateMissingContactIDs --------------------------------------------------------------------
@@ -232,7 +246,7 @@ def test_the_rows_of_another_audience_are_left_alone(store: Store):
 
 def remove_invalid(store: Store) -> None:
     remove_invalid_contact_ids(store, LIST, at(14))
-    cleanup_duplicates(store, LIST)
+    tidy(store)
 
 
 def test_a_trashed_contact_is_lost_and_the_member_stays(store: Store):
@@ -309,7 +323,7 @@ def test_contacts_of_another_audience_are_lost_in_its_own_turn(store: Store):
 
 
 def cleanup(store: Store) -> None:
-    cleanup_duplicates(store, LIST)
+    tidy(store)
 
 
 def test_a_contact_whose_member_has_a_row_needs_none_of_its_own(store: Store):
@@ -363,7 +377,7 @@ def test_a_row_whose_update_is_under_way_stays(store: Store):
 
 def add_only(store: Store, *, everybody: bool = True) -> int:
     linking.begin(store)
-    count = add_civi_only(store, LIST, GROUP, everybody=everybody)
+    count = add_civi_only(store, LIST, GROUP, [GROUP], everybody=everybody)
     linking.finish(store)
     return count
 
@@ -374,6 +388,9 @@ def test_who_is_added_and_unknown_to_mailchimp_gets_a_row_of_their_own(store: St
     assert add_only(store) == 1
     columns = "mailchimp_list_id, civicrm_contact_id, due, mark, mailchimp_data, civicrm_data"
     assert rows(store, columns) == [(LIST, 3, 1, "ok", None, None)]
+    ((text,),) = rows(store, "civicrm_groups")
+    expected = {"111": {"status": "Added", "date": "2026-11-22T08:00:00Z"}}
+    assert msgspec.json.decode(str(text)) == expected
     assert add_only(store) == 0
 
 
@@ -470,7 +487,8 @@ def test_the_row_has_its_own_copy_of_the_places_as_documented(store: Store):
     place(store, 3, "Added")
     place(store, 3, "Removed", OTHER_GROUP)
     add_row(store, SHARED, contact=3)
-    identify_group_contact_changes(store, LIST, [GROUP, OTHER_GROUP])
+    with store.atomic():
+        identify_group_contact_changes(store, LIST, [GROUP, OTHER_GROUP], EVERYBODY)
     ((text,),) = rows(store, "civicrm_groups")
     assert msgspec.json.decode(str(text)) == {
         "111": {"status": "Added", "date": "2026-11-22T08:00:00Z"},
@@ -575,13 +593,17 @@ def make_bedrock(store: Store, seed: int) -> None:
 
 def link(store: Store, *, everybody: bool) -> list[int]:
     """All steps, as a fetch takes them; the counts that they give."""
-    counts = [linking.begin(store)]
+    counts, groups = [linking.begin(store)], [GROUP, OTHER_GROUP]
     for audience, group in ((LIST, GROUP), (OTHER_LIST, OTHER_GROUP)):
         remove_invalid_contact_ids(store, audience, at(14))
-        counts.append(populate_missing_contact_ids(store, audience, group, skips_duplicates=False))
-        cleanup_duplicates(store, audience)
-        counts.append(add_civi_only(store, audience, group, everybody=everybody))
-        identify_group_contact_changes(store, audience, [GROUP, OTHER_GROUP])
+        matched = 0
+        for chunk in due_chunks(store, audience):
+            with store.atomic():
+                matched += populate_missing_contact_ids(store, Policy(audience, group), chunk)
+                cleanup_duplicates(store, audience, chunk)
+                identify_group_contact_changes(store, audience, groups, chunk)
+        counts.append(matched)
+        counts.append(add_civi_only(store, audience, group, groups, everybody=everybody))
     return counts
 
 

@@ -242,15 +242,18 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "leave_rows_to_others": (lambda s, i: rows.leave_rows_to_others(s, [i], [CONTACT]), GROWS),
     "forget_addresses": (lambda s, _: rows.forget_addresses(s, {"x@example.org"}), STAYS),
     "erase_rows: others": (lambda s, i: rows.erase_rows(s, [i + 1000]), STAYS),
-    "tidy_links": (lambda s, _: rows.tidy_links(s, LIST, 0, 99), STAYS),
+    "cleanup_duplicates": (lambda s, _: rows.cleanup_duplicates(s, LIST, (0, 99)), STAYS),
     "add_row": (lambda s, _: rows.add_row(s, LIST, WINNER), STAYS),
     "add_civi_only": (
-        lambda s, _: rows.add_civi_only(s, LIST, GROUP, 0, 99, everybody=True),
+        lambda s, _: rows.add_civi_only(s, LIST, GROUP, [GROUP], (0, 99), everybody=True),
         STAYS,
     ),
-    "note_groups": (lambda s, _: rows.note_groups(s, LIST, [GROUP], 0, 99), STAYS),
+    "identify_group_contact_changes": (
+        lambda s, _: rows.identify_group_contact_changes(s, LIST, [GROUP], (0, 99)),
+        STAYS,
+    ),
     "note_looked_up": (lambda s, i: rows.note_looked_up(s, [i]), STAYS),
-    "note_range_looked_up": (lambda s, i: rows.note_range_looked_up(s, LIST, 0, i), STAYS),
+    "note_all_looked_up": (lambda s, i: rows.note_all_looked_up(s, LIST, (0, i)), STAYS),
     "prepare_address": (lambda s, i: rows.prepare_address(s, LIST, i, "x@example.org"), STAYS),
     "save_refusals": (refuse, STAYS),
     "note_civicrm_refused": (lambda s, i: rows.note_civicrm_refused(s, i, "x", [AT]), STAYS),
@@ -323,7 +326,7 @@ def test_a_row_that_is_made_is_to_be_judged(store: Store):
         look_at_a_stranger(store, 0)
         row = (LIST, "y@b.org", "y", "y@b.org", "pending", AT, "{}", None, 0, 1)
         assert rows.add_strangers(store, [row]) == 1
-        assert rows.add_civi_only(store, LIST, GROUP, 0, 99, everybody=True) == 2
+        assert rows.add_civi_only(store, LIST, GROUP, [GROUP], (0, 99), everybody=True) == 2
     found = store.query("SELECT due, mark, sync_status FROM civicrm_mailchimpsync_cache").fetchall()
     assert found == [(1, "ok", "todo")] * 4
 
