@@ -9,10 +9,9 @@ A field that the rules read, and that is neither in the shape nor in the conditi
 by somebody else's: a test has the list of all fields, and where each is taken care of.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import msgspec
 
 from mcsync.cache.contacts import GATE_FLAGS
 from mcsync.cache.rows import DUE_IDS, SQL_IN, TABLE
@@ -24,15 +23,13 @@ CHUNK = 5000  # rows looked at, and marked, at once
 
 Shape = tuple[str | int | None, ...]
 
-_decode = msgspec.json.Decoder(tuple[int, ...]).decode
-
 
 @dataclass(frozen=True, slots=True)
 class Alike:
     """Rows of people of one shape, with one mark. It means something only under one policy."""
 
     shape: Shape
-    row_ids: tuple[int, ...]
+    row_ids: Sequence[int]
     due: int
 
 
@@ -46,8 +43,10 @@ def load_alike(
     _prepare_interests(store, policy)
     sql, parameters = _make_query(policy, asks_plugins=asks_plugins)
     for after, last in store.ranges(DUE_IDS, CHUNK, list=policy.list_id):
-        found = store.query(sql, {**parameters, "after": after, "last": last}).fetchall()
-        yield [Alike(tuple(row[2:]), _decode(row[0]), row[1]) for row in found]
+        found: dict[tuple[int, Shape], list[int]] = defaultdict(list)  # SQL asks twice to group
+        for row in store.query(sql, {**parameters, "after": after, "last": last}):
+            found[row[1], row[2:]].append(row[0])
+        yield [Alike(shape, row_ids, due) for (due, shape), row_ids in found.items()]
 
 
 def _prepare_interests(store: Store, policy: Policy) -> None:
@@ -139,8 +138,8 @@ _SHAPE = (
 _INTEREST_AT = "json_extract(r.mailchimp_data, m.at)"
 _INTEREST_AGREED_AT = "json_extract(r.agreed, m.topic || '[1]')"
 _INTERESTS = f"""
-(SELECT group_concat(concat_row, ';') FROM (
-    SELECT json_array(
+(SELECT group_concat(json_array(
+        m.n,
         json_extract(r.mailchimp_data, m.value),
         json_extract(r.mailchimp_data, m.said),
         {_INTEREST_AT} IS NULL,
@@ -149,11 +148,10 @@ _INTERESTS = f"""
         iif(r.agreed IS NULL, NULL, json_extract(r.agreed, m.topic || '[0]')),
         iif(r.agreed IS NULL, NULL, {_later(_INTEREST_AGREED_AT, _INTEREST_AT)}),
         iif(r.agreed IS NULL, NULL, {_later(_INTEREST_AGREED_AT, "i.said_at")})
-    ) AS concat_row
+    ), ';')
     FROM temp.mapped_interest m
     LEFT JOIN civicrm_mailchimpsync_group_contact i
-        ON i.group_id = m.group_id AND i.contact_id = r.civicrm_contact_id
-    ORDER BY m.n))
+        ON i.group_id = m.group_id AND i.contact_id = r.civicrm_contact_id)
 """
 
 
@@ -171,6 +169,4 @@ def _make_query(policy: Policy, *, asks_plugins: bool) -> tuple[str, dict[str, o
         parameters["moved_at"] = to_text(policy.moved_at)
     where = _WHERE + (_SAME_NAMES if policy.syncs_names else "")
     where += _NOT_WANTED if asks_plugins else ""
-    numbers = ", ".join(str(n + 2) for n in range(len(shape) + 1))
-    select = f"SELECT json_group_array(r.id), r.due, {', '.join(shape)}"
-    return f"{select} {_FROM} {where} GROUP BY {numbers}", parameters
+    return f"SELECT r.id, r.due, {', '.join(shape)} {_FROM} {where}", parameters
