@@ -427,6 +427,11 @@ class Policy:
     name_tags: frozenset[str] = frozenset()
     name_fields: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def group_ids(self) -> list[int]:
+        """All CiviCRM groups that the audience is about, the subscription's first."""
+        return [self.group_id, *(interest.group_id for interest in self.interests.values())]
+
 
 @dataclass(frozen=True, slots=True)
 class GroupWrite:

@@ -35,32 +35,35 @@ def begin(store: Store) -> int:
                     f"INSERT OR IGNORE INTO changed {dirty} AND contact_id > ? AND contact_id <= ?",
                     (after, last),
                 )
-    for after, last in store.ranges(_CHANGED, CHUNK):
-        with store.atomic():
-            rows.mark_concerned(store, after, last)
-    return store.number("SELECT count(*) FROM changed")
+    count = store.number("SELECT count(*) FROM changed")
+    if count and not _is_everybody_due(store):
+        for after, last in store.ranges(_CHANGED, CHUNK):
+            with store.atomic():
+                rows.mark_concerned(store, after, last)
+    return count
 
 
-def add_civi_only(
-    store: Store, list_id: str, group_id: int, group_ids: Sequence[int], *, everybody: bool
-) -> int:
+def _is_everybody_due(store: Store) -> bool:
+    """Whether every row is to be judged already, with data, as in a first fetch."""
+    return not store.number(f"SELECT 1 FROM {TABLE} WHERE due = 0 OR is_data_due = 0 LIMIT 1")
+
+
+def add_civi_only(store: Store, policy: Policy, *, everybody: bool) -> int:
     """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
 
     Looks only at those whom `begin` found, unless `everybody` is asked for. Once all other rows
-    have their contacts; `group_ids` are the groups that a row tells of.
+    have their contacts.
     """
     among = _CHANGED
     if everybody:
         among = (
             "SELECT contact_id AS id FROM civicrm_mailchimpsync_group_contact"
-            f" WHERE group_id = {int(group_id)}"
+            f" WHERE group_id = {int(policy.group_id)}"
         )
     found = 0
-    for after, last in store.ranges(among, CHUNK):
+    for chunk in store.ranges(among, CHUNK):
         with store.atomic():
-            found += rows.add_civi_only(
-                store, list_id, group_id, group_ids, (after, last), everybody=everybody
-            )
+            found += rows.add_civi_only(store, policy, chunk, everybody=everybody)
     return found
 
 
@@ -160,7 +163,7 @@ def populate_missing_contact_ids(store: Store, policy: Policy, chunk: Chunk) -> 
     store.query("DELETE FROM owner")
     store.query(_FIND_OWNERS, {"list": policy.list_id, "after": chunk[0], "last": chunk[1]})
     for select in (*_STEPS, *(() if policy.skips_duplicates else (_LOWEST_ID,))):
-        found += rows.link_found(store, select, {"group": policy.group_id})
+        found += rows.link_found(store, select, policy)
         store.query(
             f"DELETE FROM owner WHERE row_id IN (SELECT id FROM {TABLE}"
             " WHERE id IN (SELECT row_id FROM owner) AND civicrm_contact_id IS NOT NULL)"

@@ -32,7 +32,7 @@ import msgspec
 
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
-from mcsync.decision import Agreement, Reason, RowVerdict, SyncStatus, Undone
+from mcsync.decision import Agreement, Policy, Reason, RowVerdict, SyncStatus, Undone
 from mcsync.model import IN, email_key
 from mcsync.reconcile.refused_before import is_of_data
 
@@ -170,6 +170,14 @@ def give_addresses(store: Store, keys: Mapping[int, str]) -> None:
 
 # --- CiviCRM's half: which contact ----------------------------------------------------------------
 
+# The row's own copy of where its contact stands.
+_GROUPS_OF = """
+(SELECT json_group_object(p.group_id, json_object(
+    'status', coalesce(p.status, 'Deleted'), 'date', p.said_at))
+FROM civicrm_mailchimpsync_group_contact p
+WHERE p.contact_id = {contact} AND p.group_id IN (SELECT value FROM json_each(:groups)))
+"""
+
 
 def add_row(store: Store, list_id: str, contact_id: int | None) -> int:
     """A new row for a contact that needs one of its own."""
@@ -190,12 +198,16 @@ def link_rows(store: Store, contacts: Mapping[int, int]) -> None:
     )
 
 
-def link_found(store: Store, found: str, parameters: Mapping[str, object]) -> int:
-    """Link rows as `found` selects row_id, contact_id, is_shared; how many were linked."""
+def link_found(store: Store, found: str, policy: Policy) -> int:
+    """Link rows as `found` selects row_id, contact_id, is_shared; how many were linked.
+
+    `found` may ask for the audience's `:group`.
+    """
     return store.query(
         f"UPDATE {TABLE} SET civicrm_contact_id = m.contact_id, is_shared = m.is_shared,"
+        f" civicrm_groups = {_GROUPS_OF.format(contact='m.contact_id')},"
         f" lost_contact_id = NULL, lost_at = NULL FROM ({found}) AS m WHERE {TABLE}.id = m.row_id",
-        parameters,
+        {"group": policy.group_id, "groups": json_list(policy.group_ids)},
     ).rowcount
 
 
@@ -272,13 +284,6 @@ def cleanup_duplicates(store: Store, list_id: str, chunk: Chunk) -> None:
     store.query(_DROP_DUPLICATES, where)
 
 
-# The row's own copy of where its contact stands.
-_GROUPS_OF = """
-(SELECT json_group_object(p.group_id, json_object(
-    'status', coalesce(p.status, 'Deleted'), 'date', p.said_at))
-FROM civicrm_mailchimpsync_group_contact p
-WHERE p.contact_id = {contact} AND p.group_id IN (SELECT value FROM json_each(:groups)))
-"""
 _ADD_CIVI_ONLY = f"""
 INSERT INTO {TABLE} (mailchimp_list_id, civicrm_contact_id, civicrm_groups, mark, due)
 SELECT :list, g.contact_id, {_GROUPS_OF.format(contact="g.contact_id")}, 'ok', 1
@@ -299,26 +304,12 @@ _ADD_CHANGED = _ADD_CIVI_ONLY.format(
 )
 
 
-def add_civi_only(
-    store: Store,
-    list_id: str,
-    group_id: int,
-    group_ids: Sequence[int],
-    chunk: Chunk,
-    *,
-    everybody: bool,
-) -> int:
+def add_civi_only(store: Store, policy: Policy, chunk: Chunk, *, everybody: bool) -> int:
     """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
 
     For a chunk of contacts: those in `temp.changed`, or everybody. Call inside a transaction.
     """
-    where = {
-        "list": list_id,
-        "group": group_id,
-        "groups": json_list(group_ids),
-        "after": chunk[0],
-        "last": chunk[1],
-    }
+    where = {"group": policy.group_id, **_where(policy, chunk)}
     return store.query(_ADD_EVERYBODY if everybody else _ADD_CHANGED, where).rowcount
 
 
@@ -329,15 +320,18 @@ WHERE mailchimp_list_id = :list AND due > 0 AND id > :after AND id <= :last
 """
 
 
-def identify_group_contact_changes(
-    store: Store, list_id: str, group_ids: Sequence[int], chunk: Chunk
-) -> None:
+def identify_group_contact_changes(store: Store, policy: Policy, chunk: Chunk) -> None:
     """identifyGroupContactChanges: the rows' own copy of where their contact stands.
 
-    For the due rows of a chunk.
+    For the due rows of a chunk that have their contact already; the others get it with that.
     """
-    where = {"list": list_id, "groups": json_list(group_ids), "after": chunk[0], "last": chunk[1]}
-    store.query(_NOTE_GROUPS, where)
+    store.query(_NOTE_GROUPS, _where(policy, chunk))
+
+
+def _where(policy: Policy, chunk: Chunk) -> dict[str, object]:
+    after, last = chunk
+    groups = json_list(policy.group_ids)
+    return {"list": policy.list_id, "groups": groups, "after": after, "last": last}
 
 
 def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:

@@ -412,17 +412,13 @@ def _link_audience(run: Run, task: Task, status: AudienceStatus) -> None:
     linking.remove_invalid_contact_ids(store, policy.list_id, run.site_now or run.clock())
     for chunk in linking.due_chunks(store, policy.list_id):
         with store.atomic():
+            rows.identify_group_contact_changes(store, policy, chunk)
             report.contacts_matched += linking.populate_missing_contact_ids(store, policy, chunk)
             rows.cleanup_duplicates(store, policy.list_id, chunk)
-            rows.identify_group_contact_changes(store, policy.list_id, task.group_ids, chunk)
             if run.has_read_everybody:
                 rows.note_all_looked_up(store, policy.list_id, chunk)
     report.civicrm_only_added += linking.add_civi_only(
-        store,
-        policy.list_id,
-        policy.group_id,
-        task.group_ids,
-        everybody=status.needs_full_scan,
+        store, policy, everybody=status.needs_full_scan
     )
     report.todo = count_todo(store, policy.list_id)
     log.info(

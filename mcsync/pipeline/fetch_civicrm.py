@@ -436,8 +436,9 @@ def _take_new_contacts(run: Run) -> None:
         for _, found in _take_everybody(run):
             count += len(found)
             run.progress("CiviCRM", "contacts fetched", count)
-    count, wanted = 0, count_unmirrored_contacts(run.store)
+    count, wanted = 0, 0
     for contact_ids in load_unmirrored_contacts(run.store, _CONTACTS_AT_ONCE):
+        wanted = wanted or count_unmirrored_contacts(run.store)
         take_contacts(run, contact_ids)
         count += len(contact_ids)
         run.progress("CiviCRM", "contacts fetched", count, wanted)

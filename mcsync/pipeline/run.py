@@ -63,7 +63,7 @@ class Task:
     @property
     def group_ids(self) -> list[int]:
         """All CiviCRM groups that this audience is about, the subscription's first."""
-        return [self.policy.group_id, *(i.group_id for i in self.policy.interests.values())]
+        return self.policy.group_ids
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Whose contact is it: the documents' steps between fetching and judging."""
 
 import random
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ from mcsync.cache.rows import (
     note_looked_up,
 )
 from mcsync.cache.store import Store
-from mcsync.decision import Policy
+from mcsync.decision import InterestPolicy, Policy
 from mcsync.model import Contact, ContactPage, Email
 from tests.cache.filling import place
 from tests.hours import at
@@ -81,10 +82,14 @@ def rows(store: Store, columns: str = "id, civicrm_contact_id") -> list[tuple[ob
 
 
 EVERYBODY = (-(2**62), 2**62)
+NONE: Mapping[str, InterestPolicy] = {}
+INTERESTS = {"f" * 10: InterestPolicy(OTHER_GROUP)}
 
 
-def match(store: Store, *, skips_duplicates: bool = False) -> int:
-    policy = Policy(LIST, GROUP, skips_duplicates=skips_duplicates)
+def match(
+    store: Store, *, skips_duplicates: bool = False, interests: Mapping[str, InterestPolicy] = NONE
+) -> int:
+    policy = Policy(LIST, GROUP, interests=interests, skips_duplicates=skips_duplicates)
     with store.atomic():
         return populate_missing_contact_ids(store, policy, EVERYBODY)
 
@@ -377,7 +382,7 @@ def test_a_row_whose_update_is_under_way_stays(store: Store):
 
 def add_only(store: Store, *, everybody: bool = True) -> int:
     linking.begin(store)
-    count = add_civi_only(store, LIST, GROUP, [GROUP], everybody=everybody)
+    count = add_civi_only(store, Policy(LIST, GROUP), everybody=everybody)
     linking.finish(store)
     return count
 
@@ -488,12 +493,22 @@ def test_the_row_has_its_own_copy_of_the_places_as_documented(store: Store):
     place(store, 3, "Removed", OTHER_GROUP)
     add_row(store, SHARED, contact=3)
     with store.atomic():
-        identify_group_contact_changes(store, LIST, [GROUP, OTHER_GROUP], EVERYBODY)
+        identify_group_contact_changes(store, Policy(LIST, GROUP, interests=INTERESTS), EVERYBODY)
     ((text,),) = rows(store, "civicrm_groups")
     assert msgspec.json.decode(str(text)) == {
         "111": {"status": "Added", "date": "2026-11-22T08:00:00Z"},
         "222": {"status": "Removed", "date": "2026-11-22T08:00:00Z"},
     }
+
+
+def test_who_is_linked_only_now_has_it_too(store: Store):
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Removed", OTHER_GROUP)
+    add_row(store, SHARED)
+    assert match(store, interests=INTERESTS) == 1
+    ((text,),) = rows(store, "civicrm_groups")
+    expected = {"222": {"status": "Removed", "date": "2026-11-22T08:00:00Z"}}
+    assert msgspec.json.decode(str(text)) == expected
 
 
 # --- chosen among several -------------------------------------------------------------------------
@@ -593,17 +608,18 @@ def make_bedrock(store: Store, seed: int) -> None:
 
 def link(store: Store, *, everybody: bool) -> list[int]:
     """All steps, as a fetch takes them; the counts that they give."""
-    counts, groups = [linking.begin(store)], [GROUP, OTHER_GROUP]
+    counts = [linking.begin(store)]
     for audience, group in ((LIST, GROUP), (OTHER_LIST, OTHER_GROUP)):
+        policy = Policy(audience, group)
         remove_invalid_contact_ids(store, audience, at(14))
         matched = 0
         for chunk in due_chunks(store, audience):
             with store.atomic():
-                matched += populate_missing_contact_ids(store, Policy(audience, group), chunk)
+                identify_group_contact_changes(store, policy, chunk)
+                matched += populate_missing_contact_ids(store, policy, chunk)
                 cleanup_duplicates(store, audience, chunk)
-                identify_group_contact_changes(store, audience, groups, chunk)
         counts.append(matched)
-        counts.append(add_civi_only(store, audience, group, groups, everybody=everybody))
+        counts.append(add_civi_only(store, policy, everybody=everybody))
     return counts
 
 

@@ -16,12 +16,13 @@ from mcsync.cache import rows
 from mcsync.cache.outbox import StoredCause, add_update, close_queued, complete
 from mcsync.cache.rows import StoredRefusal
 from mcsync.cache.store import Store
-from mcsync.decision import Agreed, Agreement, Reason, RowVerdict, Undone
+from mcsync.decision import Agreed, Agreement, Policy, Reason, RowVerdict, Undone
 from mcsync.decision import SyncStatus as Status
 from mcsync.model import MemberChange, MemberStatus
 from tests.new_cache import open_anew
 
 LIST, OTHER_LIST, GROUP = "aaaaaaaaaa", "bbbbbbbbbb", 111
+POLICY = Policy(LIST, GROUP)
 CONTACT, WINNER = 7, 8
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 AT = "2026-11-22T09:00:00Z"
@@ -166,8 +167,8 @@ def be_wanted(store: Store, row_id: int) -> None:
 
 
 def link_found(store: Store, row_id: int) -> None:
-    found = "SELECT :row AS row_id, :contact AS contact_id, 1 AS is_shared"
-    assert rows.link_found(store, found, {"row": row_id, "contact": WINNER}) == 1
+    found = f"SELECT {row_id} AS row_id, {WINNER} AS contact_id, 1 AS is_shared"
+    assert rows.link_found(store, found, POLICY) == 1
 
 
 def agree(store: Store, row_id: int) -> None:
@@ -245,11 +246,11 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "cleanup_duplicates": (lambda s, _: rows.cleanup_duplicates(s, LIST, (0, 99)), STAYS),
     "add_row": (lambda s, _: rows.add_row(s, LIST, WINNER), STAYS),
     "add_civi_only": (
-        lambda s, _: rows.add_civi_only(s, LIST, GROUP, [GROUP], (0, 99), everybody=True),
+        lambda s, _: rows.add_civi_only(s, POLICY, (0, 99), everybody=True),
         STAYS,
     ),
     "identify_group_contact_changes": (
-        lambda s, _: rows.identify_group_contact_changes(s, LIST, [GROUP], (0, 99)),
+        lambda s, _: rows.identify_group_contact_changes(s, POLICY, (0, 99)),
         STAYS,
     ),
     "note_looked_up": (lambda s, i: rows.note_looked_up(s, [i]), STAYS),
@@ -326,7 +327,7 @@ def test_a_row_that_is_made_is_to_be_judged(store: Store):
         look_at_a_stranger(store, 0)
         row = (LIST, "y@b.org", "y", "y@b.org", "pending", AT, "{}", None, 0, 1)
         assert rows.add_strangers(store, [row]) == 1
-        assert rows.add_civi_only(store, LIST, GROUP, [GROUP], (0, 99), everybody=True) == 2
+        assert rows.add_civi_only(store, POLICY, (0, 99), everybody=True) == 2
     found = store.query("SELECT due, mark, sync_status FROM civicrm_mailchimpsync_cache").fetchall()
     assert found == [(1, "ok", "todo")] * 4
 
