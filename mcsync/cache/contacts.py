@@ -85,8 +85,10 @@ class _Told(NamedTuple):
 
     def to_columns(self) -> tuple[object, ...]:
         """The values of _KEEP_CONTACT; the mail gate is that of `reconcile.gate`."""
-        is_mailable = any(email and not on_hold for *_, email, _, _, _, on_hold in self.addresses)
-        is_closed = not is_mailable or any(self.row[4:7])  # GATE_FLAGS
+        usable = [
+            email for _, _, email, _, _, _, is_held in self.addresses if email and not is_held
+        ]
+        is_closed = not usable or 1 in self.row[4:7]  # GATE_FLAGS
         at = to_text(self.modified_at)
         return (*self.row, self.created_at, at if is_closed else "", at)
 

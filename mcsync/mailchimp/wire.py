@@ -31,6 +31,7 @@ _FIRST_YEAR, _LAST_YEAR = 2001, 2100  # Mailchimp began in 2001
 _MOST_STATUS = 40  # characters of an unknown one that are told
 
 _STATUSES = {status.value: status for status in MemberStatus}
+_BOOL = frozenset((bool,))
 
 
 class WireMember(msgspec.Struct):
@@ -278,11 +279,11 @@ def as_noticed(member: Member, served_at: datetime) -> Member:
 
 def _read_texts(values: dict[str, object]) -> Mapping[str, str]:
     """The values as text; nearly always all of them are, and none of a million dicts is copied."""
-    for value in values.values():
-        if type(value) is not str or "\0" in value:
-            break
-    else:
-        return cast(dict[str, str], values)
+    try:
+        if "\0" not in "".join(cast(dict[str, str], values).values()):
+            return cast(dict[str, str], values)
+    except TypeError:  # not all of them are
+        pass
     return {
         tag: (value if type(value) is str else text_of_value(value)).replace("\0", "")
         for tag, value in values.items()
@@ -291,19 +292,19 @@ def _read_texts(values: dict[str, object]) -> Mapping[str, str]:
 
 
 def _read_interests(values: dict[str, object]) -> Mapping[str, bool]:
-    for value in values.values():
-        if type(value) is not bool:
-            return {key: value for key, value in values.items() if isinstance(value, bool)}
-    return cast(dict[str, bool], values)
+    if _BOOL.issuperset(map(type, values.values())):
+        return cast(dict[str, bool], values)
+    return {key: value for key, value in values.items() if isinstance(value, bool)}
 
 
 def _read_change(value: str) -> datetime:
     """When a member changed last; LONG_AGO for what no member can have, which stops nobody else."""
     try:
-        at = read_time(value)
-    except ProtocolError:
+        at = datetime.fromisoformat(value)
+    except ValueError:
         return LONG_AGO
-    return at if _FIRST_YEAR <= at.year <= _LAST_YEAR else LONG_AGO
+    is_usable = at.tzinfo is not None and _FIRST_YEAR <= at.year <= _LAST_YEAR
+    return at if is_usable else LONG_AGO
 
 
 def read_merge_field(wire: WireMergeField) -> MergeField:
