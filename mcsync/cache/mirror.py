@@ -152,7 +152,7 @@ def see_group_contacts(store: Store, rows: Sequence[GroupContact]) -> None:
     """One page of all group contacts."""
     with store.scratch():
         store.run_many(
-            "INSERT OR REPLACE INTO seen_place VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO seen_place (group_id, contact_id, status) VALUES (?, ?, ?)",
             rows,
         )
 
