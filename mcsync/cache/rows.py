@@ -340,7 +340,7 @@ def note_looked_up(store: Store, row_ids: Iterable[int]) -> None:
 
 
 def note_all_looked_up(store: Store, list_id: str, chunk: Chunk) -> None:
-    """The same for the due rows of a chunk that found no contact: nobody owns their address."""
+    """The same for the due rows of a chunk that have no contact."""
     store.query(
         f"UPDATE {TABLE} SET is_looked_up = 1 WHERE mailchimp_list_id = ? AND due > 0"
         " AND id > ? AND id <= ? AND is_looked_up = 0 AND email_key IS NOT NULL"
