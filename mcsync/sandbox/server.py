@@ -7,6 +7,7 @@ test meets the same sockets, status lines and dropped connections as in the fiel
 
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 
@@ -203,6 +204,11 @@ class _Httpd(ThreadingHTTPServer):
 
     def verify_request(self, request: object, client_address: object) -> bool:
         return not self.is_over.is_set()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went away in mid-sentence: it was killed, or hung up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:

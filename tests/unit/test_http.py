@@ -4,11 +4,14 @@ import gzip
 import io
 import logging
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -480,3 +483,23 @@ def test_a_download_is_bounded(line: Line) -> None:
 def test_a_download_carries_no_credentials(line: Line) -> None:
     line.http.download(line.server.url, io.BytesIO(), max_bytes=100)
     assert "authorization" not in line.server.requests[0].request.headers
+
+
+def test_a_client_that_is_killed_in_mid_sentence_makes_no_noise(
+    line: Line, capfd: pytest.CaptureFixture[str]
+):
+    """Nor does it later, in the output of whatever the process does by then."""
+    before, ends_at = set(threading.enumerate()), time.monotonic() + 10
+    address = urlsplit(line.server.url)
+    client = socket.create_connection((str(address.hostname), address.port or 0))
+    client.sendall(b"GET /3.0/ping HT")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    served: list[threading.Thread] = []
+    while not served and time.monotonic() < ends_at:
+        served = [each for each in threading.enumerate() if each not in before and each.is_alive()]
+    assert served
+    client.close()  # with a reset, as when a process is killed
+    for thread in served:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert capfd.readouterr().err == ""
