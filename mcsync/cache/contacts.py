@@ -98,10 +98,10 @@ def save_contacts(
 ) -> list[int]:
     """Take in contacts with all their addresses, in one transaction.
 
-    With `only_known`, contacts that are neither in the mirror nor own an address of a cache row
-    are left out: a site has more contacts than audiences have members. So are those who were
-    forgotten. Returns the ids that mean other people now; what we knew of them is gone. `now` is
-    CiviCRM's time.
+    With `only_known`, contacts that are not in the mirror, stand in none of our groups and own no
+    address of a cache row are left out: a site has more contacts than audiences have members. So
+    are those who were forgotten. Returns the ids that mean other people now; what we knew of them
+    is gone. `now` is CiviCRM's time.
     """
     with store.atomic():
         told = _read_page(leave_out_contacts(store, page))

@@ -43,7 +43,7 @@ def load_alike(
     _prepare_interests(store, policy)
     sql, parameters = _make_query(policy, asks_plugins=asks_plugins)
     for after, last in store.ranges(DUE_IDS, CHUNK, list=policy.list_id):
-        found: dict[tuple[int, Shape], list[int]] = defaultdict(list)  # SQL asks twice to group
+        found: dict[tuple[int, Shape], list[int]] = defaultdict(list)
         for row in store.query(sql, {**parameters, "after": after, "last": last}):
             found[row[1], row[2:]].append(row[0])
         yield [Alike(shape, row_ids, due) for (due, shape), row_ids in found.items()]
