@@ -385,7 +385,8 @@ def load_overdue_rows(store: Store, list_id: str) -> list[int]:
     return store.column(
         "SELECT DISTINCT c.id FROM civicrm_mailchimpsync_update u"
         " JOIN civicrm_mailchimpsync_batch b ON b.id = u.mailchimpsync_batch_id AND b.is_overdue"
-        " JOIN civicrm_mailchimpsync_cache c ON c.id = u.mailchimpsync_cache_id AND c.due > 0"
+        " CROSS JOIN civicrm_mailchimpsync_cache c"  # never from all who are due
+        "  ON c.id = u.mailchimpsync_cache_id AND c.due > 0"
         " WHERE u.completed = 0 AND c.mailchimp_list_id = ? AND NOT EXISTS ("
         "  SELECT 1 FROM civicrm_mailchimpsync_update o"
         "  JOIN civicrm_mailchimpsync_batch n ON n.id = o.mailchimpsync_batch_id"
