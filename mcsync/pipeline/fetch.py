@@ -344,9 +344,9 @@ def _move_window(
 
 def _take_in_absence(run: Run, task: Task, fetch_no: int, noticed_at: datetime) -> None:
     """Members whom a full fetch no longer returned are out; an empty answer is not believed."""
-    received = run.report(task).members_fetched
-    known = count_members(run.store, task.list_id)
-    if received == 0 and known >= NEVER_BELOW and not run.is_forced:
+    is_empty = run.report(task).members_fetched == 0
+    known = count_members(run.store, task.list_id) if is_empty else 0
+    if known >= NEVER_BELOW and not run.is_forced:
         raise GuardTripped(
             f"{task.name}: Mailchimp returned no members at all, but the cache knows {known:,}",
             hint='look at the audience at Mailchimp; if it is right, run "mcsync sync --force"',
