@@ -42,7 +42,7 @@ from mcsync.cache.rows import note_looked_up
 from mcsync.cache.times import from_text, to_text
 from mcsync.cache.told_contacts import find_mirrored, forget_told, mark_told
 from mcsync.errors import ConfigError, GuardTripped, McsyncError
-from mcsync.model import LONG_AGO, Group, HistoryRow, SiteSnapshot, email_key
+from mcsync.model import LONG_AGO, ContactPage, Group, HistoryRow, SiteSnapshot, email_key
 from mcsync.pipeline.identity import check_site, warn_of_skew
 from mcsync.pipeline.run import Run, Task, is_over
 from mcsync.safety import NEVER_BELOW
@@ -343,7 +343,7 @@ def _compare_contacts(run: Run, site: SiteSnapshot) -> None:
     count = 0
     gone: list[int] = []
     known = count_mirrored_contacts(run.store)
-    take = _take_everybody if _are_most(run, known) else _take_known_contacts
+    take = _compare_with_everybody if _are_most(run, known) else _take_known_contacts
     for contact_ids, found in take(run):
         gone += sorted(set(contact_ids) - found)
         count += len(contact_ids)
@@ -365,17 +365,23 @@ def _take_known_contacts(run: Run) -> Iterator[tuple[list[int], set[int]]]:
         yield contact_ids, set(take_contacts(run, contact_ids))
 
 
-def _take_everybody(run: Run) -> Iterator[tuple[list[int], set[int]]]:
+def _compare_with_everybody(run: Run) -> Iterator[tuple[list[int], set[int]]]:
     """The same by reading all contacts of the site, which asks far less where most concern us."""
     after = 0
-    for page in run.civicrm.fetch_changed_contacts(LONG_AGO):
+    for page in _take_everybody(run):
         last = page.contacts[-1].contact_id
         known = load_mirrored_contacts(run.store, after, last=last)
-        save_contacts(run.store, page, run.site_now or run.clock(), only_known=True)
         yield known, {contact.contact_id for contact in page.contacts}
         after = last
-    run.has_read_everybody = True
     yield load_mirrored_contacts(run.store, after), set()
+
+
+def _take_everybody(run: Run) -> Iterator[ContactPage]:
+    """Read all contacts of the site; each page is mirrored once the caller has looked at it."""
+    for page in run.civicrm.fetch_changed_contacts(LONG_AGO):
+        yield page
+        save_contacts(run.store, page, run.site_now or run.clock(), only_known=True)
+    run.has_read_everybody = True
 
 
 def _are_most(run: Run, wanted: int) -> bool:
@@ -433,8 +439,8 @@ def _take_new_contacts(run: Run) -> None:
     )
     if not run.has_read_everybody and _are_most(run, wanted):
         count = 0
-        for _, found in _take_everybody(run):
-            count += len(found)
+        for page in _take_everybody(run):
+            count += len(page.contacts)
             run.progress("CiviCRM", "contacts fetched", count)
     count, wanted = 0, 0
     for contact_ids in load_unmirrored_contacts(run.store, _CONTACTS_AT_ONCE):
