@@ -1,6 +1,6 @@
 """CiviCRM's contacts and their addresses, as far as they concern us.
 
-Contacts that changed are marked dirty until `linking` has told every audience.
+Contacts that changed are marked dirty until `linking` has told every audience, as places are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from mcsync.cache.forgotten import leave_out_contacts, text_of_created
+from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.rows import lose_strangers, mark_addresses
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
@@ -42,7 +43,7 @@ ON CONFLICT (email_id) DO UPDATE SET contact_id = excluded.contact_id, email = e
 _KEEP_CONTACT = f"""
 INSERT INTO civicrm_mailchimpsync_contact ({_CONTACT_COLUMNS},
     created_at, gate_closed_at, modified_at, first_name_at, last_name_at, is_dirty)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, ''), ?11, ?11, ?11, 1)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, ''), ?11, ?11, ?11, ?12)
 ON CONFLICT (contact_id) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name,
     {", ".join(f"{flag} = excluded.{flag}" for flag in ("is_deleted", *GATE_FLAGS, "is_person"))},
@@ -83,14 +84,14 @@ class _Told(NamedTuple):
         """Whether anything but dates is other than it was."""
         return self.row != known.row or self.addresses != known.addresses
 
-    def to_columns(self) -> tuple[object, ...]:
+    def to_columns(self, is_dirty: int) -> tuple[object, ...]:
         """The values of _KEEP_CONTACT; the mail gate is that of `reconcile.gate`."""
         usable = [
             email for _, _, email, _, _, _, is_held in self.addresses if email and not is_held
         ]
         is_closed = not usable or 1 in self.row[4:7]  # GATE_FLAGS
         at = to_text(self.modified_at)
-        return (*self.row, self.created_at, at if is_closed else "", at)
+        return (*self.row, self.created_at, at if is_closed else "", at, is_dirty)
 
 
 def save_contacts(
@@ -126,7 +127,8 @@ def save_contacts(
         _drop_addresses(store, were_known)
         kept = [told[key] for key in changed]
         store.run_many(_KEEP_EMAIL, (row for contact in kept for row in contact.addresses))
-        store.run_many(_KEEP_CONTACT, (contact.to_columns() for contact in kept))
+        is_dirty = int(not load_mirror_state(store).is_untold)
+        store.run_many(_KEEP_CONTACT, (contact.to_columns(is_dirty) for contact in kept))
         _note_met(store, known, told)
     return strangers
 
@@ -380,16 +382,20 @@ def load_mirrored_contacts(
     )
 
 
-_UNMIRRORED = """
-FROM civicrm_mailchimpsync_group_contact g INDEXED BY group_contact_dirty
-WHERE is_dirty = 1 AND NOT EXISTS (
+_DIRTY = "INDEXED BY group_contact_dirty WHERE is_dirty = 1"
+
+
+def _unmirrored(store: Store) -> str:
+    return f"""
+FROM civicrm_mailchimpsync_group_contact g
+{"WHERE true" if load_mirror_state(store).is_untold else _DIRTY} AND NOT EXISTS (
     SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)
 """
 
 
 def count_unmirrored_contacts(store: Store) -> int:
     """How many contacts in mapped groups the mirror knows nothing of yet."""
-    return store.number(f"SELECT count(DISTINCT contact_id) {_UNMIRRORED}")
+    return store.number(f"SELECT count(DISTINCT contact_id) {_unmirrored(store)}")
 
 
 def count_mirrored_contacts(store: Store) -> int:
@@ -400,7 +406,7 @@ def count_mirrored_contacts(store: Store) -> int:
 def load_unmirrored_contacts(store: Store, size: int) -> Iterator[list[int]]:
     """Ids of contacts in a mapped group that the mirror knows nothing of yet, so many at once."""
     sql = (
-        f"SELECT DISTINCT contact_id {_UNMIRRORED}"
+        f"SELECT DISTINCT contact_id {_unmirrored(store)}"
         " AND contact_id > :after ORDER BY contact_id LIMIT :limit"
     )
     return store.id_pages(sql, size)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from mcsync.cache import rows
+from mcsync.cache.mirror import load_mirror_state, save_mirror_state
 from mcsync.cache.rows import TABLE, Chunk
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
@@ -23,7 +24,10 @@ _CHANGED = "SELECT contact_id AS id FROM temp.changed"
 
 
 def begin(store: Store) -> int:
-    """Have the rows judged of everyone who changed in CiviCRM; how many people changed."""
+    """Have the rows judged of everyone who changed in CiviCRM; how many people are known to have.
+
+    That is everybody where the mirror is untold: each audience then looks at its whole group.
+    """
     with store.scratch():
         store.query("DROP TABLE IF EXISTS temp.changed")
         store.query("CREATE TEMP TABLE changed (contact_id INTEGER PRIMARY KEY)")
@@ -36,16 +40,13 @@ def begin(store: Store) -> int:
                     (after, last),
                 )
     count = store.number("SELECT count(*) FROM changed")
-    if count and not _is_everybody_due(store):
+    if load_mirror_state(store).is_untold:
+        rows.mark_everybody(store)
+    elif count:
         for after, last in store.ranges(_CHANGED, CHUNK):
             with store.atomic():
                 rows.mark_concerned(store, after, last)
     return count
-
-
-def _is_everybody_due(store: Store) -> bool:
-    """Whether every row is to be judged already, with data, as in a first fetch."""
-    return not store.number(f"SELECT 1 FROM {TABLE} WHERE due = 0 OR is_data_due = 0 LIMIT 1")
 
 
 def add_civi_only(store: Store, policy: Policy, *, everybody: bool) -> int:
@@ -77,6 +78,11 @@ def finish(store: Store) -> None:
                     " AND contact_id > ? AND contact_id <= ?",
                     (after, last),
                 )
+    state = load_mirror_state(store)
+    if state.is_untold:
+        state.is_untold = False
+        with store.atomic():
+            save_mirror_state(store, state)
     with store.scratch():
         store.query("DROP TABLE IF EXISTS temp.changed")
 

@@ -1,6 +1,7 @@
 """What CiviCRM said of places in groups, and how far we have heard it; `contacts` has the rest.
 
-Rows that changed are marked dirty until `linking` has told every audience. A place keeps both
+Rows that changed are marked dirty until `linking` has told every audience; those of a mirror that
+is untold are not, for then everybody is told anew. A place keeps both
 what is there now (`status`) and what a human last said (`says_in`, `said_at`), for which the
 history rows that we wrote ourselves never count.
 """
@@ -34,10 +35,14 @@ class GroupState(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class MirrorState(msgspec.Struct, rename="camel"):
-    """How far the mirror reaches, group by group, and up to when contacts were read."""
+    """How far the mirror reaches, group by group, and up to when contacts were read.
+
+    `is_untold`: it is being filled for the first time, and no audience was told of anything yet.
+    """
 
     groups: dict[int, GroupState] = {}
     modified_at: str = ""
+    is_untold: bool = False
 
     @property
     def smart_group_ids(self) -> set[int]:
@@ -228,7 +233,7 @@ FROM (
 _TAKE_COMPARED = f"""
 INSERT INTO civicrm_mailchimpsync_group_contact
     (group_id, contact_id, status, history_id, says_in, said_at, said_id, is_dirty)
-SELECT :group, contact_id, status, history_id, says_in, said_at, said_id, 1
+SELECT :group, contact_id, status, history_id, says_in, said_at, said_id, :is_dirty
 FROM ({_COMPARED}) WHERE true
 ON CONFLICT (group_id, contact_id) DO UPDATE SET
     status = excluded.status, history_id = excluded.history_id, says_in = excluded.says_in,
@@ -265,6 +270,7 @@ def finish_compare(
         "now": to_text(now),
         "long_ago": LONG_AGO_TEXT,
         "is_smart": are_smart,
+        "is_dirty": not load_mirror_state(store).is_untold,
         "chunk": _CHUNK,
     }
     for group_id in group_ids:

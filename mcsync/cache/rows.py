@@ -606,7 +606,7 @@ def mark_addresses(store: Store, contact_ids: Iterable[int]) -> None:
 
 def mark_everyone(store: Store, list_id: str) -> None:
     """Have every row of the audience judged, in transactions of their own."""
-    _mark_in_chunks(store, list_id, "")
+    _mark_in_chunks(store, f"{_IN_LIST} AND due = 0", list=list_id)
 
 
 def mark_data_due(store: Store, list_id: str) -> None:
@@ -614,20 +614,28 @@ def mark_data_due(store: Store, list_id: str) -> None:
 
     In transactions of their own.
     """
-    _mark_in_chunks(store, list_id, "AND is_data_due = 1")
+    _mark_in_chunks(store, f"{_IN_LIST} AND due = 0 AND is_data_due = 1", list=list_id)
+
+
+def mark_everybody(store: Store) -> None:
+    """Have every row of every audience judged, with data, in transactions of their own."""
+    _mark_in_chunks(store, "(due = 0 OR is_data_due = 0)", "is_data_due = 1,")
 
 
 _MARK_CHUNK = 20_000  # rows
 
 
-def _mark_in_chunks(store: Store, list_id: str, which: str) -> None:
-    whom = f"mailchimp_list_id = :list AND due = 0 {which}"
+_IN_LIST = "mailchimp_list_id = :list"
+
+
+def _mark_in_chunks(store: Store, whom: str, more: str = "", **where: object) -> None:
     ids = f"SELECT id FROM {TABLE} WHERE {whom}"
-    for after, last in store.ranges(ids, _MARK_CHUNK, list=list_id):
+    for after, last in store.ranges(ids, _MARK_CHUNK, **where):
         with store.atomic():
             store.query(
-                f"UPDATE {TABLE} SET due = 1 WHERE {whom} AND id > :after AND id <= :last",
-                {"list": list_id, "after": after, "last": last},
+                f"UPDATE {TABLE} SET {more} due = max(due, 1)"
+                f" WHERE {whom} AND id > :after AND id <= :last",
+                {**where, "after": after, "last": last},
             )
 
 

@@ -155,6 +155,10 @@ def take_in_civicrm(
     where the next one begins never moves past what was not read.
     """
     state = load_mirror_state(run.store)
+    if not state.modified_at:
+        state.is_untold = True
+        with run.store.atomic():
+            save_mirror_state(run.store, state)
     stale = _find_stale(run, site, state, is_whole=is_whole)
     fresh = sorted(set(site.groups) - stale)
     if fresh and not _take_increment(run, site, state, fresh):

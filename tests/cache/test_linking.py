@@ -18,6 +18,7 @@ from mcsync.cache.linking import (
     populate_missing_contact_ids,
     remove_invalid_contact_ids,
 )
+from mcsync.cache.mirror import MirrorState, save_mirror_state
 from mcsync.cache.rows import (
     cleanup_duplicates,
     identify_group_contact_changes,
@@ -661,3 +662,29 @@ def test_what_was_cut_short_is_told_again(store: Store):
     assert rows(store, "id, due, is_data_due") == [(row, 1, 1)]
     linking.finish(store)
     assert linking.begin(store) == 0
+
+
+# --- a mirror that is filled for the first time ---------------------------------------------------
+
+
+def test_a_mirror_that_nobody_was_told_of_concerns_everybody(store: Store):
+    """Nobody in it is marked; even whoever was judged before is judged anew, once."""
+    whom = [
+        add_row(store, SHARED, due=0),
+        add_row(store, "wilma@example.org", due=0, audience=OTHER_LIST),
+    ]
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_cache SET is_data_due = 0")
+        save_mirror_state(store, MirrorState(is_untold=True))
+    assert linking.begin(store) == 0
+    assert rows(store, "id, due, is_data_due") == [(row, 1, 1) for row in whom]
+    assert linking.begin(store) == 0
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0, is_data_due = 0")
+    assert linking.begin(store) == 0
+    assert rows(store, "due") == [(1,), (1,)]
+    linking.finish(store)
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0, is_data_due = 0")
+    assert linking.begin(store) == 0
+    assert rows(store, "due") == [(0,), (0,)]

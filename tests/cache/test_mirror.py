@@ -748,6 +748,24 @@ def test_contacts_of_a_group_are_read_once(store: Store):
     assert load_mirrored_contacts(store, 0, limit=10) == [FRED, WILMA]
 
 
+def test_in_a_mirror_that_is_untold_nobody_is_marked(store: Store):
+    """All of it is told at once, and so it is known whose contacts are missing."""
+    with store.atomic():
+        save_mirror_state(store, MirrorState(is_untold=True))
+    compare(store, places=[(FRED, "Added"), (WILMA, "Added")])
+    assert list(load_unmirrored_contacts(store, 10)) == [[FRED, WILMA]]
+    save(store, fred(8))
+    assert list(load_unmirrored_contacts(store, 10)) == [[WILMA]]
+    assert dirty(store) == set()
+    save(store, fred(9, is_opt_out=True))
+    apply(store, wrote(1, "Removed", 9, contact=WILMA))
+    assert dirty(store) == {FRED, WILMA}
+    forget(store)
+    compare(store, places=[(BARNEY, "Added")], groups=[OTHER, GROUP])
+    save(store, created(BARNEY, 3))
+    assert dirty(store) >= {BARNEY}
+
+
 def test_contacts_are_read_page_by_page_wherever_they_are_known_from(store: Store):
     apply(store, *(wrote(n, "Added", 8, contact=contact) for n, contact in enumerate((2, 4, 6))))
     apply(store, wrote(9, "Added", 8, contact=4, group=OTHER))

@@ -4,8 +4,9 @@ import pytest
 
 from mcsync.civicrm import reading
 from mcsync.civicrm.site import CivicrmClient
-from mcsync.pipeline import fetch_civicrm
-from tests.scenario.bedrock import Bedrock
+from mcsync.pipeline import fetch, fetch_civicrm
+from tests.scenario.bedrock import GROUP, Bedrock
+from tests.scenario.wire import Death
 
 WAYS = pytest.mark.parametrize("many", [1, 20_000], ids=["everybody", "by-ids"])
 
@@ -72,3 +73,29 @@ def test_both_ways_notice_who_was_deleted_for_good(
     assert bedrock.member_status("vera@example.org") == "unsubscribed"
     assert bedrock.member_status("pam@example.org") == "subscribed"
     assert ("fetch_contacts" in asked) == (many > 1)
+
+
+def die(*_: object) -> None:
+    raise Death
+
+
+@WAYS
+def test_who_was_read_by_a_first_run_that_died_is_told_by_the_next(
+    bedrock: Bedrock, asked: list[object], monkeypatch: pytest.MonkeyPatch, many: int
+):
+    """It died once all was read, before anybody was linked; meanwhile people change."""
+    rita = bedrock.add_contact("rita@example.org")
+    pam = bedrock.add_both("pam@example.org")
+    bedrock.add_member("tess@example.org")
+    with monkeypatch.context() as cut:
+        cut.setattr(fetch, "link", die)
+        with pytest.raises(Death):
+            bedrock.sync()
+    sue = bedrock.add_contact("sue@example.org")
+    bedrock.town.civicrm.remove_from_group(pam, GROUP)
+    bedrock.sync_until_quiet()
+    assert bedrock.member_status("rita@example.org") == "subscribed"
+    assert bedrock.member_status("sue@example.org") == "subscribed"
+    assert bedrock.member_status("pam@example.org") == "unsubscribed"
+    [tess] = bedrock.town.civicrm.contacts_by_email("tess@example.org")
+    assert {bedrock.group_status(who) for who in (rita, sue, tess.id)} == {"Added"}
