@@ -382,15 +382,15 @@ def load_mirrored_contacts(
     )
 
 
-_DIRTY = "INDEXED BY group_contact_dirty WHERE is_dirty = 1"
-
-
 def _unmirrored(store: Store) -> str:
-    return f"""
-FROM civicrm_mailchimpsync_group_contact g
-{"WHERE true" if load_mirror_state(store).is_untold else _DIRTY} AND NOT EXISTS (
-    SELECT 1 FROM civicrm_mailchimpsync_contact c WHERE c.contact_id = g.contact_id)
-"""
+    """Places that nobody was told of and whose contacts the mirror does not have, as SQL."""
+    is_dirty = "INDEXED BY group_contact_dirty WHERE is_dirty = 1"
+    return (
+        "FROM civicrm_mailchimpsync_group_contact g"
+        f" {'WHERE true' if load_mirror_state(store).is_untold else is_dirty}"
+        " AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_contact c"
+        "  WHERE c.contact_id = g.contact_id)"
+    )
 
 
 def count_unmirrored_contacts(store: Store) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from mcsync.cache import rows
+from mcsync.cache.contacts import count_mirrored_contacts
 from mcsync.cache.mirror import load_mirror_state, save_mirror_state
 from mcsync.cache.rows import TABLE, Chunk
 from mcsync.cache.store import Store, json_list
@@ -24,9 +25,9 @@ _CHANGED = "SELECT contact_id AS id FROM temp.changed"
 
 
 def begin(store: Store) -> int:
-    """Have the rows judged of everyone who changed in CiviCRM; how many people are known to have.
+    """Have the rows judged of everyone who changed in CiviCRM; how many people changed.
 
-    That is everybody where the mirror is untold: each audience then looks at its whole group.
+    Where the mirror is untold that is everybody.
     """
     with store.scratch():
         store.query("DROP TABLE IF EXISTS temp.changed")
@@ -39,22 +40,22 @@ def begin(store: Store) -> int:
                     f"INSERT OR IGNORE INTO changed {dirty} AND contact_id > ? AND contact_id <= ?",
                     (after, last),
                 )
-    count = store.number("SELECT count(*) FROM changed")
     if load_mirror_state(store).is_untold:
-        rows.mark_everybody(store)
-    elif count:
-        for after, last in store.ranges(_CHANGED, CHUNK):
-            with store.atomic():
-                rows.mark_concerned(store, after, last)
-    return count
+        rows.mark_all_audiences(store)
+        return count_mirrored_contacts(store)
+    for after, last in store.ranges(_CHANGED, CHUNK):
+        with store.atomic():
+            rows.mark_concerned(store, after, last)
+    return store.number("SELECT count(*) FROM changed")
 
 
 def add_civi_only(store: Store, policy: Policy, *, everybody: bool) -> int:
     """addCiviOnly: contacts Added to the group whom Mailchimp does not know; how many.
 
-    Looks only at those whom `begin` found, unless `everybody` is asked for. Once all other rows
-    have their contacts.
+    Looks only at those whom `begin` found, unless `everybody` is asked for, or has changed. Once
+    all other rows have their contacts.
     """
+    everybody |= load_mirror_state(store).is_untold
     among = _CHANGED
     if everybody:
         among = (

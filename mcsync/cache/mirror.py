@@ -1,9 +1,9 @@
 """What CiviCRM said of places in groups, and how far we have heard it; `contacts` has the rest.
 
-Rows that changed are marked dirty until `linking` has told every audience; those of a mirror that
-is untold are not, for then everybody is told anew. A place keeps both
-what is there now (`status`) and what a human last said (`says_in`, `said_at`), for which the
-history rows that we wrote ourselves never count.
+Rows that changed are marked dirty until `linking` has told every audience; those that are new in
+a mirror that is untold are not, for everybody counts as changed then. A place keeps both what is
+there now (`status`) and what a human last said (`says_in`, `said_at`), for which the history rows
+that we wrote ourselves never count.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -270,7 +270,7 @@ def finish_compare(
         "now": to_text(now),
         "long_ago": LONG_AGO_TEXT,
         "is_smart": are_smart,
-        "is_dirty": not load_mirror_state(store).is_untold,
+        "is_dirty": int(not load_mirror_state(store).is_untold),
         "chunk": _CHUNK,
     }
     for group_id in group_ids:

@@ -617,14 +617,12 @@ def mark_data_due(store: Store, list_id: str) -> None:
     _mark_in_chunks(store, f"{_IN_LIST} AND due = 0 AND is_data_due = 1", list=list_id)
 
 
-def mark_everybody(store: Store) -> None:
+def mark_all_audiences(store: Store) -> None:
     """Have every row of every audience judged, with data, in transactions of their own."""
     _mark_in_chunks(store, "(due = 0 OR is_data_due = 0)", "is_data_due = 1,")
 
 
 _MARK_CHUNK = 20_000  # rows
-
-
 _IN_LIST = "mailchimp_list_id = :list"
 
 

@@ -31,7 +31,6 @@ from mcsync.cache.looks import (
     take_look,
     take_page,
 )
-from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.times import from_text, from_text_or_none, to_text, to_text_or_none
 from mcsync.cache.told_contacts import load_told
 from mcsync.errors import GuardTripped
@@ -392,12 +391,10 @@ def link(run: Run, fetched: dict[str, AudienceStatus]) -> None:
     """
     store = run.store
     linked = [task for task in run.healthy_tasks() if task.list_id in fetched]
-    is_untold = load_mirror_state(store).is_untold
-    if linking.begin(store) or is_untold:
+    if linking.begin(store):
         with store.atomic():
             demand_full_scan(store, but=[task.list_id for task in linked])
     for task in linked:
-        fetched[task.list_id].needs_full_scan |= is_untold
         _link_audience(run, task, fetched[task.list_id])
     linking.finish(store)
     with store.atomic():

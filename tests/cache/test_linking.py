@@ -688,3 +688,16 @@ def test_a_mirror_that_nobody_was_told_of_concerns_everybody(store: Store):
         store.query("UPDATE civicrm_mailchimpsync_cache SET due = 0, is_data_due = 0")
     assert linking.begin(store) == 0
     assert rows(store, "due") == [(0,), (0,)]
+
+
+def test_in_a_mirror_that_nobody_was_told_of_the_whole_group_is_looked_at(store: Store):
+    with store.atomic():
+        save_mirror_state(store, MirrorState(is_untold=True))
+    add_contact(store, 3, SHARED)
+    place(store, 3, "Added")
+    with store.atomic():
+        store.query("UPDATE civicrm_mailchimpsync_group_contact SET is_dirty = 0")
+    assert linking.begin(store) == 1
+    assert add_civi_only(store, Policy(LIST, GROUP), everybody=False) == 1
+    linking.finish(store)
+    assert linking.begin(store) == 0

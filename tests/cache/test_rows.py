@@ -278,7 +278,7 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "mark_for_resync": (lambda s, i: rows.mark_for_resync(s, [i]), GROWS),
     "mark_concerned": (be_concerned, IS_SET),
     "mark_everyone": (lambda s, _: rows.mark_everyone(s, LIST), IS_SET),
-    "mark_everybody": (lambda s, _: rows.mark_everybody(s), IS_SET),
+    "mark_all_audiences": (lambda s, _: rows.mark_all_audiences(s), IS_SET),
     "mark_data_due": (lambda s, _: rows.mark_data_due(s, LIST), IS_SET),
     "mark_wanted": (be_wanted, IS_SET),
 }
