@@ -40,37 +40,12 @@ def load_alike(
 
     With `asks_plugins`, rows of which a plugin of the data step wants something are left out.
     """
-    _prepare_interests(store, policy)
     sql, parameters = _make_query(policy, asks_plugins=asks_plugins)
     for after, last in store.ranges(DUE_IDS, CHUNK, list=policy.list_id):
         found: dict[tuple[int, Shape], list[int]] = defaultdict(list)
         for row in store.query(sql, {**parameters, "after": after, "last": last}):
             found[row[1], row[2:]].append(row[0])
         yield [Alike(shape, row_ids, due) for (due, shape), row_ids in found.items()]
-
-
-def _prepare_interests(store: Store, policy: Policy) -> None:
-    """The mapped interests as a table: a join for each would end at some sixty."""
-    with store.scratch():
-        store.query("DROP TABLE IF EXISTS temp.mapped_interest")
-        store.query(
-            "CREATE TEMP TABLE mapped_interest"
-            " (n INTEGER PRIMARY KEY, group_id INTEGER, value TEXT, at TEXT, said TEXT, topic TEXT)"
-        )
-        store.run_many(
-            "INSERT INTO mapped_interest VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    n,
-                    interest.group_id,
-                    f'$."interest-{interest_id}"',
-                    f'$."interest-{interest_id}@"',
-                    f'$."interest-{interest_id}!"',
-                    f'$."{make_topic(interest_id, interest.group_id)}"',
-                )
-                for n, (interest_id, interest) in enumerate(policy.interests.items())
-            ],
-        )
 
 
 # One row and one contact that belong to each other and to nobody else, where the contact may
@@ -96,11 +71,12 @@ WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :l
       WHERE o.civicrm_contact_id = r.civicrm_contact_id AND o.mailchimp_list_id = :list
         AND o.id <> r.id)
   AND EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e WHERE e.email_key = r.email_key
-      AND e.contact_id = r.civicrm_contact_id AND NOT e.on_hold AND e.email <> '')
+      AND e.contact_id = r.civicrm_contact_id)
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e WHERE e.email_key = r.email_key
       AND e.contact_id <> r.civicrm_contact_id)
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
-      WHERE e.contact_id = r.civicrm_contact_id AND (e.is_bulkmail OR (e.email_key <> r.email_key
+      WHERE e.contact_id = r.civicrm_contact_id AND (e.is_bulkmail
+        OR (e.email_key = r.email_key AND e.on_hold) OR (e.email_key <> r.email_key
         AND ((r.mailchimp_status IN {SQL_IN}) IS NOT TRUE
           OR EXISTS (SELECT 1 FROM {TABLE} o
             WHERE o.email_key = e.email_key AND o.mailchimp_list_id = :list)))))
@@ -119,6 +95,12 @@ def _later(one: str, other: str) -> str:
     return f"({one} > {other}) - ({one} < {other})"
 
 
+def _if_agreed(topic: str, *values: str) -> str:
+    """Values that there are only where something was agreed about the topic."""
+    is_none = f"r.agreed IS NULL OR json_extract(r.agreed, {topic}) IS NULL"
+    return f"iif({is_none}, NULL, json_array({', '.join(values)}))"
+
+
 _SAID_AT = "json_extract(r.mailchimp_data, '$.\"status@\"')"
 _AGREED_AT = "json_extract(r.agreed, :topic || '[1]')"
 _SHAPE = (
@@ -130,29 +112,32 @@ _SHAPE = (
     "g.status IS NULL",
     "g.says_in",
     _later(_SAID_AT, "g.said_at"),
-    "iif(r.agreed IS NULL, NULL, json_extract(r.agreed, :topic || '[0]'))",
-    "iif(r.agreed IS NULL, NULL, json_extract(r.agreed, :topic || '[2]'))",
-    f"iif(r.agreed IS NULL, NULL, {_later(_AGREED_AT, _SAID_AT)})",
-    f"iif(r.agreed IS NULL, NULL, {_later(_AGREED_AT, 'g.said_at')})",
+    _if_agreed(
+        ":topic",
+        "json_extract(r.agreed, :topic || '[0]', :topic || '[2]')",
+        _later(_AGREED_AT, _SAID_AT),
+        _later(_AGREED_AT, "g.said_at"),
+    ),
 )
-_INTEREST_AT = "json_extract(r.mailchimp_data, m.at)"
-_INTEREST_AGREED_AT = "json_extract(r.agreed, m.topic || '[1]')"
-_INTERESTS = f"""
-(SELECT group_concat(json_array(
-        m.n,
-        json_extract(r.mailchimp_data, m.value),
-        json_extract(r.mailchimp_data, m.said),
-        {_INTEREST_AT} IS NULL,
-        i.status = 'Added', i.status IS NULL, i.says_in,
-        {_later(_INTEREST_AT, "i.said_at")},
-        iif(r.agreed IS NULL, NULL, json_extract(r.agreed, m.topic || '[0]')),
-        iif(r.agreed IS NULL, NULL, {_later(_INTEREST_AGREED_AT, _INTEREST_AT)}),
-        iif(r.agreed IS NULL, NULL, {_later(_INTEREST_AGREED_AT, "i.said_at")})
-    ), ';')
-    FROM temp.mapped_interest m
-    LEFT JOIN civicrm_mailchimpsync_group_contact i
-        ON i.group_id = m.group_id AND i.contact_id = r.civicrm_contact_id)
-"""
+_INTEREST_AT = "json_extract(r.mailchimp_data, :at{n})"
+_INTEREST_AGREED_AT = "json_extract(r.agreed, :topic{n} || '[1]')"
+_INTEREST_AGREED = _if_agreed(
+    ":topic{n}",
+    "json_extract(r.agreed, :topic{n} || '[0]')",
+    _later(_INTEREST_AGREED_AT, _INTEREST_AT),
+)
+_PLACE_AGREED = _if_agreed(":topic{n}", _later(_INTEREST_AGREED_AT, "i.said_at"))
+# One column, which looks its group up itself: of columns there may be 2,000, of joins only some 60.
+_INTEREST = f"""json_array(
+    json_extract(r.mailchimp_data, :value{{n}}),
+    json_extract(r.mailchimp_data, :said{{n}}),
+    {_INTEREST_AT} IS NULL,
+    {_INTEREST_AGREED},
+    coalesce((SELECT json_array(i.status = 'Added', i.status IS NULL, i.says_in,
+            {_later(_INTEREST_AT, "i.said_at")}, {_PLACE_AGREED})
+        FROM civicrm_mailchimpsync_group_contact i
+        WHERE i.group_id = :group{{n}} AND i.contact_id = r.civicrm_contact_id),
+        json_array(NULL, 1, NULL, NULL, NULL)))"""
 
 
 def _make_query(policy: Policy, *, asks_plugins: bool) -> tuple[str, dict[str, object]]:
@@ -163,7 +148,16 @@ def _make_query(policy: Policy, *, asks_plugins: bool) -> tuple[str, dict[str, o
         "group": policy.group_id,
         "topic": f'$."{topic}"',
     }
-    shape = [*_SHAPE, *([_INTERESTS] if policy.interests else [])]
+    shape = list(_SHAPE)
+    for n, (interest_id, interest) in enumerate(policy.interests.items()):
+        shape.append(_INTEREST.format(n=n))
+        parameters |= {
+            f"group{n}": interest.group_id,
+            f"value{n}": f'$."interest-{interest_id}"',
+            f"at{n}": f'$."interest-{interest_id}@"',
+            f"said{n}": f'$."interest-{interest_id}!"',
+            f"topic{n}": f'$."{make_topic(interest_id, interest.group_id)}"',
+        }
     if policy.moved_at is not None:
         shape += [f"{_SAID_AT} < :moved_at", "g.said_at < :moved_at"]
         parameters["moved_at"] = to_text(policy.moved_at)
