@@ -105,19 +105,23 @@ def remove_invalid_contact_ids(store: Store, list_id: str, now: datetime) -> Non
         rows.lose_contacts(store, list_id, to_text(now))
 
 
-_NEW_OWNERS = """
-CREATE TEMP TABLE IF NOT EXISTS owner (
-    row_id INTEGER, contact_id INTEGER, PRIMARY KEY (row_id, contact_id)) WITHOUT ROWID
-"""
-_FIND_OWNERS = f"""
-INSERT OR IGNORE INTO owner
-SELECT r.id, e.contact_id
+_OWNERS = f"""
 FROM {TABLE} r
 CROSS JOIN civicrm_mailchimpsync_email e ON e.email_key = r.email_key
 CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.is_deleted = 0
 WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :last
   AND r.civicrm_contact_id IS NULL AND r.mailchimp_member_id IS NOT NULL
 """
+# Nearly everybody, and straight from the mirror.
+_ONLY_OWNER = f"""
+SELECT r.id AS row_id, e.contact_id, 0 AS is_shared {_OWNERS}
+GROUP BY r.id HAVING min(e.contact_id) = max(e.contact_id)
+"""
+_NEW_OWNERS = """
+CREATE TEMP TABLE IF NOT EXISTS owner (
+    row_id INTEGER, contact_id INTEGER, PRIMARY KEY (row_id, contact_id)) WITHOUT ROWID
+"""
+_FIND_OWNERS = f"INSERT OR IGNORE INTO owner SELECT r.id, e.contact_id {_OWNERS}"
 
 
 def _cut(name: str) -> str:
@@ -135,7 +139,7 @@ EXISTS (SELECT 1 FROM {TABLE} r
       AND lower(c.last_name) = lower({_LAST})
       AND c.first_name || c.last_name <> '')
 """
-# The documents' steps, one after the other; each looks only at rows still without a contact.
+# The documents' next steps, one after the other; each looks only at rows still without a contact.
 # Whether the contact is one of several owners, chosen by something else than a name, is told.
 _CHOSEN = f"""
 SELECT o.row_id, o.contact_id, NOT {_SAME_NAME} AS is_shared
@@ -146,9 +150,6 @@ _IN_GROUP = (
     " AND g.group_id = :group {status}"
 )
 _STEPS = (
-    # the address is owned by a single contact
-    "SELECT row_id, min(contact_id) AS contact_id, 0 AS is_shared FROM owner GROUP BY row_id"
-    " HAVING count(*) = 1",
     # the lowest id among those Added to the audience's group
     _CHOSEN.format(among=_IN_GROUP.format(status="AND g.status = 'Added'")),
     # the lowest id with any history of that group
@@ -165,10 +166,12 @@ def populate_missing_contact_ids(store: Store, policy: Policy, chunk: Chunk) -> 
 
     Call inside a transaction.
     """
-    found = 0
+    where = {"list": policy.list_id, "after": chunk[0], "last": chunk[1]}
+    found = rows.link_found(store, _ONLY_OWNER, policy, where)
     store.query(_NEW_OWNERS)
     store.query("DELETE FROM owner")
-    store.query(_FIND_OWNERS, {"list": policy.list_id, "after": chunk[0], "last": chunk[1]})
+    if not store.query(_FIND_OWNERS, where).rowcount:
+        return found
     for select in (*_STEPS, *(() if policy.skips_duplicates else (_LOWEST_ID,))):
         found += rows.link_found(store, select, policy)
         store.query(

@@ -175,7 +175,7 @@ _GROUPS_OF = """
 (SELECT json_group_object(p.group_id, json_object(
     'status', coalesce(p.status, 'Deleted'), 'date', p.said_at))
 FROM civicrm_mailchimpsync_group_contact p
-WHERE p.contact_id = {contact} AND p.group_id IN (SELECT value FROM json_each(:groups)))
+WHERE p.contact_id = {contact} AND +p.group_id IN (SELECT value FROM json_each(:groups)))
 """
 
 
@@ -198,16 +198,18 @@ def link_rows(store: Store, contacts: Mapping[int, int]) -> None:
     )
 
 
-def link_found(store: Store, found: str, policy: Policy) -> int:
+def link_found(
+    store: Store, found: str, policy: Policy, where: Mapping[str, object] | None = None
+) -> int:
     """Link rows as `found` selects row_id, contact_id, is_shared; how many were linked.
 
-    `found` may ask for the audience's `:group`.
+    `found` may ask for the audience's `:group`, and for what `where` has.
     """
     return store.query(
         f"UPDATE {TABLE} SET civicrm_contact_id = m.contact_id, is_shared = m.is_shared,"
         f" civicrm_groups = {_GROUPS_OF.format(contact='m.contact_id')},"
         f" lost_contact_id = NULL, lost_at = NULL FROM ({found}) AS m WHERE {TABLE}.id = m.row_id",
-        {"group": policy.group_id, "groups": json_list(policy.group_ids)},
+        {"group": policy.group_id, "groups": json_list(policy.group_ids), **(where or {})},
     ).rowcount
 
 
@@ -256,8 +258,11 @@ _DROP_DUPLICATES = f"""
 DELETE FROM {TABLE}
 WHERE mailchimp_list_id = :list AND mailchimp_member_id IS NULL AND mailchimp_data IS NULL
   AND civicrm_contact_id IN (
-    SELECT civicrm_contact_id FROM {TABLE} WHERE mailchimp_list_id = :list AND due > 0
-      AND id > :after AND id <= :last AND civicrm_contact_id IS NOT NULL)
+    SELECT civicrm_contact_id FROM {TABLE} due
+    WHERE mailchimp_list_id = :list AND due > 0 AND id > :after AND id <= :last
+      AND EXISTS (SELECT 1 FROM {TABLE} other
+        WHERE other.mailchimp_list_id = :list
+          AND other.civicrm_contact_id = due.civicrm_contact_id AND other.id <> due.id))
   AND EXISTS (SELECT 1 FROM {TABLE} other
       WHERE other.mailchimp_list_id = :list
         AND other.civicrm_contact_id = {TABLE}.civicrm_contact_id AND other.id <> {TABLE}.id
