@@ -14,7 +14,7 @@ from mcsync.cache.rows import lose_strangers, mark_addresses
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.decision import NameWrite
-from mcsync.model import ContactPage, Email, email_key
+from mcsync.model import Contact, ContactPage, Email, email_key
 
 LAST_ID = 2**62  # above all ids
 
@@ -72,26 +72,28 @@ class _Known(NamedTuple):
     addresses: list[_Address]
 
 
-class _Told(NamedTuple):
-    """A contact as CiviCRM has it now."""
+def _row(contact: Contact) -> tuple[object, ...]:
+    """By _CONTACT_COLUMNS."""
+    return (
+        contact.contact_id,
+        contact.first_name,
+        contact.last_name,
+        int(contact.is_deleted),
+        int(contact.is_deceased),
+        int(contact.is_opt_out),
+        int(contact.do_not_email),
+        int(contact.is_person),
+    )
 
-    row: tuple[object, ...]  # by _CONTACT_COLUMNS
-    created_at: str
-    modified_at: datetime
-    addresses: list[_Address]
 
-    def differs_from(self, known: _Known) -> bool:
-        """Whether anything but dates is other than it was."""
-        return self.row != known.row or self.addresses != known.addresses
-
-    def to_columns(self, is_dirty: int) -> tuple[object, ...]:
-        """The values of _KEEP_CONTACT; the mail gate is that of `reconcile.gate`."""
-        usable = [
-            email for _, _, email, _, _, _, is_held in self.addresses if email and not is_held
-        ]
-        is_closed = not usable or 1 in self.row[4:7]  # GATE_FLAGS
-        at = to_text(self.modified_at)
-        return (*self.row, self.created_at, at if is_closed else "", at, is_dirty)
+def _to_columns(
+    contact: Contact, addresses: Iterable[_Address], is_dirty: int
+) -> tuple[object, ...]:
+    """The values of _KEEP_CONTACT; the mail gate is that of `reconcile.gate`."""
+    row, at = _row(contact), to_text(contact.modified_at)
+    usable = [email for _, _, email, _, _, _, is_held in addresses if email and not is_held]
+    is_closed = not usable or 1 in row[4:7]  # GATE_FLAGS
+    return (*row, text_of_created(contact), at if is_closed else "", at, is_dirty)
 
 
 def save_contacts(
@@ -105,10 +107,11 @@ def save_contacts(
     is gone. `now` is CiviCRM's time.
     """
     with store.atomic():
-        told = _read_page(leave_out_contacts(store, page))
+        page = leave_out_contacts(store, page)
+        told, addresses = {c.contact_id: c for c in page.contacts}, _read_addresses(page)
         known = _load_known(store, told)
         if only_known:
-            unknown = {key: contact for key, contact in told.items() if key not in known}
+            unknown = {key: addresses[key] for key in told if key not in known}
             for key in unknown.keys() - _find_ours(store, unknown):
                 del told[key]
         strangers = [key for key, before in known.items() if _is_another(before, told[key])]
@@ -119,42 +122,25 @@ def save_contacts(
         changed = [
             key
             for key, contact in told.items()
-            if key not in known or contact.differs_from(known[key])
+            if key not in known or _differ(known[key], contact, addresses[key])
         ]
         # An address that leaves a contact concerns whoever has it at Mailchimp.
         were_known = [key for key in changed if key in known]
         mark_addresses(store, were_known)
         _drop_addresses(store, were_known)
-        kept = [told[key] for key in changed]
-        store.run_many(_KEEP_EMAIL, (row for contact in kept for row in contact.addresses))
+        store.run_many(_KEEP_EMAIL, [row for key in changed for row in addresses[key]])
         is_dirty = int(not load_mirror_state(store).is_untold)
-        store.run_many(_KEEP_CONTACT, (contact.to_columns(is_dirty) for contact in kept))
+        columns = (_to_columns(told[key], addresses[key], is_dirty) for key in changed)
+        store.run_many(_KEEP_CONTACT, columns)
         _note_met(store, known, told)
     return strangers
 
 
-def _read_page(page: ContactPage) -> dict[int, _Told]:
+def _read_addresses(page: ContactPage) -> dict[int, list[_Address]]:
     addresses: dict[int, list[_Address]] = {contact.contact_id: [] for contact in page.contacts}
     for email in sorted(page.emails, key=attrgetter("email_id")):
         addresses[email.contact_id].append(_email_row(email))
-    return {
-        contact.contact_id: _Told(
-            (
-                contact.contact_id,
-                contact.first_name,
-                contact.last_name,
-                int(contact.is_deleted),
-                int(contact.is_deceased),
-                int(contact.is_opt_out),
-                int(contact.do_not_email),
-                int(contact.is_person),
-            ),
-            text_of_created(contact),
-            contact.modified_at,
-            addresses[contact.contact_id],
-        )
-        for contact in page.contacts
-    }
+    return addresses
 
 
 _LOAD_CONTACTS = f"""
@@ -175,7 +161,7 @@ def _load_known(store: Store, contact_ids: Iterable[int]) -> dict[int, _Known]:
     return known
 
 
-def _find_ours(store: Store, unknown: Mapping[int, _Told]) -> set[int]:
+def _find_ours(store: Store, unknown: Mapping[int, Sequence[_Address]]) -> set[int]:
     """Those of these contacts who stand in one of our groups, or own an address of a cache row."""
     ours = set(
         store.column(
@@ -186,7 +172,7 @@ def _find_ours(store: Store, unknown: Mapping[int, _Told]) -> set[int]:
     )
     owners: dict[str, list[int]] = {}
     for key in unknown.keys() - ours:
-        for address in unknown[key].addresses:
+        for address in unknown[key]:
             owners.setdefault(address[3], []).append(key)
     if owners:
         found = store.column(
@@ -198,10 +184,15 @@ def _find_ours(store: Store, unknown: Mapping[int, _Told]) -> set[int]:
     return ours
 
 
-def _is_another(known: _Known, told: _Told) -> bool:
+def _is_another(known: _Known, told: Contact) -> bool:
     """Whether a contact id with another date of creation is another person's now."""
-    dates = {known.created_at, told.created_at}
+    dates = {known.created_at, text_of_created(told)}
     return "" not in dates and len(dates) > 1
+
+
+def _differ(known: _Known, told: Contact, addresses: Sequence[_Address]) -> bool:
+    """Whether anything but dates is other than it was."""
+    return known.row != _row(told) or known.addresses != addresses
 
 
 def _drop_addresses(store: Store, contact_ids: Sequence[int]) -> None:
@@ -212,7 +203,7 @@ def _drop_addresses(store: Store, contact_ids: Sequence[int]) -> None:
     )
 
 
-def _note_met(store: Store, known: Mapping[int, _Known], told: Mapping[int, _Told]) -> None:
+def _note_met(store: Store, known: Mapping[int, _Known], told: Mapping[int, Contact]) -> None:
     """Contacts that were out of our sight are not any more; some tell now when they were made."""
     store.query(
         "UPDATE civicrm_mailchimpsync_contact SET is_unseen = 0, is_dirty = 1"
@@ -222,9 +213,9 @@ def _note_met(store: Store, known: Mapping[int, _Known], told: Mapping[int, _Tol
     store.run_many(
         "UPDATE civicrm_mailchimpsync_contact SET created_at = ? WHERE contact_id = ?",
         [
-            (told[key].created_at, key)
+            (created_at, key)
             for key, before in known.items()
-            if told[key].created_at and not before.created_at
+            if not before.created_at and (created_at := text_of_created(told[key]))
         ],
     )
 

@@ -1,4 +1,7 @@
-"""CiviCRM's rows to our values; nothing here goes to the network."""
+"""CiviCRM's rows to our values; nothing here goes to the network.
+
+Of what comes by the million `tuple.__new__` makes the value in half the time that its class takes.
+"""
 
 import re
 from collections.abc import Sequence
@@ -171,32 +174,34 @@ def read_group(row: WireGroup) -> Group:
 
 def read_group_contact(row: WireGroupContact) -> GroupContact:
     """One contact's place in one group."""
-    return GroupContact(row.group_id, row.contact_id, row.status or "")
+    return tuple.__new__(GroupContact, (row.group_id, row.contact_id, row.status or ""))
 
 
 def read_history(row: WireHistory, offset: timedelta) -> HistoryRow:
     """One row of the subscription history."""
     is_ours = (row.tracking or "").startswith(OURS)
     at = read_time(row.date, offset)
-    return HistoryRow(row.id, row.group_id, row.contact_id, row.status or "", at, is_ours)
+    values = (row.id, row.group_id, row.contact_id, row.status or "", at, is_ours)
+    return tuple.__new__(HistoryRow, values)
 
 
 def read_contact(row: WireContact, offset: timedelta) -> Contact:
     """One contact; an organisation or household has its display name as its name."""
     is_person = row.contact_type not in _BODIES
     first, last = (row.first_name, row.last_name) if is_person else (_display_name(row), "")
-    return Contact(
+    values = (
         row.id,
         (first or "").replace("\0", ""),
         (last or "").replace("\0", ""),
-        bool(row.is_deleted),
-        bool(row.is_deceased),
-        bool(row.is_opt_out),
-        bool(row.do_not_email),
+        row.is_deleted or False,
+        row.is_deceased or False,
+        row.is_opt_out or False,
+        row.do_not_email or False,
         read_time(row.modified_date, offset),
         read_time(row.created_date, offset),
         is_person,
     )
+    return tuple.__new__(Contact, values)
 
 
 def _display_name(row: WireContact) -> str:
@@ -214,11 +219,5 @@ def read_email(row: WireEmail) -> Email | None:
     text = (row.email or "").strip()
     if not text or row.contact_id is None or "\0" in text:
         return None
-    return Email(
-        row.id,
-        row.contact_id,
-        text,
-        bool(row.is_primary),
-        bool(row.is_bulkmail),
-        bool(row.on_hold),
-    )
+    flags = (row.is_primary or False, row.is_bulkmail or False, bool(row.on_hold))
+    return tuple.__new__(Email, (row.id, row.contact_id, text, *flags))

@@ -244,7 +244,8 @@ def read_member(wire: WireMember) -> Member:
     fields, interests, reason = wire.merge_fields, wire.interests, wire.unsubscribe_reason
     email = (wire.email_address or "").strip()
     status = _STATUSES.get(wire.status) if type(wire.status) is str else None
-    member = Member(
+    is_usual = status is not None and "@" in email and "\0" not in email
+    values = (
         wire.id,
         email,
         status or MemberStatus.TRANSACTIONAL,
@@ -253,10 +254,9 @@ def read_member(wire: WireMember) -> Member:
         _read_texts(fields) if type(fields) is dict else {},
         _read_interests(interests) if type(interests) is dict else {},
         bool(reason) and reason != _BY_ADMIN,
+        "" if is_usual else _text_of_oddity(status, wire.status),
     )
-    if status is not None and "@" in email and "\0" not in email:
-        return member
-    return member._replace(oddity=_text_of_oddity(status, wire.status))
+    return tuple.__new__(Member, values)  # in half the time that Member() takes
 
 
 def _text_of_oddity(status: MemberStatus | None, word: object) -> str:
