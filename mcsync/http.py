@@ -141,7 +141,8 @@ def decode_json(body: bytes, shape: type[T], max_values: int = MAX_VALUES) -> T:
 
     Raises: ProtocolError; AnswerTooLarge when there are more than so many values in it.
     """
-    if len(body) > max_values and len(body) - len(body.translate(None, b",[{")) > max_values:
+    may_be_too_many = len(body) > 2 * max_values  # a value has two bytes, with its comma or bracket
+    if may_be_too_many and len(body) - len(body.translate(None, b",[{")) > max_values:
         raise AnswerTooLarge("an answer is larger than any that mcsync asks for")
     try:
         return _decoder_of(shape).decode(body)
