@@ -76,8 +76,8 @@ WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :l
       AND e.contact_id <> r.civicrm_contact_id)
   AND NOT EXISTS (SELECT 1 FROM civicrm_mailchimpsync_email e
       WHERE e.contact_id = r.civicrm_contact_id AND (e.is_bulkmail
-        OR (e.email_key = r.email_key AND e.on_hold) OR (e.email_key <> r.email_key
-        AND ((r.mailchimp_status IN {SQL_IN}) IS NOT TRUE
+        OR (e.email_key = r.email_key AND (e.on_hold OR e.email = ''))
+        OR (e.email_key <> r.email_key AND ((r.mailchimp_status IN {SQL_IN}) IS NOT TRUE
           OR EXISTS (SELECT 1 FROM {TABLE} o
             WHERE o.email_key = e.email_key AND o.mailchimp_list_id = :list)))))
 """

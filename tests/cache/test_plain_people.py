@@ -369,3 +369,27 @@ def test_rows_of_which_a_plugin_wants_something_are_left_out(store: Store):
         for row_id in alike.row_ids
     }
     assert after == before - {wanted}
+
+
+@pytest.mark.parametrize("odd", ["on_hold = 1", "email = ''"])
+def test_whose_address_stands_twice_and_once_is_of_no_use_is_not_plain(store: Store, odd: str):
+    Crowd(store, 6).gather(50)
+    before = set(load_plain(store, PLAIN))
+    chosen = min(before)
+    contact_id: int = store.value(
+        "SELECT civicrm_contact_id FROM civicrm_mailchimpsync_cache WHERE id = ?", (chosen,)
+    )
+    columns = "contact_id, email, email_key, is_primary, is_bulkmail, on_hold"
+    with store.atomic():
+        store.query(
+            f"INSERT INTO civicrm_mailchimpsync_email ({columns}) SELECT {columns}"  # noqa: S608
+            " FROM civicrm_mailchimpsync_email WHERE contact_id = ?",
+            (contact_id,),
+        )
+    assert set(load_plain(store, PLAIN)) == before
+    with store.atomic():
+        store.query(
+            f"UPDATE civicrm_mailchimpsync_email SET {odd}"  # noqa: S608
+            " WHERE email_id = (SELECT max(email_id) FROM civicrm_mailchimpsync_email)"
+        )
+    assert set(load_plain(store, PLAIN)) == before - {chosen}
