@@ -112,7 +112,7 @@ CROSS JOIN civicrm_mailchimpsync_contact c ON c.contact_id = e.contact_id AND c.
 WHERE r.mailchimp_list_id = :list AND r.due > 0 AND r.id > :after AND r.id <= :last
   AND r.civicrm_contact_id IS NULL AND r.mailchimp_member_id IS NOT NULL
 """
-# Nearly everybody, and straight from the mirror.
+# The documents' first step: the address is owned by a single contact, as nearly all are.
 _ONLY_OWNER = f"""
 SELECT r.id AS row_id, e.contact_id, 0 AS is_shared {_OWNERS}
 GROUP BY r.id HAVING min(e.contact_id) = max(e.contact_id)
