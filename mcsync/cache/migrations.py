@@ -5,14 +5,14 @@ where that has serialized PHP. Columns and tables of our own come after.
 """
 
 import json
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import closing
+from functools import cache
 
+from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from mcsync.decision import REASONS
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 migrations = Migrations("mcsync")
 
@@ -309,7 +309,7 @@ _TRIGGERS = (
 
 
 @migrations()
-def m001_first_tables(db: "Database") -> None:
+def m001_first_tables(db: Database) -> None:
     """The cache as the first release made it.
 
     Its caches note five migrations; the four others are part of this one, whose name they have.
@@ -406,7 +406,7 @@ _PEOPLE_AND_AUDIENCES = _VIEWS[
 
 
 @migrations()
-def m006_one_queue(db: "Database") -> None:
+def m006_one_queue(db: Database) -> None:
     """One queue, what was agreed and refused, whose contacts these are, and batches that hang."""
     _execute(db, _M006)
     _execute(db, _PEOPLE_AND_AUDIENCES)
@@ -414,7 +414,7 @@ def m006_one_queue(db: "Database") -> None:
 
 
 @migrations()
-def m007_organisations(db: "Database") -> None:
+def m007_organisations(db: Database) -> None:
     """Which contacts are no persons.
 
     Those without first and last name may be none; they get no name until they are read again.
@@ -451,7 +451,7 @@ GROUP BY s.list_id;
 
 
 @migrations()
-def m008_troubles(db: "Database") -> None:
+def m008_troubles(db: Database) -> None:
     """The view of audiences tells their troubles."""
     _execute(db, _M008)
 
@@ -475,7 +475,7 @@ CREATE TABLE civicrm_mailchimpsync_forgetting (
 
 
 @migrations()
-def m009_forgotten_people(db: "Database") -> None:
+def m009_forgotten_people(db: Database) -> None:
     """Keyed hashes of people who are not to be made again, and when people were forgotten."""
     _execute(db, _M009)
 
@@ -492,7 +492,7 @@ CREATE TABLE civicrm_mailchimpsync_told_contact (
 
 
 @migrations()
-def m010_told_contacts(db: "Database") -> None:
+def m010_told_contacts(db: Database) -> None:
     """A queue of the contacts that CiviCRM tells of."""
     _execute(db, _M010)
 
@@ -517,7 +517,7 @@ CREATE INDEX undo_began ON civicrm_mailchimpsync_undo (began_at);
 
 
 @migrations()
-def m011_undo(db: "Database") -> None:
+def m011_undo(db: Database) -> None:
     """What undo needs to know of a change, and what it did."""
     _execute(db, _M011)
 
@@ -535,7 +535,7 @@ WHERE mailchimp_status IS NOT 'subscribed' OR mark <> 'ok'
 
 
 @migrations()
-def m012_who_stands_apart(db: "Database") -> None:
+def m012_who_stands_apart(db: Database) -> None:
     """An index of the rows of whoever is not plainly subscribed."""
     _execute(db, _M012)
 
@@ -549,13 +549,13 @@ CREATE TABLE civicrm_mailchimpsync_creation (
 
 
 @migrations()
-def m013_creations(db: "Database") -> None:
+def m013_creations(db: Database) -> None:
     """Whose contacts CiviCRM may be creating, should nobody live to hear of it."""
     _execute(db, _M013)
 
 
 @migrations()
-def m014_contacts_of_rows(db: "Database") -> None:
+def m014_contacts_of_rows(db: Database) -> None:
     """Have the index of rows by contact leave out the rows without one: nobody looks for those."""
     db.conn.execute("DROP INDEX cache_contact")
     db.conn.execute(
@@ -577,7 +577,7 @@ WHERE due = 0 AND (mailchimp_status IS NOT 'subscribed' OR mark <> 'ok'
 
 
 @migrations()
-def m015_who_stands_apart_once_judged(db: "Database") -> None:
+def m015_who_stands_apart_once_judged(db: Database) -> None:
     """Leave those who are due to the index that they are in anyway."""
     _execute(db, _M015)
 
@@ -602,12 +602,12 @@ BEGIN {_ONE_LESS} {_ONE_MORE_OR_THE_FIRST} END;
 
 
 @migrations()
-def m016_places_are_looked_up_once(db: "Database") -> None:
+def m016_places_are_looked_up_once(db: Database) -> None:
     """Look the count of a place up once instead of twice: a first fetch has a million of them."""
     _execute(db, _M016)
 
 
-def _give_each_group_a_cursor(db: "Database") -> None:
+def _give_each_group_a_cursor(db: Database) -> None:
     """One cursor and one time of comparing served for all groups."""
     table = "civicrm_mailchimpsync_state"
     row = db.conn.execute(f"SELECT value FROM {table} WHERE key = 'mirror'").fetchone()
@@ -627,7 +627,14 @@ def _give_each_group_a_cursor(db: "Database") -> None:
     db.conn.execute(f"UPDATE {table} SET value = ? WHERE key = 'mirror'", (json.dumps(state),))
 
 
-def keep_reasons(db: "Database") -> None:
+@cache
+def known_names() -> frozenset[str]:
+    """The names of all migrations of this mcsync."""
+    with closing(sqlite3.connect(":memory:")) as empty:
+        return frozenset(migration.name for migration in migrations.pending(Database(empty)))
+
+
+def keep_reasons(db: Database) -> None:
     """Have the cache know the sentence of each reason, as this mcsync words it."""
     wanted = {reason.value: sentence for reason, sentence in REASONS.items()}
     table = "civicrm_mailchimpsync_reason"
@@ -638,7 +645,7 @@ def keep_reasons(db: "Database") -> None:
         db.conn.executemany(f"INSERT INTO {table} VALUES (?, ?)", wanted.items())
 
 
-def _execute(db: "Database", script: str) -> None:
+def _execute(db: Database, script: str) -> None:
     for statement in script.split(";\n"):
         if statement.strip():
             db.conn.execute(statement)

@@ -14,7 +14,7 @@ import msgspec
 from sqlite_utils import Database
 
 from mcsync.cache.copy_names import text_of_restoring
-from mcsync.cache.migrations import keep_reasons, migrations
+from mcsync.cache.migrations import keep_reasons, known_names, migrations
 from mcsync.errors import CacheError
 from mcsync.lock import dry_copy_path, lock_path, remove_dry_copy
 from mcsync.ownership import beside, find_fault, is_dangling, refuse_locked_out, refuse_strangers
@@ -77,18 +77,21 @@ class Store:
         return Database(self.path)
 
     def _prepare(self) -> None:
-        self._refuse_foreign()
+        applied = self._refuse_foreign()
         for pragma in _PRAGMAS:
             self.conn.execute(pragma)
-        migrations.apply(self.db)
+        if applied != known_names():
+            migrations.apply(self.db)
         keep_reasons(self.db)
 
-    def _refuse_foreign(self) -> None:
-        """Refuse a file of a newer mcsync, or of another program, before anything is changed."""
+    def _refuse_foreign(self) -> set[str]:
+        """Refuse a file of a newer mcsync, or of another program, before anything is changed.
+
+        Returns the names of the migrations that it has had.
+        """
         applied = {migration.name for migration in migrations.applied(self.db)}
-        known = {migration.name for migration in migrations.pending(Database(memory=True))}
         newest = max(applied, default="")
-        if newest > max(known):
+        if newest > max(known_names()):
             raise CacheError(
                 f"{self.path} was written by a newer mcsync (it has {newest})",
                 hint="upgrade mcsync, or name another file with --cache",
@@ -98,6 +101,7 @@ class Store:
                 f"{self.path} is another program's SQLite file",
                 hint="name another file with --cache or in the config; nothing was changed",
             )
+        return applied
 
     @property
     def conn(self) -> sqlite3.Connection:
