@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.cache import linking
@@ -42,6 +42,7 @@ from mcsync.cache.store import Store
 from mcsync.decision import ContactView, NameWrite
 from mcsync.model import Contact, ContactPage, Email, GroupContact, GroupStatus, HistoryRow
 from mcsync.reconcile.gate import find_closed_gate
+from tests.fuzz import law
 from tests.hours import at, text
 
 GROUP, OTHER, SMART = 111, 222, 333
@@ -414,10 +415,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-law = settings(derandomize=True, max_examples=60)
-
-
-@law
+@law(30)
 @given(histories(), st.data())
 def test_history_in_overlapping_pieces_is_the_history(shared_store, rows, more):
     empty(shared_store)
@@ -434,7 +432,7 @@ def test_history_in_overlapping_pieces_is_the_history(shared_store, rows, more):
     assert mirror_of(shared_store) == expected
 
 
-@law
+@law(30)
 @given(histories())
 def test_a_full_compare_finds_what_the_increments_found(shared_store, rows):
     """A daily compare that disagreed with the increments would judge people differently."""

@@ -1,12 +1,11 @@
 """Both services answer anything at all: no bug, no flood, no end of the time.
 
-Forty answers in an ordinary run; MCSYNC_FUZZ=long asks for 5,000.
+Fifty answers in an ordinary run; MCSYNC_FUZZ=long asks for 5,000.
 """
 
 import gzip
 import json
 import logging
-import os
 import tarfile
 import tracemalloc
 import zlib
@@ -20,9 +19,8 @@ from hypothesis import strategies as st
 from mcsync.errors import ExitCode
 from mcsync.sandbox.server import Fault, Request, Response
 from tests.cli.conftest import Office
+from tests.fuzz import IS_LONG, how_many
 
-IS_LONG = os.environ.get("MCSYNC_FUZZ") == "long"
-EXAMPLES = 5_000 if IS_LONG else 40
 PEAK = 200 << 20
 COMMANDS = (
     ("sync",),
@@ -140,7 +138,7 @@ def fuzzed(office: Office, no_pauses: list[float]) -> Iterator[Office]:
 
 
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=how_many(50),
     derandomize=not IS_LONG,
     suppress_health_check=list(HealthCheck),
     print_blob=True,

@@ -12,7 +12,6 @@ Each machine is a kind of world. With MCSYNC_FUZZ=long there are many more of th
 each time.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -24,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mcsync.sandbox.mailchimp.batches import Oddities
 from mcsync.sandbox.mailchimp.holds import HeldBatch
+from tests.fuzz import IS_LONG, how_many
 from tests.scenario.acts import Act, Cast
 from tests.scenario.bedrock import LIST, VOLUNTEERING
 from tests.scenario.faults import DEATH, FAULTS
@@ -413,14 +413,11 @@ class Trusting(WithDeaths, WithPost, WithOneAudience):
         self.world.sync(How(is_full=is_full))
 
 
-IS_LONG = os.environ.get("MCSYNC_FUZZ") == "long"
-
-
 def a_case(machine: type[LastWord], examples: int, first_seed: int) -> Any:
     """The test of a machine: always the same examples, or a hundred times as many others."""
     case: Any = machine.TestCase
     case.settings = settings(
-        max_examples=examples * (100 if IS_LONG else 1),
+        max_examples=how_many(examples),
         stateful_step_count=12,
         database=None,
         suppress_health_check=list(HealthCheck),

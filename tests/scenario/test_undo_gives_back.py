@@ -5,7 +5,6 @@ sides; then things happen to some of them, one run carries that out, and undo ta
 are always the same worlds; with MCSYNC_FUZZ=long there are many more, and others each time.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,12 +18,11 @@ from mcsync.model import Side
 from mcsync.pipeline.changes import Line
 from mcsync.pipeline.undo import undo
 from mcsync.sandbox.town import Town
+from tests.fuzz import IS_LONG, how_many
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, VOLUNTEERS, Bedrock
 from tests.scenario.faults import START
 from tests.scenario.wire import Mortal, direct_wire
 
-IS_LONG = os.environ.get("MCSYNC_FUZZ") == "long"
-EXAMPLES = 100 if IS_LONG else 12
 HOME = "home@example.org"
 PEOPLE = {
     "wilma": ("wilma@example.org",),
@@ -197,7 +195,7 @@ def find_untold(before: State, after: State, left: list[Line]) -> list[str]:
     has_data=st.booleans(),
 )
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=how_many(12),
     deadline=None,
     derandomize=not IS_LONG,
     database=None,

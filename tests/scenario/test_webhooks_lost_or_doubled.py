@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mcsync.model import EventKind, WebhookEvent
+from tests.fuzz import how_many
 from tests.scenario.bedrock import GROUP, LIST, VOLUNTEERING, Bedrock
 from tests.scenario.postal import Post
 
@@ -137,7 +138,7 @@ class Day:
             who.is_in = False
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(how_many(12)))
 def test_after_a_day_both_sides_agree_with_one_contact_each(bedrock: Bedrock, seed: int):
     day = Day(bedrock, seed)
     day.play()

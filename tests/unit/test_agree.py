@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.decision import (
@@ -26,6 +26,7 @@ from mcsync.reconcile.agree import (
     stands_for,
 )
 from mcsync.reconcile.enforce import decide
+from tests.fuzz import law
 from tests.hours import at
 from tests.unit.folk import (
     BOTH_WAYS,
@@ -47,7 +48,6 @@ from tests.unit.folk import (
 )
 
 Said = Statement[bool]
-law = settings(derandomize=True, max_examples=300)
 
 
 def says_in(hour: int) -> Said:
@@ -500,7 +500,7 @@ def say_nothing(row: RowView) -> RowView:
     return replace(row, member=replace(row.member, subscription=None)) if row.member else row
 
 
-@law
+@law(100)
 @given(barneys(), sides, st.data())
 def test_an_overruled_word_never_comes_back_to_life(someone: Person, side, more):
     """Whichever words are gone later: nothing but a newer one changes what was agreed.
@@ -519,7 +519,7 @@ def test_an_overruled_word_never_comes_back_to_life(someone: Person, side, more)
     assert later is None or later.value == right.value or later.at > right.at
 
 
-@law
+@law(100)
 @given(barneys(), sides)
 def test_to_hear_again_is_to_hear_the_same_and_to_remember_nothing_new(someone: Person, side):
     policy = PLAIN if side is None else trusting(side)
@@ -530,7 +530,7 @@ def test_to_hear_again_is_to_hear_the_same_and_to_remember_nothing_new(someone: 
     assert again.remembered is None
 
 
-@law
+@law(100)
 @given(barneys(), st.sampled_from(Side))
 def test_the_trusted_side_is_right_wherever_both_know_the_person(someone: Person, side: Side):
     is_member = any(m.is_in for m in someone.members)

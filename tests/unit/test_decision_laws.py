@@ -5,7 +5,7 @@ The cases are in test_decision_table.py.
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.decision import (
@@ -22,6 +22,7 @@ from mcsync.decision import (
 from mcsync.model import SUBSCRIPTION, GroupStatus, MemberChange, MemberStatus, Side, email_key
 from mcsync.reconcile.agree import hear_subscription
 from mcsync.reconcile.enforce import decide
+from tests.fuzz import law
 from tests.unit.folk import (
     GROUP,
     PLAIN,
@@ -40,7 +41,6 @@ from tests.unit.folk import (
     settle,
 )
 
-law = settings(derandomize=True, max_examples=120)
 hours = st.integers(0, 12)
 maybe = st.none() | hours
 POOL = ("fred@", "wilma@", "home@", "rocks@")
@@ -195,13 +195,13 @@ def essence(decision: Decision) -> tuple[object, ...]:
 # --- runs come to an end --------------------------------------------------------------------------
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_applying_a_decision_leaves_nothing_to_decide(everybody: People, policy: Policy):
     assert decide_all(settle(everybody, policy), policy).is_empty
 
 
-@law
+@law(50)
 @given(people(may_share=False), policies())
 def test_no_run_takes_back_what_the_run_before_did(everybody: People, policy: Policy):
     statuses: dict[int, list[object]] = {}
@@ -216,7 +216,7 @@ def test_no_run_takes_back_what_the_run_before_did(everybody: People, policy: Po
     assert all(len(sent) == 1 for sent in (*statuses.values(), *places.values()))
 
 
-@law
+@law(50)
 @given(people(may_share=False), policies(), st.sampled_from(Side))
 def test_what_a_run_settled_under_trust_the_next_run_does_not_undo(everybody, policy, side):
     policy = replace(policy, trust={SUBSCRIPTION: side, VOLUNTEERING: side})
@@ -226,7 +226,7 @@ def test_what_a_run_settled_under_trust_the_next_run_does_not_undo(everybody, po
         assert decide_all(settled, replace(policy, trust={})).is_empty
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_trusting_a_side_with_which_all_agree_changes_nothing(everybody: People, policy: Policy):
     settled = settle(everybody, replace(policy, trust={}))
@@ -235,7 +235,7 @@ def test_trusting_a_side_with_which_all_agree_changes_nothing(everybody: People,
         assert decide_all(settled, policy).is_empty
 
 
-@law
+@law(50)
 @given(people(), policies(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_contacts_and_addresses_does_not_matter(everybody, policy, random):
     def shuffled(items):
@@ -253,7 +253,7 @@ def test_the_order_of_rows_contacts_and_addresses_does_not_matter(everybody, pol
 # --- what is written ------------------------------------------------------------------------------
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_every_row_gets_one_verdict_and_at_most_one_change(everybody: People, policy: Policy):
     for someone in everybody.each():
@@ -264,7 +264,7 @@ def test_every_row_gets_one_verdict_and_at_most_one_change(everybody: People, po
         assert len(set(changed)) == len(changed)
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_a_row_waits_exactly_while_it_has_an_update(everybody: People, policy: Policy):
     for someone in everybody.each():
@@ -285,7 +285,7 @@ def test_a_row_waits_exactly_while_it_has_an_update(everybody: People, policy: P
         }
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_another_ones_row_is_never_changed_but_to_be_subscribed(everybody: People, policy: Policy):
     for someone in everybody.each():
@@ -296,7 +296,7 @@ def test_another_ones_row_is_never_changed_but_to_be_subscribed(everybody: Peopl
         assert {write.contact_id for write in decision.group_writes} <= {contact_id_of(someone)}
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_no_place_is_written_twice_or_as_it_is(everybody: People, policy: Policy):
     writes = decide_all(everybody, policy).group_writes
@@ -307,7 +307,7 @@ def test_no_place_is_written_twice_or_as_it_is(everybody: People, policy: Policy
         assert was_added is not (write.status is GroupStatus.ADDED)
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_no_operation_carries_a_status_that_the_member_has(everybody: People, policy: Policy):
     known = members_by_address(everybody)
@@ -319,7 +319,7 @@ def test_no_operation_carries_a_status_that_the_member_has(everybody: People, po
         assert not change.is_archiving or (change.status is None and not change.interests)
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_nothing_is_sent_while_something_is_under_way_and_civicrm_is_put_right_at_once(
     everybody: People, policy: Policy
@@ -338,7 +338,7 @@ def test_nothing_is_sent_while_something_is_under_way_and_civicrm_is_put_right_a
 # --- who is mailed --------------------------------------------------------------------------------
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_asked_to_confirm_is_only_who_is_new_or_was_refused_for_this_wish_and_not_asked_yet(
     everybody: People, policy: Policy
@@ -360,7 +360,7 @@ def test_asked_to_confirm_is_only_who_is_new_or_was_refused_for_this_wish_and_no
             assert row.reconfirmed_at is None or row.reconfirmed_at < wish_at
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_only_a_usable_address_of_someone_who_may_be_mailed_is_subscribed(
     everybody: People, policy: Policy
@@ -374,7 +374,7 @@ def test_only_a_usable_address_of_someone_who_may_be_mailed_is_subscribed(
             assert key not in known or known[key].status is not MemberStatus.CLEANED
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_subscribed_at_one_address_is_who_was_in_at_none(everybody: People, policy: Policy):
     for someone in everybody.each():
@@ -384,7 +384,7 @@ def test_subscribed_at_one_address_is_who_was_in_at_none(everybody: People, poli
         assert not subscribed or not any(m.is_in for m in everywhere)
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_nobody_is_removed_who_is_agreed_to_be_in_nor_added_who_is_out(
     everybody: People, policy: Policy
@@ -401,7 +401,7 @@ def test_nobody_is_removed_who_is_agreed_to_be_in_nor_added_who_is_out(
             assert not asks_to_be_in(decision)
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_nobody_is_unsubscribed_but_who_is_out_or_may_not_be_mailed(
     everybody: People, policy: Policy
@@ -412,7 +412,7 @@ def test_nobody_is_unsubscribed_but_who_is_out_or_may_not_be_mailed(
                 assert planned.is_gate is is_agreed_in(someone, policy)
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_nobody_is_unsubscribed_for_whom_another_one_stands(everybody: People, policy: Policy):
     each = {p.contact.contact_id: p for p in everybody.each() if p.contact is not None}
@@ -428,7 +428,7 @@ def test_nobody_is_unsubscribed_for_whom_another_one_stands(everybody: People, p
 # --- the rest -------------------------------------------------------------------------------------
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_the_group_of_a_push_only_interest_is_never_written(everybody: People, policy: Policy):
     decision = decide_all(everybody, policy)
@@ -439,7 +439,7 @@ def test_the_group_of_a_push_only_interest_is_never_written(everybody: People, p
         assert new is None or VOLUNTEERS not in new.group_ids
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_a_contact_is_made_only_for_who_is_in_says_so_and_has_none(
     everybody: People, policy: Policy
@@ -453,7 +453,7 @@ def test_a_contact_is_made_only_for_who_is_in_says_so_and_has_none(
             assert found.subscription is None or found.subscription.value
 
 
-@law
+@law(50)
 @given(people(), policies())
 def test_titanics_are_left_alone(everybody: People, policy: Policy):
     rows = tuple(replace(row, contact_id=None) for row in everybody.rows)

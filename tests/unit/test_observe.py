@@ -7,7 +7,7 @@ member, held against a model, are in test_observe_histories.py.
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.reconcile.observe import (
@@ -20,6 +20,7 @@ from mcsync.reconcile.observe import (
     is_said_in,
     observe,
 )
+from tests.fuzz import law
 
 BY_US: Data = {"status~": True}
 OURS = Written({"status": "unsubscribed"}, {"status": "2026-11-22T10:00:00Z"})
@@ -364,7 +365,6 @@ def test_who_says_in(known: Data, is_in: bool):
 
 # --- laws -----------------------------------------------------------------------------------------
 
-law = settings(derandomize=True, max_examples=300)
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived")
 values = {
     "status": st.sampled_from(STATUSES),
@@ -413,7 +413,7 @@ def words(known: Data) -> Data:
     }
 
 
-@law
+@law(100)
 @given(known_data(), looks, st.data())
 def test_to_look_twice_is_to_look_once(known: Data, seen: Data, more: st.DataObject):
     written = more.draw(written_by_us(known))
@@ -423,7 +423,7 @@ def test_to_look_twice_is_to_look_once(known: Data, seen: Data, more: st.DataObj
     assert observe(once, at(12), Look(seen, at(13))) == Seen(once, False)
 
 
-@law
+@law(100)
 @given(known_data(), st.data())
 def test_nothing_that_we_wrote_is_a_new_word_whoever_sees_it_first(known, more):
     """Our update runs at 12. A fetch may see the member before and after; so may the result."""
@@ -443,7 +443,7 @@ def test_nothing_that_we_wrote_is_a_new_word_whoever_sees_it_first(known, more):
     assert at(11) not in expected.data.values()
 
 
-@law
+@law(100)
 @given(known_data(), st.data())
 def test_a_result_overtaken_by_a_fetch_of_something_else_of_ours_says_the_same(known, more):
     """The record was touched again at 13 (an opened mail, a tag), before its result came in."""
@@ -455,7 +455,7 @@ def test_a_result_overtaken_by_a_fetch_of_something_else_of_ours_says_the_same(k
     assert words(overtaken.data) == words(in_order)
 
 
-@law
+@law(100)
 @given(known_data(), looks, st.data())
 def test_only_a_value_neither_known_nor_written_is_a_new_word(known, seen, more):
     written = more.draw(written_by_us(known))
@@ -469,7 +469,7 @@ def test_only_a_value_neither_known_nor_written_is_a_new_word(known, seen, more)
     assert found.is_news is is_news
 
 
-@law
+@law(100)
 @given(known_data(), st.data())
 def test_the_gate_never_changes_who_says_in_nor_when(known: Data, more: st.DataObject):
     if known["status"] not in ("subscribed", "pending"):
@@ -482,7 +482,7 @@ def test_the_gate_never_changes_who_says_in_nor_when(known: Data, more: st.DataO
     assert words(overtaken.data) == words(known)
 
 
-@law
+@law(100)
 @given(known_data(), looks, st.integers(10, 12), st.data())
 def test_a_word_is_replaced_only_by_a_newer_one(known, seen, hour, more):
     """Whatever is looked at, and however late: no time of a word ever goes back."""

@@ -13,10 +13,11 @@ where it was written for the gate. A shop order says nothing. Who is not there s
 
 from dataclasses import dataclass, field
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mcsync.reconcile.observe import LONG_AGO, Data, Look, Value, Written, is_said_in, observe
+from tests.fuzz import law
 
 FIELDS = ("status", "first_name", "interest-c")
 IN = ("subscribed", "pending")
@@ -391,10 +392,7 @@ def assert_same(name: str, reading: Reading, data: Data) -> None:
     assert at(reading.word.since) <= str(time) <= at(reading.word.until)
 
 
-law = settings(derandomize=True, max_examples=700)
-
-
-@law
+@law(250)
 @given(st.data())
 def test_look_by_look_one_learns_what_the_whole_history_tells(more: st.DataObject):
     history = History(more)

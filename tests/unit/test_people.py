@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcsync.decision import Person, RowView
 from mcsync.model import email_key
 from mcsync.reconcile.enforce import decide
+from tests.fuzz import law
 from tests.unit.folk import GROUP, IDS, PLAIN, People, alone, contact, member, one, person, split
-
-law = settings(derandomize=True, max_examples=300)
 
 
 def by_name(people: People) -> dict[str, Person]:
@@ -132,14 +131,14 @@ def key_of(row: RowView) -> str | None:
     return email_key(email) if email else None
 
 
-@law
+@law(100)
 @given(knots())
 def test_every_row_is_exactly_one_persons(people: People):
     owned = sorted(row.row_id for someone in people.each() for row in someone.rows)
     assert owned == sorted(row.row_id for row in people.rows)
 
 
-@law
+@law(100)
 @given(knots())
 def test_every_contact_with_a_row_or_a_place_is_judged_once(people: People):
     judged = [someone.contact.contact_id for someone in people.each() if someone.contact]
@@ -148,7 +147,7 @@ def test_every_contact_with_a_row_or_a_place_is_judged_once(people: People):
     assert sorted(judged) == sorted(placed | (linked - {None}))
 
 
-@law
+@law(100)
 @given(knots())
 def test_who_shares_a_row_is_known_to_whose_it_is_and_the_other_way_round(people: People):
     everybody = [someone for someone in people.each() if someone.contact is not None]
@@ -162,7 +161,7 @@ def test_who_shares_a_row_is_known_to_whose_it_is_and_the_other_way_round(people
     assert {row_id for row_id, _ in sharing} <= {r.row_id for p in everybody for r in p.rows}
 
 
-@law
+@law(100)
 @given(knots())
 def test_nobody_is_judged_together_through_a_third(people: People):
     """Only one's own rows, and whoever owns an address of theirs or whose address one owns."""
@@ -180,7 +179,7 @@ def test_nobody_is_judged_together_through_a_third(people: People):
             assert sharer.sharers == ()
 
 
-@law
+@law(100)
 @given(knots())
 def test_what_is_decided_about_somebody_does_not_depend_on_strangers(people: People):
     for someone in people.each():
@@ -202,7 +201,7 @@ def by_contact(people: People) -> dict[int, Person]:
     return {p.contact.contact_id: p for p in people.each() if p.contact is not None}
 
 
-@law
+@law(100)
 @given(knots(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_contacts_does_not_matter(people: People, random):
     def shuffled(items):
