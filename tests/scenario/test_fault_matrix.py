@@ -29,7 +29,7 @@ from tests.scenario.faults import (
 )
 
 STORIES = ("first", "later")
-SAMPLE_PARTS, WHOLE_PARTS = 6, 12
+SAMPLE_PARTS, WHOLE_PARTS = 3, 12
 FEW, MANY = 2, 6  # people of each kind; the whole is also played with one, who is alone
 
 Load = Callable[[str, int], Undisturbed]
