@@ -23,7 +23,6 @@ MORE = (
     "tests/cache/test_migrations.py",
     "tests/cache/test_store.py",
     "tests/cli/test_output.py",
-    "tests/cli/test_webhook_command.py",
 )
 LAST_MINOR = 30
 

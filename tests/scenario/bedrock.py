@@ -39,6 +39,7 @@ class Bedrock:
     last_run: Run | None = None
     naps: list[float] = field(default_factory=list)  # how long retries would have waited
     open_cache: Callable[[Path], Store] = Store
+    _loaded: tuple[str, Config] | None = None
 
     def __post_init__(self) -> None:
         self.town.add_audience(
@@ -100,9 +101,12 @@ class Bedrock:
         self.town.lists[LIST].update(self.options)
         path = self.folder / "config.json"
         config = {**self.town.make_config(), "safety": self.safety, **self.settings}
-        path.write_text(json.dumps(config))
+        text = json.dumps(config)
+        path.write_text(text)
         path.chmod(0o600)
-        return load_config(path, {})
+        if self._loaded is None or self._loaded[0] != text:
+            self._loaded = text, load_config(path, {})
+        return self._loaded[1]
 
     def open_store(self) -> Store:
         """The cache."""
