@@ -14,7 +14,7 @@ from pathlib import Path
 
 from floors import TESTS, make, read_arguments, run
 
-# Half a minute on two cores: what leans most on Python's own library.
+# Some seconds: what leans most on Python's own library.
 MORE = (
     "tests/unit/test_config.py",
     "tests/unit/test_exchange.py",
@@ -22,7 +22,7 @@ MORE = (
     "tests/unit/test_webhook_payload.py",
     "tests/cache/test_migrations.py",
     "tests/cache/test_store.py",
-    "tests/cli/test_output.py",
+    "tests/cli/test_logs.py",
 )
 LAST_MINOR = 30
 
