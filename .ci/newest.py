@@ -14,7 +14,7 @@ from pathlib import Path
 
 from floors import TESTS, make, read_arguments, run
 
-# Some seconds: what leans most on Python's own library.
+# What leans most on Python's own library.
 MORE = (
     "tests/unit/test_config.py",
     "tests/unit/test_exchange.py",

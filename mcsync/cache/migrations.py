@@ -628,7 +628,7 @@ def _give_each_group_a_cursor(db: Database) -> None:
 
 
 @cache
-def known_names() -> frozenset[str]:
+def known_migrations() -> frozenset[str]:
     """The names of all migrations of this mcsync."""
     with closing(sqlite3.connect(":memory:")) as empty:
         return frozenset(migration.name for migration in migrations.pending(Database(empty)))

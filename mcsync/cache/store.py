@@ -14,7 +14,7 @@ import msgspec
 from sqlite_utils import Database
 
 from mcsync.cache.copy_names import text_of_restoring
-from mcsync.cache.migrations import keep_reasons, known_names, migrations
+from mcsync.cache.migrations import keep_reasons, known_migrations, migrations
 from mcsync.errors import CacheError
 from mcsync.lock import dry_copy_path, lock_path, remove_dry_copy
 from mcsync.ownership import beside, find_fault, is_dangling, refuse_locked_out, refuse_strangers
@@ -80,7 +80,7 @@ class Store:
         applied = self._refuse_foreign()
         for pragma in _PRAGMAS:
             self.conn.execute(pragma)
-        if applied != known_names():
+        if applied != known_migrations():
             migrations.apply(self.db)
         keep_reasons(self.db)
 
@@ -91,7 +91,7 @@ class Store:
         """
         applied = {migration.name for migration in migrations.applied(self.db)}
         newest = max(applied, default="")
-        if newest > max(known_names()):
+        if newest > max(known_migrations()):
             raise CacheError(
                 f"{self.path} was written by a newer mcsync (it has {newest})",
                 hint="upgrade mcsync, or name another file with --cache",
@@ -322,6 +322,8 @@ def make_uid() -> str:
 class ReadOnlyStore(Store):
     """A cache that can be read as it was when it was opened, whatever a run does meanwhile."""
 
+    has_tables: bool  # whether anything was ever kept in it
+
     def _open(self) -> Database:
         refuse_locked_out(self.path, *beside(self.path), mode=os.R_OK)
         _refuse_other_formats(self.path)
@@ -329,13 +331,8 @@ class ReadOnlyStore(Store):
 
     def _prepare(self) -> None:
         self.conn.execute("PRAGMA busy_timeout = 5000")
-        self._refuse_foreign()
+        self.has_tables = bool(self._refuse_foreign())
         self.conn.execute("BEGIN")  # one snapshot for all that is asked
-
-    @property
-    def has_tables(self) -> bool:
-        """Whether anything was ever kept in it."""
-        return bool(migrations.applied(self.db))
 
 
 def open_to_look(path: Path) -> ReadOnlyStore | None:
