@@ -43,7 +43,7 @@ ON CONFLICT (email_id) DO UPDATE SET contact_id = excluded.contact_id, email = e
 _KEEP_CONTACT = f"""
 INSERT INTO civicrm_mailchimpsync_contact ({_CONTACT_COLUMNS},
     created_at, gate_closed_at, modified_at, first_name_at, last_name_at, is_dirty)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, ''), ?11, ?11, ?11, ?12)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?)
 ON CONFLICT (contact_id) DO UPDATE SET
     first_name = excluded.first_name, last_name = excluded.last_name,
     {", ".join(f"{flag} = excluded.{flag}" for flag in ("is_deleted", *GATE_FLAGS, "is_person"))},
@@ -93,7 +93,7 @@ def _to_columns(
     row, at = _row(contact), to_text(contact.modified_at)
     usable = [email for _, _, email, _, _, _, is_held in addresses if email and not is_held]
     is_closed = not usable or 1 in row[4:7]  # GATE_FLAGS
-    return (*row, text_of_created(contact), at if is_closed else "", at, is_dirty)
+    return (*row, text_of_created(contact), at if is_closed else "", at, at, at, is_dirty)
 
 
 def save_contacts(
@@ -128,10 +128,10 @@ def save_contacts(
         were_known = [key for key in changed if key in known]
         mark_addresses(store, were_known)
         _drop_addresses(store, were_known)
-        store.run_many(_KEEP_EMAIL, [row for key in changed for row in addresses[key]])
+        store.insert_many(_KEEP_EMAIL, [row for key in changed for row in addresses[key]])
         is_dirty = int(not load_mirror_state(store).is_untold)
         columns = (_to_columns(told[key], addresses[key], is_dirty) for key in changed)
-        store.run_many(_KEEP_CONTACT, columns)
+        store.insert_many(_KEEP_CONTACT, columns)
         _note_met(store, known, told)
     return strangers
 

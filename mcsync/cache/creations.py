@@ -37,7 +37,7 @@ def note_creations(store: Store, emails: Iterable[str], now: datetime) -> None:
         store.query(
             f"UPDATE {CREATION_TABLE} SET began_at = ?1 WHERE began_at > ?1", (to_text(now),)
         )
-        store.run_many(
+        store.insert_many(
             f"INSERT OR REPLACE INTO {CREATION_TABLE} VALUES (?, ?)",
             [(email_key(email), to_text(now)) for email in emails],
         )

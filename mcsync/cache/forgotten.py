@@ -243,7 +243,7 @@ def keep_hashes(store: Store, what: ToHash, at: str, batch_id: int | None) -> No
     hashes = what.hashes(_make_key(store))
     known = sorted({hashed.person for hashed in _load(store, hashes).values()})
     person = known[0] if known else make_uid()
-    store.run_many(
+    store.insert_many(
         "INSERT INTO civicrm_mailchimpsync_forgotten (hash, person, at, batch_id)"
         " VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET person = excluded.person,"
         " at = max(at, excluded.at), batch_id = coalesce(excluded.batch_id, batch_id)",

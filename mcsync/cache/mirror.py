@@ -98,7 +98,7 @@ WHERE excluded.history_id > history_id OR excluded.said_id > said_id
 
 def apply_history(store: Store, rows: Sequence[HistoryRow]) -> None:
     """Take in new history, oldest first. Repeating it is harmless."""
-    store.run_many(_APPLY_HISTORY, _history_rows(rows))
+    store.insert_many(_APPLY_HISTORY, _history_rows(rows))
 
 
 # What a human's row says; a Pending one takes back what they said before.
@@ -150,13 +150,13 @@ ON CONFLICT (group_id, contact_id) DO UPDATE SET
 def see_history(store: Store, rows: Sequence[HistoryRow]) -> None:
     """One page of the whole history, oldest first."""
     with store.scratch():
-        store.run_many(_SEE_HISTORY, _history_rows(rows))
+        store.insert_many(_SEE_HISTORY, _history_rows(rows))
 
 
 def see_group_contacts(store: Store, rows: Sequence[GroupContact]) -> None:
     """One page of all group contacts."""
     with store.scratch():
-        store.run_many(
+        store.insert_many(
             "INSERT OR REPLACE INTO seen_place (group_id, contact_id, status) VALUES (?, ?, ?)",
             rows,
         )
@@ -165,7 +165,7 @@ def see_group_contacts(store: Store, rows: Sequence[GroupContact]) -> None:
 def see_smart_group(store: Store, group_id: int, contact_ids: Sequence[int]) -> None:
     """One page of a smart group as CiviCRM resolved it."""
     with store.scratch():
-        store.run_many(
+        store.insert_many(
             "INSERT OR REPLACE INTO seen_place VALUES (?, ?, 'Added')",
             ((group_id, contact_id) for contact_id in contact_ids),
         )
@@ -308,7 +308,7 @@ def note_places(
     store: Store, group_id: int, status: GroupStatus, contact_ids: Iterable[int]
 ) -> None:
     """Remember what we just wrote ourselves. It says nothing."""
-    store.run_many(
+    store.insert_many(
         "INSERT INTO civicrm_mailchimpsync_group_contact (group_id, contact_id, status, is_dirty)"
         " VALUES (?, ?, ?, 0)"
         " ON CONFLICT (group_id, contact_id) DO UPDATE SET status = excluded.status",

@@ -150,8 +150,8 @@ def _widen(
     )
     store.query("DELETE FROM person_row")
     store.query("DELETE FROM person_contact")
-    store.run_many("INSERT INTO person_row VALUES (?, 0)", ((i,) for i in row_ids))
-    store.run_many(
+    store.insert_many("INSERT INTO person_row VALUES (?, 0)", ((i,) for i in row_ids))
+    store.insert_many(
         "INSERT OR IGNORE INTO person_contact VALUES (?, 0)", ((i,) for i in contact_ids)
     )
     where = {"list": policy.list_id, "group": policy.group_id}

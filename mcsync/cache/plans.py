@@ -24,7 +24,7 @@ def add_to_plan(
     store: Store, list_id: str, decisions: Iterable[tuple[Decision, frozenset[str]]]
 ) -> None:
     """Add decisions, each with its kinds."""
-    store.run_many(
+    store.insert_many(
         "INSERT INTO civicrm_mailchimpsync_plan (list_id, decision, kinds) VALUES (?, ?, ?)",
         [
             (list_id, _encode(decision).decode(), " ".join(sorted(kinds)))

@@ -112,7 +112,7 @@ def add_strangers(store: Store, rows: Sequence[NewRow]) -> int:
     The others have a row after all: audiences from before 2015 may have an address twice.
     """
     before = store.conn.total_changes
-    store.run_many(_ADD_STRANGERS, rows)
+    store.insert_many(_ADD_STRANGERS, rows)
     return store.conn.total_changes - before
 
 

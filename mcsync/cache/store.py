@@ -1,11 +1,14 @@
 """The cache file: open it safely, keep it private, write it in transactions."""
 
 import os
+import re
 import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -42,6 +45,8 @@ _State = TypeVar("_State", bound=msgspec.Struct)
 _WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _ANEW = "move the file away; the next run reads both services again"
 _SHORTEST = 512  # bytes, SQLite's smallest page
+_ROWS_AT_ONCE = 200  # more take no less time
+_VALUES = re.compile(r"(?<=VALUES )\((?:[^()]|\([^()]*\))*\)")  # one row's, and what they hold
 
 
 class Store:
@@ -176,6 +181,16 @@ class Store:
         with self.explaining():
             self.conn.executemany(sql, rows)
 
+    def insert_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Insert rows, many by each statement, which takes a third less time than one by one.
+
+        `sql` inserts one of them: `VALUES (...)`, with a bare `?` for each of a row's values.
+        """
+        rest = iter(rows)
+        while len(some := list(islice(rest, _ROWS_AT_ONCE))) == _ROWS_AT_ONCE:
+            self.query(_insert_at_once(sql), list(chain.from_iterable(some)))
+        self.run_many(sql, some)
+
     def _refuse_loose_write(self, sql: str) -> None:
         if sql.split(None, 1)[0].upper() in _WRITES and not self.conn.in_transaction:
             raise AssertionError(f"written outside a transaction: {sql.strip()[:60]}")
@@ -242,6 +257,12 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self.conn.close()
+
+
+@cache
+def _insert_at_once(sql: str) -> str:
+    """The statement for _ROWS_AT_ONCE rows."""
+    return _VALUES.sub(lambda values: ", ".join([values.group()] * _ROWS_AT_ONCE), sql, count=1)
 
 
 def _create_private(path: Path) -> None:

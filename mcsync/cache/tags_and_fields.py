@@ -84,7 +84,7 @@ def save_tags(store: Store, labels: Mapping[int, str]) -> None:
     gone = [(tag_id,) for tag_id in known.keys() - labels.keys()]
     store.run_many("DELETE FROM civicrm_mailchimpsync_entity_tag WHERE tag_id = ?", gone)
     store.run_many("DELETE FROM civicrm_mailchimpsync_tag WHERE tag_id = ?", gone)
-    store.run_many(
+    store.insert_many(
         "INSERT OR REPLACE INTO civicrm_mailchimpsync_tag (tag_id, label) VALUES (?, ?)",
         labels.items(),
     )
@@ -105,7 +105,7 @@ def save_entity_tags(store: Store, rows: Sequence[EntityTag]) -> None:
         " WHERE entity_tag_id = ?1 AND contact_id = ?2 AND tag_id = ?3)",
         [(row.entity_tag_id, row.contact_id, row.tag_id) for row in rows],
     )
-    store.run_many(
+    store.insert_many(
         "INSERT OR REPLACE INTO civicrm_mailchimpsync_entity_tag"
         " (entity_tag_id, contact_id, tag_id) VALUES (?, ?, ?)",
         [(row.entity_tag_id, row.contact_id, row.tag_id) for row in rows],
@@ -129,7 +129,7 @@ def finish_tags(store: Store) -> None:
         " AND contact_id IN (SELECT contact_id FROM touched)",
         (TAGS,),
     )
-    store.run_many(
+    store.insert_many(
         "INSERT INTO civicrm_mailchimpsync_contact_data (kind, contact_id, value) VALUES (?, ?, ?)",
         [
             (TAGS, contact_id, _encode([label for _, label in rows]).decode())
@@ -193,7 +193,7 @@ def begin_group_members(store: Store) -> None:
 def add_group_members(store: Store, members: Iterable[tuple[int, int]]) -> None:
     """(contact id, group id) of some who are in; temporary."""
     with store.atomic():
-        store.run_many("INSERT INTO now_in VALUES (?, ?)", members)
+        store.insert_many("INSERT INTO now_in VALUES (?, ?)", members)
 
 
 def keep_group_members(store: Store, kind: str, group_ids: Sequence[int]) -> None:

@@ -25,7 +25,7 @@ def save_deliveries(store: Store, deliveries: Iterable[Delivery], now: datetime)
             events.append(delivery)
     with store.atomic():
         save_events(store, events, now)
-        store.run_many(
+        store.insert_many(
             f"INSERT INTO {TOLD_TABLE} VALUES (?, ?, 1)"
             " ON CONFLICT (contact_id) DO UPDATE SET times = times + 1",
             [(contact_id, to_text(now)) for contact_id in contact_ids],

@@ -84,7 +84,7 @@ def choose_rows(store: Store, list_id: str, contact_ids: Collection[int] | None)
     with store.atomic():
         store.query("DELETE FROM temp.chosen")
         store.query("DELETE FROM temp.asked")
-        store.run_many("INSERT INTO chosen VALUES (?)", ((i,) for i in contact_ids or ()))
+        store.insert_many("INSERT INTO chosen VALUES (?)", ((i,) for i in contact_ids or ()))
         among = "" if contact_ids is None else _AMONG
         sql = f"INSERT INTO asked SELECT c.id {_CONCERNED} {among}"
         store.query(sql, {"list_id": list_id})
@@ -178,7 +178,7 @@ def load_all_wanted(store: Store) -> Iterator[dict[int, Wanted]]:
 
 def save_wanted(store: Store, wanted: Mapping[int, Wanted]) -> None:
     """Keep what is wanted of these rows."""
-    store.run_many(
+    store.insert_many(
         "INSERT OR REPLACE INTO wanted (row_id, data) VALUES (?, ?)",
         [(row_id, _encode(each).decode()) for row_id, each in wanted.items()],
     )

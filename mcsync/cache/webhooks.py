@@ -30,7 +30,7 @@ def save_events(store: Store, events: Iterable[WebhookEvent], now: datetime) -> 
     received_at = to_text(now)
     rows = [(received_at, *astuple(event)) for event in events]
     with store.atomic():
-        store.run_many(
+        store.insert_many(
             f"INSERT INTO civicrm_mailchimpsync_webhook (received_at, {_COLUMNS})"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,

@@ -122,6 +122,7 @@ Use = Callable[[Store, str], object]
 USES: dict[str, Use] = {
     "query": lambda store, sql: store.query(sql),
     "run_many": lambda store, sql: store.run_many(sql, [()]),
+    "insert_many": lambda store, sql: store.insert_many(sql, [()]),
 }
 
 
@@ -132,6 +133,35 @@ def test_trouble_with_the_file_is_a_cache_error_and_a_slip_of_ours_is_not(path: 
         use(store, "INSERT INTO nowhere DEFAULT VALUES")
     with pytest.raises(sqlite3.ProgrammingError), store.atomic():
         use(store, "INSERT INTO civicrm_mailchimpsync_state VALUES (?, ?)")
+    store.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 450])
+def test_all_rows_are_inserted_as_one_by_one_would(path: Path, count: int):
+    """However many fit into one statement; a later row may meet an earlier one."""
+    sql = (
+        "INSERT INTO temp.met VALUES (?, nullif(?, 'none'))"
+        " ON CONFLICT (id) DO UPDATE SET word = excluded.word"
+    )
+    rows = [(number % 150, "none" if number % 7 == 0 else f"({number})") for number in range(count)]
+    store, found = Store(path), []
+    for insert in (store.insert_many, store.run_many):
+        store.query("CREATE TEMP TABLE met (id INTEGER PRIMARY KEY, word TEXT)")
+        with store.scratch():
+            insert(sql, iter(rows))
+        found.append(store.query("SELECT id, word FROM met ORDER BY id").fetchall())
+        store.query("DROP TABLE temp.met")
+    store.close()
+    assert found[0] == found[1]
+    assert len(found[0]) == min(count, 150)
+
+
+def test_where_one_row_cannot_be_inserted_none_is(path: Path):
+    store = Store(path)
+    rows = [(f"key {number}", None if number == 230 else "") for number in range(250)]
+    with pytest.raises(sqlite3.IntegrityError), store.atomic():
+        store.insert_many("INSERT INTO civicrm_mailchimpsync_state VALUES (?, ?)", rows)
+    assert store.number("SELECT count(*) FROM civicrm_mailchimpsync_state") == 0
     store.close()
 
 
