@@ -57,6 +57,7 @@ LONGEST_WAIT_S = 120.0
 # In one answer; the largest we ask for, 10,000 contacts with 80 fields, has half of it. What is
 # short as text may be long as Python's objects.
 MAX_VALUES = 2_000_000
+_BEFORE_NO_VALUE = bytes(set(range(256)) - set(b",[{"))  # what a value is not the next after
 _PLAUSIBLE_YEARS = range(1970, 3000)  # of a `Date`; with the last ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
@@ -142,7 +143,7 @@ def decode_json(body: bytes, shape: type[T], max_values: int = MAX_VALUES) -> T:
     Raises: ProtocolError; AnswerTooLarge when there are more than so many values in it.
     """
     may_be_too_many = len(body) > 2 * max_values  # a value has two bytes, with its comma or bracket
-    if may_be_too_many and len(body) - len(body.translate(None, b",[{")) > max_values:
+    if may_be_too_many and len(body.translate(None, _BEFORE_NO_VALUE)) > max_values:
         raise AnswerTooLarge("an answer is larger than any that mcsync asks for")
     try:
         return _decoder_of(shape).decode(body)

@@ -8,12 +8,15 @@ LONG_AGO_TEXT = "0001-01-01T00:00:00Z"  # model.LONG_AGO: older than anything an
 
 _SECONDS = len("0001-01-01T00:00:00")
 
+_to_builtins = msgspec.to_builtins
+
 
 def to_text(at: datetime) -> str:
     """An aware time as the cache keeps it, in UTC and whole seconds."""
-    utc = at.astimezone(UTC) if at.tzinfo is not UTC else at
-    text: str = msgspec.to_builtins(utc)  # a sixth of the time that isoformat takes
-    return text if len(text) == _SECONDS + 1 else f"{text[:_SECONDS]}Z"
+    text: str = _to_builtins(at)  # a sixth of the time that isoformat takes
+    if len(text) == _SECONDS + 1:  # in UTC, and whole seconds
+        return text
+    return f"{_to_builtins(at.astimezone(UTC))[:_SECONDS]}Z"
 
 
 def from_text(text: str) -> datetime:

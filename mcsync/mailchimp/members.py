@@ -193,26 +193,39 @@ class _Seen:
 
     def leave_news(self, rows: Iterable[WireMember], served_at: datetime) -> tuple[Member, ...]:
         """The members of a page that were not handed out yet, or changed since."""
-        if self._settled_at is None:
-            self._settled_at = served_at - SETTLED
+        settled_at = self._settled_at = self._settled_at or served_at - SETTLED
         news: list[Member] = []
         page: set[int] = set()
+        later: list[int] = []  # rows that came one after the other, each later than all before
+        latest = self._latest
         for row in rows:
-            member = as_noticed(read_member(row), served_at)
+            member = read_member(row)
             key, at = hash(member.member_id), member.last_changed
             page.add(key)
-            if self._latest < at < self._settled_at:  # nearly always, in a first fetch
-                self._latest, self._border = at, {key}
-                self._settled.append(key)
-                if self._all_settled is not None:
-                    self._all_settled.add(key)
+            if latest < at < settled_at:  # nearly always, in a first fetch
+                latest = at
+                later.append(key)
                 news.append(member)
-            elif self._is_news(key, at, self._settled_at):
+                continue
+            self._settle(later, latest)
+            later = []
+            member = as_noticed(member, served_at)
+            if self._is_news(key, member.last_changed, settled_at):
                 news.append(member)
+        self._settle(later, latest)
         self._page_before = page
         if self._received is not None:
             self._received |= page
         return tuple(news)
+
+    def _settle(self, later: Sequence[int], latest: datetime) -> None:
+        """Rows that were not handed out yet; the last of them changed at `latest`."""
+        if not later:
+            return
+        self._latest, self._border = latest, {later[-1]}
+        self._settled.extend(later)
+        if self._all_settled is not None:
+            self._all_settled.update(later)
 
     def _is_news(self, key: int, at: datetime, settled_at: datetime) -> bool:
         """Whether a row was not handed out yet, or changed since; one that needs a closer look."""

@@ -31,10 +31,9 @@ _FIRST_YEAR, _LAST_YEAR = 2001, 2100  # Mailchimp began in 2001
 _MOST_STATUS = 40  # characters of an unknown one that are told
 
 _STATUSES = {status.value: status for status in MemberStatus}
-_BOOL = frozenset((bool,))
 
 
-class WireMember(msgspec.Struct):
+class WireMember(msgspec.Struct, gc=False):  # nothing in it can lead back to it
     """A member; merge_fields and interests may be absent or null (mailchimp: Members).
 
     PHP, which Mailchimp is written in, makes an array of an object without properties. Nothing
@@ -292,9 +291,10 @@ def _read_texts(values: dict[str, Any]) -> Mapping[str, str]:
 
 
 def _read_interests(values: dict[str, Any]) -> Mapping[str, bool]:
-    if _BOOL.issuperset(map(type, values.values())):
-        return values
-    return {key: value for key, value in values.items() if isinstance(value, bool)}
+    for value in values.values():
+        if value is not True and value is not False:
+            return {key: value for key, value in values.items() if isinstance(value, bool)}
+    return values
 
 
 def _read_change(value: str) -> datetime:

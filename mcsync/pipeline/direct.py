@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.looks import make_reader, move_member, take_look, take_page
+from mcsync.cache.looks import Reader, move_member, take_look, take_page
 from mcsync.cache.mirror import load_mirror_state
 from mcsync.cache.outbox import (
     QueuedUpdate,
@@ -72,15 +72,15 @@ def take_in_members(
             gone.discard(known[email_key(old)].row_id if email_key(old) in known else 0)
     there = [member for member in (*moved, *found.values()) if member is not None]
     fetch_no = load_status(run.store, task.list_id).fetch_no
-    read, now = make_reader(task.policy.interests), task.mailchimp.fetch_now()
-    count = take_page(run.store, task.list_id, there, read, fetch_no)
+    reader, now = Reader(task.policy.interests), task.mailchimp.fetch_now()
+    count = take_page(run.store, task.list_id, there, reader, fetch_no)
     run.report(task).members_fetched += count.fetched
     run.report(task).members_changed += count.changed
     contacts = {member.unique_contact for member in moved}
     moved_rows = {member.row_id for member in known.values() if member.unique_contact in contacts}
     with run.store.atomic():
         for row_id in sorted(gone - moved_rows):
-            take_look(run.store, row_id, None, read, now)
+            take_look(run.store, row_id, None, reader, now)
 
 
 def _find_moved(

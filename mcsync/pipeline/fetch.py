@@ -23,10 +23,10 @@ from mcsync.cache.audience_status import (
     save_status,
 )
 from mcsync.cache.looks import (
+    Reader,
     count_members,
     has_members,
     load_strays,
-    make_reader,
     take_absences,
     take_look,
     take_page,
@@ -251,7 +251,7 @@ def _take_in_pages(
     Pages come in the order of changes, archived members before all others. Where a fetch is
     cut, the next one goes on from the last change that it took in.
     """
-    report, read = run.report(task), make_reader(task.policy.interests)
+    report, reader = run.report(task), Reader(task.policy.interests)
     since, begin, reached = plan.since, plan.begin, plan.reached
     newest, served_at = since, from_text_or_none(plan.cut.served_at if plan.cut else None)
     is_empty = begin is None and not has_members(run.store, task.list_id)
@@ -259,7 +259,7 @@ def _take_in_pages(
     for page in pages:
         served_at = served_at or page.served_at
         empty_at = served_at - _CLOCK_OVERLAP if is_empty and served_at else None
-        count = take_page(run.store, task.list_id, page.members, read, status.fetch_no, empty_at)
+        count = take_page(run.store, task.list_id, page.members, reader, status.fetch_no, empty_at)
         report.members_fetched += count.fetched
         report.members_changed += count.changed
         run.progress(task.name, "members fetched", report.members_fetched, page.total)
@@ -373,10 +373,10 @@ def take_looks(
     if None in members.values():
         # A list that is not to be seen answers just as one that has no such member.
         task.mailchimp.fetch_audience(task.list_id)
-    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
+    now, reader = task.mailchimp.fetch_now(), Reader(task.policy.interests)
     with run.store.atomic():
         for row_id, member in members.items():
-            take_look(run.store, row_id, member, read, now, fetch_no=fetch_no)
+            take_look(run.store, row_id, member, reader, now, fetch_no=fetch_no)
 
 
 # --- bringing both together -----------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from mcsync.cache.audience_status import load_status
-from mcsync.cache.looks import make_reader, read_written, take_answer, take_look, take_page
+from mcsync.cache.looks import Reader, read_written, take_answer, take_look, take_page
 from mcsync.cache.outbox import (
     QueuedUpdate,
     RowState,
@@ -84,9 +84,9 @@ def _apply_success(
     if outcome.member is None:
         take_answer(run.store, row.row_id, written, run.clock())
     else:
-        read = make_reader(task.policy.interests)
+        reader = Reader(task.policy.interests)
         now = run.clock()  # of no account: somebody is there
-        take_look(run.store, row.row_id, outcome.member, read, now, done=written)
+        take_look(run.store, row.row_id, outcome.member, reader, now, done=written)
     if "status" in written.values:
         mark_shared_due(run.store, row.row_id)  # those who share the member are concerned, too
     changes = describe_changes(run, task, update, row, written)
@@ -310,14 +310,14 @@ def settle_by_reading(
     """
     row = load_row_state(run.store, update.row_id)
     member = _read_member(task, update, row)
-    now, read = task.mailchimp.fetch_now(), make_reader(task.policy.interests)
+    now, reader = task.mailchimp.fetch_now(), Reader(task.policy.interests)
     moved = None
     if member is None and row is not None and row.member_id is not None:
         task.mailchimp.fetch_audience(task.list_id)  # a list not to be seen answers the same
         moved = _find_moved(task, row)
     if moved is not None:  # not gone: there under another address, where the update did not arrive
         fetch_no = load_status(run.store, task.list_id).fetch_no
-        take_page(run.store, task.list_id, [moved], read, fetch_no)
+        take_page(run.store, task.list_id, [moved], reader, fetch_no)
     with run.store.atomic():
         if member is not None and _shows(task, member, update):
             outcome = Outcome("", is_success=True, http_status=200, member=member)
@@ -334,7 +334,7 @@ def settle_by_reading(
         if update.change.status is MemberStatus.PENDING and not was_touched:
             note_asked(run.store, [(row.row_id, None)])  # surely nobody was mailed
         if moved is None:
-            take_look(run.store, row.row_id, member, read, now, in_doubt=in_doubt)
+            take_look(run.store, row.row_id, member, reader, now, in_doubt=in_doubt)
         if gives_up:
             mark_given_up(run.store, [row.row_id])
         else:
@@ -372,7 +372,7 @@ def _shows(task: Task, member: Member, update: QueuedUpdate) -> bool:
         return False
     fields = {k: v for k, v in update.change.merge_fields.items() if k not in NAME_TAGS}
     values = read_written(update.change, update.cause).values
-    seen = make_reader(task.policy.interests)(member)
+    seen = Reader(task.policy.interests).read(member)
     is_there = update.change.new_email is None or (
         email_key(member.email) == email_key(update.change.new_email)
     )

@@ -20,7 +20,7 @@ import msgspec
 
 import mcsync.mailchimp.members as members_module
 from mcsync.assemble import build_run
-from mcsync.cache.looks import make_reader, take_page
+from mcsync.cache.looks import Reader, take_page
 from mcsync.cache.rows import mark_everyone
 from mcsync.cache.store import Store
 from mcsync.cli.session import _RARELY
@@ -119,7 +119,7 @@ def measure_merge(url: str, folder: Path) -> tuple[int, float, float]:
     members_module.IN_FLIGHT = 0  # fetched in this thread, so that it can be left out
     http = Untimed()
     client = MailchimpClient("key-us1", f"{url}/3.0", http=http)
-    read, count, merge_s = make_reader([VOLUNTEERING]), 0, 0.0
+    reader, count, merge_s = Reader([VOLUNTEERING]), 0, 0.0
     store, floor = Store(folder / "merge.db"), Floor(folder / "floor.db")
     began: datetime | None = None
     pages = client.fetch_members(LIST, None)
@@ -128,7 +128,7 @@ def measure_merge(url: str, folder: Path) -> tuple[int, float, float]:
         page = next(pages, None)
         if page is not None:
             began = began or page.served_at or datetime.now(UTC)
-            found = take_page(store, LIST, page.members, read, 1, began - OVERLAP)
+            found = take_page(store, LIST, page.members, reader, 1, began - OVERLAP)
         merge_s += time.process_time() - begun - (http.cpu_s - before)
         if page is None:
             break

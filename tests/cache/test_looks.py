@@ -10,12 +10,12 @@ import pytest
 
 from mcsync.cache.looks import (
     LookCount,
+    Reader,
     count_members,
     find_row,
     has_members,
     load_strays,
     load_under_way,
-    make_reader,
     move_member,
     read_written,
     take_absences,
@@ -27,12 +27,12 @@ from mcsync.cache.outbox import StoredCause, claim, complete, queue_update
 from mcsync.cache.store import Store
 from mcsync.decision import PlannedChange, Reason
 from mcsync.model import Member, MemberChange, MemberStatus
-from mcsync.reconcile.observe import Data, Written
+from mcsync.reconcile.observe import Data, Look, Written, observe
 from tests.hours import at, text
 
 LIST, OTHER_LIST = "aaaaaaaaaa", "bbbbbbbbbb"
 INTEREST = "cccccccccc"
-READ = make_reader([INTEREST])
+READER = Reader([INTEREST])
 
 
 def member(
@@ -59,7 +59,7 @@ def member(
 
 
 def take(store: Store, *members: Member, fetch_no: int = 0, audience: str = LIST) -> LookCount:
-    return take_page(store, audience, members, READ, fetch_no)
+    return take_page(store, audience, members, READER, fetch_no)
 
 
 def miss(store: Store, fetch_no: int, hour: int) -> int:
@@ -68,7 +68,7 @@ def miss(store: Store, fetch_no: int, hour: int) -> int:
 
 def look(store: Store, row_id: int, seen: Member | None, hour: int = 14, **more: object) -> Data:
     with store.atomic():
-        return take_look(store, row_id, seen, READ, at(hour), **more)  # type: ignore[arg-type]
+        return take_look(store, row_id, seen, READER, at(hour), **more)  # type: ignore[arg-type]
 
 
 def row(store: Store, name: str | int) -> dict[str, object]:
@@ -254,7 +254,7 @@ def test_the_same_address_in_two_audiences_is_two_members(store: Store):
 
 
 def test_an_interest_mapped_later_is_first_seen_later(store: Store):
-    take_page(store, LIST, [member("wilma", 9)], make_reader([]), 0)
+    take_page(store, LIST, [member("wilma", 9)], Reader([]), 0)
     assert f"interest-{INTEREST}" not in data(store, "wilma")
     take(store, member("wilma", 10, volunteer=True))
     assert data(store, "wilma")[f"interest-{INTEREST}@"] == text(10)
@@ -544,9 +544,21 @@ def test_a_move_that_cannot_be_is_none(store: Store, old: str, new: str):
 # --- into an empty cache --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("interests", [{}, {INTEREST: True}, {INTEREST: False, "other": True}])
+@pytest.mark.parametrize("names", [{}, {"NAME": "Ada King"}, {"FNAME": "Ada", "LNAME": "King"}])
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("status", MemberStatus)
+def test_whoever_is_read_first_is_read_as_a_look_tells(
+    status: MemberStatus, left: bool, names: dict[str, str], interests: dict[str, bool]
+):
+    ada = Member("1", "ada@example.org", status, at(9), "", names, interests, left)
+    look = Look(READER.read(ada), text(9), has_left=left)
+    assert READER.read_first(ada, text(9)) == observe(None, None, look).data
+
+
 def take_first(store: Store, *members: Member) -> LookCount:
     """A page of a fetch that began at ten, when the cache knew nobody."""
-    return take_page(store, LIST, members, READ, 1, at(10))
+    return take_page(store, LIST, members, READER, 1, at(10))
 
 
 def test_a_first_fetch_ends_as_any_other_would(store: Store, tmp_path: Path):
