@@ -18,7 +18,7 @@ from mcsync.cache.forgotten import leave_out_members
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
-from mcsync.model import Member, MemberChange, MemberStatus, MergeValue, email_key
+from mcsync.model import LONG_AGO, Member, MemberChange, MemberStatus, MergeValue, email_key
 from mcsync.name_tags import NAME_TAGS, TAG_OF_NAME, WHOLE_NAME_TAG, read_names
 from mcsync.reconcile.observe import Data, Look, Value, Written, note_first_status, observe
 
@@ -79,6 +79,7 @@ class Reader:
         At once, in two thirds of the time, for a first fetch does it a million times.
         """
         first, last = read_names(member.merge_fields)
+        interests = member.interests
         data: Data = {
             "status": str(member.status),
             "status@": at,
@@ -88,7 +89,7 @@ class Reader:
             "last_name@": at,
         }
         for interest_id, name, said_at in self._wanted:
-            value = member.interests.get(interest_id)
+            value = interests.get(interest_id)
             if value is not None:
                 data[name] = value
                 data[said_at] = at
@@ -125,8 +126,7 @@ def take_page(
             rows.note_still_there(store, list_id, whom, fetch_no)
         are_new = empty_at is not None and all(m.last_changed < empty_at for m in members)
         if are_new:
-            strangers = [_new_row(list_id, k, m, reader, fetch_no) for k, m in by_key.items()]
-            added = rows.add_strangers(store, strangers)
+            added = rows.add_strangers(store, _new_rows(list_id, by_key, reader, fetch_no))
             if added == len(by_key):
                 return LookCount(len(members), added)
         known = _load_known(store, list_id, by_key)
@@ -146,13 +146,13 @@ def _take(
 ) -> int:
     """Take in members by their addresses; about how many there was anything new."""
     under_way = load_under_way(store, [row.row_id for row in known.values()])
-    strangers: list[rows.NewRow] = []
+    strangers: dict[str, Member] = {}
     learned: list[rows.LookRow] = []
     seen: list[tuple[str, int, int]] = []
     for key, member in by_key.items():
         row = known.get(key)
         if row is None:
-            strangers.append(_new_row(list_id, key, member, reader, fetch_no))
+            strangers[key] = member
             continue
         at = to_text(member.last_changed)
         look = Look(reader.read(member), at, member.has_left, under_way.get(row.row_id, ()))
@@ -163,7 +163,8 @@ def _take(
             seen.append((at, fetch_no, row.row_id))
     rows.save_looks(store, learned)
     rows.note_seen(store, seen)
-    return len(learned) + rows.add_strangers(store, strangers)
+    new_rows = _new_rows(list_id, strangers, reader, fetch_no)
+    return len(learned) + rows.add_strangers(store, new_rows)
 
 
 def _learn(row: _Known, look: Look) -> tuple[str, bool]:
@@ -172,21 +173,26 @@ def _learn(row: _Known, look: Look) -> tuple[str, bool]:
     return _encode(data).decode(), is_news
 
 
-def _new_row(list_id: str, key: str, member: Member, reader: Reader, fetch_no: int) -> rows.NewRow:
-    at = to_text(member.last_changed)
-    data = reader.read_first(member, at)
-    return (
-        list_id,
-        key,
-        member.member_id,
-        member.email,
-        str(member.status),
-        at,
-        _encode(data).decode(),
-        member.unique_contact or None,
-        fetch_no,
-        1,
-    )
+def _new_rows(
+    list_id: str, by_key: Mapping[str, Member], reader: Reader, fetch_no: int
+) -> list[rows.NewRow]:
+    found: list[rows.NewRow] = []
+    for key, member in by_key.items():
+        at = to_text(member.last_changed)
+        row = (
+            list_id,
+            key,
+            member.member_id,
+            member.email,
+            str(member.status),
+            at,
+            _encode(reader.read_first(member, at)).decode(),
+            member.unique_contact or None,
+            fetch_no,
+            1,
+        )
+        found.append(row)
+    return found
 
 
 def _row(
@@ -234,9 +240,9 @@ def _load_known(store: Store, list_id: str, keys: Iterable[str]) -> dict[str, _K
 
 def _keep_newest(members: Sequence[Member]) -> Sequence[Member]:
     """The members without what somebody was who changed address while the page was made."""
-    newest = {member.unique_contact: member.last_changed for member in members}
-    if len(newest) == len(members):
+    if len({member.unique_contact for member in members}) == len(members):
         return members
+    newest: dict[str, datetime] = defaultdict(lambda: LONG_AGO)
     for member in members:
         newest[member.unique_contact] = max(newest[member.unique_contact], member.last_changed)
     return [
