@@ -33,7 +33,7 @@ _MOST_STATUS = 40  # characters of an unknown one that are told
 _STATUSES = {status.value: status for status in MemberStatus}
 
 
-class WireMember(msgspec.Struct, gc=False):  # nothing in it can lead back to it
+class WireMember(msgspec.Struct):
     """A member; merge_fields and interests may be absent or null (mailchimp: Members).
 
     PHP, which Mailchimp is written in, makes an array of an object without properties. Nothing
