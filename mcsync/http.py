@@ -57,7 +57,7 @@ LONGEST_WAIT_S = 120.0
 # In one answer; the largest we ask for, 10,000 contacts with 80 fields, has half of it. What is
 # short as text may be long as Python's objects.
 MAX_VALUES = 2_000_000
-_BEFORE_NO_VALUE = bytes(set(range(256)) - set(b",[{"))  # what a value is not the next after
+_BEFORE_NO_VALUE = bytes(set(range(256)) - set(b",[{"))  # after which no value begins
 _PLAUSIBLE_YEARS = range(1970, 3000)  # of a `Date`; with the last ones no sum can be done
 NEXT_RUN = "nothing is lost; the next run tries again"
 
