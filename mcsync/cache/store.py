@@ -45,7 +45,8 @@ _State = TypeVar("_State", bound=msgspec.Struct)
 _WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
 _ANEW = "move the file away; the next run reads both services again"
 _SHORTEST = 512  # bytes, SQLite's smallest page
-_ROWS_AT_ONCE = 200  # more take no less time
+_ROWS_AT_ONCE = 200  # more take no less time each
+_STEP = 25  # rows; fewer at once take no less time than one by one, and statements are kept
 _VALUES = re.compile(r"(?<=VALUES )\((?:[^()]|\([^()]*\))*\)")  # one row's, and what they hold
 
 
@@ -187,9 +188,12 @@ class Store:
         `sql` inserts one of them: `VALUES (...)`, with a bare `?` for each of a row's values.
         """
         rest = iter(rows)
-        while len(some := list(islice(rest, _ROWS_AT_ONCE))) == _ROWS_AT_ONCE:
-            self.query(_insert_at_once(sql), list(chain.from_iterable(some)))
-        self.run_many(sql, some)
+        while some := list(islice(rest, _ROWS_AT_ONCE)):
+            count = len(some) - len(some) % _STEP
+            if count:
+                self.query(_insert(sql, count), list(chain.from_iterable(some[:count])))
+            if count < len(some):
+                self.run_many(sql, some[count:])
 
     def _refuse_loose_write(self, sql: str) -> None:
         if sql.split(None, 1)[0].upper() in _WRITES and not self.conn.in_transaction:
@@ -260,9 +264,9 @@ class Store:
 
 
 @cache
-def _insert_at_once(sql: str) -> str:
-    """The statement for _ROWS_AT_ONCE rows."""
-    return _VALUES.sub(lambda values: ", ".join([values.group()] * _ROWS_AT_ONCE), sql, count=1)
+def _insert(sql: str, count: int) -> str:
+    """The statement that inserts so many rows, from the one for a single row."""
+    return _VALUES.sub(lambda values: ", ".join([values.group()] * count), sql, count=1)
 
 
 def _create_private(path: Path) -> None:

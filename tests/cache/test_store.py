@@ -136,7 +136,7 @@ def test_trouble_with_the_file_is_a_cache_error_and_a_slip_of_ours_is_not(path: 
     store.close()
 
 
-@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 450])
+@pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 199, 200, 201, 450])
 def test_all_rows_are_inserted_as_one_by_one_would(path: Path, count: int):
     """However many fit into one statement; a later row may meet an earlier one."""
     sql = (
