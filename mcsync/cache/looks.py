@@ -20,7 +20,15 @@ from mcsync.cache.store import Store, json_list
 from mcsync.cache.times import to_text
 from mcsync.model import LONG_AGO, Member, MemberChange, MemberStatus, MergeValue, email_key
 from mcsync.name_tags import NAME_TAGS, TAG_OF_NAME, WHOLE_NAME_TAG, read_names
-from mcsync.reconcile.observe import Data, Look, Value, Written, note_first_status, observe
+from mcsync.reconcile.observe import (
+    TELLING,
+    Data,
+    Look,
+    Value,
+    Written,
+    note_first_status,
+    observe,
+)
 
 _decode = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
@@ -79,9 +87,9 @@ class Reader:
         At once, in two thirds of the time, for a first fetch does it a million times.
         """
         first, last = read_names(member.merge_fields)
-        interests = member.interests
+        status, interests = str(member.status), member.interests
         data: Data = {
-            "status": str(member.status),
+            "status": status,
             "status@": at,
             "first_name": first,
             "first_name@": at,
@@ -93,7 +101,8 @@ class Reader:
             if value is not None:
                 data[name] = value
                 data[said_at] = at
-        note_first_status(data, has_left=member.has_left)
+        if member.has_left or status in TELLING:
+            note_first_status(data, has_left=member.has_left)
         return data
 
 

@@ -33,6 +33,7 @@ LONG_AGO = "0001-01-01T00:00:00Z"  # model.LONG_AGO in the form of the data's `@
 _SILENT = "transactional"  # a shop's customer: an order is no word about a newsletter
 _UNSUBSCRIBED = "unsubscribed"
 _BY_OTHERS = frozenset((_UNSUBSCRIBED, "archived"))
+TELLING = _BY_OTHERS | {_SILENT}  # statuses that tell more than that they were said
 
 
 @dataclass(frozen=True, slots=True)
