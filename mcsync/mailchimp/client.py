@@ -36,7 +36,7 @@ T = TypeVar("T")
 # In a page of members, of which some are in the air at once. Who has more in a thousand of them,
 # 4 KiB and 150 fields and interests each, gets smaller pages.
 MAX_PAGE_BYTES = 4 << 20
-MAX_PAGE_VALUES = 200_000  # no page of usual members is long enough to be counted
+MAX_PAGE_VALUES = 150_000
 MAX_CONNECTIONS = 6  # Mailchimp refuses the 11th of one user, whoever else uses the account
 READERS = 4  # single members read at the same time
 COUNT = 1000  # the maximum of any collection; the default is 10

@@ -1,7 +1,8 @@
 """Merge and reconcile, a floor beside them, in CPU seconds of this process: run as a module.
 
 The floor decodes the very pages that the merge gets, with msgspec, and inserts the same rows
-into the same tables, a transaction a page, and does nothing else. Fetching is left out of both.
+into the same tables, one by one, a transaction a page, and does nothing else. The merge inserts
+many at a time, so it may come nearer than its own work alone would. Fetching is left out of both.
 """
 
 import argparse
