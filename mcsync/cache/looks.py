@@ -6,7 +6,7 @@ again, and that somebody is not there: all are looks at rows. One pure rule
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from mcsync.cache import rows
 from mcsync.cache.forgotten import leave_out_members
 from mcsync.cache.outbox import StoredCause, decode_update
 from mcsync.cache.store import Store, json_list
-from mcsync.cache.times import to_text
+from mcsync.cache.times import to_text, to_texts
 from mcsync.model import LONG_AGO, Member, MemberChange, MemberStatus, MergeValue, email_key
 from mcsync.name_tags import NAME_TAGS, TAG_OF_NAME, WHOLE_NAME_TAG, read_names
 from mcsync.reconcile.observe import (
@@ -81,13 +81,13 @@ class Reader:
                 seen[name] = value
         return seen
 
-    def read_first(self, member: Member, at: str) -> Data:
+    def read_first(self, member: Member, status: str, at: str) -> Data:
         """The data of a member met for the first time: what `observe` makes of a first look.
 
         At once, in two thirds of the time, for a first fetch does it a million times.
         """
         first, last = read_names(member.merge_fields)
-        status, interests = str(member.status), member.interests
+        interests = member.interests
         data: Data = {
             "status": status,
             "status@": at,
@@ -184,24 +184,22 @@ def _learn(row: _Known, look: Look) -> tuple[str, bool]:
 
 def _new_rows(
     list_id: str, by_key: Mapping[str, Member], reader: Reader, fetch_no: int
-) -> list[rows.NewRow]:
-    found: list[rows.NewRow] = []
-    for key, member in by_key.items():
-        at = to_text(member.last_changed)
-        row = (
+) -> Iterator[rows.NewRow]:
+    times = to_texts([member.last_changed for member in by_key.values()])
+    for (key, member), at in zip(by_key.items(), times, strict=True):
+        status = str(member.status)
+        yield (
             list_id,
             key,
             member.member_id,
             member.email,
-            str(member.status),
+            status,
             at,
-            _encode(reader.read_first(member, at)).decode(),
+            _encode(reader.read_first(member, status, at)).decode(),
             member.unique_contact or None,
             fetch_no,
             1,
         )
-        found.append(row)
-    return found
 
 
 def _row(

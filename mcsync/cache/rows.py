@@ -106,7 +106,7 @@ def save_looks(store: Store, rows: Sequence[LookRow]) -> None:
     store.run_many(_SAVE_LOOKS, rows)
 
 
-def add_strangers(store: Store, rows: Sequence[NewRow]) -> int:
+def add_strangers(store: Store, rows: Iterable[NewRow]) -> int:
     """Add members who cannot be known; how many were added.
 
     The others have a row after all: audiences from before 2015 may have an address twice.

@@ -244,11 +244,17 @@ def read_member(wire: WireMember) -> Member:
     email = (wire.email_address or "").strip()
     status = _STATUSES.get(wire.status) if type(wire.status) is str else None
     is_usual = status is not None and "@" in email and "\0" not in email
+    try:
+        at = datetime.fromisoformat(wire.last_changed or "")
+        if at.tzinfo is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+            at = LONG_AGO  # what no member can have stops nobody else
+    except ValueError:
+        at = LONG_AGO
     values = (
         wire.id,
         email,
         status or MemberStatus.TRANSACTIONAL,
-        _read_change(wire.last_changed or ""),
+        at,
         wire.contact_id or "",
         _read_texts(fields) if type(fields) is dict else {},
         _read_interests(interests) if type(interests) is dict else {},
@@ -295,16 +301,6 @@ def _read_interests(values: dict[str, Any]) -> Mapping[str, bool]:
         if value is not True and value is not False:
             return {key: value for key, value in values.items() if isinstance(value, bool)}
     return values
-
-
-def _read_change(value: str) -> datetime:
-    """When a member changed last; LONG_AGO for what no member can have, which stops nobody else."""
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return LONG_AGO
-    is_usable = at.tzinfo is not None and _FIRST_YEAR <= at.year <= _LAST_YEAR
-    return at if is_usable else LONG_AGO
 
 
 def read_merge_field(wire: WireMergeField) -> MergeField:

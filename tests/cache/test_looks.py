@@ -553,7 +553,7 @@ def test_whoever_is_read_first_is_read_as_a_look_tells(
 ):
     ada = Member("1", "ada@example.org", status, at(9), "", names, interests, left)
     look = Look(READER.read(ada), text(9), has_left=left)
-    assert READER.read_first(ada, text(9)) == observe(None, None, look).data
+    assert READER.read_first(ada, str(ada.status), text(9)) == observe(None, None, look).data
 
 
 def take_first(store: Store, *members: Member) -> LookCount:
