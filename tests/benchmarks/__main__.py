@@ -119,16 +119,21 @@ def _measure_first(found: Findings, site: Site) -> None:
     found.tell(f"cache file, {name}", f"{per_member:.0f} bytes per member")
 
 
-def _measure_quiet(found: Findings, site: Site) -> None:
-    name = show_size(site.size)
-    runs = [site.sync() for _ in range(5)]
-    quiet = Measure(
+def _sync_often(site: Site, times: int, latency_ms: int = 0) -> Measure:
+    """What most of so many syncs take: the first one of a day also copies the cache."""
+    runs = [site.sync(latency_ms=latency_ms) for _ in range(times)]
+    return Measure(
         wall_s=statistics.median(run.wall_s for run in runs),
         cpu_s=statistics.median(run.cpu_s for run in runs),
         rss_mib=max(run.rss_mib for run in runs),
         exit_code=0,
         requests={key: max(run.requests[key] for run in runs) for key in runs[0].requests},
     )
+
+
+def _measure_quiet(found: Findings, site: Site) -> None:
+    name = show_size(site.size)
+    quiet = _sync_often(site, 5)
     found.keep(f"quiet sync {name}", quiet.as_dict())
     budget, is_met = "", None
     if site.size >= 1_000_000:
@@ -287,7 +292,7 @@ def _measure_audiences_first(found: Findings, site: Site, latency_ms: int) -> No
 
 def _measure_audiences_quiet(found: Findings, site: Site, latency_ms: int) -> None:
     name = f"quiet sync, {site.audiences} audiences, {latency_ms} ms a request"
-    run = site.sync(latency_ms=latency_ms)
+    run = _sync_often(site, 3, latency_ms)
     span_s = site.control("members")["ms"] / 1000
     single = site.sync(latency_ms=latency_ms, one_by_one=True)
     single_span_s = site.control("members")["ms"] / 1000
