@@ -80,6 +80,7 @@ def fetch(run: Run, window: Window | None = None, *, in_full: bool = False) -> N
         wanted = _make_plans(run, window, in_full=in_full)
         fetched = _fetch_audiences(run, ahead, plans, wanted)
     is_whole = in_full or (window is not None and window.since is None)
+    # Only now: members may take hours, and what staff do meanwhile counts when people are judged.
     take_in_civicrm(run, site, window.since if window else None, is_whole=is_whole)
     take_told(run, told)
     for task in run.healthy_tasks():

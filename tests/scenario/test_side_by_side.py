@@ -424,6 +424,45 @@ def test_mailchimp_is_asked_while_civicrm_is(street: Street):
     assert gate.has_met
 
 
+def test_who_changed_in_civicrm_is_asked_when_all_members_have_come(street: Street):
+    """What staff do while members come, which may take hours, is known before anybody is judged:
+    who opts out is not subscribed, who is renamed keeps the name.
+    """
+    settle(street, 3)
+    handle = street.town.civicrm.handle
+    come: list[int] = []
+
+    def note(request: Request) -> Response:
+        if b"modified_date" in request.body:
+            come.append(len(street.requests()))
+        return handle(request)
+
+    street.town.civicrm.handle = note  # type: ignore[method-assign]
+    street.sync_well()
+    assert come == [2 * 3]
+
+
+def test_who_opts_out_while_members_come_is_not_subscribed(street: Street):
+    """Fred was removed once and has just been Added again."""
+    settle(street, 2)
+    civicrm, mailchimp, choir = street.town.civicrm, street.town.mailchimp, street.lists[0]
+    [fred] = civicrm.contacts_by_email("fred0@example.org")
+    civicrm.remove_from_group(fred.id, 1000)
+    street.town.clock.advance(minutes=1)
+    street.sync_well()
+    civicrm.add_to_group(fred.id, 1000)
+    street.town.clock.advance(minutes=1)
+
+    def opt_out(request: Request) -> None:
+        if choir in request.path:
+            street.town.clock.advance(minutes=1)
+            civicrm.update_contact(fred.id, is_opt_out=True)
+
+    mailchimp.before_answer = opt_out
+    street.sync_well()
+    assert mailchimp.members(choir)["fred0@example.org"]["status"] == "unsubscribed"
+
+
 def test_of_an_audience_that_civicrm_stops_nothing_is_taken_in(street: Street):
     """The first time its pages may be there already; then it is not asked about."""
     settle(street, 5)
